@@ -1,0 +1,64 @@
+# Needs only make and Python 3.10 or newer with its venv module. Everything else goes into .venv.
+
+PYTHON ?= python3
+OUT    ?= outputs
+DATA   ?= $(STGAN_DATA)
+ARGS   ?=
+
+BIN   := .venv/bin
+STAMP := .venv/.installed
+BUSY  := .venv/.installing
+# Commands in .venv hold the path of this folder: a moved or copied .venv has to be made anew.
+MOVED := $(shell [ ! -s $(STAMP) ] || [ "$$(cat $(STAMP))" = "$(CURDIR)" ] || echo moved)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup generate test lint weights need-data clean
+
+help:  ## show this list
+	@echo "make TARGET, where TARGET is one of"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'ARGS="..." is passed on to the command, PYTHON=... chooses the interpreter that setup uses.'
+
+setup: $(STAMP)  ## install everything into .venv (once, and again when the dependencies change)
+
+# The stamp is written last. $(BUSY) exists only while this runs; one left behind means that an earlier setup
+# was cut short, so the environment is made anew rather than trusted.
+ifneq ($(MOVED),)
+.PHONY: $(STAMP)
+endif
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo 'stgan needs Python 3.10 or newer as "$(PYTHON)"; name another one: make setup PYTHON=python3.12' >&2; exit 1; }
+	@if [ -e $(BUSY) ] && kill -0 "$$(cat $(BUSY))" 2>/dev/null; then \
+	  echo "Another make setup (process $$(cat $(BUSY))) is filling .venv: wait for it to finish." >&2; exit 1; fi
+	@echo "Setting up .venv (about 2 minutes on first use, plus downloading PyTorch) ..."
+	@if [ -e $(BUSY) ] || [ -n "$(MOVED)" ]; then rm -rf .venv; fi; \
+	  mkdir -p .venv && rm -f $(STAMP) && echo $$$$ > $(BUSY) && \
+	  $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]" && \
+	  echo "$(CURDIR)" > $(STAMP) && rm -f $(BUSY) || { \
+	  echo 'Setting up .venv failed; the lines above say why. Run make setup again when that is put right.' >&2; exit 1; }
+	@echo "Set up .venv"
+
+generate: setup  ## generate clips of every bundled action into OUT (outputs/)
+	$(BIN)/stgan generate --out "$(OUT)" $(ARGS)
+
+test: setup  ## run the tests
+	$(BIN)/pytest -n auto $(ARGS)
+
+lint: setup  ## check style, types and which room imports which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+weights: need-data setup  ## train the bundled models from the clips in DATA (STGAN_DATA)
+	$(BIN)/stgan train all --data "$(DATA)/weizmann" --config recipes/weizmann --out src/stgan/bundled/weizmann $(ARGS)
+
+need-data:
+	@if [ -z "$(DATA)" ]; then \
+	  echo 'No clips to train from: name their folder, make weights DATA=FOLDER, or set STGAN_DATA.' >&2; exit 1; fi
+
+clean:  ## remove the environment, caches and build files (clips and models stay)
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

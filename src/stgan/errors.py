@@ -1,0 +1,9 @@
+"""The one family of errors that a user of stgan is expected to read."""
+
+
+class StganError(Exception):
+    """Something the user can put right.
+
+    The message is a single sentence: what was wrong with which input, and what to do about it. The command
+    line prints it as it is, without a traceback; every other exception is a bug in stgan.
+    """
