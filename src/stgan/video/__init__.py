@@ -1,0 +1,45 @@
+"""Clips: video files, windows of frames, and folders of labelled clips."""
+
+from stgan.video.folders import (
+    EXTENSIONS,
+    SPLITS,
+    ClipFile,
+    ClipFolder,
+    data_root,
+    find_clips,
+    load_clips,
+    resize_and_crop,
+)
+from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
+from stgan.video.windows import (
+    all_windows,
+    center_window,
+    foreground,
+    random_window,
+    window_at,
+    windows_in_view,
+)
+
+__all__ = [
+    "EXTENSIONS",
+    "SPLITS",
+    "ClipFile",
+    "ClipFolder",
+    "DecodedVideo",
+    "VideoError",
+    "all_windows",
+    "center_window",
+    "data_root",
+    "find_clips",
+    "foreground",
+    "load_clips",
+    "random_window",
+    "read_video",
+    "resize_and_crop",
+    "to_float",
+    "to_uint8",
+    "window_at",
+    "windows_in_view",
+    "write_gif",
+    "write_video",
+]

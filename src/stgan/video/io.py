@@ -1,0 +1,270 @@
+"""Video files in and out.
+
+This is the only place where a video is a stack of bytes, ``uint8 (time, height, width, 3)``. Everywhere
+else in stgan a video is an RGB tensor of floats in [0, 1] shaped ``(3, time, height, width)``, or
+``(batch, 3, time, height, width)``; `to_float` and `to_uint8` go from the one to the other.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from stgan.errors import StganError
+
+# Containers that hold a video and nothing else. Playlists (HLS, concat, ...) stay out: they name further
+# files and addresses for ffmpeg to open, which a clip from a stranger must not be able to do.
+_FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf"
+_FALLBACK_FPS = 25.0
+_MAX_FPS = 1000.0
+_GIB = 1024**3
+# "psnr" turns off x264's psychovisual tricks, which trade true colour at sharp edges for an air of detail.
+# The colour space is named because players guess another one for large frames.
+_LOSSLESS_TO_THE_EYE = {"crf": "8", "tune": "psnr", "colorspace": "smpte170m", "color_range": "tv"}
+
+
+class VideoError(StganError):
+    """A video file that cannot be read or written; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class DecodedVideo:
+    """A decoded video file: RGB frames and their rate in frames per second."""
+
+    frames: UInt8[np.ndarray, "time height width 3"]
+    fps: float
+
+
+def read_video(
+    path: str | Path,
+    *,
+    max_frames: int | None = 3000,
+    max_pixels: int = 4096 * 4096,
+    max_bytes: int = 4 * _GIB,
+    threads: int = 1,
+) -> DecodedVideo:
+    """Decode a whole video file (mp4, avi, webm, gif, ...).
+
+    The frames come as stored: every frame once, in order, whatever its time stamp, and not rotated.
+
+    Args:
+        path: the file.
+        max_frames: the most frames to accept; None for no limit.
+        max_pixels: the largest frame to accept, as height x width.
+        max_bytes: the most memory that the frames may take. The file is not trusted: each limit is checked
+            before the memory is asked for.
+        threads: decoding threads, 0 to let ffmpeg choose. One is the fastest for small clips.
+
+    Returns:
+        At least one frame, ``uint8 (time, height, width, 3)``, and the frame rate (25 if the file has none).
+
+    Raises:
+        VideoError: the file is missing, empty, cut short, damaged, not a video, or over a limit.
+    """
+    path = Path(path)
+    _check_readable(path)
+    data = bytearray()  # grows in place, so that the frames are never in memory twice
+    count, size = 0, (0, 0)
+    try:
+        with _open_for_reading(path) as container:
+            if not container.streams.video:
+                raise VideoError(f"{_name(path)} has no video stream: give a video file.")
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            if context is None:
+                raise VideoError(f"{_name(path)} uses a video codec that is not supported: convert it to mp4.")
+            _check_frame_size(path, context.height, context.width, max_pixels)
+            context.options = {"max_pixels": str(max_pixels)}  # the header's size is only a claim
+            context.thread_count = threads
+            last = 0.0  # the time of the last frame, in seconds
+            for frame in _decode(path, container, stream):
+                if count == 0:
+                    size = (frame.height, frame.width)
+                    _check_frame_size(path, *size, max_pixels)
+                elif size != (frame.height, frame.width):
+                    raise VideoError(f"{_name(path)} changes its frame size on the way: convert it to one size.")
+                count += 1
+                if max_frames is not None and count > max_frames:
+                    raise VideoError(f"{_name(path)} has more than {max_frames} frames: cut it into shorter clips.")
+                if count * size[0] * size[1] * 3 > max_bytes:
+                    raise VideoError(f"{_name(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
+                data += frame.to_ndarray(format="rgb24").tobytes()
+                last = max(last, frame.time or 0.0)
+            if count == 0:
+                raise VideoError(f"{_name(path)} holds no video frame: it is empty or cut short.")
+            fps = _frame_rate(container, stream, count, last)
+            _check_whole(path, container, stream, count, last + 3 / fps)
+    except av.FFmpegError as error:
+        raise VideoError(f"{_name(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
+    return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count, *size, 3), fps)
+
+
+def write_video(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:
+    """Write an mp4 file: H.264, visually lossless, any frame size.
+
+    Colour is kept at full resolution (4:4:4), because on a small clip the usual halved colour smears every
+    edge; most players show it, a few hardware decoders do not. The file appears whole or not at all.
+
+    Args:
+        path: where to write; ends in ``.mp4``.
+        frames: RGB, at least one.
+        fps: frames per second.
+
+    Raises:
+        VideoError: the file cannot be written there.
+        ValueError: `frames` or `fps` is not as described.
+    """
+    rate = _check_writable(frames, fps)
+    with _replacing(Path(path), ".mp4") as temporary:
+        try:
+            with av.open(os.fspath(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+                stream = container.add_stream("libx264", rate=rate, options=_LOSSLESS_TO_THE_EYE)
+                stream.height, stream.width = frames.shape[1:3]
+                stream.pix_fmt = "yuv444p"
+                for array in frames:
+                    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode())
+        except av.FFmpegError as error:
+            raise VideoError(f"{_name(path)} cannot be written ({_reason(error)}): check the folder.") from error
+
+
+def write_gif(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:
+    """Write a GIF that loops for ever, with one palette of 256 colours made from the whole clip.
+
+    GIF counts time in units of 10 ms: each frame starts at its true time rounded to that, so that the clip
+    as a whole keeps its speed (24 fps becomes 40 ms, with a 50 ms now and then). Above 50 fps it plays at
+    50, since players slow down anything shorter than 20 ms. A frame equal to the one before it is stored as
+    a longer showing of that one. The file appears whole or not at all.
+
+    Args:
+        path: where to write; ends in ``.gif``.
+        frames: RGB, at least one.
+        fps: frames per second.
+
+    Raises:
+        VideoError: the file cannot be written there.
+        ValueError: `frames` or `fps` is not as described.
+    """
+    _check_writable(frames, fps)
+    starts = [round(100 * i / min(fps, 50.0)) for i in range(len(frames) + 1)]
+    durations = [10 * (end - start) for start, end in pairwise(starts)]
+    # One palette, and no dithering: both would make the still parts of the picture flicker.
+    sample = np.concatenate(list(frames[:: math.ceil(len(frames) / 32)]))
+    palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    with _replacing(Path(path), ".gif") as temporary:
+        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+
+
+def to_float(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[Tensor, "3 time height width"]:
+    """RGB bytes as a float32 tensor in [0, 1], channels first."""
+    return torch.from_numpy(np.ascontiguousarray(frames.transpose(3, 0, 1, 2))).float() / 255
+
+
+def to_uint8(video: Float[Tensor, "3 time height width"]) -> UInt8[np.ndarray, "time height width 3"]:
+    """A float video as RGB bytes: clamped to [0, 1], rounded to the nearest of 256 levels."""
+    levels = (video.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return levels.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+
+
+def _name(path: str | Path) -> str:
+    return repr(os.fspath(path))  # quoted, so that an odd file name cannot break the sentence over lines
+
+
+def _reason(error: Exception) -> str:
+    return " ".join((getattr(error, "strerror", None) or type(error).__name__).lower().split())
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise VideoError(f"{_name(path)} is a folder: give a video file.")
+        if not path.is_file():
+            raise VideoError(f"{_name(path)} does not exist: give the path of a video file.")
+        if path.stat().st_size == 0:
+            raise VideoError(f"{_name(path)} is an empty file: get the file again.")
+    except OSError as error:
+        raise VideoError(f"{_name(path)} cannot be opened ({_reason(error)}): check the path.") from error
+
+
+def _open_for_reading(path: Path) -> av.container.InputContainer:
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    # An absolute path, because ffmpeg takes "a:b.mp4" for a protocol.
+    return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+
+
+def _check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> None:
+    if height * width > max_pixels:
+        raise VideoError(
+            f"{_name(path)} has frames of {width}x{height}, more than {max_pixels} pixels: make it smaller."
+        )
+
+
+def _frame_rate(container: av.container.InputContainer, stream: av.VideoStream, count: int, last: float) -> float:
+    # A GIF has no rate, only a time for each frame: ffmpeg's guess goes by the shortest.
+    mean_rate = (count - 1) / last if last and container.format.name == "gif" else None
+    for rate in (mean_rate, stream.average_rate, stream.guessed_rate):
+        if rate is not None and 0 < rate <= _MAX_FPS:
+            return float(rate)
+    return _FALLBACK_FPS
+
+
+def _check_whole(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream, count: int, end: float
+) -> None:
+    """Complain if the container promises clearly more than was found.
+
+    Clearly: a frame or two may be promised that no decoder returns (Xvid's packed frames, edit lists).
+    Matroska and WebM promise seconds, not frames; those are only the video's where there is no sound. A GIF
+    promises nothing: one that was cut short gives the frames that it has.
+    """
+    if count < stream.frames - max(2, stream.frames // 50):
+        raise VideoError(f"{_name(path)} is cut short ({count} of {stream.frames} frames): get the whole file.")
+    if "matroska" in container.format.name and len(container.streams) == 1 and container.duration:
+        seconds = container.duration / av.time_base
+        if end < 0.98 * seconds:
+            raise VideoError(f"{_name(path)} is cut short (of {seconds:.1f} s): get the whole file.")
+
+
+def _decode(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise VideoError(f"{_name(path)} is damaged or cut short: get the whole file.")
+        yield from packet.decode()
+
+
+def _check_writable(frames: np.ndarray, fps: float) -> Fraction:
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0:
+        raise ValueError(f"frames must be uint8 (time, height, width, 3), not {frames.dtype} {frames.shape}")
+    if not 0 < fps <= _MAX_FPS:
+        raise ValueError(f"fps must be over 0 and at most {_MAX_FPS:g}, not {fps}")
+    return Fraction(fps).limit_denominator(10_000)
+
+
+@contextmanager
+def _replacing(path: Path, suffix: str) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it if the block succeeds and removed if it does not."""
+    if path.suffix.lower() != suffix:
+        raise VideoError(f"{_name(path)} does not end in {suffix}: name the output with that ending.")
+    if not path.parent.is_dir():
+        raise VideoError(f"{_name(path)} cannot be written (its folder does not exist): make the folder first.")
+    temporary = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise VideoError(f"{_name(path)} cannot be written ({_reason(error)}): check the folder.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

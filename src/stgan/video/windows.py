@@ -1,0 +1,110 @@
+"""Windows of a fixed number of frames, as arrays of frame indices; which of them show the person.
+
+A clip shorter than its window is played back and forth (0 1 2 3 2 1 0 1 ...; a single frame repeats).
+Looping or holding the last frame would add a jump cut or a freeze, which a network that looks at motion would
+learn to see; back and forth, every step is a step between neighbouring frames of the real clip.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+_CHANGED = 40  # grey levels; the noise of a compressed clip stays under it, a person against a wall does not
+_CROSSES_EDGE = 0.2  # of the frame's height; a body walking out covers more of the edge, noise far less
+_LINGERS = 0.3  # of the clip's frames; whoever passes through covers no spot for that long
+
+
+def window_at(num_frames: int, length: int, start: int = 0) -> Int[np.ndarray, "{length}"]:
+    """The `length` frame indices from `start` on, turning back at the ends of a clip that is too short.
+
+    Raises:
+        ValueError: `num_frames` or `length` is under 1, or `start` is not a frame of the clip.
+    """
+    if num_frames < 1 or length < 1:
+        raise ValueError(f"a window needs frames: num_frames={num_frames}, length={length}")
+    if not 0 <= start < num_frames:
+        raise ValueError(f"start={start} is not a frame of a clip of {num_frames}")
+    last = num_frames - 1
+    return last - np.abs(last - np.arange(start, start + length) % max(1, 2 * last))
+
+
+def random_window(num_frames: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "{length}"]:
+    """A window whose start is drawn uniformly from all that fit (frame 0 if the clip is too short)."""
+    return window_at(num_frames, length, int(rng.integers(_last_start(num_frames, length) + 1)))
+
+
+def center_window(num_frames: int, length: int) -> Int[np.ndarray, "{length}"]:
+    """The window in the middle of the clip."""
+    return window_at(num_frames, length, _last_start(num_frames, length) // 2)
+
+
+def all_windows(num_frames: int, length: int, stride: int | None = None) -> list[Int[np.ndarray, "{length}"]]:
+    """Windows from frame 0 on, one every `stride` frames (default: `length`, so that they do not overlap).
+
+    If the last of them stops before the clip does, one more is added that ends with the clip's last frame
+    (and overlaps its neighbour): with ``stride <= length`` no frame is left out.
+
+    Raises:
+        ValueError: `stride` is under 1.
+    """
+    stride = length if stride is None else stride
+    if stride < 1:
+        raise ValueError(f"stride must be at least 1, not {stride}")
+    last = _last_start(num_frames, length)
+    starts = list(range(0, last + 1, stride))
+    if starts[-1] != last:
+        starts.append(last)
+    return [window_at(num_frames, length, start) for start in starts]
+
+
+def foreground(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[np.ndarray, " time"]:
+    """The fraction of each frame, in [0, 1], that differs from the clip's median frame (static camera).
+
+    Whoever stands still for most of the clip is part of the median and does not count.
+    """
+    return _changed(frames).mean((1, 2))
+
+
+def windows_in_view(
+    frames: UInt8[np.ndarray, "time height width 3"], length: int, *, minimum: float = 0.6
+) -> list[int]:
+    """The starts of the windows in which the person is in view from the first frame to the last.
+
+    For clips from a static camera that people may enter and leave at the sides. Such a clip gives itself
+    away: at some moment the foreground covers a good part of the left or right edge of the frame, and it
+    passes, so that hardly any pixel is foreground for long. If not, every window is returned: nobody comes
+    near the edge (waving, bending: the person is part of the median, and `foreground` says nothing about
+    being in view), or the whole scene moves with the camera. Otherwise a frame shows the person if its
+    foreground is at least `minimum` times that of the clip's fullest frames (the 90th percentile), and the
+    windows with the most in view are returned: all those that show the person throughout, or, if there is
+    none, the one that comes closest.
+
+    Args:
+        frames: the whole clip.
+        length: frames of a window; a clip that is not longer has the one window that starts at 0.
+        minimum: how much of the person a frame must show, from 0 to 1.
+
+    Returns:
+        At least one start, in rising order, for `window_at`.
+    """
+    last = _last_start(len(frames), length)
+    changed = _changed(frames)
+    amount = changed.mean((1, 2))
+    full = np.quantile(amount, 0.9)
+    at_edge = changed[:, :, [0, -1]].mean(1).max()
+    lingering = (changed.mean(0) > _LINGERS).mean()
+    passes_through = at_edge >= _CROSSES_EDGE and lingering < full / 2
+    if last == 0 or minimum <= 0 or not passes_through:
+        return list(range(last + 1))
+    shown = np.minimum(amount / (minimum * full), 1)
+    in_view = np.lib.stride_tricks.sliding_window_view(shown, length).mean(1)
+    return [int(start) for start in np.flatnonzero(in_view >= in_view.max() - 1e-9)]
+
+
+def _last_start(num_frames: int, length: int) -> int:
+    return max(0, num_frames - length)
+
+
+def _changed(frames: np.ndarray) -> np.ndarray:
+    """Boolean (time, height, width): pixels that are not as in the clip's median, in any colour."""
+    median = np.median(frames, axis=0).round().astype(np.int16)
+    return np.stack([(np.abs(frame - median) > _CHANGED).any(-1) for frame in frames])
