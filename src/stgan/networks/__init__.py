@@ -1,0 +1,30 @@
+"""The networks: one file each, functions of tensors only."""
+
+from stgan.networks.c3d import C3D, C3DConfig
+from stgan.networks.code_prior import CodePrior, CodePriorConfig
+from stgan.networks.discriminator import Discriminator, DiscriminatorConfig
+from stgan.networks.encoder import Encoder, EncoderConfig
+from stgan.networks.generator import GeneratorConfig, ImageGenerator, VideoGenerator, inflate
+from stgan.networks.lrcn import LRCN, LRCNConfig
+from stgan.networks.preprocessing import Preprocessing
+from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
+
+__all__ = [
+    "C3D",
+    "LRCN",
+    "C3DConfig",
+    "CodePrior",
+    "CodePriorConfig",
+    "Discriminator",
+    "DiscriminatorConfig",
+    "Encoder",
+    "EncoderConfig",
+    "GeneratorConfig",
+    "ImageGenerator",
+    "LRCNConfig",
+    "Preprocessing",
+    "R2Plus1D",
+    "R2Plus1DConfig",
+    "VideoGenerator",
+    "inflate",
+]

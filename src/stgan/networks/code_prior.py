@@ -1,0 +1,108 @@
+"""The code prior: which codes are codes of natural frames.
+
+PPGN (Nguyen et al. 2017) keeps its codes natural by a step toward R(h), the output of a denoising autoencoder,
+as (R(h) - h) / sigma^2 is the gradient of the log density of noisy codes (Alain & Bengio 2014). Here R is one
+denoiser for every noise level (Karras et al. 2022), so that it can also draw new codes, and it lives in the
+whitened coordinates of the codes' principal components: ReLU codes are sparse and correlated, these are not.
+
+It is trained on codes of single frames. It knows which frames came from one clip, never their order.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.networks.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class CodePriorConfig(Configuration):
+    """
+    rank:            number of whitened coordinates.
+    appearance_rank: how many of the first coordinates a clip's frames share (person, clothes, background).
+    sigma_min, sigma_max: range of noise levels, in units of a coordinate's standard deviation.
+    """
+
+    network: ClassVar[str] = "code_prior"
+    code_size: int = 4096
+    rank: int = 64
+    appearance_rank: int = 16
+    width: int = 512
+    depth: int = 4
+    sigma_min: float = 0.02
+    sigma_max: float = 10.0
+
+
+class CodePrior(nn.Module):
+    """Coordinates w of codes z, with a denoiser D(w; sigma) = E[w | w + sigma n].
+
+    The coordinates have zero mean and unit variance over real frames and are ordered: the first ones are those
+    in which clips differ most from each other compared with frames of one clip (appearance), the last ones those
+    that change within a clip (pose).
+    """
+
+    mean: Float[Tensor, " code"]
+    to_whitened: Float[Tensor, "rank code"]
+    from_whitened: Float[Tensor, "rank code"]
+
+    def __init__(self, config: CodePriorConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or CodePriorConfig()
+        c = self.config
+        self.register_buffer("mean", torch.zeros(c.code_size))
+        self.register_buffer("to_whitened", torch.zeros(c.rank, c.code_size))
+        self.register_buffer("from_whitened", torch.zeros(c.rank, c.code_size))
+        self.embed = nn.Linear(c.rank, c.width)
+        self.noise = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, c.width))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(c.width), nn.Linear(c.width, c.width), nn.SiLU(), nn.Linear(c.width, c.width))
+            for _ in range(c.depth)
+        )
+        self.out = nn.Sequential(nn.LayerNorm(c.width), nn.Linear(c.width, c.rank))
+
+    def whiten(self, codes: Float[Tensor, "*batch code"]) -> Float[Tensor, "*batch rank"]:
+        """Codes to coordinates."""
+        return (codes - self.mean) @ self.to_whitened.T
+
+    def unwhiten(self, coordinates: Float[Tensor, "*batch rank"]) -> Float[Tensor, "*batch code"]:
+        """Coordinates to codes; negative entries are cut, as codes are taken after a ReLU."""
+        return F.relu(self.mean + coordinates @ self.from_whitened)
+
+    def denoise(
+        self, noisy: Float[Tensor, "*batch rank"], sigma: float | Float[Tensor, "*#batch 1"]
+    ) -> Float[Tensor, "*batch rank"]:
+        """D(w; sigma): the mean of the real coordinates that could have become `noisy` by noise of this strength.
+
+        Preconditioned as in Karras et al. 2022, Table 1, for data of unit variance.
+        """
+        sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device).expand(*noisy.shape[:-1], 1)
+        scale = (1 + sigma**2).rsqrt()
+        x = self.embed(noisy * scale) + self.noise(sigma.log() / 4)
+        for block in self.blocks:
+            x = x + block(x)
+        return scale**2 * noisy + sigma * scale * self.out(x)
+
+    def sample(
+        self, noise: Float[Tensor, "*batch rank"], steps: int = 32, rho: float = 7.0
+    ) -> Float[Tensor, "*batch rank"]:
+        """New coordinates from N(0, 1) `noise`: the probability flow ODE by Heun's method (Karras et al., Alg. 1)."""
+        c = self.config
+        ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+        sigmas = (c.sigma_max ** (1 / rho) + ramp * (c.sigma_min ** (1 / rho) - c.sigma_max ** (1 / rho))) ** rho
+        w = noise * c.sigma_max
+        for sigma, following in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
+            slope = (w - self.denoise(w, sigma)) / sigma
+            euler = w + (following - sigma) * slope
+            slope_there = (euler - self.denoise(euler, following)) / following
+            w = w + (following - sigma) * (slope + slope_there) / 2
+        return self.denoise(w, c.sigma_min)
+
+    def share_appearance(self, coordinates: Float[Tensor, "batch time rank"]) -> Float[Tensor, "batch time rank"]:
+        """One person, one set of clothes, one background: the appearance coordinates averaged over time."""
+        appearance = coordinates[..., : self.config.appearance_rank].mean(1, keepdim=True)
+        pose = coordinates[..., self.config.appearance_rank :]
+        return torch.cat([appearance.expand(-1, pose.shape[1], -1), pose], -1)

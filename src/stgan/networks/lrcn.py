@@ -1,0 +1,58 @@
+"""LRCN (Donahue et al. 2015): a frame network, one LSTM over time, a softmax per frame averaged over time."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.networks.configuration import Configuration
+from stgan.networks.encoder import LRCN_FRAME_NETWORK, Encoder, EncoderConfig
+from stgan.networks.preprocessing import LRCN_FRAMES, flatten_time
+
+
+@dataclass(frozen=True)
+class LRCNConfig(Configuration):
+    """The defaults are the published RGB model for UCF-101."""
+
+    network: ClassVar[str] = "lrcn"
+    num_classes: int = 101
+    frame: EncoderConfig = field(default_factory=lambda: replace(LRCN_FRAME_NETWORK, preprocessing=LRCN_FRAMES))
+    lstm_size: int = 256
+    frame_dropout: float = 0.9
+    lstm_dropout: float = 0.5
+
+
+class LRCN(nn.Module):
+    """A condition network: the probability of an action in a video of any number of frames."""
+
+    def __init__(self, config: LRCNConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or LRCNConfig()
+        c = self.config
+        self.frame_network = Encoder(c.frame)
+        self.lstm = nn.LSTM(c.frame.code_size, c.lstm_size, batch_first=True)
+        self.fc8 = nn.Linear(c.lstm_size, c.num_classes)
+
+    def states(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch time hidden"]:
+        """The LSTM's output at each frame."""
+        codes = self.frame_network(flatten_time(videos)).unflatten(0, (len(videos), -1))
+        states, _ = self.lstm(F.dropout(codes, self.config.frame_dropout, self.training))
+        return states
+
+    def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
+        """The LSTM's output averaged over time."""
+        return self.states(videos).mean(1)
+
+    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch time classes"]:
+        """Logits per frame of RGB videos in [0, 1]."""
+        states = F.dropout(self.states(videos), self.config.lstm_dropout, self.training)
+        return self.fc8(states)
+
+    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
+        """log of the softmax averaged over frames: what LRCN predicts for the clip."""
+        per_frame = F.log_softmax(self(videos), -1)
+        return torch.logsumexp(per_frame, 1) - math.log(per_frame.shape[1])

@@ -1,0 +1,81 @@
+"""Inflation of 2D layers to 3D (Eq. 6-7) in the form in which it runs, and as plain Conv3d for reference.
+
+Eq. 6-7 copy a spatial kernel to every time step and divide by the temporal depth, `w3D(t) = w2D / T'`. Such a
+kernel is separable, `w3D(t) = k(t) w2D`, and convolution with it is exactly the spatial layer applied to a
+weighted mean of neighbouring frames: `conv3d(x, w3D) = conv2d(mix(x, k), w2D)`. The same holds for transposed
+layers as the temporal stride is 1. That is T' times fewer multiplications, and any weights `k` are possible.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+TemporalPadding = Literal["zeros", "replicate"]
+
+UNIFORM_KERNEL = (1 / 3, 1 / 3, 1 / 3)
+"""Eq. 7 with T' = 3."""
+
+
+def check_kernel(kernel: Sequence[float]) -> tuple[float, ...]:
+    """The kernel as a tuple. Raises ValueError unless it has an odd length and sums to one."""
+    if len(kernel) % 2 == 0 or abs(sum(kernel) - 1) > 1e-6:
+        raise ValueError(f"a temporal kernel has an odd number of weights that sum to 1, not {tuple(kernel)}")
+    return tuple(float(weight) for weight in kernel)
+
+
+def mixing_matrix(time: int, kernel: Sequence[float], padding: TemporalPadding) -> Float[Tensor, "time time"]:
+    """The banded matrix M (float64) with `mix(x)[t] = sum_s M[t, s] x[s]`.
+
+    Row t holds the kernel around frame t. Beyond the ends there is nothing ("zeros", the paper's padding, which
+    fades the first and last frame) or the edge frame again ("replicate": every row sums to one).
+    """
+    reach = len(kernel) // 2
+    matrix = torch.zeros(time, time, dtype=torch.float64)
+    for offset, weight in enumerate(kernel, start=-reach):
+        for t in range(time):
+            source = t + offset
+            if padding == "replicate":
+                source = min(max(source, 0), time - 1)
+            if 0 <= source < time:
+                matrix[t, source] += weight
+    return matrix
+
+
+def mix(frames: Float[Tensor, "batch time ..."], matrix: Float[Tensor, "time time"]) -> Tensor:
+    """Weighted mean of neighbouring frames: the temporal half of an inflated layer."""
+    mixed = torch.matmul(matrix.to(frames), frames.flatten(2))
+    return mixed.view(frames.shape)
+
+
+def inflate_weight(weight: Float[Tensor, "a b height width"], kernel: Sequence[float]) -> Tensor:
+    """Eq. 6-7: a spatial weight as a spatiotemporal one, "a b time height width"; uniform `kernel` is Eq. 7."""
+    k = weight.new_tensor(kernel).view(1, 1, -1, 1, 1)
+    return weight.unsqueeze(2) * k
+
+
+class Conv3dReference(nn.Module):
+    """An inflated layer written out as Conv3d / ConvTranspose3d: three times the work, for verification."""
+
+    def __init__(
+        self, layer: nn.Conv2d | nn.ConvTranspose2d, kernel: Sequence[float], padding: TemporalPadding
+    ) -> None:
+        super().__init__()
+        self.layer, self.kernel, self.padding = layer, check_kernel(kernel), padding
+
+    def forward(self, x: Float[Tensor, "batch channels time height width"]) -> Tensor:
+        reach = len(self.kernel) // 2
+        if self.padding == "replicate":
+            x = F.pad(x, (0, 0, 0, 0, reach, reach), mode="replicate")
+        stride, spatial = (1, *self.layer.stride), self.layer.padding
+        if isinstance(self.layer, nn.ConvTranspose2d):
+            # A transposed convolution runs over time backwards, hence the flip; its padding takes frames away.
+            weight = inflate_weight(self.layer.weight, self.kernel[::-1])
+            cut = reach if self.padding == "zeros" else 2 * reach
+            return F.conv_transpose3d(x, weight, self.layer.bias, stride, (cut, *spatial))
+        weight = inflate_weight(self.layer.weight, self.kernel)
+        add = reach if self.padding == "zeros" else 0
+        return F.conv3d(x, weight, self.layer.bias, stride, (add, *spatial))
