@@ -1,0 +1,14 @@
+"""Networks and models on disk."""
+
+from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from stgan.checkpoints.model_folder import ModelFolder, bundled_models, find_model
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "ModelFolder",
+    "bundled_models",
+    "find_model",
+    "load_checkpoint",
+    "save_checkpoint",
+]

@@ -1,0 +1,195 @@
+"""One network on disk: a folder of `config.json`, `model.safetensors` and `README.md` (the model card).
+
+Nothing in it can run code, and nothing is allocated before the file's table of contents fits the architecture.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from stgan.errors import StganError
+from stgan.networks import (
+    C3D,
+    LRCN,
+    C3DConfig,
+    CodePrior,
+    CodePriorConfig,
+    Encoder,
+    EncoderConfig,
+    GeneratorConfig,
+    ImageGenerator,
+    LRCNConfig,
+    R2Plus1D,
+    R2Plus1DConfig,
+)
+
+FORMAT = 1
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+_LARGEST_CONFIG = 1 << 20  # bytes
+
+NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
+    "encoder": (EncoderConfig, Encoder),
+    "image_generator": (GeneratorConfig, ImageGenerator),
+    "code_prior": (CodePriorConfig, CodePrior),
+    "lrcn": (LRCNConfig, LRCN),
+    "c3d": (C3DConfig, C3D),
+    "r2plus1d": (R2Plus1DConfig, R2Plus1D),
+}
+"""Architectures a checkpoint may hold, by the name in its config."""
+
+
+class CheckpointError(StganError):
+    """A checkpoint that is missing, damaged, or not what it says."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded network (eval mode, float32) and what is known of it.
+
+    actions:    class names in the order of the outputs; empty for networks that are not classifiers.
+    provenance: how it came about: data, recipe, seed, time, figures, and `ancestors`: name -> hash of the
+                checkpoints it was initialised from or trained against.
+    hash:       SHA-256 of the weights file: the identity by which a network is recognised.
+    """
+
+    network: nn.Module
+    actions: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    hash: str = ""
+
+
+def save_checkpoint(
+    folder: Path,
+    network: nn.Module,
+    *,
+    actions: tuple[str, ...] = (),
+    provenance: Mapping[str, Any] | None = None,
+    card: str = "",
+    half: bool = True,
+) -> None:
+    """Write a network to `folder`: files are replaced one by one, weights first, each atomically.
+
+    half: store parameters in float16; buffers (statistics, whitening) stay in float32.
+    """
+    name = network.config.network  # type: ignore[union-attr]
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = {key for key, _ in network.named_parameters()}
+    tensors = {
+        key: (value.half() if half and key in parameters else value).contiguous().cpu()
+        for key, value in network.state_dict().items()
+    }
+    config = {
+        "format": FORMAT,
+        "network": name,
+        "config": network.config.to_dict(),  # type: ignore[union-attr, operator]
+        "actions": list(actions),
+        "provenance": dict(provenance or {}),
+    }
+    temporary = folder / (WEIGHTS + ".tmp")
+    save_file(tensors, temporary)
+    os.replace(temporary, folder / WEIGHTS)
+    write_text(folder / CARD, card)
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, of another version, or does not fit its architecture.
+    """
+    config = read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise CheckpointError(f"{folder} has checkpoint format {config.get('format')!r}; this version reads {FORMAT}")
+    if config.get("network") not in NETWORKS:
+        raise CheckpointError(
+            f"{folder} holds an unknown network {config.get('network')!r}; known are {', '.join(NETWORKS)}"
+        )
+    config_type, network_type = NETWORKS[config["network"]]
+    try:
+        with torch.device("meta"):  # shapes only: a hostile config cannot ask for memory
+            network = network_type(config_type.from_dict(config["config"]))  # type: ignore[attr-defined]
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ZeroDivisionError) as error:
+        raise CheckpointError(
+            f"{folder / CONFIG} does not describe a {config['network']}: {one_line(error)}"
+        ) from error
+    tensors = _read_tensors(folder / WEIGHTS, network.state_dict())
+    network.load_state_dict(tensors, assign=True)
+    return Checkpoint(
+        network.to(device).eval().requires_grad_(False),
+        tuple(str(action) for action in config.get("actions", ())),
+        dict(config.get("provenance", {})),
+        file_hash(folder / WEIGHTS),
+    )
+
+
+def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All tensors of a safetensors file in the dtypes that the network computes in."""
+    if not path.is_file():
+        raise CheckpointError(f"weights are missing: there is no {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            wanted = {key: tuple(value.shape) for key, value in expected.items()}
+            if found != wanted:
+                wrong = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
+                raise CheckpointError(
+                    f"{path} does not fit its config: {len(wrong)} tensors differ, the first is {wrong[0]!r} "
+                    f"({found.get(wrong[0], 'missing')} in the file, {wanted.get(wrong[0], 'none')} expected)"
+                )
+            tensors = {key: file.get_tensor(key).to(expected[key].dtype) for key in found}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file: {one_line(error)}") from error
+    bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise CheckpointError(f"{path} has values that are not finite numbers, first in {bad[0]!r}")
+    return tensors
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of sane size, or CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"there is no {path}; is this a checkpoint folder?")
+    if path.stat().st_size > _LARGEST_CONFIG:
+        raise CheckpointError(f"{path} is too large to be a config ({path.stat().st_size} bytes)")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON: {one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} must hold a JSON object, not a {type(values).__name__}")
+    return values
+
+
+def write_text(path: Path, text: str) -> None:
+    """Atomically."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
+
+
+def _sha256(file: Any) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,98 @@
+"""Model cards: the README.md beside each network's weights."""
+
+from typing import Any
+
+from jinja2 import Environment
+from torch import nn
+
+from stgan.training.data import ClipData
+from stgan.training.recipes import ModelRecipe
+
+_ROLES = {
+    "encoder": "Encoder E: the code of a frame. It defines what the generator inverts and the feature loss (Eq. 3).",
+    "image_generator": "Image generator G: a code to a frame, trained with the composite loss of Eq. 1-5; inflated "
+    "over time (Eq. 6-7) it is the video generator. It never saw a video.",
+    "code_prior": "Code prior: which codes are codes of real frames. Trained on single frames; it knows which frames "
+    "belong to one clip, never their order.",
+    "lrcn": "LRCN (Donahue et al. 2015), small.",
+    "c3d": "C3D (Tran et al. 2015), small.",
+    "r2plus1d": "R(2+1)D (Tran et al. 2018), small.",
+}
+
+_CARD = """\
+---
+library_name: stgan
+pipeline_tag: {{ "video-classification" if classifier else "text-to-video" }}
+---
+# {{ model.name }} / {{ name }}
+
+{{ role }}
+{%- if use %} {{ use }}{% endif %}
+
+| | |
+|---|---|
+| data | {{ model.description }}; {{ data.clips|length }} clips, {{ groups }} groups (actors or source videos), \
+{{ data.actions|length }} actions: {{ data.actions|join(", ") }} |
+| never seen in training | {{ model.held_out|join(", ") or "none: trained on every group" }} |
+| parameters | {{ "{:,}".format(parameters) }}, stored in half precision |
+| steps, seed | {{ provenance.steps }}, {{ provenance.recipe.seed }} |
+| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }} (shared machine) |
+| versions | {{ versions }} |
+{%- for label, value in figures %}
+| {{ label }} | {{ value }} |
+{%- endfor %}
+
+The whole recipe and the hashes of the networks it was trained against are in `config.json` under `provenance`.
+{%- if provenance.recipe.folds %}
+Accuracy on unseen groups: one more training per fold without its groups \
+({% for fold in provenance.recipe.folds %}{{ fold|join(" + ") }}{{ "; " if not loop.last }}{% endfor %}), same recipe, \
+each clip named by the mean probability of up to ten windows; the folds' verdicts pooled, with Wilson's 95 % interval. \
+The weights in this folder are of one further training on all groups.
+{%- endif %}
+
+Data source: {{ model.citation }} The clips are for research; so is what was trained on them.
+"""
+
+
+def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model: ModelRecipe, data: ClipData) -> str:
+    """The card as Markdown."""
+    use = ""
+    if name in model.condition:
+        use = "A condition network: it steers generation, so its own opinion of generated clips says nothing."
+    elif name in model.evaluators:
+        use = "An evaluator: it scores generated clips and never steers."
+    return (
+        Environment(autoescape=False)
+        .from_string(_CARD)
+        .render(
+            name=name,
+            role=_ROLES[network.config.network],  # type: ignore[union-attr, index]
+            use=use,
+            classifier=bool(use),
+            model=model,
+            data=data,
+            groups=len(set(data.groups)),
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            provenance=provenance,
+            versions=", ".join(f"{tool} {version}" for tool, version in provenance["versions"].items()),
+            figures=[(_label(key), _figure(value)) for key, value in provenance["figures"].items()],
+        )
+    )
+
+
+def _label(key: str) -> str:
+    names = {
+        "training_clips": "accuracy on training clips",
+        "unseen_groups": "accuracy on unseen groups",
+        "held_out_groups": "accuracy on the held-out groups",
+        "psnr_training_frames": "reconstruction of training frames",
+        "psnr_unseen_groups": "reconstruction of unseen groups' frames",
+    }
+    return names.get(key, key)
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, dict):
+        low, high = value["interval"]
+        return f"{value['accuracy']:.3f} ({value['correct']} of {value['clips']}; 95 % interval {low:.3f}-{high:.3f})"
+    return f"{value:.1f} dB PSNR"

@@ -1,0 +1,133 @@
+"""Train a video classifier: a condition network (LRCN, C3D) or the evaluator."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+
+from stgan.networks import C3D, LRCN, C3DConfig, LRCNConfig, R2Plus1D, R2Plus1DConfig
+from stgan.networks.layout import channels_last
+from stgan.training.data import Augmentation, ClipData
+from stgan.training.run import Losses, TrainingRun
+
+Classifier = LRCN | C3D | R2Plus1D
+ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """Everything that decides a classifier's weights but the data."""
+
+    network: ClassifierConfig
+    augmentation: Augmentation = Augmentation()
+    steps: int = 500
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.1
+    seed: int = 0
+    held_out: tuple[str, ...] = field(default=())
+    folds: tuple[tuple[str, ...], ...] = field(default=())
+    """Groups to leave out in turn: one more training each, to tell the accuracy on unseen actors."""
+
+
+def build(config: ClassifierConfig) -> Classifier:
+    """The network of a configuration, with new weights."""
+    if isinstance(config, LRCNConfig):
+        return LRCN(config)
+    if isinstance(config, C3DConfig):
+        return C3D(config)
+    return R2Plus1D(config)
+
+
+def train_classifier(
+    recipe: ClassifierRecipe, data: ClipData, out: Path, fabric: Fabric, description: str = "classifier"
+) -> tuple[Classifier, TrainingRun]:
+    """The trained classifier in eval mode. `out` receives the state and the log."""
+    torch.manual_seed(recipe.seed)
+    train, _ = data.split_groups(recipe.held_out)
+    device = fabric.device
+    network = channels_last(build(recipe.network).to(device))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.2)
+    run = TrainingRun(fabric, out, {"network": network, "optimizer": optimizer, "schedule": schedule}, recipe.seed)
+
+    def step(number: int, rng: np.random.Generator) -> Losses:
+        network.train()
+        videos, actions = train.windows(recipe.batch_size, rng)
+        logits = network(recipe.augmentation(videos.to(device)))
+        actions = actions.to(device)
+        if logits.ndim == 3:  # LRCN: every frame is asked
+            actions = actions.repeat_interleave(logits.shape[1])
+            logits = logits.flatten(0, 1)
+        loss = F.cross_entropy(logits, actions, label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        schedule.step()
+        accuracy = (logits.argmax(-1) == actions).float().mean()
+        return {"loss": loss.item(), "accuracy": accuracy.item()}
+
+    run.loop(recipe.steps, step, description=description)
+    return network.eval(), run
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a classifier says of whole clips: the mean of its probabilities over up to ten windows of each."""
+
+    actions: tuple[int, ...]
+    predicted: tuple[int, ...]
+
+    def __add__(self, other: "Verdicts") -> "Verdicts":
+        return Verdicts(self.actions + other.actions, self.predicted + other.predicted)
+
+    @property
+    def correct(self) -> int:
+        return sum(a == p for a, p in zip(self.actions, self.predicted, strict=True))
+
+    def summary(self) -> dict[str, float | int | list[float]]:
+        """Accuracy (0-1) with Wilson's 95 % interval, and the counts behind it."""
+        n = len(self.actions)
+        return {
+            "accuracy": self.correct / n,
+            "interval": list(wilson_interval(self.correct, n)),
+            "correct": self.correct,
+            "clips": n,
+        }
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927): honest for few clips and near 0 or 1."""
+    p, zz = successes / n, z * z / n
+    center, half = p + zz / 2, z * (p * (1 - p) / n + zz / (4 * n)) ** 0.5
+    return max(0.0, (center - half) / (1 + zz)), min(1.0, (center + half) / (1 + zz))
+
+
+@torch.no_grad()
+def test_classifier(network: Classifier, data: ClipData) -> Verdicts:
+    """The verdicts on all clips of `data`."""
+    device = next(network.parameters()).device
+    predicted = []
+    for clip in range(len(data.clips)):
+        log_p = network.log_probabilities(data.test_windows(clip).to(device))
+        predicted.append(int(log_p.exp().mean(0).argmax()))
+    return Verdicts(tuple(data.labels), tuple(predicted))
+
+
+def cross_validate(
+    recipe: ClassifierRecipe, data: ClipData, out: Path, fabric: Fabric, description: str
+) -> Verdicts | None:
+    """Train once per fold without its groups; the verdicts on the left-out clips, pooled. None without folds."""
+    pooled = None
+    for number, groups in enumerate(recipe.folds):
+        rest, unseen = data.split_groups(groups)
+        name = f"{description} without {', '.join(groups)}"
+        network, _ = train_classifier(recipe, rest, out / f"fold_{number}", fabric, name)
+        verdicts = test_classifier(network, unseen)
+        pooled = verdicts if pooled is None else pooled + verdicts
+    return pooled

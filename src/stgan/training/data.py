@@ -1,0 +1,174 @@
+"""Clips in memory as training batches: frames for the image networks, windows for the video networks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from stgan.video import ClipFolder, all_windows, load_clips, random_window, windows_in_view
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """Decoded clips of one folder: uint8 arrays "time height width 3" with a label and a group each."""
+
+    clips: list[np.ndarray]
+    labels: list[int]
+    groups: list[str]
+    actions: tuple[str, ...]
+    length: int
+    """Frames in a window."""
+
+    @classmethod
+    def load(cls, folder: ClipFolder, size: int, length: int = 16) -> "ClipData":
+        actions = folder.actions
+        return cls(
+            load_clips(folder, size=size),
+            [actions.index(clip.label) for clip in folder.clips],
+            [clip.group or clip.path.stem for clip in folder.clips],
+            actions,
+            length,
+        )
+
+    def select(self, keep: Sequence[bool]) -> "ClipData":
+        """The clips for which `keep` is true; actions and their numbers stay."""
+        chosen = [i for i, kept in enumerate(keep) if kept]
+        return ClipData(
+            [self.clips[i] for i in chosen],
+            [self.labels[i] for i in chosen],
+            [self.groups[i] for i in chosen],
+            self.actions,
+            self.length,
+        )
+
+    def split_groups(self, held_out: Sequence[str]) -> tuple["ClipData", "ClipData"]:
+        """(the rest, the clips of the held-out groups)."""
+        out = [group in held_out for group in self.groups]
+        return self.select([not held for held in out]), self.select(out)
+
+    @cached_property
+    def _starts(self) -> list[list[int]]:
+        return [windows_in_view(clip, self.length) for clip in self.clips]
+
+    @cached_property
+    def _frames_in_view(self) -> list[tuple[int, int]]:
+        """(clip, frame) of each frame that lies in a window with the person in view."""
+        pairs = []
+        for number, clip in enumerate(self.clips):
+            seen = {t for start in self._starts[number] for t in range(start, start + self.length)}
+            pairs += [(number, t) for t in sorted(seen) if t < len(clip)]
+        return pairs
+
+    def all_frames(self) -> tuple[Float[Tensor, "n 3 height width"], Int[Tensor, " n"]]:
+        """Every frame with the person in view, and the number of its clip."""
+        frames = np.stack([self.clips[c][t] for c, t in self._frames_in_view])
+        return _to_images(frames), torch.tensor([c for c, _ in self._frames_in_view])
+
+    def frames(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[Float[Tensor, "count 3 height width"], Int[Tensor, " count"], Int[Tensor, " count"]]:
+        """Random frames (half of them mirrored), their actions and their clips' numbers; actions equally often."""
+        labels = np.array([self.labels[c] for c, _ in self._frames_in_view])
+        weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
+        chosen = rng.choice(len(labels), count, p=weights / weights.sum())
+        pairs = [self._frames_in_view[i] for i in chosen]
+        images = _to_images(np.stack([self.clips[c][t] for c, t in pairs]))
+        mirrored = torch.from_numpy(rng.random(count) < 0.5)
+        images[mirrored] = images[mirrored].flip(-1)
+        clips = torch.tensor([c for c, _ in pairs])
+        return images, torch.from_numpy(labels[chosen]), clips
+
+    def windows(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[Float[Tensor, "count 3 time height width"], Int[Tensor, " count"]]:
+        """Random windows with the person in view, and their actions; actions equally often."""
+        labels = np.array(self.labels)
+        weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
+        chosen = rng.choice(len(labels), count, p=weights / weights.sum())
+        videos = [self._window(int(c), rng) for c in chosen]
+        return _to_videos(np.stack(videos)), torch.from_numpy(labels[chosen])
+
+    def _window(self, clip: int, rng: np.random.Generator) -> np.ndarray:
+        frames = self.clips[clip]
+        if len(frames) <= self.length:
+            return frames[random_window(len(frames), self.length, rng)]
+        start = int(rng.choice(self._starts[clip]))
+        return frames[start : start + self.length]
+
+    def test_windows(self, clip: int, most: int = 10) -> Float[Tensor, "n 3 time height width"]:
+        """Up to `most` windows of one clip, evenly spread over those with the person in view."""
+        frames = self.clips[clip]
+        if len(frames) <= self.length:
+            return _to_videos(np.stack([frames[w] for w in all_windows(len(frames), self.length)]))
+        starts = self._starts[clip]
+        chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, most).round().astype(int)})
+        return _to_videos(np.stack([frames[s : s + self.length] for s in chosen]))
+
+
+def _to_images(frames: np.ndarray) -> Float[Tensor, "n 3 height width"]:
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+
+
+def _to_videos(frames: np.ndarray) -> Float[Tensor, "n 3 time height width"]:
+    return torch.from_numpy(frames).permute(0, 4, 1, 2, 3).float() / 255
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a video that leave its action alone; one draw a video, the same for all its frames.
+
+    mirror: probability of a left-right flip. shift: up to so many pixels each way (edges replicated).
+    zoom: up to this fraction in or out. brightness, contrast, colour: up to this fraction. blur: largest Gaussian
+    sigma in pixels. noise: largest standard deviation in [0, 1] units. Classifiers that judge generated clips
+    need blur, noise and colour, or they call every softly rendered clip unknown.
+    """
+
+    mirror: float = 0.5
+    shift: int = 6
+    zoom: float = 0.1
+    brightness: float = 0.15
+    contrast: float = 0.2
+    colour: float = 0.1
+    blur: float = 1.0
+    noise: float = 0.04
+
+    def __call__(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> Float[Tensor, "batch 3 time height width"]:
+        batch, _, time, height, width = videos.shape
+        draw = lambda *shape: 2 * torch.rand(*shape, device=videos.device) - 1  # noqa: E731
+        flip = torch.where(torch.rand(batch, device=videos.device) < self.mirror, -1.0, 1.0)
+        zoom = 1 + self.zoom * draw(batch)
+        shift = draw(batch, 2) * 2 * self.shift / torch.tensor([width, height], device=videos.device)
+        theta = torch.zeros(batch, 2, 3, device=videos.device)
+        theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = flip * zoom, zoom, shift
+        grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
+        # All frames of a clip move together, so time rides along as channels.
+        moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode="border", align_corners=False)
+        videos = moved.unflatten(1, (3, time))
+        videos = gaussian_blur(videos, self.blur * torch.rand(batch, device=videos.device))
+        shape = (batch, 1, 1, 1, 1)
+        mean = videos.mean((2, 3, 4), keepdim=True)
+        videos = (videos - mean) * (1 + self.contrast * draw(*shape)) + mean
+        videos = videos * (1 + self.colour * draw(batch, 3, 1, 1, 1)) + self.brightness * draw(*shape)
+        noise = self.noise * torch.rand(shape, device=videos.device)
+        return (videos + noise * torch.randn_like(videos)).clamp(0, 1)
+
+
+def gaussian_blur(
+    videos: Float[Tensor, "batch 3 time height width"], sigmas: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch 3 time height width"]:
+    """Blur each video over space with its own standard deviation in pixels (0 leaves it alone)."""
+    batch, channels, time, height, width = videos.shape
+    offsets = torch.arange(-3, 4, device=videos.device, dtype=videos.dtype)
+    kernels = torch.exp(-0.5 * (offsets / sigmas.clamp(min=1e-3).unsqueeze(1)) ** 2)
+    kernels = (kernels / kernels.sum(1, keepdim=True)).unsqueeze(1)
+    x = videos.reshape(1, batch, -1, height, width).transpose(1, 2).flatten(0, 1)  # batch as channels
+    x = F.conv2d(F.pad(x, (3, 3, 0, 0), mode="replicate"), kernels.unsqueeze(2), groups=batch)
+    x = F.conv2d(F.pad(x, (0, 0, 3, 3), mode="replicate"), kernels.unsqueeze(3), groups=batch)
+    return x.transpose(0, 1).reshape(batch, channels, time, height, width)
