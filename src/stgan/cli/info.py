@@ -1,0 +1,38 @@
+"""`stgan info`: what a model is and what its cards say."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import stgan
+from stgan.checkpoints import bundled_models, find_model
+from stgan.sampling import PRESETS
+
+
+def info(
+    model: Annotated[str, typer.Argument(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+) -> None:
+    """Show a model's actions and networks, the presets, and the bundled models."""
+    console = Console()
+    folder = find_model(model)
+    roles = {
+        folder.encoder: "encoder",
+        folder.generator: "generator",
+        folder.code_prior: "code prior",
+        **{part: "condition network" for part in folder.condition.values()},
+        **{part: "evaluator (never steers)" for part in folder.evaluators.values()},
+    }
+    table = Table(title=f"{folder.name}: {', '.join(folder.actions)}")
+    for column in ("network", "role", "architecture", "parameters", "accuracy on unseen groups", "hash"):
+        table.add_column(column)
+    for part, role in roles.items():
+        checkpoint = folder.load(part)
+        unseen = checkpoint.provenance.get("figures", {}).get("unseen_groups")
+        accuracy = f"{unseen['accuracy']:.3f} ({unseen['correct']}/{unseen['clips']})" if unseen else ""
+        parameters = sum(parameter.numel() for parameter in checkpoint.network.parameters())
+        table.add_row(part, role, type(checkpoint.network).__name__, f"{parameters:,}", accuracy, checkpoint.hash[:12])
+    console.print(table)
+    console.print(f"presets: {', '.join(PRESETS)}; bundled models: {', '.join(bundled_models()) or 'none'}")
+    console.print(f"stgan {stgan.__version__}; model folder {folder.path}", soft_wrap=True)

@@ -1,0 +1,39 @@
+"""Randomness that belongs to one clip: the same draws whatever the batch, the order or the machine count."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def clip_seed(seed: int, action: str, index: int) -> int:
+    """The seed of clip number `index` of an action: a hash of (seed, action, index), 63 bits."""
+    digest = hashlib.sha256(f"{seed}/{action}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class ClipRandomness:
+    """One stream of random numbers a clip; a draw stacks one sample from each along the batch.
+
+    Drawn on the CPU, so that a GPU sees the same numbers.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.device = device
+
+    def normal(self, *shape: int) -> Float[Tensor, "batch ..."]:
+        """N(0, 1)."""
+        draws = [torch.randn(*shape, generator=generator) for generator in self.generators]
+        return torch.stack(draws).to(self.device)
+
+    def uniform(self, *shape: int) -> Float[Tensor, "batch ..."]:
+        """U(0, 1)."""
+        draws = [torch.rand(*shape, generator=generator) for generator in self.generators]
+        return torch.stack(draws).to(self.device)
+
+    def keep(self, clips: Sequence[int]) -> None:
+        """Go on with these clips of the batch only."""
+        self.generators = [self.generators[clip] for clip in clips]
