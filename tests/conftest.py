@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 # `pytest -n` runs one process a core: each must compute on one thread, and so must the commands it starts.
@@ -11,6 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -48,3 +50,103 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"STGAN_DATA names {named}, which is not a folder: correct it or unset it")
     return folder
+
+
+TINY_ACTIONS = ("grow", "left", "right")
+
+
+@pytest.fixture(scope="session")
+def tiny_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of 16x16 clips, 20 frames: a bright square that moves left, moves right, or grows."""
+    from stgan.video import write_video
+
+    root = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for action in TINY_ACTIONS:
+        (root / action).mkdir()
+        for number in range(3):
+            frames = np.full((20, 16, 16, 3), rng.integers(40, 90, 3), np.uint8)
+            for t in range(20):
+                x, side = {"left": (12 - t // 2, 4), "right": (2 + t // 2, 4), "grow": (6, 2 + t // 3)}[action]
+                frames[t, 5 + number : 5 + number + side, x : x + side] = 230
+            write_video(root / action / f"clip{number}.mp4", frames)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with untrained 16x16 networks: everything runs, nothing can be recognised."""
+    from stgan.checkpoints import ModelFolder, save_checkpoint
+    from stgan.networks import (
+        C3D,
+        LRCN,
+        C3DConfig,
+        CodePrior,
+        CodePriorConfig,
+        Encoder,
+        EncoderConfig,
+        GeneratorConfig,
+        ImageGenerator,
+        LRCNConfig,
+        Preprocessing,
+        R2Plus1D,
+        R2Plus1DConfig,
+    )
+    from stgan.training.code_prior import fit_whitening
+
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("model")
+    pixels = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    small = EncoderConfig(
+        channels=(4, 4, 4, 4, 4),
+        kernels=(3, 3, 3, 3, 3),
+        strides=(1, 1, 1, 1, 1),
+        paddings=(1, 1, 1, 1, 1),
+        groups=(1, 1, 1, 1, 1),
+        code_size=12,
+        response_norm=False,
+        batch_norm=True,
+        preprocessing=pixels,
+    )
+    prior = CodePrior(CodePriorConfig(code_size=12, rank=6, appearance_rank=2, width=16, depth=1))
+    fit_whitening(prior, torch.rand(64, 12), torch.arange(64) // 8)
+    classes = len(TINY_ACTIONS)
+    networks = {
+        "encoder": Encoder(small),
+        "generator": ImageGenerator(
+            GeneratorConfig(
+                code_size=12,
+                hidden_size=16,
+                base_channels=8,
+                stages=((8, 8),),
+                preprocessing=replace(pixels, size=None),
+            )
+        ),
+        "code_prior": prior,
+        "lrcn": LRCN(LRCNConfig(num_classes=classes, frame=small, lstm_size=8)),
+        "c3d": C3D(
+            C3DConfig(
+                num_classes=classes,
+                stages=((4,), (8,)),
+                hidden_sizes=(8,),
+                pad_last_pool=False,
+                batch_norm=True,
+                preprocessing=pixels,
+            )
+        ),
+        "evaluator": R2Plus1D(R2Plus1DConfig(num_classes=classes, stem=4, widths=(4, 8), preprocessing=pixels)),
+    }
+    for name, network in networks.items():
+        actions = TINY_ACTIONS if name in ("lrcn", "c3d", "evaluator") else ()
+        save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")
+    ModelFolder(
+        path=root,
+        name="tiny",
+        actions=TINY_ACTIONS,
+        encoder="encoder",
+        generator="generator",
+        code_prior="code_prior",
+        condition={"lrcn": "lrcn", "c3d": "c3d"},
+        evaluators={"evaluator": "evaluator"},
+    ).save()
+    return root

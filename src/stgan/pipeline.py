@@ -1,7 +1,5 @@
 """`STGAN`: a model ready to generate, from a name and an action to videos, and to a folder of clips."""
 
-import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-import stgan
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model
 from stgan.errors import StganError
 from stgan.networks import C3D, CodePrior, Encoder, ImageGenerator
 from stgan.networks.layout import channels_last
 from stgan.sampling import PRESETS, Networks, Preset, Samples, clip_seed, sample
+from stgan.version import __version__
 
-MANIFEST = "manifest.jsonl"
 FPS = 25.0
 FRAMES = 16
 BOTH = "both"
@@ -247,38 +244,6 @@ def generate_clips(
             yield Generated(request, samples, time.monotonic() - started)
 
 
-class Manifest:
-    """`manifest.jsonl`: a line a finished clip; written after the clip's file is complete."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / MANIFEST
-
-    def read(self) -> list[dict[str, Any]]:
-        """All entries; none if there is no manifest yet."""
-        if not self.path.exists():
-            return []
-        entries = []
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                if not isinstance(entry["file"], str) or not isinstance(entry["action"], str):
-                    raise TypeError
-            except (ValueError, KeyError, TypeError) as error:
-                raise StganError(f"{self.path} line {number} is not a manifest entry; repair or remove it") from error
-            entries.append(entry)
-        return entries
-
-    def append(self, entry: dict[str, Any]) -> None:
-        """Add a line and force it to the disk."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def start_anew(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-
 def manifest_entry(
     model: STGAN, generated: Generated, file: Path, seed: int, preset: Preset, condition: str
 ) -> dict[str, Any]:
@@ -295,5 +260,5 @@ def manifest_entry(
         "iterations": generated.samples.iterations,
         "probability": round(float(generated.samples.probability[0]), 6),
         "hashes": model.hashes(condition),
-        "version": stgan.__version__,
+        "version": __version__,
     }

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint
 from stgan.errors import StganError
+from stgan.manifest import Manifest
 from stgan.metrics.classification import confusion_matrix, inception_score, motion
 from stgan.networks.layout import channels_last
-from stgan.pipeline import Manifest
 from stgan.video import center_window, read_video, resize_and_crop, to_float
 
 

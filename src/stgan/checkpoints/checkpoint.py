@@ -35,6 +35,7 @@ from stgan.networks import (
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _LARGEST_CONFIG = 1 << 20  # bytes
+_LONGEST_NETWORK = 4096  # characters of a network's own values; more of them would be thousands of layers
 
 NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "encoder": (EncoderConfig, Encoder),
@@ -110,24 +111,30 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     config = read_json(folder / CONFIG)
     if config.get("format") != FORMAT:
         raise CheckpointError(f"{folder} has checkpoint format {config.get('format')!r}; this version reads {FORMAT}")
-    if config.get("network") not in NETWORKS:
-        raise CheckpointError(
-            f"{folder} holds an unknown network {config.get('network')!r}; known are {', '.join(NETWORKS)}"
-        )
-    config_type, network_type = NETWORKS[config["network"]]
+    name = config.get("network")
+    if not isinstance(name, str) or name not in NETWORKS:
+        raise CheckpointError(f"{folder} holds an unknown network {name!r}; known are {', '.join(NETWORKS)}")
+    config_type, network_type = NETWORKS[name]
     try:
+        if len(json.dumps(config["config"])) > _LONGEST_NETWORK:
+            raise ValueError("its config is too long")
         with torch.device("meta"):  # shapes only: a hostile config cannot ask for memory
             network = network_type(config_type.from_dict(config["config"]))  # type: ignore[attr-defined]
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ZeroDivisionError) as error:
-        raise CheckpointError(
-            f"{folder / CONFIG} does not describe a {config['network']}: {one_line(error)}"
-        ) from error
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
+        raise CheckpointError(f"{folder / CONFIG} does not describe a {name}: {one_line(error)}") from error
+    actions, provenance = config.get("actions", []), config.get("provenance", {})
+    if not isinstance(actions, list) or not all(isinstance(action, str) for action in actions):
+        raise CheckpointError(f"{folder / CONFIG} is damaged: its actions are not a list of names")
+    if not isinstance(provenance, dict):
+        raise CheckpointError(f"{folder / CONFIG} is damaged: its provenance is not a JSON object")
+    if actions and len(actions) != getattr(network.config, "num_classes", 0):
+        raise CheckpointError(f"{folder / CONFIG} names {len(actions)} actions, which are not its network's classes")
     tensors = _read_tensors(folder / WEIGHTS, network.state_dict())
     network.load_state_dict(tensors, assign=True)
     return Checkpoint(
         network.to(device).eval().requires_grad_(False),
-        tuple(str(action) for action in config.get("actions", ())),
-        dict(config.get("provenance", {})),
+        tuple(actions),
+        provenance,
         file_hash(folder / WEIGHTS),
     )
 
@@ -147,7 +154,7 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
                     f"({found.get(wrong[0], 'missing')} in the file, {wanted.get(wrong[0], 'none')} expected)"
                 )
             tensors = {key: file.get_tensor(key).to(expected[key].dtype) for key in found}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: a dtype without arithmetic
         raise CheckpointError(f"{path} is not a readable safetensors file: {one_line(error)}") from error
     bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
     if bad:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from stgan.checkpoints.checkpoint import (
     FORMAT,
@@ -102,16 +101,19 @@ def find_model(model: str | Path) -> ModelFolder:
 
 
 def _locate(model: str) -> Path:
-    if (BUNDLED / model / MODEL).is_file() and "/" not in model and model not in ("", ".", ".."):
+    if model in bundled_models():
         return BUNDLED / model
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path
+    try:
+        path = Path(model).expanduser()
+        if path.is_dir():
+            return path
+    except (OSError, RuntimeError):  # a name that is too long, the home of a user who does not exist
+        pass
     known = ", ".join(bundled_models()) or "none"
     if model.count("/") == 1 and not model.startswith((".", "/", "~")):
         try:
             return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.md"]))
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        except Exception as error:  # the hub's own errors and those of the HTTP library below it, whichever it is
             raise CheckpointError(
                 f"no model {model!r}: no such folder, and the hub did not give it ({one_line(error)}); "
                 f"bundled models: {known}"

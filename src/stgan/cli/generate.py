@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, ClipRequest, Manifest, generate_clips, manifest_entry
+from stgan.manifest import Manifest
+from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, ClipRequest, generate_clips, manifest_entry
 from stgan.report.figures import Strip, save_strips
 from stgan.video import read_video, to_uint8, write_gif, write_video
 

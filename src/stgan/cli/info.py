@@ -6,9 +6,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-import stgan
 from stgan.checkpoints import bundled_models, find_model
 from stgan.sampling import PRESETS
+from stgan.version import __version__
 
 
 def info(
@@ -35,4 +35,4 @@ def info(
         table.add_row(part, role, type(checkpoint.network).__name__, f"{parameters:,}", accuracy, checkpoint.hash[:12])
     console.print(table)
     console.print(f"presets: {', '.join(PRESETS)}; bundled models: {', '.join(bundled_models()) or 'none'}")
-    console.print(f"stgan {stgan.__version__}; model folder {folder.path}", soft_wrap=True)
+    console.print(f"stgan {__version__}; model folder {folder.path}", soft_wrap=True)

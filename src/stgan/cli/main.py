@@ -5,9 +5,9 @@ import sys
 import typer
 from rich.console import Console
 
-import stgan
 from stgan.cli import evaluate, generate, info, train
 from stgan.errors import StganError
+from stgan.version import __version__
 
 app = typer.Typer(
     name="stgan",
@@ -25,7 +25,7 @@ app.add_typer(train.app, name="train")
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"stgan {stgan.__version__}")
+        print(f"stgan {__version__}")
         raise typer.Exit
 
 

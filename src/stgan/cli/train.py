@@ -1,14 +1,15 @@
 """`stgan train`: from clips to checkpoints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from lightning_fabric import Fabric
 from rich import print as show
 
-from stgan.training.model import CODE_PRIOR, ENCODER, GENERATOR, ModelTraining
 from stgan.video import data_root
+
+if TYPE_CHECKING:
+    from stgan.training.model import ModelTraining
 
 app = typer.Typer(help="Train a model, or one of its networks, from a folder of clips.", no_args_is_help=True)
 
@@ -23,7 +24,12 @@ Work = Annotated[Path, typer.Option(help="Logs, pictures and states to resume fr
 WEIZMANN = Path("recipes/weizmann")
 
 
-def _training(data: Path | None, config: Path, out: Path, work: Path) -> ModelTraining:
+def _training(data: Path | None, config: Path, out: Path, work: Path) -> "ModelTraining":
+    # Here and not above: Fabric takes seconds to import, which the other commands need not wait for.
+    from lightning_fabric import Fabric
+
+    from stgan.training.model import ModelTraining
+
     clips = data if data else data_root(None) / config.name
     return ModelTraining(clips, config, out, work / config.name, Fabric(accelerator="auto", devices=1))
 
@@ -46,19 +52,19 @@ def train_all(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work
 @app.command("encoder")
 def train_encoder(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work = Path("runs")) -> None:
     """Train the encoder, whose codes the generator inverts."""
-    _training(data, config, out, work).train(ENCODER)
+    _training(data, config, out, work).train("encoder")
 
 
 @app.command("code-prior")
 def train_code_prior(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work = Path("runs")) -> None:
     """Train the code prior (and the encoder, if the model has none yet)."""
-    _training(data, config, out, work).train(CODE_PRIOR)
+    _training(data, config, out, work).train("code_prior")
 
 
 @app.command("generator")
 def train_generator(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work = Path("runs")) -> None:
     """Train the image generator (and what it needs)."""
-    _training(data, config, out, work).train(GENERATOR)
+    _training(data, config, out, work).train("generator")
 
 
 @app.command("classifier")

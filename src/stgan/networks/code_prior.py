@@ -36,6 +36,10 @@ class CodePriorConfig(Configuration):
     sigma_min: float = 0.02
     sigma_max: float = 10.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.depth <= 100:
+            raise ValueError(f"the depth of a code prior is from 0 to 100 blocks, not {self.depth}")
+
 
 class CodePrior(nn.Module):
     """Coordinates w of codes z, with a denoiser D(w; sigma) = E[w | w + sigma n].

@@ -35,6 +35,14 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
+    def __post_init__(self) -> None:
+        if self.fit not in ("resize", "crop"):
+            raise ValueError(f"fit is 'resize' or 'crop', not {self.fit!r}")
+        if self.channels not in ("rgb", "bgr"):
+            raise ValueError(f"channels is 'rgb' or 'bgr', not {self.channels!r}")
+        if len(self.mean) != 3 or len(self.std) != 3:
+            raise ValueError("mean and std have one number per channel, three in all")
+
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 new_height new_width"]:
         """RGB in [0, 1] to network input. Raises ValueError when a crop is larger than the image."""
         return self.normalize(self.resize(images))

@@ -22,7 +22,7 @@ UNIFORM_KERNEL = (1 / 3, 1 / 3, 1 / 3)
 
 def check_kernel(kernel: Sequence[float]) -> tuple[float, ...]:
     """The kernel as a tuple. Raises ValueError unless it has an odd length and sums to one."""
-    if len(kernel) % 2 == 0 or abs(sum(kernel) - 1) > 1e-6:
+    if len(kernel) % 2 == 0 or not abs(sum(kernel) - 1) <= 1e-6:  # `not`: NaN too
         raise ValueError(f"a temporal kernel has an odd number of weights that sum to 1, not {tuple(kernel)}")
     return tuple(float(weight) for weight in kernel)
 

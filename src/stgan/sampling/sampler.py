@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from stgan.sampling.presets import Preset
 from stgan.sampling.randomness import ClipRandomness
 
 
+@runtime_checkable
 class ConditionNetwork(Protocol):
     """Phi: what steers. LRCN and C3D are two."""
 
@@ -133,7 +134,9 @@ def toward_prior(h: Codes, prior: CodePrior, preset: Preset, iteration: int) -> 
         h = smooth_over_time(h, preset.smoothing)
     if preset.share_appearance:
         h = prior.share_appearance(h)
-    sigma = preset.prior_sigma[0] * (preset.prior_sigma[1] / preset.prior_sigma[0]) ** falling(0, 1, iteration, last)
+    sigma = preset.prior_sigma[0] * (preset.prior_sigma[1] / preset.prior_sigma[0]) ** falling(
+        0.0, 1.0, iteration, last
+    )
     pull = falling(*preset.prior_pull, iteration, last)
     h = h + pull * (prior.denoise(h, sigma) - h)
     return prior.share_appearance(h) if preset.share_appearance else h

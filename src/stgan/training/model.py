@@ -11,7 +11,6 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-import stgan
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
 from stgan.errors import StganError
 from stgan.networks import CodePrior, Encoder
@@ -31,6 +30,7 @@ from stgan.training.recipes import (
     recipe_values,
 )
 from stgan.training.run import TrainingRun
+from stgan.version import __version__
 from stgan.video import ClipFolder, find_clips
 
 ENCODER, CODE_PRIOR, GENERATOR = "encoder", "code_prior", "generator"
@@ -190,7 +190,7 @@ class ModelTraining:
             "seconds": round(run.seconds),
             "device": str(self.fabric.device),
             "versions": {
-                "stgan": stgan.__version__,
+                "stgan": __version__,
                 "torch": torch.__version__.split("+")[0],
                 "python": platform.python_version(),
             },

@@ -26,6 +26,8 @@ from stgan.training.generator import GeneratorRecipe
 
 R = TypeVar("R", EncoderRecipe, CodePriorRecipe, GeneratorRecipe, ClassifierRecipe)
 
+_FEWEST_STEPS = 20  # for a learning rate that rises and falls again
+
 CLASSIFIERS: dict[str, type[LRCNConfig] | type[C3DConfig] | type[R2Plus1DConfig]] = {
     "lrcn": LRCNConfig,
     "c3d": C3DConfig,
@@ -100,6 +102,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[str, type[Configuration]]) -> Any:
     """A dataclass from YAML values; one sentence for a name that it does not have."""
     known = {item.name for item in fields(kind)}
+    if values.get("steps", _FEWEST_STEPS) < _FEWEST_STEPS:
+        raise StganError(f"{path}: steps must be at least {_FEWEST_STEPS}, not {values['steps']}")
     unknown = sorted(values.keys() - known)
     if unknown:
         raise StganError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")

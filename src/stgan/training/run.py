@@ -7,6 +7,7 @@ steps as one that was not, without any generator state in its checkpoint.
 import csv
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ class TrainingRun:
             for name, part in self.state.items():
                 part.load_state_dict(saved["state"][name])
             self.step, self.seconds = saved["step"], saved["seconds"]
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
             raise StganError(
                 f"cannot resume from {self.state_file}: it belongs to another recipe or is damaged; "
                 "delete it to start anew"

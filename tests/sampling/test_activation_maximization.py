@@ -1,0 +1,114 @@
+"""The update against a restatement of PPGN's in numpy, and what makes a clip independent of its batch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stgan.sampling import PAPER, ROBUST, ClipRandomness, activation_maximization, clip_seed
+from stgan.sampling.activation_maximization import falling
+
+
+def objective(h: torch.Tensor) -> torch.Tensor:
+    return -((h - 3) ** 2).sum((1, 2)) / 2  # its gradient is 3 - h
+
+
+def reconstruct(h: torch.Tensor) -> torch.Tensor:
+    return h / 2 + 1
+
+
+@pytest.mark.parametrize("norm", ["mean", "rms"])
+def test_update_equals_a_plain_restatement_of_ppgn(norm: str) -> None:
+    rng = np.random.default_rng(0)
+    start, noise = rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 2, 3, 4))
+    epsilon1, epsilon2, epsilon3 = 0.3, 0.7, 0.2
+    draws = iter(torch.from_numpy(noise))
+    result = activation_maximization(
+        torch.from_numpy(start),
+        objective,
+        iterations=5,
+        learning_rate=(1.0, 0.1),
+        epsilon1=epsilon1,
+        epsilon2=epsilon2,
+        epsilon3=epsilon3,
+        reconstruct=reconstruct,
+        noise=lambda: next(draws),
+        project=lambda h, iteration: h.clamp(0, 30),
+        norm=norm,
+    )
+    expected = start.copy()
+    for i, lr in enumerate([1.0, 0.775, 0.55, 0.325, 0.1]):
+        for clip in range(2):
+            h = expected[clip]
+            d = epsilon1 * ((h / 2 + 1) - h) + epsilon2 * (3 - h) + epsilon3 * noise[i, clip]
+            size = np.abs(d).mean() if norm == "mean" else np.sqrt((d**2).mean())
+            expected[clip] = np.clip(h + lr / size * d, 0, 30)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-12)
+
+
+def test_objective_is_maximized() -> None:
+    h = activation_maximization(
+        torch.zeros(1, 2, 3, dtype=torch.float64),
+        objective,
+        iterations=200,
+        learning_rate=(0.1, 0.001),
+        epsilon1=0.0,
+        epsilon2=1.0,
+        epsilon3=0.0,
+        reconstruct=reconstruct,
+        noise=lambda: pytest.fail("no noise was asked for"),
+        project=lambda h, iteration: h,
+    )
+    assert (h - 3).abs().max() < 0.05
+
+
+def test_done_ends_the_loop_and_sees_each_step() -> None:
+    seen = []
+
+    def done(h: torch.Tensor, value: torch.Tensor, iteration: int) -> bool:
+        seen.append((iteration, float(value[0])))
+        return iteration == 2
+
+    activation_maximization(
+        torch.zeros(1, 1, 1),
+        objective,
+        iterations=50,
+        learning_rate=(0.1, 0.1),
+        epsilon1=0.0,
+        epsilon2=1.0,
+        epsilon3=0.0,
+        reconstruct=reconstruct,
+        noise=torch.Tensor,
+        project=lambda h, iteration: h,
+        done=done,
+    )
+    assert [iteration for iteration, _ in seen] == [0, 1, 2]
+    assert seen[0][1] < seen[1][1] < seen[2][1]
+
+
+def test_learning_rate_ends_at_its_second_value() -> None:
+    assert [falling(1.0, 0.1, i, 4) for i in range(4)] == pytest.approx([1.0, 0.7, 0.4, 0.1])
+    assert falling(1.0, 0.1, 0, 1) == 1.0
+
+
+def test_paper_preset_is_as_published() -> None:
+    assert PAPER.temporal_kernel == pytest.approx((1 / 3, 1 / 3, 1 / 3)) and PAPER.temporal_padding == "zeros"
+    assert PAPER.iterations == 100 and PAPER.learning_rate == (1.0, 0.1) and PAPER.space == "codes"
+    assert (PAPER.epsilon1, PAPER.epsilon2, PAPER.epsilon3) == (1e-5, 1.0, 1e-17)
+    plain = replace(PAPER, name="", views=1)
+    assert (plain.shift, plain.blur, plain.video_noise, plain.brightness, plain.share_appearance) == (0, 0, 0, 0, False)
+    assert ROBUST.temporal_padding == "replicate"
+
+
+def test_clip_seeds_differ_and_stay() -> None:
+    seeds = {clip_seed(s, action, i) for s in range(5) for action in ("walk", "walk1", "run") for i in range(20)}
+    assert len(seeds) == 5 * 3 * 20
+    assert clip_seed(0, "wave2", 3) == clip_seed(0, "wave2", 3) < 2**63
+
+
+def test_randomness_belongs_to_the_clip_and_not_to_the_batch() -> None:
+    together, alone = ClipRandomness([7, 8, 9]), ClipRandomness([8])
+    for _ in range(3):
+        assert torch.equal(together.normal(2, 3)[1:2], alone.normal(2, 3))
+        assert torch.equal(together.uniform(4)[1:2], alone.uniform(4))

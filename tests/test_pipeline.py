@@ -1,0 +1,116 @@
+"""The Python interface, on a tiny untrained model."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from stgan import STGAN
+from stgan.checkpoints import CheckpointError
+from stgan.errors import StganError
+from stgan.manifest import Manifest
+from stgan.pipeline import ClipRequest
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> STGAN:
+    return STGAN.from_pretrained(tiny_model, device="cpu")
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+@pytest.mark.parametrize("condition", ["lrcn", "c3d", "both"])
+def test_videos_have_the_promised_shape_and_range(model: STGAN, preset: str, condition: str) -> None:
+    videos = model.generate("left", num_videos=2, preset=preset, condition=condition, iterations=2)
+    assert videos.shape == (2, 3, 16, 16, 16)
+    assert videos.min() >= 0 and videos.max() <= 1 and videos.std() > 0
+    assert not torch.equal(videos[0], videos[1])
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+def test_a_video_does_not_depend_on_its_batch_or_order(model: STGAN, preset: str) -> None:
+    settings = model.preset(preset, 4)
+    batch = model.sample([ClipRequest("grow", i) for i in (2, 0, 1)], 5, settings).videos
+    alone = model.sample([ClipRequest("grow", 1)], 5, settings).videos
+    torch.testing.assert_close(batch[2:], alone, atol=1e-3, rtol=0)
+    assert (batch[0] - batch[2]).abs().max() > 1e-2
+
+
+def test_seed_and_number_decide_the_video(model: STGAN) -> None:
+    first = model.generate("left", 2, seed=1, iterations=2)
+    assert torch.equal(first, model.generate("left", 2, seed=1, iterations=2))
+    assert torch.equal(first[:1], model.generate("left", 1, seed=1, iterations=2))
+    assert not torch.equal(first, model.generate("left", 2, seed=2, iterations=2))
+    assert not torch.equal(first, model.generate("right", 2, seed=1, iterations=2))
+
+
+def test_global_randomness_is_neither_used_nor_changed(model: STGAN) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first = model.generate("left", iterations=2)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(4)
+    assert torch.equal(first, model.generate("left", iterations=2))
+
+
+def test_objective_rises(model: STGAN) -> None:
+    values = []
+    model.generate(
+        "right", iterations=30, condition="lrcn", on_iteration=lambda i, value, render: values.append(float(value[0]))
+    )
+    assert len(values) == 30
+    assert sum(values[-5:]) > sum(values[:5])
+
+
+def test_any_number_of_frames_under_lrcn_only(model: STGAN) -> None:
+    assert model.generate("left", iterations=1, frames=5, condition="lrcn").shape[2] == 5
+    assert model.generate("left", iterations=1, frames=1, condition="lrcn").shape[2] == 1
+    with pytest.raises(StganError, match="16 frames, not 20"):
+        model.generate("left", iterations=1, frames=20, condition="both")
+
+
+def test_appearance_is_shared_over_time(model: STGAN) -> None:
+    samples = model.sample([ClipRequest("left", 0)], 0, model.preset("robust", 3))
+    prior = model.checkpoints["code_prior"].network
+    assert samples.codes.shape == (1, 16, 12) and samples.codes.min() >= 0
+    assert prior.config.appearance_rank == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"action": "fly"}, "grow, left, right"),
+        ({"preset": "best"}, "robust, paper"),
+        ({"condition": "i3d"}, "lrcn, c3d and both"),
+        ({"num_videos": 0}, "at least 1"),
+        ({"iterations": 0}, "at least 1"),
+        ({"frames": 0}, "at least 1"),
+    ],
+)
+def test_wrong_arguments_are_answered_with_one_sentence(model: STGAN, arguments: dict, message: str) -> None:
+    with pytest.raises(StganError, match=message) as caught:
+        model.generate(**{"action": "left", "iterations": 1, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    values = json.loads((tiny_model / "model.json").read_text())
+    for part in values["condition"]:
+        (tmp_path / part).symlink_to(tiny_model / part)
+    for part in ("encoder", "generator", "code_prior", "evaluator"):
+        (tmp_path / part).symlink_to(tiny_model / part)
+    for wrong in (
+        {"generator": "encoder"},
+        {"condition": {"lrcn": "encoder"}},
+        {"actions": ["left", "right", "grow"]},
+        {"code_prior": "missing"},
+    ):
+        (tmp_path / "model.json").write_text(json.dumps({**values, **wrong}))
+        with pytest.raises(CheckpointError):
+            STGAN.from_pretrained(tmp_path)
+
+
+def test_manifest_names_the_broken_line(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text('{"file": "a.mp4", "action": "left"}\n{"file": 3}\n')
+    with pytest.raises(StganError, match="line 2"):
+        Manifest(tmp_path).read()
