@@ -14,15 +14,12 @@ from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_mod
 from stgan.errors import StganError
 from stgan.networks import C3D, CodePrior, Encoder, ImageGenerator
 from stgan.networks.layout import channels_last
-from stgan.sampling import PRESETS, Networks, Preset, Samples, clip_seed, sample
+from stgan.sampling import PRESETS, Networks, OnIteration, Preset, Samples, clip_seed, sample
 from stgan.version import __version__
 
 FPS = 25.0
 FRAMES = 16
 BOTH = "both"
-
-Progress = Callable[[int, Tensor, Callable[[], Tensor]], None]
-"""Called after each iteration with its number, the objective of each clip, and a function that renders the videos."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class STGAN:
         condition: str = BOTH,
         iterations: int | None = None,
         frames: int = FRAMES,
-        on_iteration: Progress | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> Float[Tensor, "num_videos 3 time height width"]:
         """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings, not on the rest.
 
@@ -111,7 +108,7 @@ class STGAN:
         preset: Preset,
         condition: str = BOTH,
         frames: int = FRAMES,
-        on_iteration: Progress | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> Samples:
         """Clips of one action as one batch, with their codes and probabilities."""
         actions = {request.action for request in requests}
@@ -225,7 +222,7 @@ def generate_clips(
     preset: Preset,
     condition: str,
     frames: int,
-    on_iteration: Progress | None = None,
+    on_iteration: OnIteration | None = None,
     skip: Callable[[ClipRequest], bool] = lambda request: False,
 ) -> Iterator[Generated]:
     """Clips one after another: all actions' first, then all second ones, so that an interrupted run has some of each.

@@ -8,9 +8,10 @@ import torch
 
 from stgan.sampling import PAPER, ROBUST, ClipRandomness, activation_maximization, clip_seed
 from stgan.sampling.activation_maximization import falling
+from stgan.sampling.sampler import geometric, starting_noise
 
 
-def objective(h: torch.Tensor) -> torch.Tensor:
+def objective(h: torch.Tensor, iteration: int) -> torch.Tensor:
     return -((h - 3) ** 2).sum((1, 2)) / 2  # its gradient is 3 - h
 
 
@@ -27,8 +28,7 @@ def test_update_equals_a_plain_restatement_of_ppgn(norm: str) -> None:
     result = activation_maximization(
         torch.from_numpy(start),
         objective,
-        iterations=5,
-        learning_rate=(1.0, 0.1),
+        learning_rates=falling(1.0, 0.1, 5),
         epsilon1=epsilon1,
         epsilon2=epsilon2,
         epsilon3=epsilon3,
@@ -51,8 +51,7 @@ def test_objective_is_maximized() -> None:
     h = activation_maximization(
         torch.zeros(1, 2, 3, dtype=torch.float64),
         objective,
-        iterations=200,
-        learning_rate=(0.1, 0.001),
+        learning_rates=falling(0.1, 0.001, 200),
         epsilon1=0.0,
         epsilon2=1.0,
         epsilon3=0.0,
@@ -63,41 +62,47 @@ def test_objective_is_maximized() -> None:
     assert (h - 3).abs().max() < 0.05
 
 
-def test_done_ends_the_loop_and_sees_each_step() -> None:
+def test_each_step_is_reported() -> None:
     seen = []
-
-    def done(h: torch.Tensor, value: torch.Tensor, iteration: int) -> bool:
-        seen.append((iteration, float(value[0])))
-        return iteration == 2
-
     activation_maximization(
         torch.zeros(1, 1, 1),
         objective,
-        iterations=50,
-        learning_rate=(0.1, 0.1),
+        learning_rates=[0.1] * 3,
         epsilon1=0.0,
         epsilon2=1.0,
         epsilon3=0.0,
         reconstruct=reconstruct,
         noise=torch.Tensor,
         project=lambda h, iteration: h,
-        done=done,
+        on_step=lambda h, value, iteration: seen.append((iteration, float(value[0]), float(h[0, 0, 0]))),
     )
-    assert [iteration for iteration, _ in seen] == [0, 1, 2]
-    assert seen[0][1] < seen[1][1] < seen[2][1]
+    assert [iteration for iteration, _, _ in seen] == [0, 1, 2]
+    assert [h for _, _, h in seen] == pytest.approx([0.1, 0.2, 0.3])
+    assert seen[0][1] == pytest.approx(-4.5) and seen[0][1] < seen[1][1] < seen[2][1]
 
 
 def test_learning_rate_ends_at_its_second_value() -> None:
-    assert [falling(1.0, 0.1, i, 4) for i in range(4)] == pytest.approx([1.0, 0.7, 0.4, 0.1])
-    assert falling(1.0, 0.1, 0, 1) == 1.0
+    assert falling(1.0, 0.1, 4) == pytest.approx([1.0, 0.7, 0.4, 0.1])
+    assert falling(1.0, 0.1, 1) == [1.0]
+    assert geometric(8.0, 1.0, 4) == pytest.approx([8.0, 4.0, 2.0, 1.0])
+
+
+@pytest.mark.parametrize("width", [0.0, 1.0, 6.0])
+def test_starting_noise_has_unit_variance_and_is_smooth_over_time(width: float) -> None:
+    preset = replace(ROBUST, own_noise=0.5, own_noise_frames=width)
+    noise = starting_noise(preset, 16, 500, ClipRandomness(range(8)))
+    assert noise.std() == pytest.approx(1, abs=0.05)
+    steps = noise.diff(dim=1).square().mean()
+    assert steps == pytest.approx(2 * 0.5, rel=0.1) if width == 0 else steps < 0.5
+    common = replace(preset, own_noise=0.0)
+    assert starting_noise(common, 16, 5, ClipRandomness([1])).diff(dim=1).abs().max() == 0
 
 
 def test_paper_preset_is_as_published() -> None:
     assert PAPER.temporal_kernel == pytest.approx((1 / 3, 1 / 3, 1 / 3)) and PAPER.temporal_padding == "zeros"
     assert PAPER.iterations == 100 and PAPER.learning_rate == (1.0, 0.1) and PAPER.space == "codes"
     assert (PAPER.epsilon1, PAPER.epsilon2, PAPER.epsilon3) == (1e-5, 1.0, 1e-17)
-    plain = replace(PAPER, name="", views=1)
-    assert (plain.shift, plain.blur, plain.video_noise, plain.brightness, plain.share_appearance) == (0, 0, 0, 0, False)
+    assert (PAPER.shift, PAPER.video_noise, PAPER.brightness) == (0, 0, 0)
     assert ROBUST.temporal_padding == "replicate"
 
 

@@ -78,10 +78,14 @@ def find_model(model: str | Path) -> ModelFolder:
     if values.get("format") != FORMAT:
         raise CheckpointError(f"{path / MODEL} has format {values.get('format')!r}; this version reads {FORMAT}")
     try:
+        if not isinstance(values["name"], str):
+            raise TypeError("'name'")
+        if not isinstance(values["actions"], list) or not all(isinstance(action, str) for action in values["actions"]):
+            raise TypeError("'actions'")
         folder = ModelFolder(
             path=path,
-            name=str(values["name"]),
-            actions=tuple(str(action) for action in values["actions"]),
+            name=values["name"],
+            actions=tuple(values["actions"]),
             encoder=values["encoder"],
             generator=values["generator"],
             code_prior=values["code_prior"],
@@ -89,7 +93,7 @@ def find_model(model: str | Path) -> ModelFolder:
             evaluators=dict(values["evaluators"]),
         )
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle
         raise CheckpointError(
             f"{path / MODEL} does not describe a model: {one_line(error)} is missing or wrong"
         ) from error

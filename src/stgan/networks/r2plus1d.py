@@ -1,6 +1,7 @@
 """R(2+1)D (Tran et al. 2018), small: the bundled evaluator's architecture, unlike that of any condition network."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -13,12 +14,12 @@ from stgan.networks.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class R2Plus1DConfig(Configuration):
-    """widths: channels of the residual stages; each but the first halves space and time."""
+    """widths: channels of the residual stages; each halves space and time."""
 
     network: ClassVar[str] = "r2plus1d"
     num_classes: int = 101
     stem: int = 24
-    widths: tuple[int, ...] = (24, 48, 96, 128)
+    widths: tuple[int, ...] = (48, 96, 128)
     dropout: float = 0.5
     preprocessing: Preprocessing = Preprocessing(size=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
@@ -34,12 +35,24 @@ def _conv2plus1d(incoming: int, outgoing: int, stride: int) -> nn.Sequential:
     )
 
 
+class _Pool(nn.Module):
+    """Average pooling that rounds up, as the strided convolutions do, down to a single frame or pixel."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        window = [min(self.stride, size) for size in x.shape[2:]]  # AvgPool3d refuses a window beyond the input
+        return F.avg_pool3d(x, window, self.stride, ceil_mode=True)
+
+
 class ResidualBlock(nn.Module):
     def __init__(self, incoming: int, outgoing: int, stride: int) -> None:
         super().__init__()
         self.residual = _conv2plus1d(incoming, outgoing, stride)
         self.shortcut = (
-            nn.Sequential(nn.AvgPool3d(stride, ceil_mode=True), nn.Conv3d(incoming, outgoing, 1))
+            nn.Sequential(_Pool(stride), nn.Conv3d(incoming, outgoing, 1))
             if stride > 1 or incoming != outgoing
             else nn.Identity()
         )
@@ -61,9 +74,7 @@ class R2Plus1D(nn.Module):
             nn.ReLU(inplace=True),
         )
         widths = (c.stem, *c.widths)
-        self.stages = nn.Sequential(
-            *(ResidualBlock(widths[i], widths[i + 1], 1 if i == 0 else 2) for i in range(len(c.widths)))
-        )
+        self.stages = nn.Sequential(*(ResidualBlock(incoming, outgoing, 2) for incoming, outgoing in pairwise(widths)))
         self.fc = nn.Linear(widths[-1], c.num_classes)
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:

@@ -3,7 +3,7 @@
 from stgan.sampling.activation_maximization import activation_maximization
 from stgan.sampling.presets import PAPER, PRESETS, ROBUST, Preset
 from stgan.sampling.randomness import ClipRandomness, clip_seed
-from stgan.sampling.sampler import Networks, Samples, sample
+from stgan.sampling.sampler import Networks, OnIteration, Samples, sample
 
 __all__ = [
     "PAPER",
@@ -11,6 +11,7 @@ __all__ = [
     "ROBUST",
     "ClipRandomness",
     "Networks",
+    "OnIteration",
     "Preset",
     "Samples",
     "activation_maximization",

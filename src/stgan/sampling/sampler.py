@@ -1,4 +1,4 @@
-"""From an action to videos: a preset's start, objective and projection, handed to activation maximization."""
+"""From an action to videos: where each preset starts, what it maximizes, and what keeps its codes natural."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from stgan.networks import CodePrior, Encoder, ImageGenerator, inflate
+from stgan.networks import CodePrior, Encoder, ImageGenerator, VideoGenerator, inflate
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.activation_maximization import Codes, activation_maximization, falling
 from stgan.sampling.presets import Preset
 from stgan.sampling.randomness import ClipRandomness
+
+OnIteration = Callable[[int, Tensor, Callable[[], Tensor]], None]
+"""Called after each iteration with its number, the objective of each clip, and a function that renders the videos."""
 
 
 @runtime_checkable
@@ -52,66 +55,112 @@ def sample(
     preset: Preset,
     *,
     frames: int = 16,
-    on_iteration: Callable[[int, Tensor, Callable[[], Tensor]], None] | None = None,
+    on_iteration: OnIteration | None = None,
 ) -> Samples:
-    """One video a seed of the action with this number.
-
-    A clip depends on its own seed only. `on_iteration(iteration, objective, render)` is called after each step;
-    `render()` makes the videos of that moment.
-    """
+    """One video a seed, of the action with this number. A clip depends on its own seed only."""
     device = next(networks.image_generator.parameters()).device
     random = ClipRandomness(seeds, device)
     generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
-    prior, whitened = networks.code_prior, preset.space == "whitened"
-    decode: Callable[[Codes], Codes] = prior.unwhiten if whitened else lambda h: h
+    optimise = _in_whitened_space if preset.space == "whitened" else _in_code_space
+    with torch.no_grad():
+        codes = optimise(networks, generator, action, preset, frames, random, on_iteration)
+        videos = to_unit_range(generator(codes))
+        probability = log_probability(networks.condition, videos, action).exp()
+    return Samples(videos, codes, probability, preset.iterations)
 
-    def render(h: Codes) -> Float[Tensor, "batch 3 time height width"]:
-        return generator(decode(h))
 
-    def objective(h: Codes) -> Float[Tensor, " batch"]:
+def _in_code_space(
+    networks: Networks,
+    generator: VideoGenerator,
+    action: int,
+    preset: Preset,
+    frames: int,
+    random: ClipRandomness,
+    on_iteration: OnIteration | None,
+) -> Float[Tensor, "batch time code"]:
+    """The paper: PPGN's update of z(t), from N(0, 1)."""
+    code_size = networks.image_generator.config.code_size
+
+    def objective(h: Codes, iteration: int) -> Float[Tensor, " batch"]:
         """J of Eq. 8."""
-        videos = render(h)
-        views = [disturb(videos, preset, random) for _ in range(preset.views)]
-        log_p = torch.stack([log_probability(networks.condition, view, action) for view in views]).mean(0)
-        return log_p - preset.regularization * h.abs().sum((1, 2))
+        videos = disturb(generator(h), preset, random)
+        return log_probability(networks.condition, videos, action) - preset.regularization * h.abs().sum((1, 2))
 
     def reconstruct(h: Codes) -> Codes:
         """PPGN's R(h) = E(G(h)), frame by frame."""
-        images = networks.image_generator(h.flatten(0, 1))
-        return networks.encoder(images).view_as(h)
+        return networks.encoder(networks.image_generator(h.flatten(0, 1))).view_as(h)
+
+    def on_step(h: Codes, value: Tensor, iteration: int) -> None:
+        if on_iteration:
+            on_iteration(iteration, value, lambda: to_unit_range(generator(h)))
+
+    return activation_maximization(
+        random.normal(frames, code_size),
+        objective,
+        learning_rates=falling(*preset.learning_rate, preset.iterations),
+        epsilon1=preset.epsilon1,
+        epsilon2=preset.epsilon2,
+        epsilon3=preset.epsilon3,
+        reconstruct=reconstruct,
+        noise=lambda: random.normal(frames, code_size),
+        project=lambda h, iteration: h.clamp(0, 30),
+        on_step=on_step,
+    )
+
+
+def _in_whitened_space(
+    networks: Networks,
+    generator: VideoGenerator,
+    action: int,
+    preset: Preset,
+    frames: int,
+    random: ClipRandomness,
+    on_iteration: OnIteration | None,
+) -> Float[Tensor, "batch time code"]:
+    """Activation maximization from strong noise to none, along the code prior's denoising.
+
+    h are noisy coordinates of the codes. What the condition network sees is G of their denoised estimate,
+    D(h; sigma), hence natural frames at every iteration, rough ones first. After a step up its gradient, h moves
+    along the denoiser's ODE to the next, lower noise level (Song et al. 2021, Karras et al. 2022): PPGN's
+    R(h) - h with a denoiser for every noise level instead of one. Coordinates of appearance are averaged over
+    time throughout: one person, one set of clothes, one background.
+    """
+    prior = networks.code_prior
+    sigmas = geometric(*preset.noise_level, preset.iterations + 1)
+
+    def codes_of(h: Codes, sigma: float) -> Float[Tensor, "batch time code"]:
+        return prior.unwhiten(prior.share_appearance(prior.denoise(h, sigma)))
+
+    def objective(h: Codes, iteration: int) -> Float[Tensor, " batch"]:
+        """J of Eq. 8 at the denoised estimate."""
+        codes = codes_of(h, sigmas[iteration])
+        videos = disturb(generator(codes), preset, random)
+        return log_probability(networks.condition, videos, action) - preset.regularization * codes.abs().sum((1, 2))
 
     def project(h: Codes, iteration: int) -> Codes:
-        if not whitened:
-            return h.clamp(0, 30)
-        return toward_prior(h, prior, preset, iteration)
+        """To the next noise level, by Euler's method."""
+        h = prior.share_appearance(h)
+        estimate = prior.denoise(h, sigmas[iteration])
+        return prior.share_appearance(estimate + sigmas[iteration + 1] / sigmas[iteration] * (h - estimate))
 
-    def done(h: Codes, value: Tensor, iteration: int) -> bool:
+    def on_step(h: Codes, value: Tensor, iteration: int) -> None:
         if on_iteration:
-            on_iteration(iteration, value, lambda: to_unit_range(render(h)))
-        return False
+            on_iteration(iteration, value, lambda: to_unit_range(generator(codes_of(h, sigmas[iteration + 1]))))
 
-    with torch.no_grad():
-        if whitened:
-            h = start_from_prior(prior, preset, frames, random)
-        else:
-            h = random.normal(frames, networks.image_generator.config.code_size)
-        h = activation_maximization(
-            h,
-            objective,
-            iterations=preset.iterations,
-            learning_rate=preset.learning_rate,
-            epsilon1=preset.epsilon1,
-            epsilon2=preset.epsilon2,
-            epsilon3=preset.epsilon3,
-            reconstruct=reconstruct,
-            noise=lambda: random.normal(*h.shape[1:]),
-            project=project,
-            norm="rms" if whitened else "mean",
-            done=done,
-        )
-        videos = to_unit_range(render(h))
-        probability = log_probability(networks.condition, videos, action).exp()
-    return Samples(videos, decode(h), probability, preset.iterations)
+    h = activation_maximization(
+        sigmas[0] * prior.share_appearance(starting_noise(preset, frames, prior.config.rank, random)),
+        objective,
+        learning_rates=[preset.guidance * sigma for sigma in sigmas[:-1]],
+        epsilon1=0.0,
+        epsilon2=1.0,
+        epsilon3=0.0,
+        reconstruct=lambda h: h,
+        noise=lambda: random.normal(frames, prior.config.rank),
+        project=project,
+        norm="rms",
+        on_step=on_step,
+    )
+    return codes_of(h, sigmas[-1])
 
 
 def log_probability(
@@ -121,44 +170,41 @@ def log_probability(
     return torch.stack([network.log_probabilities(videos)[:, action] for network in condition]).mean(0)
 
 
-def start_from_prior(prior: CodePrior, preset: Preset, frames: int, random: ClipRandomness) -> Codes:
-    """One sample of the code prior a clip, repeated over time, with a little noise a frame."""
-    start = prior.sample(random.normal(prior.config.rank)).unsqueeze(1)
-    return start + preset.start_noise * random.normal(frames, prior.config.rank)
+def geometric(start: float, end: float, steps: int) -> list[float]:
+    """`steps` values that go from `start` to `end` by a constant factor."""
+    return [start * (end / start) ** (step / max(1, steps - 1)) for step in range(steps)]
 
 
-def toward_prior(h: Codes, prior: CodePrior, preset: Preset, iteration: int) -> Codes:
-    """Keep coordinates where those of real frames are, and the frames of a clip one person."""
-    last = preset.iterations
-    if preset.smoothing:
-        h = smooth_over_time(h, preset.smoothing)
-    if preset.share_appearance:
-        h = prior.share_appearance(h)
-    sigma = preset.prior_sigma[0] * (preset.prior_sigma[1] / preset.prior_sigma[0]) ** falling(
-        0.0, 1.0, iteration, last
-    )
-    pull = falling(*preset.prior_pull, iteration, last)
-    h = h + pull * (prior.denoise(h, sigma) - h)
-    return prior.share_appearance(h) if preset.share_appearance else h
+def starting_noise(preset: Preset, frames: int, rank: int, random: ClipRandomness) -> Codes:
+    """N(0, 1) coordinates, alike from frame to frame: a common part and one of each frame's own, smooth over time."""
+    common, own = random.normal(1, rank), random.normal(frames, rank)
+    own = torch.einsum("ts,bsn->btn", smoothing_matrix(frames, preset.own_noise_frames).to(own), own)
+    return (1 - preset.own_noise) ** 0.5 * common + preset.own_noise**0.5 * own
 
 
-def smooth_over_time(h: Codes, weight: float) -> Codes:
-    """Blend each frame with the mean of its neighbours; the edge frames with their only one."""
-    neighbours = (torch.cat([h[:, 1:2], h[:, :-1]], 1) + torch.cat([h[:, 1:], h[:, -2:-1]], 1)) / 2
-    return (1 - weight) * h + weight * neighbours
+def smoothing_matrix(frames: int, width: float) -> Float[Tensor, "frames frames"]:
+    """Turns white noise into noise of unit variance that is smooth over about `width` frames (float64).
+
+    A Gaussian window around each frame, scaled to unit variance; the identity for width 0.
+    """
+    if width == 0:
+        return torch.eye(frames, dtype=torch.float64)
+    time = torch.arange(frames, dtype=torch.float64)
+    window = torch.exp(-(((time[:, None] - time[None]) / width) ** 2))
+    return window / window.square().sum(1, keepdim=True).sqrt()
 
 
 def disturb(
     videos: Float[Tensor, "batch 3 time height width"], preset: Preset, random: ClipRandomness
 ) -> Float[Tensor, "batch 3 time height width"]:
-    """Shift, blur, brighten and add noise at random, each clip by its own draw; what is out of range is cut."""
-    if not (preset.shift or preset.blur or preset.brightness or preset.video_noise):
+    """Shift, brighten and add noise at random, each clip by its own draw; what is out of range is cut."""
+    if not (preset.shift or preset.brightness or preset.video_noise):
         return videos
     batch, channels, _, height, width = videos.shape
-    draws = random.uniform(4).to(videos)
-    shift = (2 * draws[:, :2] - 1) * preset.shift
+    draws = random.uniform(3).to(videos)
+    shift = ((2 * draws[:, :2] - 1) * preset.shift).round()
     theta = torch.eye(2, 3, device=videos.device, dtype=videos.dtype).repeat(batch, 1, 1)
-    theta[:, :, 2] = 2 * shift.round() / videos.new_tensor([width, height])
+    theta[:, :, 2] = 2 * shift / videos.new_tensor([width, height])
     grid = F.affine_grid(theta, [batch, channels, height, width], align_corners=False)
     moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode="border", align_corners=False)
     videos = moved.view_as(videos) + preset.brightness * (2 * draws[:, 2] - 1).view(-1, 1, 1, 1, 1)

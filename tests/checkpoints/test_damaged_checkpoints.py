@@ -1,0 +1,302 @@
+"""Damaged and hostile checkpoints: refused in one sentence, quickly, before anything is allocated or run.
+
+`unchecked`, as the checks of types at run time would catch much of this here, and a user does not have them.
+"""
+
+import json
+import pickle
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from stgan.checkpoints import CheckpointError, load_checkpoint
+
+pytestmark = [
+    pytest.mark.usefixtures("unchecked"),
+    pytest.mark.filterwarnings("ignore:Initializing zero-element tensors"),
+]
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+PARTS = ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator")
+
+
+def refused(folder: Path) -> str:
+    """The one sentence with which a checkpoint is refused."""
+    started = time.monotonic()
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(folder)
+    message = str(caught.value)
+    assert "\n" not in message and str(folder) in message
+    assert time.monotonic() - started < 10
+    return message
+
+
+def edit(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def edit_network(folder: Path, **values: Any) -> None:
+    config = json.loads((folder / CONFIG).read_text())["config"]
+    edit(folder / CONFIG, config={**config, **values})
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_missing_files(model: Path, name: str) -> None:
+    (model / "lrcn" / name).unlink()
+    assert name in refused(model / "lrcn")
+    (model / "lrcn" / name).mkdir()
+    assert name in refused(model / "lrcn")
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    assert "there is no" in refused(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:5],
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: b"These are not weights.\n" * 100,
+        lambda data: b"\xff" * 1000,
+        lambda data: struct.pack("<Q", 1 << 60) + data[8:],
+        lambda data: struct.pack("<Q", 2) + b"[]",
+        lambda data: struct.pack("<Q", 2) + b"{}",
+    ],
+)
+def test_damaged_weights(model: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = model / "lrcn" / WEIGHTS
+    path.write_bytes(damage(path.read_bytes()))
+    assert WEIGHTS in refused(model / "lrcn")
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda tensors: tensors.update({"fc6.bias": torch.zeros(11)}), r"(11,) in the file, (12,) expected"),
+        (lambda tensors: tensors.update({"fc6.bias": torch.zeros(12, 1)}), r"(12, 1) in the file, (12,) expected"),
+        (lambda tensors: tensors.update({"extra\nrun": torch.zeros(1)}), r"'extra\nrun' ((1,) in the file, none"),
+        (lambda tensors: tensors.pop("fc6.bias"), "missing in the file"),
+        (lambda tensors: tensors["fc6.weight"][3].fill_(float("nan")), "not finite"),
+        (lambda tensors: tensors["norm1.running_var"][3].fill_(float("inf")), "not finite"),
+        (lambda tensors: tensors.update({"fc6.bias": torch.full((12,), 1e300, dtype=torch.float64)}), "not finite"),
+    ],
+)
+def test_other_tensors(model: Path, damage: Callable[[dict], None], complaint: str) -> None:
+    path = model / "encoder" / WEIGHTS
+    tensors = load_file(path)
+    damage(tensors)
+    save_file(tensors, path)
+    assert complaint.replace("\n", r"\n") in refused(model / "encoder")
+
+
+def test_numbers_that_torch_cannot_convert(model: Path) -> None:
+    """A file may declare 4-bit floats, for which torch has a name and nothing else."""
+    path = model / "code_prior" / WEIGHTS
+    header, offset = {}, 0
+    for name, tensor in load_file(path).items():
+        header[name] = {
+            "dtype": "F4",
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + tensor.numel() // 2],
+        }
+        offset += tensor.numel() // 2
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(offset))
+    assert WEIGHTS in refused(model / "code_prior")
+
+
+class Payload:
+    """Unpickling it creates a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("dump", [pickle.dump, torch.save])
+def test_no_code_is_run(model: Path, tmp_path: Path, dump: Callable) -> None:
+    path, target = model / "lrcn" / WEIGHTS, tmp_path / "executed"
+    with path.open("wb") as file:
+        dump(Payload(target), file)
+    refused(model / "lrcn")
+    assert not target.exists()
+    pickle.loads(pickle.dumps(Payload(target)))
+    assert target.exists()  # it would have
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("encoder", {"code_size": 10**12}),
+        ("lrcn", {"lstm_size": 10**7}),
+        ("c3d", {"hidden_sizes": [10**9, 10**9]}),
+        ("evaluator", {"widths": [4, 10**8]}),
+        ("generator", {"base_size": 10**6}),
+        ("code_prior", {"rank": 10**9}),
+    ],
+)
+def test_terabytes_are_never_asked_for(model: Path, part: str, values: dict) -> None:
+    """Such a network gets as far as a comparison of shapes, for which no memory is needed."""
+    edit_network(model / part, **values)
+    assert "does not fit its config" in refused(model / part)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("code_prior", {"depth": 10**9}),
+        ("generator", {"stages": [[1]] * 100_000}),
+        ("c3d", {"stages": [[1] * 100_000]}),
+        ("encoder", {name: [1] * 50_000 for name in ("channels", "kernels", "strides", "paddings", "groups")}),
+        ("encoder", {"code_size": 10**30}),
+        ("encoder", {"preprocessing": {"size": 1e300}}),
+        ("encoder", {"code_size": float("inf")}),
+    ],
+)
+def test_endless_networks_are_not_built(model: Path, part: str, values: dict) -> None:
+    edit_network(model / part, **values)
+    assert "does not describe" in refused(model / part)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("encoder", {"code_size": "12"}),
+        ("encoder", {"code_size": -12}),
+        ("encoder", {"colour": 1}),
+        ("encoder", {"kernels": [3]}),
+        ("encoder", {"strides": [0] * 5}),
+        ("encoder", {"preprocessing": None}),
+        ("encoder", {"preprocessing": {"size": 16, "channels": "grb"}}),
+        ("encoder", {"preprocessing": {"size": 16, "mean": [0.5]}}),
+        ("generator", {"slope": 1e200}),
+        ("generator", {"stages": [[8, 8], []]}),
+        ("lrcn", {"frame": None}),
+        ("lrcn", {"frame": {"frame": {}}}),
+        ("evaluator", {"widths": []}),
+    ],
+)
+def test_configs_that_describe_no_network(model: Path, part: str, values: dict) -> None:
+    edit_network(model / part, **values)
+    refused(model / part)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *[{"format": value} for value in (0, 2, "1", None, [1])],
+        *[{"network": value} for value in ("gan", "", None, 5, [], {}, ["lrcn"], "discriminator")],
+        *[{"config": value} for value in (None, 5, "lrcn", [], [["num_classes", 3]])],
+        *[{"actions": value} for value in (None, 5, "abc", [1, 2, 3], [["a"]], ["a"], ["a"] * 4, {"a": 1})],
+        *[{"provenance": value} for value in (None, 5, "ab", [], [["a", "b"]])],
+    ],
+    ids=str,
+)
+def test_wrong_values_around_the_config(model: Path, values: dict) -> None:
+    edit(model / "lrcn" / CONFIG, **values)
+    refused(model / "lrcn")
+
+
+def test_actions_of_a_network_that_is_no_classifier(model: Path) -> None:
+    edit(model / "encoder" / CONFIG, actions=["walk"])
+    assert "1 actions" in refused(model / "encoder")
+
+
+@pytest.mark.parametrize("key", ["format", "network", "config"])
+def test_missing_values(model: Path, key: str) -> None:
+    path = model / "lrcn" / CONFIG
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
+    refused(model / "lrcn")
+
+
+NO_JSON_OBJECTS = {
+    "empty": b"",
+    "list": b"[1, 2]",
+    "number": b"1",
+    "cut": b'{"format": 1, "network": "lr',
+    "no text": b'{"format": "\xff\xfe"}',
+    "byte order mark": b'\xef\xbb\xbf{"format": 1}',
+    "deep": b'{"format": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "less deep": b'{"format": 1, "network": "encoder", "config": ' + b"[" * 900 + b"]" * 900 + b"}",
+    "long number": b'{"format": ' + b"1" * 10_000 + b"}",
+    "10 MB": b'{"format": 1, "card": "' + b" " * 10_000_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("data", NO_JSON_OBJECTS.values(), ids=NO_JSON_OBJECTS)
+def test_configs_that_are_no_json_objects(model: Path, data: bytes) -> None:
+    (model / "lrcn" / CONFIG).write_bytes(data)
+    assert len(refused(model / "lrcn")) < 1000
+
+
+def leaves(values: Any, path: tuple = ()) -> list[tuple]:
+    """Where the numbers, strings and lists are in a config."""
+    children = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    return [path] * bool(path) + [leaf for key, value in children for leaf in leaves(value, (*path, key))]
+
+
+def loads_or_is_refused(folder: Path) -> None:
+    """Any exception but a CheckpointError is a failure."""
+    try:
+        load_checkpoint(folder)
+    except CheckpointError as error:
+        assert "\n" not in str(error)
+
+
+fuzz = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@fuzz
+@given(
+    st.sampled_from(PARTS), st.integers(0, 200), st.sampled_from([None, -1, 0, 10**9, 1e308, "x", [], {}, [[]], True])
+)
+def test_any_value_of_a_config_may_be_wrong(model: Path, part: str, which: int, value: Any) -> None:
+    path = model / part / CONFIG
+    intact = path.read_text()
+    values = json.loads(intact)
+    *way, last = leaves(values["config"])[which % len(leaves(values["config"]))]
+    holder = values["config"]
+    for key in way:
+        holder = holder[key]
+    holder[last] = value
+    path.write_text(json.dumps(values))
+    loads_or_is_refused(model / part)
+    path.write_text(intact)
+
+
+@fuzz
+@given(
+    st.sampled_from([CONFIG, WEIGHTS]),
+    st.sampled_from(["flip", "cut", "remove", "repeat"]),
+    st.floats(0, 1, exclude_max=True),
+    st.booleans(),
+    st.integers(1, 255),
+)
+def test_any_byte_may_be_wrong(model: Path, name: str, how: str, where: float, early: bool, change: int) -> None:
+    path = model / "evaluator" / name
+    intact = path.read_bytes()
+    at = int(where * min(len(intact), 200 if early else len(intact)))  # the first bytes matter most
+    path.write_bytes(
+        {
+            "flip": intact[:at] + bytes([intact[at] ^ change]) + intact[at + 1 :],
+            "cut": intact[:at],
+            "remove": intact[:at] + intact[at + change :],
+            "repeat": intact[: at + change] + intact[at:],
+        }[how]
+    )
+    loads_or_is_refused(model / "evaluator")
+    path.write_bytes(intact)

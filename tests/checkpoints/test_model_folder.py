@@ -1,0 +1,175 @@
+"""Finding a model, and what its `model.json` may say."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from stgan.checkpoints import CheckpointError, ModelFolder, bundled_models, find_model, model_folder
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+MODEL = "model.json"
+KEYS = ("name", "actions", "encoder", "generator", "code_prior", "condition", "evaluators")
+
+
+@pytest.fixture(autouse=True)
+def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No test asks the real hub; here is what they asked for."""
+    asked: list[str] = []
+
+    def offline(repository: str, **options: Any) -> str:
+        asked.append(repository)
+        raise LocalEntryNotFoundError("Cannot find an appropriate cached snapshot.\nCheck your\r\n connection.")
+
+    monkeypatch.setattr(model_folder, "snapshot_download", offline)
+    return asked
+
+
+def refused(model: str | Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        find_model(model)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def edit(model: Path, **values: Any) -> None:
+    path = model / MODEL
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_a_folder(model: Path) -> None:
+    folder = find_model(model)
+    assert folder == find_model(str(model))
+    assert folder.path == model
+    assert folder.condition == {"lrcn": "lrcn", "c3d": "c3d"} and folder.evaluators == {"evaluator": "evaluator"}
+    assert folder.parts == ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator")
+    assert {type(folder.load(part).network).__name__ for part in folder.parts} == {
+        *("Encoder", "ImageGenerator", "CodePrior", "LRCN", "C3D", "R2Plus1D")
+    }
+
+
+def test_saved_and_found_again(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path, "ü", ("walk", "run"), "e", "g", "p", {"lrcn": "l"}, {})
+    folder.save()
+    assert find_model(tmp_path) == folder
+
+
+def test_in_the_home_folder(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(model.parent))
+    assert find_model("~/model").path == model
+
+
+def test_bundled_names(model: Path, monkeypatch: pytest.MonkeyPatch, hub: list[str]) -> None:
+    shutil.copytree(model, model.with_name("other"))
+    (model.parent / "unfinished").mkdir()
+    monkeypatch.setattr(model_folder, "BUNDLED", model.parent)
+    assert bundled_models() == ["model", "other"]
+    assert find_model("other").path == model.with_name("other")
+    for unknown in ("weizman", "unfinished", "a/b/c", "./user/name", "/no/where", "model\n"):
+        message = refused(unknown)
+        assert "model, other" in message and repr(unknown) in message
+    assert not hub
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "~nobody_of_this_name", "~nobody_of_this_name/model", "a\0b", "\ud800"])
+def test_names_that_no_folder_can_have(name: str) -> None:
+    assert "no model" in refused(name)
+
+
+def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
+    assert str(tmp_path / MODEL) in refused(tmp_path)
+
+
+def test_offline(hub: list[str]) -> None:
+    message = refused("user/name")
+    assert hub == ["user/name"]
+    assert "no such folder" in message and "Check your connection." in message
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError("slow"), ValueError("no valid id"), type("ProxyError", (Exception,), {})("no")]
+)
+def test_whatever_goes_wrong_at_the_hub(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """The HTTP library under the hub's client has exceptions of its own, and has been replaced before."""
+
+    def fail(repository: str, **options: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(model_folder, "snapshot_download", fail)
+    assert str(error) in refused("user/name")
+
+
+def test_from_the_hub(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = []
+
+    def download(repository: str, allow_patterns: list[str]) -> str:
+        wanted.extend(allow_patterns)
+        return str(model)
+
+    monkeypatch.setattr(model_folder, "snapshot_download", download)
+    assert find_model("user/name").path == model
+    assert set(wanted) == {"*.json", "*.safetensors", "*.md"}  # nothing that could be code
+
+
+OUTSIDE = ["../other", "..", ".", "", "/etc", "nested/encoder", "encoder/..", "../../model/encoder", "link", "a\0b"]
+
+
+@pytest.mark.parametrize("outside", OUTSIDE)
+@pytest.mark.parametrize("role", ["encoder", "generator", "code_prior", "condition", "evaluators"])
+def test_checkpoints_outside_the_folder(model: Path, role: str, outside: str) -> None:
+    shutil.copytree(model / "encoder", model.parent / "other")
+    (model / "link").symlink_to(model.parent / "other")
+    edit(model, **{role: {"lrcn": outside} if role in ("condition", "evaluators") else outside})
+    assert MODEL in refused(model)
+
+
+def test_an_absolute_path(model: Path) -> None:
+    shutil.copytree(model / "encoder", model.parent / "other")
+    edit(model, encoder=str(model.parent / "other"))
+    assert "outside" in refused(model)
+
+
+def test_a_link_to_itself(model: Path) -> None:
+    (model / "link").symlink_to("link")
+    edit(model, encoder="link")
+    with pytest.raises(CheckpointError):
+        find_model(model).load("link")
+
+
+@pytest.mark.parametrize("key", ["format", *KEYS])
+def test_missing_keys(model: Path, key: str) -> None:
+    values = json.loads((model / MODEL).read_text())
+    del values[key]
+    (model / MODEL).write_text(json.dumps(values))
+    assert key in refused(model)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *[{"format": value} for value in (0, 2, "1", None)],
+        *[{"actions": value} for value in (None, 5, [], "abc", [1], {"walk": 1})],
+        *[{role: value} for role in ("encoder", "generator", "code_prior") for value in (None, 5, ["encoder"], {})],
+        *[{"condition": value} for value in (None, {}, "lrcn", ["lrcn"], {"lrcn": None}, {"lrcn": 5})],
+        *[{"evaluators": value} for value in (None, "evaluator", {"evaluator": ["evaluator"]})],
+        {"name": None},
+    ],
+    ids=str,
+)
+def test_wrong_values(model: Path, values: dict) -> None:
+    edit(model, **values)
+    assert MODEL in refused(model)
+
+
+NO_JSON_OBJECTS = [b"", b"[]", b'{"format": 1', b"\xff", b'{"format": ' + b"[" * 100_000, b" " * 10_000_000 + b"{}"]
+
+
+@pytest.mark.parametrize("data", NO_JSON_OBJECTS, ids=["empty", "list", "cut", "no text", "deep", "10 MB"])
+def test_files_that_are_no_json_objects(model: Path, data: bytes) -> None:
+    (model / MODEL).write_bytes(data)
+    assert MODEL in refused(model)

@@ -1,0 +1,162 @@
+"""LRCN, C3D and R(2+1)D: probabilities, time, dropout."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from stgan.networks import C3D, LRCN, C3DConfig, EncoderConfig, LRCNConfig, Preprocessing, R2Plus1D, R2Plus1DConfig
+from stgan.networks.layout import channels_last
+
+PIXELS = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+FRAME_NETWORK = EncoderConfig(
+    channels=(4,) * 5,
+    kernels=(3,) * 5,
+    strides=(1,) * 5,
+    paddings=(1,) * 5,
+    groups=(1,) * 5,
+    code_size=12,
+    preprocessing=PIXELS,
+)
+
+
+def lrcn() -> LRCN:
+    torch.manual_seed(0)
+    network = LRCN(LRCNConfig(num_classes=5, frame=FRAME_NETWORK, lstm_size=7)).double().eval()
+    nn.init.normal_(network.fc8.weight)
+    return network
+
+
+def c3d(pad_last_pool: bool = True) -> C3D:
+    torch.manual_seed(0)
+    config = C3DConfig(
+        num_classes=5,
+        stages=((4,), (6, 6)),
+        hidden_sizes=(8, 8),
+        frames=4,
+        pad_last_pool=pad_last_pool,
+        preprocessing=PIXELS,
+    )
+    return C3D(config).double().eval()
+
+
+def r2plus1d() -> R2Plus1D:
+    torch.manual_seed(0)
+    return R2Plus1D(R2Plus1DConfig(num_classes=5, stem=4, widths=(4, 6, 8), preprocessing=PIXELS)).double().eval()
+
+
+def random_videos(time: int = 4, size: int = 16) -> torch.Tensor:
+    return torch.rand(2, 3, time, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+def test_probabilities_sum_to_one(make: type) -> None:
+    log_p = make().log_probabilities(random_videos())
+    assert log_p.shape == (2, 5)
+    torch.testing.assert_close(log_p.exp().sum(1), torch.ones(2, dtype=torch.float64))
+    assert log_p.std() > 1e-3
+
+
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+def test_dropout_only_in_training(make: type) -> None:
+    network = make()
+    videos = random_videos()
+    assert torch.equal(network(videos), network(videos))
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.eval()
+    assert not torch.equal(network(videos), network(videos))
+
+
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+def test_frames_of_another_size_are_fitted(make: type) -> None:
+    network, videos = make(), random_videos(size=24)
+    fitted = torch.stack([PIXELS.resize(frame) for frame in videos.unbind(2)], 2)
+    assert fitted.shape[-2:] == (16, 16)
+    torch.testing.assert_close(network(videos), network(fitted))
+
+
+@pytest.mark.parametrize("make", [c3d, r2plus1d])
+def test_channels_last_does_not_change_values(make: type) -> None:
+    network = make()
+    before = network(random_videos())
+    channels_last(network)
+    assert all(p.is_contiguous(memory_format=torch.channels_last_3d) for p in network.parameters() if p.ndim == 5)
+    torch.testing.assert_close(network(random_videos()), before, rtol=0, atol=1e-12)
+
+
+def test_lrcn_averages_the_softmax_of_the_frames() -> None:
+    """Against an LSTM cell run frame by frame, and the mean of probabilities (not of logits)."""
+    network = lrcn()
+    cell = nn.LSTMCell(12, 7).double()
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in network.lstm.state_dict().items()})
+    videos = random_videos(6)
+    state, states, probabilities = None, [], []
+    for t in range(6):
+        state = cell(network.frame_network(videos[:, :, t]), state)
+        states.append(state[0])
+        probabilities.append(F.softmax(network.fc8(state[0]), 1))
+    torch.testing.assert_close(network.log_probabilities(videos), torch.stack(probabilities).mean(0).log())
+    torch.testing.assert_close(network.features(videos), torch.stack(states).mean(0))
+
+
+def test_lrcn_knows_the_order_of_frames() -> None:
+    network, videos = lrcn(), random_videos(6)
+    difference = network.log_probabilities(videos) - network.log_probabilities(videos.flip(2))
+    assert difference.abs().max() > 1e-6
+    torch.testing.assert_close(network(videos[:, :, :3]), network(videos)[:, :3])  # it never looks ahead
+
+
+@pytest.mark.parametrize("time", [1, 3, 16])
+def test_lrcn_takes_any_number_of_frames(time: int) -> None:
+    assert lrcn()(random_videos(time)).shape == (2, time, 5)
+
+
+@pytest.mark.parametrize("time", [1, 3, 5])
+def test_c3d_takes_one_number_of_frames(time: int) -> None:
+    with pytest.raises(ValueError, match=f"clips of 4 frames, not {time}"):
+        c3d()(random_videos(time))
+
+
+@pytest.mark.parametrize(("pad_last_pool", "inputs"), [(True, 6 * 2 * 5 * 5), (False, 6 * 2 * 4 * 4)])
+def test_c3d_pooling(pad_last_pool: bool, inputs: int) -> None:
+    """16 pixels and 4 frames: the first pooling is over space only, the last may be padded."""
+    network = c3d(pad_last_pool)
+    assert network.hidden[0].in_features == inputs
+    assert network.features(random_videos()).shape == (2, 8)
+
+
+def test_c3d_knows_the_order_of_frames() -> None:
+    network, videos = c3d(), random_videos()
+    assert (network(videos) - network(videos.flip(2))).abs().max() > 1e-6
+
+
+def test_c3d_needs_a_fixed_input_size() -> None:
+    with pytest.raises(ValueError, match=r"preprocessing\.size"):
+        C3D(C3DConfig(preprocessing=Preprocessing()))
+
+
+@pytest.mark.parametrize("time", [1, 2, 3, 5, 16, 17])
+def test_r2plus1d_takes_any_number_of_frames(time: int) -> None:
+    network, videos = r2plus1d(), random_videos(time)
+    logits = network(videos)
+    assert logits.shape == (2, 5) and logits.isfinite().all()
+    torch.testing.assert_close(logits, network.fc(network.features(videos)))
+
+
+@pytest.mark.parametrize("size", [(1, 7, 9), (2, 8, 8), (5, 1, 2), (4, 6, 3)])
+def test_r2plus1d_pools_in_twos_and_rounds_up(size: tuple[int, int, int]) -> None:
+    """The shortcut of a halving block: means of 2x2x2 cells, of what there is of them at the ends."""
+    pool = r2plus1d().stages[1].shortcut[0]
+    x = torch.rand(1, 2, *size, dtype=torch.float64)
+    cells = [range(0, extent, 2) for extent in size]
+    wanted = [
+        x[:, :, t : t + 2, i : i + 2, j : j + 2].mean((2, 3, 4)) for t in cells[0] for i in cells[1] for j in cells[2]
+    ]
+    torch.testing.assert_close(pool(x).flatten(2), torch.stack(wanted, 2))
+
+
+def test_r2plus1d_knows_the_order_of_frames() -> None:
+    network, videos = r2plus1d(), random_videos(5)
+    assert (network(videos) - network(videos[:, :, [0, 3, 1, 4, 2]])).abs().max() > 1e-6

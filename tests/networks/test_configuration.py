@@ -1,0 +1,64 @@
+"""Configurations survive the way through JSON."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from stgan.networks import (
+    C3DConfig,
+    CodePriorConfig,
+    DiscriminatorConfig,
+    EncoderConfig,
+    GeneratorConfig,
+    LRCNConfig,
+    Preprocessing,
+    R2Plus1DConfig,
+)
+from stgan.networks.configuration import Configuration
+
+PIXELS = Preprocessing(size=20, fit="crop", channels="bgr", scale=3.0, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+DEFAULTS = [
+    C3DConfig(),
+    CodePriorConfig(),
+    DiscriminatorConfig(),
+    EncoderConfig(),
+    GeneratorConfig(),
+    LRCNConfig(),
+    R2Plus1DConfig(),
+]
+OTHERS = [
+    C3DConfig(num_classes=3, stages=((4, 5), (6,)), hidden_sizes=(), frames=8, preprocessing=PIXELS),
+    CodePriorConfig(rank=5, sigma_min=0.5),
+    DiscriminatorConfig(channels=(2,), kernels=(3,), strides=(1,), code_layers=(4, 5), preprocessing=PIXELS),
+    EncoderConfig(channels=(1, 2, 3), batch_norm=True, preprocessing=PIXELS),
+    GeneratorConfig(stages=((4, 5), (6,)), slope=0.1, preprocessing=replace(PIXELS, size=None)),
+    LRCNConfig(frame=EncoderConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
+    R2Plus1DConfig(widths=(2, 3), preprocessing=PIXELS),
+]
+
+
+def test_every_configuration_is_tested_here() -> None:
+    for configs in (DEFAULTS, OTHERS):
+        assert {type(config) for config in configs} == set(Configuration.__subclasses__())
+    names = [config.network for config in DEFAULTS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("config", DEFAULTS + OTHERS, ids=lambda config: config.network)
+def test_through_json_and_back(config: Configuration) -> None:
+    plain = json.loads(json.dumps(config.to_dict()))
+    again = type(config).from_dict(plain)
+    assert again == config and hash(again) == hash(config)  # tuples all the way down
+
+
+@pytest.mark.parametrize("config", DEFAULTS, ids=lambda config: config.network)
+def test_unknown_names(config: Configuration) -> None:
+    with pytest.raises(TypeError, match="colour"):
+        type(config).from_dict({"colour": 1})
+
+
+@pytest.mark.parametrize("values", [{"preprocessing": {"colour": 1}}, {"frame": {"colour": 1}}])
+def test_unknown_nested_names(values: dict) -> None:
+    with pytest.raises(TypeError, match="colour"):
+        (LRCNConfig if "frame" in values else EncoderConfig).from_dict(values)

@@ -1,0 +1,112 @@
+"""What a network gets to see, against a restatement in numpy (and Pillow for the resizing)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stgan.networks.preprocessing import (
+    C3D_FRAMES,
+    CAFFENET,
+    LRCN_FRAMES,
+    Preprocessing,
+    flatten_time,
+    to_unit_range,
+    unflatten_time,
+)
+
+UNEVEN = Preprocessing(channels="bgr", scale=2.0, mean=(0.1, 0.2, 0.3), std=(0.5, 1.5, 2.5))
+
+
+def random_images(height: int, width: int, n: int = 2) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).random((n, 3, height, width)))
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "blue_first", "scale", "mean", "std"),
+    [
+        (CAFFENET, True, 255, (104, 117, 123), (1, 1, 1)),
+        (LRCN_FRAMES, True, 255, (103.939, 116.779, 128.68), (1, 1, 1)),
+        (C3D_FRAMES, False, 255, (101.4, 97.7, 90.2), (1, 1, 1)),
+        (UNEVEN, True, 2, (0.1, 0.2, 0.3), (0.5, 1.5, 2.5)),
+        (replace(UNEVEN, channels="rgb"), False, 2, (0.1, 0.2, 0.3), (0.5, 1.5, 2.5)),
+        (Preprocessing(), False, 1, (0, 0, 0), (1, 1, 1)),
+    ],
+)
+def test_values(preprocessing: Preprocessing, blue_first: bool, scale: float, mean: tuple, std: tuple) -> None:
+    images = random_images(4, 5)
+    wanted = np.empty((2, 3, 4, 5))
+    for channel in range(3):
+        wanted[:, channel] = (scale * images.numpy()[:, 2 - channel if blue_first else channel] - mean[channel]) / std[
+            channel
+        ]
+    outputs = preprocessing.normalize(images)
+    np.testing.assert_allclose(outputs.numpy(), wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(preprocessing.invert(outputs).numpy(), images.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("height", "width", "top", "left"), [(256, 256, 14, 14), (240, 320, 6, 46), (227, 230, 0, 1)])
+def test_the_centre_is_cropped(height: int, width: int, top: int, left: int) -> None:
+    images = random_images(height, width, 1)
+    for preprocessing in (CAFFENET, LRCN_FRAMES):
+        wanted = preprocessing.normalize(images[..., top : top + 227, left : left + 227])
+        assert torch.equal(preprocessing(images), wanted)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "resized"), [(60, 80, (24, 32)), (80, 61, (31, 24)), (12, 12, (24, 24)), (24, 40, (24, 40))]
+)
+def test_the_short_side_is_resized(height: int, width: int, resized: tuple[int, int]) -> None:
+    images = random_images(height, width, 1)
+    new_height, new_width = resized
+    wanted = np.stack(
+        [
+            np.asarray(Image.fromarray(channel).resize((new_width, new_height), Image.Resampling.BILINEAR))
+            for channel in images[0].float().numpy()
+        ]
+    )
+    top, left = (new_height - 24) // 2, (new_width - 24) // 2
+    result = Preprocessing(size=24)(images)[0].numpy()
+    np.testing.assert_allclose(result, wanted[:, top : top + 24, left : left + 24], atol=1e-5)
+
+
+def test_images_of_the_right_size_are_left_alone() -> None:
+    images = random_images(24, 24)
+    assert torch.equal(Preprocessing(size=24)(images), images)
+    assert torch.equal(Preprocessing(size=24, fit="crop")(images), images)
+    assert torch.equal(Preprocessing(size=None)(images), images)
+
+
+@pytest.mark.parametrize(("height", "width"), [(226, 300), (300, 226), (64, 64)])
+def test_a_crop_does_not_fit_into_a_smaller_image(height: int, width: int) -> None:
+    with pytest.raises(ValueError, match=f"{height}x{width} are smaller than the 227-pixel crop"):
+        CAFFENET(random_images(height, width, 1))
+
+
+def test_videos_are_preprocessed_frame_by_frame() -> None:
+    preprocessing = replace(UNEVEN, size=8)
+    videos = torch.from_numpy(np.random.default_rng(1).random((2, 3, 4, 12, 16)))
+    wanted = torch.stack([preprocessing(videos[:, :, t]) for t in range(4)], dim=2)
+    torch.testing.assert_close(preprocessing.video(videos), wanted)
+
+
+def test_flatten_time_goes_clip_after_clip() -> None:
+    videos = torch.rand(2, 3, 4, 5, 6)
+    frames = flatten_time(videos)
+    assert torch.equal(frames[1], videos[0, :, 1]) and torch.equal(frames[4], videos[1, :, 0])
+    assert torch.equal(unflatten_time(frames, 2), videos)
+
+
+def test_to_unit_range() -> None:
+    assert torch.equal(to_unit_range(torch.tensor([-1.0, 0.3, 7.0])), torch.tensor([0.0, 0.3, 1.0]))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "values", [{"fit": "stretch"}, {"channels": "BGR"}, {"mean": (0.5,)}, {"std": (1.0, 1.0, 1.0, 1.0)}]
+)
+def test_unknown_settings(values: dict) -> None:
+    with pytest.raises(ValueError):
+        Preprocessing(**values)
