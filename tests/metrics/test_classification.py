@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ def restated(probabilities: Tensor, splits: int) -> tuple[float, float]:
     return float(np.mean(scores)), float(np.std(scores))
 
 
+@settings(deadline=None)
 @given(weights, st.integers(1, 12))
 def test_inception_score_in_numpy(values: np.ndarray, splits: int) -> None:
     probabilities = probabilities_of(values)
@@ -95,6 +96,7 @@ def test_impossible_splits(clips: int, splits: int) -> None:
         inception_score(torch.full((clips, 2), 0.5), splits)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5).flatmap(lambda k: st.tuples(st.just(k), st.lists(st.tuples(*[st.integers(0, k - 1)] * 2)))))
 def test_confusion_matrix(drawn: tuple[int, list[tuple[int, int]]]) -> None:
     classes, pairs = drawn

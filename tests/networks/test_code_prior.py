@@ -96,11 +96,21 @@ def test_without_noise_there_is_nothing_to_remove(sigma: float) -> None:
     assert (prior.denoise(noisy, sigma) - noisy).abs().max() < 10 * sigma
 
 
-def test_pure_noise_says_nothing_of_the_answer() -> None:
-    """At a huge sigma the answer hangs on the direction of the noise only through the network, never on its size."""
+@pytest.mark.parametrize("sigma", [0.02, 1.0, 10.0])
+def test_preconditioning(sigma: float) -> None:
+    """Karras et al. 2022, Table 1, for data of unit variance; without a network it is the best answer for N(0, 1)."""
     prior = make_prior()
-    noisy = 1e6 * torch.randn(50, RANK, dtype=float64)
-    assert prior.denoise(noisy, 1e6).abs().max() < 10
+    seen: list[Tensor] = []
+    prior.embed.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    prior.noise.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    torch.nn.init.zeros_(prior.out[1].weight)
+    torch.nn.init.constant_(prior.out[1].bias, 2.0)
+    noisy = torch.randn(5, RANK, dtype=float64)
+    denoised = prior.denoise(noisy, sigma)
+    total = 1 + sigma**2
+    torch.testing.assert_close(denoised, noisy / total + 2.0 * sigma / total**0.5)
+    torch.testing.assert_close(seen[0], noisy / total**0.5)
+    torch.testing.assert_close(seen[1], torch.full((5, 1), np.log(sigma) / 4, dtype=float64))
 
 
 def test_each_item_may_have_its_own_sigma() -> None:

@@ -56,7 +56,7 @@ def test_the_centre_is_cropped(height: int, width: int, top: int, left: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "resized"), [(60, 80, (24, 32)), (80, 61, (31, 24)), (12, 12, (24, 24)), (24, 40, (24, 40))]
+    ("height", "width", "resized"), [(60, 82, (24, 33)), (82, 60, (33, 24)), (12, 12, (24, 24)), (24, 40, (24, 40))]
 )
 def test_the_short_side_is_resized(height: int, width: int, resized: tuple[int, int]) -> None:
     images = random_images(height, width, 1)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -98,12 +98,14 @@ def test_mixing_matrix(time: int, padding: str, expected: list[list[float]]) -> 
     torch.testing.assert_close(matrix, torch.tensor(expected, dtype=torch.float64))
 
 
+@settings(deadline=None)
 @given(kernels, times)
 def test_rows_sum_to_one_with_replicated_edges(kernel: list[float], time: int) -> None:
     sums = mixing_matrix(time, kernel, "replicate").sum(1)
     torch.testing.assert_close(sums, torch.ones(time, dtype=torch.float64), **EXACT)
 
 
+@settings(deadline=None)
 @given(kernels, times)
 def test_the_paddings_differ_only_near_the_ends(kernel: list[float], time: int) -> None:
     zeros, replicate = (mixing_matrix(time, kernel, padding) for padding in PADDINGS)

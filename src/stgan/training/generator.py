@@ -2,7 +2,7 @@
 
 Beside codes of real frames the generator can be shown codes drawn from the code prior. There is no image to
 compare those with; the discriminator must take the result for real, and its code must be the one it was made
-from. Activation maximization visits such codes, and without this they render as ghosts of two frames.
+from (`prior_fraction`, off by default).
 """
 
 from dataclasses import dataclass, field
@@ -41,8 +41,9 @@ class GeneratorRecipe:
     lambda_adv: float = 2.0
     lambda_code: float = 0.02
     """Weight of |E(G(z)) - z|^2 for codes drawn from the code prior."""
-    prior_fraction: float = 0.33
-    """Share of the batch whose codes are drawn from the code prior; 0 is DeePSiM as published."""
+    prior_fraction: float = 0.0
+    """Share of the batch whose codes are drawn from the code prior; 0 is DeePSiM as published, and what the bundled
+    model uses: see docs/results.md for what 0.33 did."""
     code_noise: float = 0.1
     """Noise on real codes, in whitened standard deviations: optimised codes are never quite real ones."""
     pause_ratio: float = 0.1

@@ -114,7 +114,7 @@ def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[s
         if "augmentation" in arguments:
             arguments["augmentation"] = Augmentation(**values["augmentation"])
         return kind(**arguments)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise StganError(f"{path} does not describe a {kind.__name__}: {' '.join(str(error).split())}") from error
 
 

@@ -1,0 +1,65 @@
+"""The model that ships: complete, small, honest about who steers, and able to do what it is for."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stgan import STGAN
+from stgan.checkpoints import bundled_models, find_model
+from stgan.metrics.classification import motion
+from stgan.scoring import Clip, find_evaluator, score
+from stgan.training import classifier as classifier_training
+from stgan.training.data import ClipData
+from stgan.video import find_clips, to_uint8, write_video
+
+ACTIONS = ("bend", "jack", "jump", "pjump", "run", "side", "walk", "wave1", "wave2")
+
+
+def test_weizmann_ships_complete_and_small() -> None:
+    assert "weizmann" in bundled_models()
+    folder = find_model("weizmann")
+    assert folder.actions == ACTIONS and set(folder.condition) == {"lrcn", "c3d"}
+    assert sum(path.stat().st_size for path in folder.path.rglob("*")) < 25e6
+    for part in folder.parts:
+        card = (folder.path / part / "README.md").read_text()
+        assert "Weizmann" in card and "| steps, seed |" in card
+
+
+def test_the_evaluator_is_no_condition_network() -> None:
+    folder = find_model("weizmann")
+    evaluator = folder.load(folder.evaluators["evaluator"])
+    for part in folder.condition.values():
+        steering = folder.load(part)
+        assert steering.hash != evaluator.hash
+        assert type(steering.network) is not type(evaluator.network)
+        assert steering.provenance["recipe"]["seed"] != evaluator.provenance["recipe"]["seed"]
+        assert steering.provenance["recipe"]["augmentation"] != evaluator.provenance["recipe"]["augmentation"]
+
+
+@pytest.mark.slow
+def test_most_generated_clips_are_recognised_by_the_evaluator(tmp_path: Path) -> None:
+    model = STGAN.from_pretrained("weizmann", device="cpu")
+    clips = []
+    for action in ACTIONS:
+        video = model.generate(action, seed=123)
+        assert video.shape == (1, 3, 16, 64, 64)
+        assert 0.3 < float(motion(video)[0]) < 20
+        path = tmp_path / f"{action}.mp4"
+        write_video(path, to_uint8(video[0]))
+        clips.append(Clip(path, action))
+    scores = score(clips, find_evaluator("evaluator", model.folder), "evaluator")
+    assert scores.accuracy >= 5 / 9, scores.per_action
+
+
+@pytest.mark.real
+def test_classifiers_recognise_real_clips(real_data: Path) -> None:
+    folder = find_model("weizmann")
+    data = ClipData.load(find_clips(real_data / "weizmann"), 64)
+    assert data.actions == ACTIONS
+    for part in (*folder.condition.values(), *folder.evaluators.values()):
+        checkpoint = folder.load(part)
+        with torch.no_grad():
+            summary = classifier_training.test_classifier(checkpoint.network, data).summary()
+        assert summary["accuracy"] >= 0.9, part
+        assert checkpoint.provenance["figures"]["unseen_groups"]["clips"] == 65
