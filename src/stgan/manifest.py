@@ -24,7 +24,7 @@ class Manifest:
         for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), start=1):
             try:
                 entry = json.loads(line)
-                if not isinstance(entry["file"], str) or not isinstance(entry["action"], str):
+                if [type(entry[key]) for key in ("file", "action", "index")] != [str, str, int]:
                     raise TypeError
             except (ValueError, KeyError, TypeError) as error:
                 raise StganError(f"{self.path} line {number} is not a manifest entry; repair or remove it") from error

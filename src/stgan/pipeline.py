@@ -241,21 +241,26 @@ def generate_clips(
             yield Generated(request, samples, time.monotonic() - started)
 
 
-def manifest_entry(
-    model: STGAN, generated: Generated, file: Path, seed: int, preset: Preset, condition: str
-) -> dict[str, Any]:
-    """What is written about a clip: enough to make it again and to know who steered."""
+def run_settings(model: STGAN, seed: int, preset: Preset, condition: str, frames: int) -> dict[str, Any]:
+    """What all clips of a run have in common, as the manifest records it: enough to make them again."""
     return {
-        "file": file.as_posix(),
-        "action": generated.request.action,
-        "index": generated.request.index,
         "seed": seed,
         "model": model.name,
         "preset": preset.name,
         "condition": condition,
-        "frames": generated.samples.videos.shape[2],
-        "iterations": generated.samples.iterations,
-        "probability": round(float(generated.samples.probability[0]), 6),
+        "frames": frames,
+        "iterations": preset.iterations,
         "hashes": model.hashes(condition),
         "version": __version__,
+    }
+
+
+def manifest_entry(generated: Generated, file: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The line of one clip: its file, what it shows, what steered thought of it, and the run's settings."""
+    return {
+        "file": file.as_posix(),
+        "action": generated.request.action,
+        "index": generated.request.index,
+        "probability": round(float(generated.samples.probability[0]), 6),
+        **settings,
     }

@@ -51,6 +51,14 @@ def test_resume_keeps_what_is_there_and_makes_the_rest(generated: Path, tiny_mod
         assert (tmp_path / clip.relative_to(generated)).read_bytes() == clip.read_bytes()
 
 
+def test_resume_refuses_clips_of_other_settings(generated: Path, tiny_model: Path) -> None:
+    base = ("generate", "--model", tiny_model, "--iterations", 2, "--out", generated, "--resume")
+    for other, named in ((("--seed", 1), "seed"), (("--condition", "lrcn"), "condition"), (("--iterations", 3), "it")):
+        result = run(*base, *other)
+        assert result.returncode == 1 and f"another {named}" in result.stderr
+    assert len((generated / "manifest.jsonl").read_text().splitlines()) == 6
+
+
 def test_evaluate_scores_with_a_network_that_did_not_steer(generated: Path, tiny_model: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores.json"
     result = run("evaluate", generated, "--model", tiny_model, "--json", scores)

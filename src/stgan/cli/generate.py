@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.manifest import Manifest
-from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, ClipRequest, generate_clips, manifest_entry
+from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, ClipRequest, generate_clips, manifest_entry, run_settings
 from stgan.report.figures import Strip, save_strips
 from stgan.video import read_video, to_uint8, write_gif, write_video
 
@@ -57,7 +57,8 @@ def generate(
     if num < 1:
         raise StganError(f"--num must be at least 1, not {num}")
     manifest = prepare_folder(out, resume)
-    finished = {(entry["action"], entry["index"]) for entry in manifest.read()} if resume else set()
+    common = run_settings(stgan, seed, settings, condition, frames)
+    finished = finished_clips(manifest, common) if resume else set()
     wanted = [(action, index) for index in range(num) for action in chosen]
     left = [pair for pair in wanted if pair not in finished]
     console.print(
@@ -92,7 +93,7 @@ def generate(
                 write_gif((out / name).with_suffix(".gif"), video, FPS)
             if trace:
                 recorder.save((out / name).with_suffix(".trace.png"))
-            manifest.append(manifest_entry(stgan, clip, name, seed, settings, condition))
+            manifest.append(manifest_entry(clip, name, common))
             seconds.append(clip.seconds)
             progress.update(clips, advance=1)
     write_contact_sheet(out, manifest)
@@ -117,6 +118,20 @@ def prepare_folder(out: Path, resume: bool) -> Manifest:
     except OSError as error:
         raise StganError(f"cannot write to {out}: {error.strerror or error}; choose another --out") from error
     return manifest
+
+
+def finished_clips(manifest: Manifest, settings: dict[str, Any]) -> set[tuple[str, int]]:
+    """(action, index) of the clips that are there; StganError if they were made with other settings."""
+    finished = set()
+    for entry in manifest.read():
+        different = [name for name, value in settings.items() if entry.get(name) != value]
+        if different:
+            raise StganError(
+                f"cannot resume: {entry['file']} in {manifest.path.parent} was made with another {different[0]}; "
+                "choose another --out, or leave --resume away to start anew"
+            )
+        finished.add((entry["action"], entry["index"]))
+    return finished
 
 
 def write_contact_sheet(out: Path, manifest: Manifest) -> None:

@@ -43,11 +43,18 @@ def main() -> None:
     try:
         app()
     except StganError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"stgan: {error}", style="red", markup=False)
-        sys.exit(1)
+        _complain(str(error))
+    except OSError as error:  # a full disk, a folder without permission
+        where = f" {error.filename}" if error.filename else ""
+        _complain(f"cannot read or write{where}: {error.strerror or error}")
     except KeyboardInterrupt:
         Console(stderr=True).print("stgan: interrupted; what was finished is kept", style="yellow")
         sys.exit(130)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"stgan: {sentence}", style="red", markup=False)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model:
     elif name in model.evaluators:
         use = "An evaluator: it scores generated clips and never steers."
     return (
-        Environment(autoescape=False)
+        Environment(autoescape=False, keep_trailing_newline=True)
         .from_string(_CARD)
         .render(
             name=name,

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
+from stgan.checkpoints.checkpoint import CARD, write_text
 from stgan.errors import StganError
 from stgan.networks import CodePrior, Encoder
 from stgan.training.cards import model_card
@@ -179,6 +180,9 @@ class ModelTraining:
         try:
             present = load_checkpoint(folder)
             if all(present.provenance.get(key) == value for key, value in made_from.items()):
+                # Cards are words, not weights: they follow the template of today.
+                card = model_card(name, present.network, present.provenance, self.recipe, self.data)
+                write_text(folder / CARD, card)
                 return present
         except CheckpointError:
             pass
