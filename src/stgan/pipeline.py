@@ -262,5 +262,6 @@ def manifest_entry(generated: Generated, file: Path, settings: dict[str, Any]) -
         "action": generated.request.action,
         "index": generated.request.index,
         "probability": round(float(generated.samples.probability[0]), 6),
+        "steps": int(generated.samples.steps[0]),
         **settings,
     }

@@ -25,7 +25,7 @@ def test_update_equals_a_plain_restatement_of_ppgn(norm: str) -> None:
     start, noise = rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 2, 3, 4))
     epsilon1, epsilon2, epsilon3 = 0.3, 0.7, 0.2
     draws = iter(torch.from_numpy(noise))
-    result = activation_maximization(
+    result, steps = activation_maximization(
         torch.from_numpy(start),
         objective,
         learning_rates=falling(1.0, 0.1, 5),
@@ -45,10 +45,11 @@ def test_update_equals_a_plain_restatement_of_ppgn(norm: str) -> None:
             size = np.abs(d).mean() if norm == "mean" else np.sqrt((d**2).mean())
             expected[clip] = np.clip(h + lr / size * d, 0, 30)
     np.testing.assert_allclose(result.numpy(), expected, rtol=1e-12)
+    assert steps.tolist() == [5, 5]
 
 
 def test_objective_is_maximized() -> None:
-    h = activation_maximization(
+    h, _ = activation_maximization(
         torch.zeros(1, 2, 3, dtype=torch.float64),
         objective,
         learning_rates=falling(0.1, 0.001, 200),
@@ -79,6 +80,33 @@ def test_each_step_is_reported() -> None:
     assert [iteration for iteration, _, _ in seen] == [0, 1, 2]
     assert [h for _, _, h in seen] == pytest.approx([0.1, 0.2, 0.3])
     assert seen[0][1] == pytest.approx(-4.5) and seen[0][1] < seen[1][1] < seen[2][1]
+
+
+def test_clips_that_reached_their_goal_rest_and_the_others_go_on() -> None:
+    asked = []
+
+    def counted(h: torch.Tensor, iteration: int) -> torch.Tensor:
+        asked.append(iteration)
+        return objective(h, iteration)
+
+    start = torch.tensor([2.9, 1.0]).view(2, 1, 1)
+    arguments = {
+        "learning_rates": [0.1] * 30,
+        "epsilon1": 0.0,
+        "epsilon2": 1.0,
+        "epsilon3": 0.0,
+        "reconstruct": reconstruct,
+        "noise": torch.Tensor,
+        "project": lambda h, iteration: h,
+        "goal": -0.1,
+        "patience": 2,
+    }
+    together, steps = activation_maximization(start, counted, **arguments)
+    assert steps[0] == 2 and 2 < steps[1] < 30
+    assert max(asked) == steps[1] - 1  # nothing is computed once all are done
+    for clip in range(2):
+        alone, own = activation_maximization(start[clip : clip + 1], objective, **arguments)
+        assert torch.equal(alone, together[clip : clip + 1]) and own[0] == steps[clip]
 
 
 def test_learning_rate_ends_at_its_second_value() -> None:

@@ -1,10 +1,11 @@
 """Activation maximization: Eq. 8 solved by PPGN's update (Nguyen et al. 2017, as in its published code)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Codes = Float[Tensor, "batch time n"]
@@ -26,6 +27,12 @@ def falling(start: float, end: float, steps: int) -> list[float]:
     return [start + (end - start) * step / max(1, steps - 1) for step in range(steps)]
 
 
+def size(d: Codes, norm: Literal["mean", "rms"]) -> Float[Tensor, "batch 1 1"]:
+    """|d| of each clip: the mean of absolute values, or the root mean square; never 0."""
+    value = d.abs().mean((1, 2), keepdim=True) if norm == "mean" else d.square().mean((1, 2), keepdim=True).sqrt()
+    return value.clamp(min=torch.finfo(d.dtype).tiny)
+
+
 def activation_maximization(
     h: Codes,
     objective: Objective,
@@ -38,15 +45,17 @@ def activation_maximization(
     noise: Callable[[], Codes],
     project: Callable[[Codes, int], Codes],
     norm: Literal["mean", "rms"] = "mean",
+    goal: float = math.inf,
+    patience: int = 1,
     on_step: Callable[[Codes, Tensor, int], None] | None = None,
-) -> Codes:
+) -> tuple[Codes, Int[Tensor, " batch"]]:
     """Maximize `objective` over h, which is the codes z(t) or coordinates of them.
 
         d = epsilon1 (R(h) - h) + epsilon2 dJ/dh + epsilon3 N(0, 1)
         h = project(h + lr d / |d|)
 
     J(h) = log Phi_y(G(h)) - lambda |h| of Eq. 8, one value a clip. |d| is per clip: the mean of absolute values
-    as in PPGN's code, or the root mean square. `project` keeps h where codes are: in [0, 30] in PPGN; in the
+    as in PPGN's code, or the root mean square (`norm`). `project` keeps h where codes are: in [0, 30] in PPGN; in the
     robust preset it is a denoising step of the code prior.
 
     Args:
@@ -54,20 +63,29 @@ def activation_maximization(
         reconstruct: R of PPGN, only called if epsilon1 is not 0.
         noise: a fresh N(0, 1) of h's shape, only called if epsilon3 is not 0.
         project: called with (h, iteration) after each step.
+        goal, patience: a clip whose J exceeded `goal` at `patience` iterations in a row is done: it takes no more
+            steps, only `project` goes on. Nothing is computed for it once all clips are done.
         on_step: called last with (h, J before the step, iteration).
 
     Returns:
-        h after the last step.
+        h after the last step, and the number of steps that each clip took.
     """
+    met = torch.zeros(len(h), dtype=torch.long, device=h.device)  # iterations in a row with J > goal
+    steps = torch.zeros_like(met)
+    value = h.new_zeros(len(h))
     for iteration, lr in enumerate(learning_rates):
-        value, gradient = value_and_gradient(objective, h, iteration)
-        d = epsilon2 * gradient
-        if epsilon1:
-            d = d + epsilon1 * (reconstruct(h) - h)
-        if epsilon3:
-            d = d + epsilon3 * noise()
-        size = d.abs().mean((1, 2), keepdim=True) if norm == "mean" else d.square().mean((1, 2), keepdim=True).sqrt()
-        h = project(h + lr * d / size.clamp(min=torch.finfo(d.dtype).tiny), iteration)
+        active = met < patience
+        if active.any():
+            value, gradient = value_and_gradient(objective, h, iteration)
+            d = epsilon2 * gradient
+            if epsilon1:
+                d = d + epsilon1 * (reconstruct(h) - h)
+            if epsilon3:
+                d = d + epsilon3 * noise()
+            h = torch.where(active.view(-1, 1, 1), h + lr * d / size(d, norm), h)
+            steps += active
+            met = torch.where(active, torch.where(value > goal, met + 1, 0), met)
+        h = project(h, iteration)
         if on_step:
             on_step(h, value, iteration)
-    return h
+    return h, steps

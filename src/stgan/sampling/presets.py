@@ -26,6 +26,8 @@ class Preset:
     guidance: size (root mean square) of a step up the gradient, in units of the present noise level.
     own_noise: share of the starting noise's variance that a frame does not have in common with all others.
     own_noise_frames: how many frames (standard deviation) that own noise is smooth over; 0 for none.
+    goal, patience: a clip takes no more steps once its probability under the condition network, on changed
+                 videos as below, was above `goal` at so many iterations in a row; it is only denoised to the end.
 
     Changes of the video before the condition network, drawn anew at each iteration, so that only what survives
     them is worth a gradient:
@@ -46,6 +48,8 @@ class Preset:
     guidance: float = 0.2
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
+    goal: float = 1.0
+    patience: int = 1
     shift: int = 0
     video_noise: float = 0.0
     brightness: float = 0.0
@@ -74,6 +78,8 @@ ROBUST = Preset(
     guidance=0.25,
     own_noise=0.3,
     own_noise_frames=6.0,
+    goal=0.99,
+    patience=5,
     shift=4,
     video_noise=0.05,
 )

@@ -1,12 +1,13 @@
 """From an action to videos: where each preset starts, what it maximizes, and what keeps its codes natural."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from stgan.networks import CodePrior, Encoder, ImageGenerator, VideoGenerator, inflate
@@ -45,7 +46,8 @@ class Samples:
     videos: Float[Tensor, "batch 3 time height width"]
     codes: Float[Tensor, "batch time code"]
     probability: Float[Tensor, " batch"]
-    iterations: int
+    steps: Int[Tensor, " batch"]
+    """Steps up the gradient that each clip took: the preset's iterations, or fewer if it was done before."""
 
 
 def sample(
@@ -63,10 +65,10 @@ def sample(
     generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
     optimise = _in_whitened_space if preset.space == "whitened" else _in_code_space
     with torch.no_grad():
-        codes = optimise(networks, generator, action, preset, frames, random, on_iteration)
+        codes, steps = optimise(networks, generator, action, preset, frames, random, on_iteration)
         videos = to_unit_range(generator(codes))
         probability = log_probability(networks.condition, videos, action).exp()
-    return Samples(videos, codes, probability, preset.iterations)
+    return Samples(videos, codes, probability, steps)
 
 
 def _in_code_space(
@@ -77,7 +79,7 @@ def _in_code_space(
     frames: int,
     random: ClipRandomness,
     on_iteration: OnIteration | None,
-) -> Float[Tensor, "batch time code"]:
+) -> tuple[Float[Tensor, "batch time code"], Int[Tensor, " batch"]]:
     """The paper: PPGN's update of z(t), from N(0, 1)."""
     code_size = networks.image_generator.config.code_size
 
@@ -116,7 +118,7 @@ def _in_whitened_space(
     frames: int,
     random: ClipRandomness,
     on_iteration: OnIteration | None,
-) -> Float[Tensor, "batch time code"]:
+) -> tuple[Float[Tensor, "batch time code"], Int[Tensor, " batch"]]:
     """Activation maximization from strong noise to none, along the code prior's denoising.
 
     h are noisy coordinates of the codes. What the condition network sees is G of their denoised estimate,
@@ -147,7 +149,7 @@ def _in_whitened_space(
         if on_iteration:
             on_iteration(iteration, value, lambda: to_unit_range(generator(codes_of(h, sigmas[iteration + 1]))))
 
-    h = activation_maximization(
+    h, steps = activation_maximization(
         sigmas[0] * prior.share_appearance(starting_noise(preset, frames, prior.config.rank, random)),
         objective,
         learning_rates=[preset.guidance * sigma for sigma in sigmas[:-1]],
@@ -158,9 +160,11 @@ def _in_whitened_space(
         noise=lambda: random.normal(frames, prior.config.rank),
         project=project,
         norm="rms",
+        goal=math.log(preset.goal),
+        patience=preset.patience,
         on_step=on_step,
     )
-    return codes_of(h, sigmas[-1])
+    return codes_of(h, sigmas[-1]), steps
 
 
 def log_probability(
