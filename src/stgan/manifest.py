@@ -17,19 +17,30 @@ class Manifest:
         self.path = folder / MANIFEST
 
     def read(self) -> list[dict[str, Any]]:
-        """All entries; none if there is no manifest yet."""
+        """All entries; none if there is no manifest yet. A last line that was cut short is no entry.
+
+        Raises StganError for a line that is none otherwise.
+        """
         if not self.path.exists():
             return []
         entries = []
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(self._whole_lines().splitlines(), start=1):
             try:
                 entry = json.loads(line)
                 if [type(entry[key]) for key in ("file", "action", "index")] != [str, str, int]:
                     raise TypeError
-            except (ValueError, KeyError, TypeError) as error:
+                if not entry["file"].isprintable() or not isinstance(entry.get("hashes", {}), dict):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise StganError(f"{self.path} line {number} is not a manifest entry; repair or remove it") from error
             entries.append(entry)
         return entries
+
+    def write(self, entries: list[dict[str, Any]]) -> None:
+        """Replace the whole manifest, atomically."""
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+        os.replace(temporary, self.path)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add a line and force it to the disk."""
@@ -38,5 +49,6 @@ class Manifest:
             file.flush()
             os.fsync(file.fileno())
 
-    def start_anew(self) -> None:
-        self.path.unlink(missing_ok=True)
+    def _whole_lines(self) -> bytes:
+        content = self.path.read_bytes()
+        return content[: content.rfind(b"\n") + 1]

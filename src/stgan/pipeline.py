@@ -1,8 +1,9 @@
 """`STGAN`: a model ready to generate, from a name and an action to videos, and to a folder of clips."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,14 @@ class STGAN:
 
         Raises:
             CheckpointError: there is no such model, or part of it is missing, damaged or does not fit.
+            StganError: there is no such device.
         """
-        return cls(find_model(model), device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(1, device=device).tolist()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise StganError(f"device {str(device)!r} is not to be had here; name another or none") from error
+        return cls(find_model(model), device)
 
     @property
     def name(self) -> str:
@@ -115,15 +122,7 @@ class STGAN:
         if len(actions) != 1:
             raise StganError("a batch is of one action")
         action = self._action_number(actions.pop())
-        if frames < 1:
-            raise StganError(f"the number of frames must be at least 1, not {frames}")
-        steering = self._steering(condition)
-        for network in steering:
-            if isinstance(network, C3D) and frames != network.config.frames:
-                raise StganError(
-                    f"the c3d condition network takes {network.config.frames} frames, not {frames}; "
-                    "use --condition lrcn for clips of another length"
-                )
+        steering = self.check_frames(condition, frames)
         networks = Networks(
             image_generator=self._network(self.folder.generator),
             encoder=self._network(self.folder.encoder),
@@ -132,6 +131,19 @@ class STGAN:
         )
         seeds = [clip_seed(seed, request.action, request.index) for request in requests]
         return sample(networks, action, seeds, preset, frames=frames, on_iteration=on_iteration)
+
+    def check_frames(self, condition: str, frames: int) -> tuple[Any, ...]:
+        """The networks that steer; StganError if one of them does not take clips of so many frames."""
+        if frames < 1:
+            raise StganError(f"the number of frames must be at least 1, not {frames}")
+        steering = tuple(self._network(self.folder.condition[name]) for name in self.condition_names(condition))
+        for network in steering:
+            if isinstance(network, C3D) and frames != network.config.frames:
+                raise StganError(
+                    f"the c3d condition network takes {network.config.frames} frames, not {frames}; "
+                    "an lrcn condition network takes clips of any length"
+                )
+        return steering
 
     def preset(self, preset: str | Preset, iterations: int | None = None) -> Preset:
         """A preset by name, with another number of iterations if given."""
@@ -176,9 +188,6 @@ class STGAN:
         if action not in self.actions:
             raise StganError(f"unknown action {action!r}; {self.name} has {', '.join(self.actions)}")
         return self.actions.index(action)
-
-    def _steering(self, condition: str) -> tuple[Any, ...]:
-        return tuple(self._network(self.folder.condition[name]) for name in self.condition_names(condition))
 
     def _network(self, part: str) -> Any:
         return self.checkpoints[part].network
@@ -247,6 +256,7 @@ def run_settings(model: STGAN, seed: int, preset: Preset, condition: str, frames
         "seed": seed,
         "model": model.name,
         "preset": preset.name,
+        "settings": json.loads(json.dumps(asdict(preset))),
         "condition": condition,
         "frames": frames,
         "iterations": preset.iterations,

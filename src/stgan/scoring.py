@@ -13,7 +13,7 @@ from stgan.errors import StganError
 from stgan.manifest import Manifest
 from stgan.metrics.classification import confusion_matrix, inception_score, motion
 from stgan.networks.layout import channels_last
-from stgan.video import center_window, read_video, resize_and_crop, to_float
+from stgan.video import center_window, read_video, to_float
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,13 @@ def generated_clips(folder: Path) -> list[Clip]:
         path = folder / entry["file"]
         if folder.resolve() not in path.resolve().parents:
             raise StganError(f"{folder}/manifest.jsonl names a file outside the folder: {entry['file']}")
-        steered = entry.get("hashes", {}).get("condition", {})
+        steered = entry.get("hashes", {}).get("condition")
+        if (
+            not isinstance(steered, dict)
+            or not steered
+            or not all(isinstance(value, str) for value in steered.values())
+        ):
+            raise StganError(f"{folder}/manifest.jsonl does not say which networks steered {entry['file']}")
         clips.append(Clip(path, entry["action"], frozenset(steered.values())))
     return clips
 
@@ -71,13 +77,13 @@ def score(
     evaluator: Checkpoint,
     name: str,
     *,
-    size: int = 64,
-    frames: int = 16,
     splits: int = 1,
     allow_fooled: bool = False,
     watch: Callable[[Sequence[Clip]], Iterable[Clip]] = iter,
 ) -> Scores:
-    """Score the clips' centre windows of `frames` frames, resized to `size` where they are larger or smaller.
+    """Score the clips: all frames, or the centre window of as many as the evaluator was made for.
+
+    The evaluator's own preprocessing resizes and crops them.
 
     `watch` may wrap the clips to show progress.
 
@@ -93,11 +99,14 @@ def score(
     unknown = sorted({clip.action for clip in clips} - set(evaluator.actions))
     if unknown:
         raise StganError(f"{name} does not know the action {unknown[0]!r}; it knows {', '.join(evaluator.actions)}")
+    if not 1 <= splits <= len(clips):
+        raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
     network = channels_last(evaluator.network)
+    frames = getattr(network.config, "frames", None)
     actions = torch.tensor([evaluator.actions.index(clip.action) for clip in clips])
     probabilities, motions = [], []
     for clip in watch(clips):
-        video = load_clip(clip.path, size, frames)
+        video = load_clip(clip.path, frames)
         probabilities.append(network.log_probabilities(video).exp())  # type: ignore[operator]
         motions.append(motion(video))
     p = torch.cat(probabilities)
@@ -116,11 +125,10 @@ def score(
     )
 
 
-def load_clip(path: Path, size: int, frames: int) -> Float[Tensor, "1 3 time height width"]:
-    """A clip's centre window: short side to `size`, centre crop; too short clips are played back and forth."""
+def load_clip(path: Path, frames: int | None) -> Float[Tensor, "1 3 time height width"]:
+    """A clip's centre window of `frames` frames (None: all); too short clips are played back and forth."""
     decoded = read_video(path).frames
-    window = decoded[center_window(len(decoded), frames)]
-    return to_float(resize_and_crop(window, size)).unsqueeze(0)
+    return to_float(decoded[center_window(len(decoded), frames or len(decoded))]).unsqueeze(0)
 
 
 def _share(row: Int[Tensor, " classes"], i: int) -> float:

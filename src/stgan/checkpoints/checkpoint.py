@@ -59,7 +59,7 @@ class Checkpoint:
     actions:    class names in the order of the outputs; empty for networks that are not classifiers.
     provenance: how it came about: data, recipe, seed, time, figures, and `ancestors`: name -> hash of the
                 checkpoints it was initialised from or trained against.
-    hash:       SHA-256 of the weights file: the identity by which a network is recognised.
+    hash:       `weights_hash`: the identity by which a network is recognised, also after it was saved again.
     """
 
     network: nn.Module
@@ -135,7 +135,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         network.to(device).eval().requires_grad_(False),
         tuple(actions),
         provenance,
-        file_hash(folder / WEIGHTS),
+        weights_hash(tensors),
     )
 
 
@@ -184,16 +184,17 @@ def write_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
+def weights_hash(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names, shapes and values (rounded to half precision) of weights, hexadecimal.
 
-
-def _sha256(file: Any) -> str:
+    Of what the network computes with and not of a file, so that a re-saved network is still the same one.
+    """
     digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
+    for name in sorted(weights):
+        value = weights[name].detach().cpu()
+        value = value.half() if value.is_floating_point() else value
+        digest.update(f"{name} {tuple(value.shape)} ".encode())
+        digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -101,7 +101,17 @@ def find_model(model: str | Path) -> ModelFolder:
         raise CheckpointError(f"{path / MODEL} names a checkpoint outside its own folder")
     if not folder.actions or not folder.condition:
         raise CheckpointError(f"{path / MODEL} names no actions or no condition network")
+    if set(folder.condition.values()) & set(folder.evaluators.values()):
+        raise CheckpointError(f"{path / MODEL} names one network both as condition network and as evaluator")
+    bad = [action for action in folder.actions if not is_file_name(action)]
+    if bad or len(set(folder.actions)) < len(folder.actions):
+        raise CheckpointError(f"{path / MODEL}: actions must be different words that can name a folder: {bad[:1]}")
     return folder
+
+
+def is_file_name(word: str) -> bool:
+    """Whether a word from an untrusted file may name a folder or a file."""
+    return word.isprintable() and 0 < len(word.encode()) <= 100 and word[0] != "." and not set(word) & set("/\\:")
 
 
 def _locate(model: str) -> Path:

@@ -29,7 +29,7 @@ def evaluate(
 
     Example: stgan generate --num 10 --out clips && stgan evaluate clips
     """
-    console = Console()
+    console = Console(markup=False, highlight=False)
     clips = generated_clips(folder)
     checkpoint = find_evaluator(evaluator, find_model(model))
     scores = score(

@@ -1,7 +1,7 @@
 """`stgan generate`: clips of named actions into a folder."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,17 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.manifest import Manifest
-from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, ClipRequest, generate_clips, manifest_entry, run_settings
+from stgan.pipeline import (
+    BOTH,
+    FPS,
+    FRAMES,
+    STGAN,
+    ClipRequest,
+    Generated,
+    generate_clips,
+    manifest_entry,
+    run_settings,
+)
 from stgan.report.figures import Strip, save_strips
 from stgan.video import read_video, to_uint8, write_gif, write_video
 
@@ -35,7 +45,9 @@ def generate(
     frames: Annotated[int, typer.Option(help="Frames of a clip; other than 16 only with --condition lrcn.")] = FRAMES,
     gif: Annotated[bool, typer.Option("--gif", help="Write a .gif beside each .mp4.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Write how each clip came about over the iterations.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the clips already in the folder.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the folder's clips and make the missing ones.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
 ) -> None:
     """Generate clips of human actions: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
@@ -48,7 +60,7 @@ def generate(
 
       stgan generate bend --preset paper --trace
     """
-    console = Console()
+    console = Console(markup=False, highlight=False)
     started = time.monotonic()
     stgan = STGAN.from_pretrained(model, device)
     chosen = stgan.check_actions(actions or [])
@@ -56,9 +68,12 @@ def generate(
     names = ", ".join(stgan.condition_names(condition))
     if num < 1:
         raise StganError(f"--num must be at least 1, not {num}")
-    manifest = prepare_folder(out, resume)
+    stgan.check_frames(condition, frames)
+    manifest = prepare_folder(out)
     common = run_settings(stgan, seed, settings, condition, frames)
-    finished = finished_clips(manifest, common) if resume else set()
+    kept = finished_clips(manifest, common) if resume else []
+    manifest.write(kept)
+    finished = {(entry["action"], entry["index"]) for entry in kept}
     wanted = [(action, index) for index in range(num) for action in chosen]
     left = [pair for pair in wanted if pair not in finished]
     console.print(
@@ -84,7 +99,7 @@ def generate(
             stgan, chosen, num, seed, settings, condition, frames, on_iteration,
             skip=lambda request: (request.action, request.index) in finished,
         )  # fmt: skip
-        for clip in made:
+        for clip in until_interrupted(made):
             name = Path(clip.request.action) / clip_name(clip.request, seed)
             video = to_uint8(clip.samples.videos[0].cpu())
             (out / name).parent.mkdir(exist_ok=True)
@@ -103,35 +118,41 @@ def generate(
     console.print(f"Clips, {manifest.path.name} and {CONTACT_SHEET} are in {out}")
 
 
+def until_interrupted(made: Iterator[Generated]) -> Iterator[Generated]:
+    """Ctrl-C ends the run with a sentence; the clips so far are complete and in the manifest."""
+    try:
+        yield from made
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stgan: interrupted; finished clips are kept, --resume makes the rest")
+        raise typer.Exit(130) from None
+
+
 def clip_name(request: ClipRequest, seed: int) -> str:
     return f"{request.action}_seed{seed}_{request.index:04d}.mp4"
 
 
-def prepare_folder(out: Path, resume: bool) -> Manifest:
-    """The folder's manifest, ready to be appended to. Clips of an earlier run are only kept on request."""
+def prepare_folder(out: Path) -> Manifest:
+    """The folder's manifest, in a folder that can be written to."""
+    manifest = Manifest(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        manifest = Manifest(out)
-        if not resume:
-            manifest.start_anew()
         manifest.path.touch()
     except OSError as error:
         raise StganError(f"cannot write to {out}: {error.strerror or error}; choose another --out") from error
     return manifest
 
 
-def finished_clips(manifest: Manifest, settings: dict[str, Any]) -> set[tuple[str, int]]:
-    """(action, index) of the clips that are there; StganError if they were made with other settings."""
-    finished = set()
-    for entry in manifest.read():
+def finished_clips(manifest: Manifest, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries whose clips are there; StganError if they were made with other settings."""
+    entries = manifest.read()
+    for entry in entries:
         different = [name for name, value in settings.items() if entry.get(name) != value]
         if different:
             raise StganError(
                 f"cannot resume: {entry['file']} in {manifest.path.parent} was made with another {different[0]}; "
                 "choose another --out, or leave --resume away to start anew"
             )
-        finished.add((entry["action"], entry["index"]))
-    return finished
+    return [entry for entry in entries if (manifest.path.parent / entry["file"]).is_file()]
 
 
 def write_contact_sheet(out: Path, manifest: Manifest) -> None:
@@ -140,7 +161,8 @@ def write_contact_sheet(out: Path, manifest: Manifest) -> None:
     shown = [entry for entry in entries if entry["index"] < _CLIPS_ON_SHEET]
     if shown:
         save_strips(
-            out / CONTACT_SHEET, [Strip(entry["action"], read_video(out / entry["file"]).frames) for entry in shown]
+            out / CONTACT_SHEET,
+            [Strip(entry["action"], read_video(out / entry["file"], max_frames=None).frames) for entry in shown],
         )
 
 

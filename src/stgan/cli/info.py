@@ -15,7 +15,7 @@ def info(
     model: Annotated[str, typer.Argument(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
 ) -> None:
     """Show a model's actions and networks, the presets, and the bundled models."""
-    console = Console()
+    console = Console(markup=False, highlight=False)
     folder = find_model(model)
     roles = {
         folder.encoder: "encoder",

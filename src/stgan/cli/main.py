@@ -47,9 +47,6 @@ def main() -> None:
     except OSError as error:  # a full disk, a folder without permission
         where = f" {error.filename}" if error.filename else ""
         _complain(f"cannot read or write{where}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stgan: interrupted; what was finished is kept", style="yellow")
-        sys.exit(130)
 
 
 def _complain(sentence: str) -> None:

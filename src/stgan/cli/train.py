@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import print as show
 
 from stgan.video import data_root
 
@@ -41,12 +40,12 @@ def train_all(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work
     Example: stgan train all --data clips/weizmann --config recipes/weizmann --out models/weizmann
     """
     training = _training(data, config, out, work)
-    show(
+    print(
         f"{training.recipe.name}: {len(training.data.clips)} clips, {len(training.data.actions)} actions; "
         f"stages: {', '.join(training.stages)}"
     )
     training.train_all()
-    show(f"Model written to {out}: stgan generate --model {out}")
+    print(f"Model written to {out}: stgan generate --model {out}")
 
 
 @app.command("encoder")

@@ -58,8 +58,7 @@ class Discriminator(nn.Module):
         z = F.leaky_relu(self.code_fc1(codes), slope)
         z = F.leaky_relu(self.code_fc2(z), slope)
         x = F.dropout(torch.cat([x, z], 1), self.config.dropout, self.training)
-        x = F.dropout(F.leaky_relu(self.fc1(x), slope), self.config.dropout, self.training)
-        return self.fc2(x)
+        return self.fc2(F.leaky_relu(self.fc1(x), slope))
 
     def log_probability(self, images: Tensor, codes: Tensor) -> Float[Tensor, "batch 2"]:
         """(log D, log(1 - D))."""

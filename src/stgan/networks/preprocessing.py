@@ -51,9 +51,7 @@ class Preprocessing:
         self, videos: Float[Tensor, "batch 3 time height width"]
     ) -> Float[Tensor, "batch 3 time new_height new_width"]:
         """The same, frame by frame, for videos."""
-        batch, _, time = videos.shape[:3]
-        frames = self(videos.transpose(1, 2).flatten(0, 1))
-        return frames.unflatten(0, (batch, time)).transpose(1, 2)
+        return unflatten_time(self(flatten_time(videos)), len(videos))
 
     def resize(self, images: Tensor) -> Tensor:
         if self.size is None or images.shape[-2:] == (self.size, self.size):

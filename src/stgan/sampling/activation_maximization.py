@@ -65,7 +65,7 @@ def activation_maximization(
         project: called with (h, iteration) after each step.
         goal, patience: a clip whose J exceeded `goal` at `patience` iterations in a row is done: it takes no more
             steps, only `project` goes on. Nothing is computed for it once all clips are done.
-        on_step: called last with (h, J before the step, iteration).
+        on_step: called last with (h, J before the last step taken, iteration).
 
     Returns:
         h after the last step, and the number of steps that each clip took.

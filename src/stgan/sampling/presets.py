@@ -26,7 +26,8 @@ class Preset:
     guidance: size (root mean square) of a step up the gradient, in units of the present noise level.
     own_noise: share of the starting noise's variance that a frame does not have in common with all others.
     own_noise_frames: how many frames (standard deviation) that own noise is smooth over; 0 for none.
-    goal, patience: a clip takes no more steps once its probability under the condition network, on changed
+    goal, patience: a clip takes no more steps once its probability under the condition networks (their
+                 geometric mean), on changed
                  videos as below, was above `goal` at so many iterations in a row; it is only denoised to the end.
 
     Changes of the video before the condition network, drawn anew at each iteration, so that only what survives

@@ -33,7 +33,3 @@ class ClipRandomness:
         """U(0, 1)."""
         draws = [torch.rand(*shape, generator=generator) for generator in self.generators]
         return torch.stack(draws).to(self.device)
-
-    def keep(self, clips: Sequence[int]) -> None:
-        """Go on with these clips of the batch only."""
-        self.generators = [self.generators[clip] for clip in clips]

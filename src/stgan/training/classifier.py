@@ -1,6 +1,6 @@
 """Train a video classifier: a condition network (LRCN, C3D) or the evaluator."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from stgan.networks import C3D, LRCN, C3DConfig, LRCNConfig, R2Plus1D, R2Plus1DConfig
 from stgan.networks.layout import channels_last
 from stgan.training.data import Augmentation, ClipData
-from stgan.training.run import Losses, TrainingRun
+from stgan.training.run import Losses, TrainingRun, identity
 
 Classifier = LRCN | C3D | R2Plus1D
 ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig
@@ -53,7 +53,8 @@ def train_classifier(
     network = channels_last(build(recipe.network).to(device))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.2)
-    run = TrainingRun(fabric, out, {"network": network, "optimizer": optimizer, "schedule": schedule}, recipe.seed)
+    key = identity(replace(recipe, folds=()), data.digest)
+    run = TrainingRun(fabric, out, {"network": network, "optimizer": optimizer, "schedule": schedule}, recipe.seed, key)
 
     def step(number: int, rng: np.random.Generator) -> Losses:
         network.train()

@@ -10,9 +10,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from stgan.checkpoints.checkpoint import weights_hash
+from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
 from stgan.training.data import ClipData
-from stgan.training.run import Losses, TrainingRun
+from stgan.training.run import Losses, TrainingRun, identity
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ def fit_whitening(prior: CodePrior, codes: Float[Tensor, "n code"], clips: Int[T
     _, singular, components = torch.linalg.svd(codes - mean, full_matrices=False)
     rank = prior.config.rank
     scale = singular[:rank] / (len(codes) - 1) ** 0.5
+    if len(scale) < rank or scale[-1] < 1e-6 * scale[0]:
+        raise StganError(f"these clips' codes span fewer directions than the code prior's rank {rank}; lower it")
     whitened = (codes - mean) @ components[:rank].T / scale
     clip_means = torch.stack([whitened[clips == clip].mean(0) for clip in range(int(clips.max()) + 1)])[clips]
     between = clip_means.T @ clip_means / len(codes)
@@ -89,6 +93,7 @@ def train_code_prior(
         out,
         {"prior": prior, "average": average, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
+        identity(recipe, data.digest, weights_hash(encoder.state_dict())),
     )
 
     def step(number: int, rng: np.random.Generator) -> Losses:

@@ -1,5 +1,6 @@
 """Clips in memory as training batches: frames for the image networks, windows for the video networks."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,14 @@ class ClipData:
         """(the rest, the clips of the held-out groups)."""
         out = [group in held_out for group in self.groups]
         return self.select([not held for held in out]), self.select(out)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the frames, labels and groups: what a training sees."""
+        digest = hashlib.sha256(repr((self.labels, self.groups, self.actions, self.length)).encode())
+        for clip in self.clips:
+            digest.update(str(clip.shape).encode() + clip.tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def _starts(self) -> list[list[int]]:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from stgan.networks import Encoder, EncoderConfig, GeneratorConfig, ImageGenerator
 from stgan.training.data import ClipData
-from stgan.training.pictures import save_image_pairs
-from stgan.training.run import Losses, TrainingRun
+from stgan.training.pictures import save_image_grid
+from stgan.training.run import Losses, TrainingRun, identity
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def train_encoder(recipe: EncoderRecipe, data: ClipData, out: Path, fabric: Fabr
         out,
         {"encoder": encoder, "heads": heads, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
+        identity(recipe, data.digest),
     )
     device = fabric.device
     encoder.to(device), heads.to(device)
@@ -89,7 +90,7 @@ def train_encoder(recipe: EncoderRecipe, data: ClipData, out: Path, fabric: Fabr
     def picture(path: Path) -> None:
         encoder.eval()
         images, _, _ = train.frames(16, np.random.default_rng(0))
-        save_image_pairs(path, images, heads["decoder"](encoder(images.to(device))).cpu())
+        save_image_grid(path, [images, heads["decoder"](encoder(images.to(device))).cpu()])
 
     run.loop(recipe.steps, step, description="encoder", picture=picture)
     return encoder.eval(), run

@@ -16,11 +16,12 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import CodePrior, Discriminator, DiscriminatorConfig, Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.layout import channels_last
 from stgan.training.data import ClipData
 from stgan.training.pictures import save_image_grid
-from stgan.training.run import Losses, TrainingRun
+from stgan.training.run import Losses, TrainingRun, identity
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class GeneratorRecipe:
     """Share of the batch whose codes are drawn from the code prior; 0 is DeePSiM as published, and what the bundled
     model uses: see docs/results.md for what 0.33 did."""
     code_noise: float = 0.1
-    """Noise on real codes, in whitened standard deviations: optimised codes are never quite real ones."""
+    """Noise on real codes, in whitened standard deviations (0: the codes themselves, as in DeePSiM): optimised
+    codes are never quite real ones. The discriminator sees the same codes beside the real images."""
     pause_ratio: float = 0.1
     """The discriminator is not updated while its loss is below this fraction of the adversarial loss."""
     ema: float = 0.998
@@ -103,6 +105,7 @@ def train_generator(
             "schedule_d": schedules[1],
         },
         recipe.seed,
+        identity(recipe, data.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
     )
     drawn = int(recipe.batch_size * recipe.prior_fraction)
     with torch.no_grad():
@@ -114,10 +117,11 @@ def train_generator(
         with torch.no_grad():
             real_features = encoder.features(real)
             codes = encoder.code(real_features)
-            shaken = prior.whiten(codes[drawn:])
-            shaken = prior.unwhiten(shaken + recipe.code_noise * torch.randn_like(shaken))
+            if recipe.code_noise:
+                coordinates = prior.whiten(codes)
+                codes = prior.unwhiten(coordinates + recipe.code_noise * torch.randn_like(coordinates))
             invented = prior.unwhiten(pool[torch.from_numpy(rng.choice(len(pool), drawn, replace=False)).to(device)])
-        inputs = torch.cat([invented, shaken])
+        inputs = torch.cat([invented, codes[drawn:]])
         generated = generator(inputs)
 
         log_d_fake = discriminator.log_probability(generated, inputs)

@@ -1,9 +1,8 @@
 """From a folder of clips to a model: every stage in order, each skipped if its checkpoint is already there."""
 
-import hashlib
 import platform
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,10 @@ from stgan.training.recipes import (
     load_encoder_recipe,
     load_generator_recipe,
     load_model_recipe,
-    recipe_values,
 )
 from stgan.training.run import TrainingRun
 from stgan.version import __version__
-from stgan.video import ClipFolder, find_clips
+from stgan.video import find_clips
 
 ENCODER, CODE_PRIOR, GENERATOR = "encoder", "code_prior", "generator"
 
@@ -47,8 +45,9 @@ class ModelTraining:
     def __init__(self, clips: Path, recipes: Path, out: Path, work: Path, fabric: Fabric) -> None:
         self.recipes, self.out, self.work, self.fabric = recipes, out, work, fabric
         self.recipe: ModelRecipe = load_model_recipe(recipes)
-        self.folder = find_clips(clips)
-        self.data = ClipData.load(self.folder, self.recipe.size, self.recipe.frames)
+        self.data = ClipData.load(find_clips(clips), self.recipe.size, self.recipe.frames)
+        if len(self.data.actions) < 2:
+            raise StganError(f"{clips} holds clips of one action only; a classifier needs at least two")
         unknown = set(self.recipe.held_out) - set(self.data.groups)
         if unknown:
             raise StganError(f"held_out names {sorted(unknown)[0]!r}, which is no group of {clips}")
@@ -172,8 +171,13 @@ class ModelTraining:
     ) -> Checkpoint:
         """Load the stage if it is there and was made the same way; else make it, save it, and load what was saved."""
         made_from = {
-            "data": fingerprint(self.folder),
-            "recipe": _plain(recipe_values(recipe)),
+            "data": {
+                "clips": len(self.data.clips),
+                "sha256": self.data.digest,
+                "size": self.recipe.size,
+                "frames": self.recipe.frames,
+            },
+            "recipe": _plain(asdict(recipe)),
             "ancestors": ancestors,
         }
         folder = self.out / name
@@ -202,14 +206,6 @@ class ModelTraining:
         card = model_card(name, network, provenance, self.recipe, self.data)
         save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
         return load_checkpoint(folder)
-
-
-def fingerprint(folder: ClipFolder) -> dict[str, Any]:
-    """What clips a network saw: their number and a hash of their names and sizes, not where they lay."""
-    digest = hashlib.sha256()
-    for clip in sorted(folder.clips, key=lambda clip: clip.path):
-        digest.update(f"{clip.path.relative_to(folder.root)} {clip.path.stat().st_size}\n".encode())
-    return {"clips": len(folder.clips), "sha256": digest.hexdigest()}
 
 
 def _plain(value: Any) -> Any:

@@ -8,13 +8,6 @@ from PIL import Image
 from torch import Tensor
 
 
-def save_image_pairs(
-    path: Path, above: Float[Tensor, "n 3 height width"], below: Float[Tensor, "n 3 height width"]
-) -> None:
-    """Two rows of images, [0, 1]: real ones above, their reconstructions below."""
-    save_image_grid(path, [above, below])
-
-
 def save_image_grid(path: Path, rows: list[Float[Tensor, "n 3 height width"]]) -> None:
     """Rows of images in [0, 1], each row a batch."""
     grid = np.concatenate([np.concatenate(list(row.clamp(0, 1).permute(0, 2, 3, 1).numpy()), 1) for row in rows])

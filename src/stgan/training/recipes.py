@@ -1,7 +1,7 @@
 """Recipes: YAML files that hold everything that decides a network's weights but the data."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,11 +82,6 @@ def load_classifier_recipe(
     return _build(ClassifierRecipe, values, path, {"network": CLASSIFIERS[architecture]})
 
 
-def recipe_values(recipe: Any) -> dict[str, Any]:
-    """A recipe as plain data, for provenance and to tell whether it changed."""
-    return asdict(recipe)
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -101,12 +96,18 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[str, type[Configuration]]) -> Any:
     """A dataclass from YAML values; one sentence for a name that it does not have."""
-    known = {item.name for item in fields(kind)}
-    if values.get("steps", _FEWEST_STEPS) < _FEWEST_STEPS:
-        raise StganError(f"{path}: steps must be at least {_FEWEST_STEPS}, not {values['steps']}")
-    unknown = sorted(values.keys() - known)
+    known = {item.name: item.type for item in fields(kind)}
+    unknown = sorted(str(name) for name in values.keys() - known.keys())
     if unknown:
         raise StganError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    for name, value in values.items():
+        if known[name] in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+            # YAML 1.1 reads 1e-3, without a dot, as a word.
+            raise StganError(f"{path}: {name} must be a number, not {value!r} (1e-3 has to be written 1.0e-3)")
+        if "tuple" in str(known[name]) and not isinstance(value, list | tuple):
+            raise StganError(f"{path}: {name} must be a list, not {value!r}")
+    if values.get("steps", _FEWEST_STEPS) < _FEWEST_STEPS:
+        raise StganError(f"{path}: steps must be at least {_FEWEST_STEPS}, not {values['steps']}")
     arguments = {name: _tuples(value) for name, value in values.items()}
     try:
         for name, config in parts.items():

@@ -5,11 +5,13 @@ steps as one that was not, without any generator state in its checkpoint.
 """
 
 import csv
+import hashlib
 import json
 import os
 import pickle
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,15 @@ Losses = Mapping[str, float]
 
 
 class TrainingRun:
-    """One training in one folder: `state.pt` to resume from, `log.csv`, pictures, all written atomically.
+    """One training in one folder: `state.pt` to resume from (written atomically), `log.csv`, pictures.
 
     folder: where it writes; made if missing.
     state:  modules and optimizers by name, saved and restored together with the step and the seconds spent.
+    key:    `identity` of the recipe and the data; the state of another training is not resumed from.
     """
 
-    def __init__(self, fabric: Fabric, folder: Path, state: dict[str, Any], seed: int) -> None:
-        self.fabric, self.folder, self.state, self.seed = fabric, folder, state, seed
+    def __init__(self, fabric: Fabric, folder: Path, state: dict[str, Any], seed: int, key: str = "") -> None:
+        self.fabric, self.folder, self.state, self.seed, self.key = fabric, folder, state, seed, key
         self.step, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -45,20 +48,22 @@ class TrainingRun:
             return
         try:
             saved = torch.load(self.state_file, map_location="cpu", weights_only=True)
+            if saved["key"] != self.key:
+                raise KeyError("key")
             for name, part in self.state.items():
                 part.load_state_dict(saved["state"][name])
             self.step, self.seconds = saved["step"], saved["seconds"]
         except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
             raise StganError(
-                f"cannot resume from {self.state_file}: it belongs to another recipe or is damaged; "
-                "delete it to start anew"
+                f"cannot resume from {self.state_file}: it belongs to another recipe or other clips, or is damaged; "
+                "delete it to start anew, or choose another folder to work in"
             ) from error
 
     def save(self) -> None:
         """Write the state; the previous one stays in place until the new one is complete."""
         parts = {name: part.state_dict() for name, part in self.state.items()}
         temporary = self.state_file.with_suffix(".tmp")
-        torch.save({"state": parts, "step": self.step, "seconds": self.seconds}, temporary)
+        torch.save({"key": self.key, "state": parts, "step": self.step, "seconds": self.seconds}, temporary)
         os.replace(temporary, self.state_file)
 
     def loop(
@@ -122,11 +127,9 @@ class TrainingRun:
             writer.writerow([self.step, round(self.seconds, 1), *(f"{value:.6g}" for value in losses.values())])
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Atomically."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n")
-    os.replace(temporary, path)
+def identity(recipe: Any, *made_from: str) -> str:
+    """Tells trainings apart: a hash of a recipe (a dataclass) and of the hashes of what goes into it."""
+    return hashlib.sha256(json.dumps([asdict(recipe), *made_from], sort_keys=True).encode()).hexdigest()
 
 
 def _mixed_seed(seed: int, step: int) -> int:
