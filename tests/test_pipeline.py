@@ -104,6 +104,10 @@ def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> 
         {"condition": {"lrcn": "encoder"}},
         {"actions": ["left", "right", "grow"]},
         {"code_prior": "missing"},
+        {"actions": ["/tmp/grow", "left", "right"]},
+        {"actions": ["..", "left", "right"]},
+        {"actions": ["left", "left", "right"]},
+        {"evaluators": {"judge": "c3d"}},
     ):
         (tmp_path / "model.json").write_text(json.dumps({**values, **wrong}))
         with pytest.raises(CheckpointError):

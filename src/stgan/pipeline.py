@@ -256,10 +256,10 @@ def run_settings(model: STGAN, seed: int, preset: Preset, condition: str, frames
         "seed": seed,
         "model": model.name,
         "preset": preset.name,
-        "settings": json.loads(json.dumps(asdict(preset))),
         "condition": condition,
         "frames": frames,
         "iterations": preset.iterations,
+        "settings": json.loads(json.dumps(asdict(preset))),
         "hashes": model.hashes(condition),
         "version": __version__,
     }

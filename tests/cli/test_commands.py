@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,43 @@ def test_resume_refuses_clips_of_other_settings(generated: Path, tiny_model: Pat
     assert len((generated / "manifest.jsonl").read_text().splitlines()) == 6
 
 
+def test_resume_makes_clips_that_are_missing_or_were_cut_from_the_manifest(
+    generated: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(generated, out)
+    lines = (out / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (out / json.loads(lines[0])["file"]).unlink()
+    (out / "manifest.jsonl").write_text("".join(lines)[:-30])
+    result = run("generate", "--model", tiny_model, "--num", 2, "--iterations", 2, "--out", out, "--resume")
+    assert result.returncode == 0 and "2 clips" in result.stdout, result.stderr
+    assert sorted((out / "manifest.jsonl").read_text().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_an_interrupted_run_keeps_its_clips(tiny_model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stgan.cli.main", "generate", "--model", tiny_model, "--num", "50"]
+    process = subprocess.Popen([*command, "--out", tmp_path, "--iterations", "20"], stderr=subprocess.PIPE, text=True)
+    manifest = tmp_path / "manifest.jsonl"
+    for _ in range(600):
+        if manifest.is_file() and manifest.read_bytes().count(b"\n") >= 2:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in error and "Traceback" not in error
+    entries = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert 2 <= len(entries) < 150
+    for entry in entries:
+        assert read_video(tmp_path / entry["file"]).frames.shape == (16, 16, 16, 3)
+
+
+def test_a_mistake_leaves_the_earlier_run_alone(generated: Path, tiny_model: Path) -> None:
+    before = (generated / "manifest.jsonl").read_bytes()
+    for wrong in (("--frames", 0), ("--frames", 10), ("--num", 0), ("--condition", "x"), ("--device", "abacus")):
+        assert run("generate", "--model", tiny_model, "--out", generated, *wrong).returncode == 1
+    assert (generated / "manifest.jsonl").read_bytes() == before
+
+
 def test_evaluate_scores_with_a_network_that_did_not_steer(generated: Path, tiny_model: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores.json"
     result = run("evaluate", generated, "--model", tiny_model, "--json", scores)
@@ -74,6 +114,25 @@ def test_evaluate_refuses_a_network_that_steered_unless_told(generated: Path, ti
     assert refused.returncode == 1 and "steered" in refused.stderr
     allowed = run("evaluate", generated, "--model", tiny_model, "--evaluator", "c3d", "--allow-fooled")
     assert allowed.returncode == 0 and "FOOLED" in allowed.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"hashes": {}}, "which networks steered"),
+        ({"hashes": []}, "line 1"),
+        ({"file": "../x.mp4"}, "outside"),
+        ({"file": "a\0b"}, "line 1"),
+        ({"action": "fly"}, "does not know"),
+    ],
+)
+def test_evaluate_of_a_manifest_that_was_tampered_with(
+    line: dict, message: str, generated: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    entry = json.loads((generated / "manifest.jsonl").read_text().splitlines()[0])
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({**entry, **line}) + "\n")
+    result = run("evaluate", tmp_path, "--model", tiny_model)
+    assert result.returncode == 1 and message in result.stderr and "Traceback" not in result.stderr
 
 
 def test_info(tiny_model: Path) -> None:
@@ -93,6 +152,7 @@ def test_info(tiny_model: Path) -> None:
         (("--preset", "best"), "robust, paper"),
         (("--condition", "i3d"), "lrcn, c3d and both"),
         (("--out", "/proc/nothing"), "cannot write"),
+        (("--device", "abacus"), "device 'abacus'"),
     ],
 )
 def test_mistakes_end_with_one_sentence(

@@ -197,6 +197,15 @@ def test_state_of_another_recipe_is_refused(recipes: Path, data: ClipData, tmp_p
         train_classifier(recipe, data, tmp_path, fabric)
 
 
+def test_state_of_other_clips_is_refused(recipes: Path, data: ClipData, tmp_path: Path, fabric: Fabric) -> None:
+    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
+    train_classifier(recipe, data, tmp_path, fabric)
+    with pytest.raises(StganError, match="other clips"):
+        train_classifier(recipe, data.select([True] * 8 + [False]), tmp_path, fabric)
+    with pytest.raises(StganError, match="another recipe"):
+        train_classifier(replace(recipe, learning_rate=0.5), data, tmp_path, fabric)
+
+
 def test_loss_that_is_not_finite_stops_the_training(tmp_path: Path, fabric: Fabric) -> None:
     run = TrainingRun(fabric, tmp_path, {}, 0)
     with pytest.raises(StganError, match="not a finite number"):
@@ -208,6 +217,8 @@ def test_loss_that_is_not_finite_stops_the_training(tmp_path: Path, fabric: Fabr
     [
         ({"stepz": 3}, "unknown setting 'stepz'"),
         ({"steps": 3}, "at least 20"),
+        ({"learning_rate": "1e-3"}, "must be a number"),
+        ({"held_out": "ira"}, "must be a list"),
         ({"network": {"channelz": [1]}}, "does not describe"),
     ],
 )
