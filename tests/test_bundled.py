@@ -1,6 +1,7 @@
 """The model that ships: complete, small, honest about who steers, and able to do what it is for."""
 
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -40,14 +41,15 @@ def test_the_evaluator_is_no_condition_network() -> None:
 @pytest.mark.slow
 def test_most_generated_clips_are_recognised_by_the_evaluator(tmp_path: Path) -> None:
     model = STGAN.from_pretrained("weizmann", device="cpu")
-    clips = []
+    clips, motions = [], []
     for action in ACTIONS:
         video = model.generate(action, seed=123)
         assert video.shape == (1, 3, 16, 64, 64)
-        assert 0.3 < float(motion(video)[0]) < 20
+        motions.append(float(motion(video)[0]))
         path = tmp_path / f"{action}.mp4"
         write_video(path, to_uint8(video[0]))
         clips.append(Clip(path, action))
+    assert 1 < median(motions) < 10 and max(motions) < 20
     scores = score(clips, find_evaluator("evaluator", model.folder), "evaluator")
     assert scores.accuracy >= 5 / 9, scores.per_action
 
