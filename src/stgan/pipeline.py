@@ -59,7 +59,7 @@ class STGAN:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             torch.empty(1, device=device).tolist()
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
+        except (RuntimeError, AssertionError) as error:
             raise StganError(f"device {str(device)!r} is not to be had here; name another or none") from error
         return cls(find_model(model), device)
 

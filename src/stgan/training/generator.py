@@ -43,8 +43,8 @@ class GeneratorRecipe:
     lambda_code: float = 0.02
     """Weight of |E(G(z)) - z|^2 for codes drawn from the code prior."""
     prior_fraction: float = 0.0
-    """Share of the batch whose codes are drawn from the code prior; 0 is DeePSiM as published, and what the bundled
-    model uses: see docs/results.md for what 0.33 did."""
+    """Share of the batch whose codes are drawn from the code prior; 0 as in DeePSiM is what the bundled model uses:
+    see docs/results.md for what 0.33 did."""
     code_noise: float = 0.1
     """Noise on real codes, in whitened standard deviations (0: the codes themselves, as in DeePSiM): optimised
     codes are never quite real ones. The discriminator sees the same codes beside the real images."""
@@ -124,6 +124,7 @@ def train_generator(
         inputs = torch.cat([invented, codes[drawn:]])
         generated = generator(inputs)
 
+        discriminator.requires_grad_(False)  # this pass needs the gradient through D, not that of its weights
         log_d_fake = discriminator.log_probability(generated, inputs)
         features = encoder.features(generated)
         losses = {
@@ -145,6 +146,7 @@ def train_generator(
         optimizer_g.step()
         average.update_parameters(generator)
 
+        discriminator.requires_grad_(True)
         loss_d = discriminator_loss(
             discriminator.log_probability(real, codes)[:, Discriminator.REAL],
             discriminator.log_probability(generated.detach(), inputs)[:, Discriminator.FAKE],

@@ -1,5 +1,6 @@
 """From a folder of clips to a model: every stage in order, each skipped if its checkpoint is already there."""
 
+import json
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -177,7 +178,7 @@ class ModelTraining:
                 "size": self.recipe.size,
                 "frames": self.recipe.frames,
             },
-            "recipe": _plain(asdict(recipe)),
+            "recipe": json.loads(json.dumps(asdict(recipe))),  # tuples as lists, as they are read again
             "ancestors": ancestors,
         }
         folder = self.out / name
@@ -206,15 +207,6 @@ class ModelTraining:
         card = model_card(name, network, provenance, self.recipe, self.data)
         save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
         return load_checkpoint(folder)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists: how values look after a round trip through JSON."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _as(kind: type[Any], checkpoint: Checkpoint) -> Any:
