@@ -7,7 +7,7 @@ else in stgan a video is an RGB tensor of floats in [0, 1] shaped ``(3, time, he
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -56,6 +56,7 @@ def read_video(
     max_pixels: int = 4096 * 4096,
     max_bytes: int = 4 * _GIB,
     threads: int = 1,
+    transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
     """Decode a whole video file (mp4, avi, webm, gif, ...).
 
@@ -68,6 +69,8 @@ def read_video(
         max_bytes: the most memory that the frames may take. The file is not trusted: each limit is checked
             before the memory is asked for.
         threads: decoding threads, 0 to let ffmpeg choose. One is the fastest for small clips.
+        transform: what to keep of a frame, for example a smaller copy. It is called as each frame is decoded, so
+            that the frames as stored are never in memory together; all its results have one size.
 
     Returns:
         At least one frame, ``uint8 (time, height, width, 3)``, and the frame rate (25 if the file has none).
@@ -100,9 +103,12 @@ def read_video(
                 count += 1
                 if max_frames is not None and count > max_frames:
                     raise VideoError(f"{_name(path)} has more than {max_frames} frames: cut it into shorter clips.")
-                if count * size[0] * size[1] * 3 > max_bytes:
+                kept = frame.to_ndarray(format="rgb24")
+                if transform is not None:
+                    kept = transform(kept)
+                if len(data) + kept.nbytes > max_bytes:
                     raise VideoError(f"{_name(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
-                data += frame.to_ndarray(format="rgb24").tobytes()
+                data += kept.tobytes()
                 last = max(last, frame.time or 0.0)
             if count == 0:
                 raise VideoError(f"{_name(path)} holds no video frame: it is empty or cut short.")
@@ -110,7 +116,7 @@ def read_video(
             _check_whole(path, container, stream, count, last + 3 / fps)
     except av.FFmpegError as error:
         raise VideoError(f"{_name(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
-    return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count, *size, 3), fps)
+    return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count, *kept.shape), fps)
 
 
 def write_video(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:
