@@ -1,5 +1,6 @@
 """Clips: video files, windows of frames, and folders of labelled clips."""
 
+from stgan.video.cache import ClipCache
 from stgan.video.folders import (
     EXTENSIONS,
     SPLITS,
@@ -23,6 +24,7 @@ from stgan.video.windows import (
 __all__ = [
     "EXTENSIONS",
     "SPLITS",
+    "ClipCache",
     "ClipFile",
     "ClipFolder",
     "DecodedVideo",

@@ -1,0 +1,250 @@
+"""Decoded clips on disk, in one file that is mapped into memory.
+
+A folder holds for each frame size:
+
+- ``frames_64.u8``: the RGB bytes of one clip after the other;
+- ``index_64.jsonl``: a first line that says what this is, then a line a clip, written after its bytes are on disk.
+
+Both only grow, so that a run that is killed loses at most the clips under way, and what other processes have mapped
+stays as it is. A clip whose file has changed gets a new line.
+"""
+
+import hashlib
+import json
+import math
+import mmap
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock
+from jaxtyping import UInt8
+
+from stgan.errors import StganError
+from stgan.video.decoding import ClipFacts, decode_clip, in_order
+from stgan.video.folders import ClipFolder
+from stgan.video.io import VideoError
+
+_GIB = 1024**3
+_LARGEST = 64 * _GIB
+_SHARE_OF_DISK = 0.8
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class _File:
+    """A clip's file as it was when it was decoded: relative path, bytes, time of the last change."""
+
+    path: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A line of the index. sha256: of the cached frames, hexadecimal."""
+
+    file: _File
+    offset: int
+    shape: tuple[int, int, int, int]
+    sha256: str
+    facts: ClipFacts
+
+    @property
+    def end(self) -> int:
+        return self.offset + math.prod(self.shape)
+
+
+class ClipCache:
+    """Clips, decoded once and then read from disk as they are needed, whatever the memory.
+
+    Args:
+        folder: where the cache lies; made if missing. Processes that share it wait for each other.
+        size: height and width to `resize_and_crop` to; None keeps each clip as it is. Each size has its own files.
+        max_bytes: the most that the frames may take on disk; default: 64 GiB, or 80 % of what the disk has free.
+    """
+
+    def __init__(self, folder: Path, size: int | None, *, max_bytes: int | None = None) -> None:
+        name = "original" if size is None else str(size)
+        self.folder, self.size, self.max_bytes = folder, size, max_bytes
+        self._frames, self._index = folder / f"frames_{name}.u8", folder / f"index_{name}.jsonl"
+        self._lock = folder / f".frames_{name}.lock"
+
+    def load(
+        self,
+        clips: ClipFolder,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        workers: int | None = None,
+    ) -> list[UInt8[np.ndarray, "_time _height _width 3"]]:
+        """The frames of every clip, in the folder's order, as read-only views into one map of the file.
+
+        Args:
+            clips: the clips; those that the cache does not hold are decoded into it.
+            progress: called after each clip with the number done and the number in all.
+            workers: decoding threads; default: one a core, at most eight.
+
+        Raises:
+            StganError: a clip cannot be read, there is no room for the frames, or the folder cannot be written.
+        """
+        with self._locked():
+            entries = [_readable(entry) for entry in self._complete(clips, progress, workers, strict=True)]
+            if not entries:
+                return []
+            with self._frames.open("rb") as file:
+                mapped = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        return [mapped[entry.offset : entry.end].reshape(entry.shape) for entry in entries]
+
+    def inspect(
+        self,
+        clips: ClipFolder,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        workers: int | None = None,
+    ) -> list[ClipFacts | VideoError]:
+        """What decoding each clip told of it, or why it cannot be read. Arguments and errors as for `load`."""
+        with self._locked():
+            entries = self._complete(clips, progress, workers, strict=False)
+        return [entry if isinstance(entry, VideoError) else entry.facts for entry in entries]
+
+    def hashes(self, clips: ClipFolder) -> list[str]:
+        """SHA-256 of each clip's frames as `load` gives them (hexadecimal), without reading them again."""
+        with self._locked():
+            entries = self._complete(clips, None, None, strict=True)
+        return [_readable(entry).sha256 for entry in entries]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._lock):
+                yield
+        except OSError as error:
+            raise StganError(
+                f"decoded clips cannot be kept in '{self.folder}' ({(error.strerror or str(error)).lower()}): make "
+                "room there, or choose another folder."
+            ) from error
+
+    def _complete(
+        self, clips: ClipFolder, progress: Callable[[int, int], None] | None, workers: int | None, *, strict: bool
+    ) -> list[_Entry | VideoError]:
+        """The entry of each clip, or why it has none; `strict`: raise that instead."""
+        known: dict[_File, _Entry | VideoError] = {**self._recover()}
+        end = max((entry.end for entry in known.values() if isinstance(entry, _Entry)), default=0)
+        limit = self._limit(end)
+        files = [_file(clip.path, clips.root) for clip in clips.clips]
+        paths = {file: clip.path for file, clip in zip(files, clips.clips, strict=True)}
+        missing = [path for file, path in paths.items() if file not in known]
+        decoded = in_order(self._decode, missing, workers)
+        with closing(decoded), self._frames.open("ab") as frames, self._index.open("ab") as index:
+            for number, file in enumerate(files, start=1):
+                if file not in known:
+                    outcome = next(decoded)
+                    if isinstance(outcome, VideoError):
+                        if strict:
+                            raise outcome
+                        known[file] = outcome
+                    else:
+                        facts, array = outcome
+                        if end + array.nbytes > limit:
+                            raise StganError(
+                                f"the decoded clips of '{clips.root}' take more than {limit / _GIB:.3g} GiB in "
+                                f"'{self.folder}': use fewer clips or a smaller size, or make room on that disk."
+                            )
+                        sha256 = hashlib.sha256(array.data).hexdigest()
+                        known[file] = entry = _Entry(file, end, array.shape, sha256, facts)
+                        _append(frames, array.data)
+                        _append(index, json.dumps(asdict(entry)).encode() + b"\n")
+                        end = entry.end
+                if progress is not None:
+                    progress(number, len(files))
+        return [known[file] for file in files]
+
+    def _decode(self, path: Path) -> tuple[ClipFacts, np.ndarray] | VideoError:
+        try:
+            return decode_clip(path, self.size)
+        except VideoError as error:
+            return error
+
+    def _limit(self, end: int) -> int:
+        if self.max_bytes is not None:
+            return self.max_bytes
+        return min(_LARGEST, end + int(_SHARE_OF_DISK * shutil.disk_usage(self.folder).free))
+
+    def _recover(self) -> dict[_File, _Entry]:
+        """The clips that are whole, after cutting off what a killed run left unfinished behind them."""
+        entries = self._read_index()
+        if entries is None:
+            # New files instead of emptied ones: another process may have the old ones mapped.
+            self._index.unlink(missing_ok=True)
+            self._frames.unlink(missing_ok=True)
+            self._frames.touch()
+            with self._index.open("wb") as index:
+                _append(index, self._header)
+            return {}
+        end = entries[-1].end if entries else 0
+        if self._frames.stat().st_size > end:
+            os.truncate(self._frames, end)
+        return {entry.file: entry for entry in entries}
+
+    @property
+    def _header(self) -> bytes:
+        return json.dumps({"format": _FORMAT, "size": self.size}).encode() + b"\n"
+
+    def _read_index(self) -> list[_Entry] | None:
+        """The lines of the index, without an unfinished last one; None if there is no index or it is damaged."""
+        try:
+            with self._index.open("rb") as file:
+                *lines, torn = file.read().split(b"\n")
+            if not lines or lines[0] + b"\n" != self._header:
+                return None
+            entries = [_entry(json.loads(line)) for line in lines[1:]]
+            starts = [0, *(entry.end for entry in entries)]
+            whole = starts[-1] <= self._frames.stat().st_size
+        except (FileNotFoundError, ValueError, TypeError, LookupError):
+            return None
+        if not whole or any(entry.offset != start for entry, start in zip(entries, starts, strict=False)):
+            return None
+        if torn:
+            os.truncate(self._index, self._index.stat().st_size - len(torn))
+        return entries
+
+
+def _entry(line: dict[str, Any]) -> _Entry:
+    time, height, width, channels = (int(side) for side in line["shape"])
+    if min(time, height, width) < 1 or channels != 3:
+        raise ValueError("shape")
+    return _Entry(
+        _File(**line["file"]),
+        int(line["offset"]),
+        (time, height, width, channels),
+        str(line["sha256"]),
+        ClipFacts(**line["facts"]),
+    )
+
+
+def _file(path: Path, root: Path) -> _File:
+    relative = Path(os.path.relpath(path, root)).as_posix()
+    try:
+        status = path.stat()
+    except OSError:  # decoding it will say why
+        return _File(relative, -1, -1)
+    return _File(relative, status.st_size, status.st_mtime_ns)
+
+
+def _readable(entry: _Entry | VideoError) -> _Entry:
+    if isinstance(entry, VideoError):
+        raise entry
+    return entry
+
+
+def _append(file: BinaryIO, data: bytes | memoryview) -> None:
+    """On disk when it returns, not only on its way there."""
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,98 @@
+"""Many clips decoded side by side, handed out in order, with only a few of them in memory."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stgan.video.folders import resize_and_crop
+from stgan.video.io import read_video
+
+_MOST_WORKERS = 8  # each may hold a decoded clip
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What decoding a clip tells of it, as it is stored: before any resizing.
+
+    fps: frames per second. sha256: of the RGB bytes of all frames, hexadecimal; clips that differ only in their
+    container or file name share it.
+    """
+
+    frames: int
+    height: int
+    width: int
+    fps: float
+    sha256: str
+
+
+def decode_clip(path: Path, size: int | None = None) -> tuple[ClipFacts, UInt8[np.ndarray, "time height width 3"]]:
+    """A clip's facts and its frames, `resize_and_crop`ped to a square of `size` (None: as stored).
+
+    Raises:
+        VideoError: the file cannot be read.
+    """
+
+    def keep(frame: np.ndarray) -> np.ndarray:
+        return frame if size is None else resize_and_crop(frame[None], size)[0]
+
+    facts, frames = _decode(path, keep)
+    return facts, frames
+
+
+def inspect_clip(path: Path) -> ClipFacts:
+    """A clip's facts; no more than one of its frames is in memory at a time.
+
+    Raises:
+        VideoError: the file cannot be read.
+    """
+    return _decode(path, lambda frame: frame[:0])[0]
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Generator[Result, None, None]:
+    """`function` of each item, in the order of the items, on a pool of threads.
+
+    At most two items a worker are under way or finished and waiting for their turn. What the function raises is
+    raised in its turn; nothing further is then started.
+
+    Args:
+        workers: threads; default: one a core, at most eight.
+    """
+    workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
+    left = iter(items)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        waiting: deque[Future[Result]] = deque(pool.submit(function, item) for item in islice(left, 2 * workers))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(left, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(path: Path, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipFacts, np.ndarray]:
+    digest = hashlib.sha256()
+    height = width = 0
+
+    def take(frame: np.ndarray) -> np.ndarray:
+        nonlocal height, width
+        height, width = frame.shape[:2]
+        digest.update(np.ascontiguousarray(frame).data)
+        return keep(frame)
+
+    video = read_video(path, transform=take)
+    return ClipFacts(len(video.frames), height, width, video.fps, digest.hexdigest()), video.frames

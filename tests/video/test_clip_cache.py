@@ -1,0 +1,223 @@
+"""Decoded clips on disk: the same frames as decoding gives, whatever happened to the cache before."""
+
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stgan.errors import StganError
+from stgan.video import ClipFolder, VideoError, find_clips, read_video, resize_and_crop, write_video
+from stgan.video.cache import ClipCache
+from stgan.video.decoding import in_order
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> ClipFolder:
+    """Five clips of different lengths and colours, 16x24."""
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        folder = tmp_path / "data" / f"action {number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_video(folder / f"clip{number}.mp4", rng.integers(0, 255, (3 + number, 16, 24, 3), dtype=np.uint8))
+    return find_clips(tmp_path / "data")
+
+
+def decoded(clips: ClipFolder, size: int | None = 8) -> list[np.ndarray]:
+    frames = [read_video(clip.path).frames for clip in clips.clips]
+    return frames if size is None else [resize_and_crop(each, size) for each in frames]
+
+
+def assert_equal(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def frames_file(folder: Path, size: int | str = 8) -> Path:
+    return folder / f"frames_{size}.u8"
+
+
+def index_file(folder: Path, size: int | str = 8) -> Path:
+    return folder / f"index_{size}.jsonl"
+
+
+@pytest.mark.parametrize("size", [8, None])
+def test_the_cache_holds_what_decoding_gives(tmp_path: Path, clips: ClipFolder, size: int | None) -> None:
+    folder = tmp_path / "new" / "cache"
+    calls: list[tuple[int, int]] = []
+    for workers in (3, 1):
+        calls.clear()
+        loaded = ClipCache(folder, size).load(clips, progress=lambda *c: calls.append(c), workers=workers)
+        assert_equal(loaded, decoded(clips, size))
+        assert calls == [(number, 5) for number in range(1, 6)]
+    assert not any(clip.flags.writeable for clip in loaded)
+    assert ClipCache(folder, size).hashes(clips) == [hashlib.sha256(clip.tobytes()).hexdigest() for clip in loaded]
+    assert frames_file(folder, size or "original").stat().st_size == sum(clip.nbytes for clip in loaded)
+
+
+def test_a_second_load_decodes_nothing(tmp_path: Path, clips: ClipFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = decoded(clips)
+    ClipCache(tmp_path, 8).load(clips)
+    monkeypatch.setattr("stgan.video.cache.decode_clip", None)
+    assert_equal(ClipCache(tmp_path, 8).load(clips), expected)
+    assert_equal(ClipCache(tmp_path, 8).load(ClipFolder(clips.root, clips.clips[3:1:-1])), expected[3:1:-1])
+    assert ClipCache(tmp_path, 8).load(ClipFolder(clips.root, ())) == []
+
+
+def test_a_changed_clip_is_decoded_again_and_open_views_stay(tmp_path: Path, clips: ClipFolder) -> None:
+    before = ClipCache(tmp_path, 8).load(clips)
+    kept = [clip.copy() for clip in before]
+    write_video(clips.clips[1].path, np.full((9, 16, 24, 3), 200, np.uint8))
+    after = ClipCache(tmp_path, 8).load(clips)
+    assert_equal(after, decoded(clips))
+    assert len(after[1]) == 9
+    assert_equal(before, kept)
+
+
+def test_a_killed_run_is_taken_up_at_any_byte(tmp_path: Path, clips: ClipFolder) -> None:
+    """Whatever prefix of the index and whatever tail of the frames a kill leaves behind."""
+    expected = decoded(clips)
+    ClipCache(tmp_path, 8).load(clips)
+    index, frames = index_file(tmp_path).read_bytes(), frames_file(tmp_path).read_bytes()
+    rng = np.random.default_rng(0)
+    cuts = [0, 1, index.index(b"\n"), index.index(b"\n") + 1, len(index) - 1, *rng.integers(2, len(index), 12)]
+    for cut in cuts:
+        index_file(tmp_path).write_bytes(index[:cut])
+        frames_file(tmp_path).write_bytes(frames + bytes(rng.integers(0, 999)))
+        assert_equal(ClipCache(tmp_path, 8).load(clips), expected)
+        assert index_file(tmp_path).read_bytes() == index and frames_file(tmp_path).read_bytes() == frames
+
+
+@pytest.mark.parametrize("damage", ["frames cut", "no frames", "garbage", "other lines", "shape", "offset", "format"])
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, clips: ClipFolder, damage: str) -> None:
+    expected = decoded(clips)
+    before = ClipCache(tmp_path, 8).load(clips)
+    header, *lines = index_file(tmp_path).read_text().splitlines()
+    entry = json.loads(lines[2])
+    if damage == "frames cut":
+        frames_file(tmp_path).write_bytes(frames_file(tmp_path).read_bytes()[:-1])
+        before = []  # the file they lie in was cut under them
+    elif damage == "no frames":
+        frames_file(tmp_path).unlink()
+    elif damage == "garbage":
+        lines[2] = "\0\xff not JSON"
+    elif damage == "other lines":
+        lines[2] = '{"file": 3}'
+    elif damage == "shape":
+        lines[2] = json.dumps({**entry, "shape": [-1, 8, -8, 3]})
+    elif damage == "offset":
+        lines[2] = json.dumps({**entry, "offset": 10**12})
+    else:
+        header = '{"format": 0, "size": 8}'
+    index_file(tmp_path).write_text("\n".join([header, *lines]) + "\n")
+    assert_equal(ClipCache(tmp_path, 8).load(clips), expected)
+    assert_equal(ClipCache(tmp_path, 8).load(clips), expected)
+    if before:
+        assert_equal(before, expected)
+
+
+def test_an_unreadable_clip(tmp_path: Path, clips: ClipFolder) -> None:
+    clips.clips[1].path.write_text("no video")
+    clips.clips[3].path.unlink()
+    cache = ClipCache(tmp_path, 8)
+    with pytest.raises(VideoError, match=r"clip2\.mp4"):
+        cache.load(clips)
+    facts = cache.inspect(clips)
+    assert [isinstance(each, VideoError) for each in facts] == [False, True, False, True, False]
+    assert "does not exist" in str(facts[3])
+    good = ClipFolder(clips.root, clips.clips[::2])
+    assert_equal(cache.load(good), decoded(good))
+    for fact, clip in zip(facts[::2], good.clips, strict=True):
+        video = read_video(clip.path)
+        assert not isinstance(fact, VideoError)
+        assert (fact.frames, fact.height, fact.width, 3) == video.frames.shape and fact.fps == video.fps
+        assert fact.sha256 == hashlib.sha256(video.frames.tobytes()).hexdigest()
+
+
+def test_no_room(tmp_path: Path, clips: ClipFolder) -> None:
+    most = 10 * 8 * 8 * 3
+    with pytest.raises(StganError, match="fewer clips or a smaller size"):
+        ClipCache(tmp_path, 8, max_bytes=most).load(clips)
+    assert 0 < frames_file(tmp_path).stat().st_size <= most
+    assert_equal(ClipCache(tmp_path, 8).load(clips), decoded(clips))
+    (tmp_path / "file").touch()
+    with pytest.raises(StganError, match="choose another folder"):
+        ClipCache(tmp_path / "file", 8).load(clips)
+
+
+def test_a_full_disk(tmp_path: Path, clips: ClipFolder) -> None:
+    expected = decoded(clips)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, limits[1]))
+    try:
+        with pytest.raises(StganError, match="cannot be kept"):
+            ClipCache(tmp_path, 8).load(clips)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert frames_file(tmp_path).stat().st_size > 0
+    assert_equal(ClipCache(tmp_path, 8).load(clips), expected)
+    assert frames_file(tmp_path).stat().st_size == sum(clip.nbytes for clip in expected)
+
+
+LOAD_SLOWLY = """
+import sys, time
+from pathlib import Path
+from stgan.video import find_clips
+from stgan.video.cache import ClipCache
+def progress(done, total):
+    print(done, flush=True)
+    time.sleep(0.25)
+ClipCache(Path(sys.argv[2]), 8).load(find_clips(sys.argv[1]), progress=progress)
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_second_process_waits_for_the_first(tmp_path: Path, clips: ClipFolder, killed: bool) -> None:
+    expected = decoded(clips)
+    command = [sys.executable, "-c", LOAD_SLOWLY, str(clips.root), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "1\n"
+        if killed:
+            other.kill()
+        started = time.monotonic()
+        loaded = ClipCache(tmp_path, 8).load(clips)
+        waited = time.monotonic() - started
+        assert killed or (waited > 0.3 and other.stdout.read().split()[-1] == "5")
+    assert_equal(loaded, expected)
+    assert frames_file(tmp_path).stat().st_size == sum(clip.nbytes for clip in expected)
+
+
+def test_in_order_keeps_few_items_in_flight() -> None:
+    started: list[int] = []
+
+    def slow_at_first(item: int) -> int:
+        started.append(item)
+        time.sleep(0.02 if item == 0 else 0)
+        return -item
+
+    results = in_order(slow_at_first, range(100), workers=2)
+    assert next(results) == 0
+    assert max(started) <= 4
+    assert list(results) == [-item for item in range(1, 100)]
+    assert sorted(started) == list(range(100))
+
+
+def test_in_order_stops_at_an_error() -> None:
+    started: list[int] = []
+
+    def fail(item: int) -> int:
+        started.append(item)
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    with pytest.raises(ValueError, match="three"):
+        list(in_order(fail, range(1000), workers=2))
+    assert max(started) < 20
