@@ -62,17 +62,19 @@ def test_objective_rises(model: STGAN) -> None:
     assert sum(values[-5:]) > sum(values[:5])
 
 
-def test_any_number_of_frames_under_lrcn_only(model: STGAN) -> None:
+def test_any_number_of_frames_under_lrcn_and_from_16_on_under_c3d(model: STGAN) -> None:
     assert model.generate("left", iterations=1, frames=5, condition="lrcn").shape[2] == 5
     assert model.generate("left", iterations=1, frames=1, condition="lrcn").shape[2] == 1
-    with pytest.raises(StganError, match="16 frames, not 20"):
-        model.generate("left", iterations=1, frames=20, condition="both")
+    assert model.generate("left", iterations=2, frames=41, condition="both").shape[2] == 41
+    for condition in ("c3d", "both"):
+        with pytest.raises(StganError, match="c3d condition network takes clips of at least 16 frames, not 15"):
+            model.generate("left", iterations=1, frames=15, condition=condition)
 
 
 def test_appearance_is_shared_over_time(model: STGAN) -> None:
     samples = model.sample([ClipRequest("left", 0)], 0, model.preset("robust", 3))
     prior = model.checkpoints["code_prior"].network
-    assert samples.codes.shape == (1, 16, 12) and samples.codes.min() >= 0
+    assert samples.codes is not None and samples.codes.shape == (1, 16, 12) and samples.codes.min() >= 0
     assert prior.config.appearance_rank == 2
 
 
@@ -85,6 +87,15 @@ def test_appearance_is_shared_over_time(model: STGAN) -> None:
         ({"num_videos": 0}, "at least 1"),
         ({"iterations": 0}, "at least 1"),
         ({"frames": 0}, "at least 1"),
+        ({"frames": 1025}, "at most 1024"),
+        ({"target": "lstm"}, "either an action or a target"),
+        ({"action": None}, "either an action or a target"),
+        ({"action": None, "target": "lstm"}, "name which: lrcn or c3d"),
+        ({"action": None, "target": "lstm", "condition": "c3d"}, "unknown layer 'lstm' of c3d; it has convolutions.0"),
+        ({"init": torch.zeros(3, 4, 8, 8), "strength": 0.0}, "above 0 and at most 1, not 0"),
+        ({"init": torch.zeros(3, 4, 8, 8), "strength": 1.5}, "above 0 and at most 1, not 1.5"),
+        ({"init": torch.zeros(3, 0, 8, 8)}, "shape"),
+        ({"init": torch.full((3, 4, 8, 8), torch.nan)}, "finite"),
     ],
 )
 def test_wrong_arguments_are_answered_with_one_sentence(model: STGAN, arguments: dict, message: str) -> None:

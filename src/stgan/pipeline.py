@@ -1,5 +1,6 @@
 """`STGAN`: a model ready to generate, from a name and an action to videos, and to a folder of clips."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,19 +14,38 @@ from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model
 from stgan.errors import StganError
-from stgan.networks import C3D, CodePrior, Encoder, ImageGenerator
+from stgan.networks import CodePrior, Encoder, ImageGenerator, Preprocessing
 from stgan.networks.layout import channels_last
-from stgan.sampling import PRESETS, Networks, OnIteration, Preset, Samples, clip_seed, sample
+from stgan.networks.preprocessing import to_unit_range
+from stgan.sampling import (
+    PRESETS,
+    Action,
+    Activation,
+    Init,
+    Layer,
+    Networks,
+    OnIteration,
+    Preset,
+    Samples,
+    Target,
+    clip_seed,
+    layers,
+    sample,
+    window_of,
+)
 from stgan.version import __version__
+from stgan.video import center_window
 
 FPS = 25.0
 FRAMES = 16
+MOST_FRAMES = 1024
 BOTH = "both"
+STRENGTH = 0.7
 
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """One clip to make: an action and its number among the clips of that action."""
+    """One clip to make: an action, or a target's name, and its number among the clips of that action."""
 
     action: str
     index: int
@@ -79,7 +99,7 @@ class STGAN:
 
     def generate(
         self,
-        action: str,
+        action: str | None = None,
         num_videos: int = 1,
         seed: int = 0,
         *,
@@ -87,23 +107,46 @@ class STGAN:
         condition: str = BOTH,
         iterations: int | None = None,
         frames: int = FRAMES,
+        init: Float[Tensor, "3 any_time any_height any_width"] | None = None,
+        strength: float = STRENGTH,
+        target: str | None = None,
         on_iteration: OnIteration | None = None,
     ) -> Float[Tensor, "num_videos 3 time height width"]:
         """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings, not on the rest.
 
         Args:
-            preset: "robust", "paper", or a `Preset`.
+            preset: "robust", "paper", "pixels", or a `Preset`.
             condition: which network steers: "lrcn", "c3d" or "both".
             iterations: of activation maximization; None takes the preset's.
+            frames: of a video, up to 1024; C3D looks at longer videos than its own window by window.
+            init: start from this video, RGB in [0, 1], instead of from noise alone. It is brought to the model's
+                frame size (short side, then centre) and to `frames` frames (the middle ones; back and forth if
+                there are fewer).
+            strength: in (0, 1], how much of `init` may change; with the robust preset only, as it anneals.
+            target: instead of an action, a part of the one condition network that is to be activated (Erhan et al.
+                2009): "LAYER" (its mean square), "LAYER:CHANNEL" (its mean) or "LAYER:CHANNEL,T,Y,X" (one unit).
 
         Raises:
-            StganError: an unknown action, preset or condition, or a number below 1.
+            StganError: an unknown action, preset, condition or target, or a number out of its range.
         """
         if num_videos < 1:
             raise StganError(f"the number of videos must be at least 1, not {num_videos}")
+        if (action is None) == (target is None):
+            raise StganError("name either an action or a target to generate")
         chosen = self.preset(preset, iterations)
+        name = action if target is None else self.target_name(target, condition)
+        start = None if init is None else self.init(init, frames, strength)
         parts = [
-            self.sample([ClipRequest(action, index)], seed, chosen, condition, frames, on_iteration).videos
+            self.sample(
+                [ClipRequest(str(name), index)],
+                seed,
+                chosen,
+                condition,
+                frames,
+                on_iteration,
+                target=target,
+                init=start,
+            ).videos
             for index in range(num_videos)
         ]
         return torch.cat(parts)
@@ -116,13 +159,20 @@ class STGAN:
         condition: str = BOTH,
         frames: int = FRAMES,
         on_iteration: OnIteration | None = None,
+        *,
+        target: str | None = None,
+        init: Init | None = None,
     ) -> Samples:
-        """Clips of one action as one batch, with their codes and probabilities."""
+        """Clips of one action, or of one target under its name, as one batch, with their codes and values."""
         actions = {request.action for request in requests}
         if len(actions) != 1:
             raise StganError("a batch is of one action")
-        action = self._action_number(actions.pop())
         steering = self.check_frames(condition, frames)
+        phi: Action | Activation
+        if target is None:
+            phi = Action(steering, self._action_number(actions.pop()))
+        else:
+            phi = Activation(steering[0], self.find_target(target, condition, frames))
         networks = Networks(
             image_generator=self._network(self.folder.generator),
             encoder=self._network(self.folder.encoder),
@@ -130,20 +180,61 @@ class STGAN:
             condition=steering,
         )
         seeds = [clip_seed(seed, request.action, request.index) for request in requests]
-        return sample(networks, action, seeds, preset, frames=frames, on_iteration=on_iteration)
+        return sample(networks, phi, seeds, preset, frames=frames, init=init, on_iteration=on_iteration)
 
     def check_frames(self, condition: str, frames: int) -> tuple[Any, ...]:
         """The networks that steer; StganError if one of them does not take clips of so many frames."""
         if frames < 1:
             raise StganError(f"the number of frames must be at least 1, not {frames}")
-        steering = tuple(self._network(self.folder.condition[name]) for name in self.condition_names(condition))
-        for network in steering:
-            if isinstance(network, C3D) and frames != network.config.frames:
+        if frames > MOST_FRAMES:
+            raise StganError(f"the number of frames must be at most {MOST_FRAMES}, not {frames}")
+        names = self.condition_names(condition)
+        steering = tuple(self._network(self.folder.condition[name]) for name in names)
+        for name, network in zip(names, steering, strict=True):
+            window = window_of(network)
+            if window and frames < window:
                 raise StganError(
-                    f"the c3d condition network takes {network.config.frames} frames, not {frames}; "
+                    f"the {name} condition network takes clips of at least {window} frames, not {frames}; "
                     "an lrcn condition network takes clips of any length"
                 )
         return steering
+
+    def find_target(self, target: str, condition: str, frames: int = FRAMES) -> Target:
+        """A target as written; StganError unless the one network that steers has it (see `layers`)."""
+        parsed = Target.parse(target)
+        parsed.check(self._one_condition(condition), self.layers(condition, frames))
+        return parsed
+
+    def target_name(self, target: str, condition: str) -> str:
+        """What clips of a target are called, in place of an action: "c3d.convolutions.2_17"."""
+        return Target.parse(target).slug(self._one_condition(condition))
+
+    def layers(self, condition: str, frames: int = FRAMES) -> dict[str, Layer]:
+        """The layers of a condition network that can be a target, by name, in the order in which they run."""
+        name = self._one_condition(condition)
+        self.check_frames(name, frames)
+        network = self._network(self.folder.condition[name])
+        grey = torch.full((1, 3, window_of(network) or frames, self.image_size, self.image_size), 0.5)
+        return layers(network, grey.to(self.device))
+
+    def init(
+        self,
+        video: Float[Tensor, "3 any_time any_height any_width"],
+        frames: int = FRAMES,
+        strength: float = STRENGTH,
+        source: str = "",
+    ) -> Init:
+        """A video to start from, brought to the model's frame size and to so many frames, as `generate` says."""
+        if not 0 < strength <= 1:
+            raise StganError(f"the strength must be above 0 and at most 1, not {strength}")
+        if video.ndim != 4 or len(video) != 3 or not video.numel() or not bool(torch.isfinite(video).all()):
+            raise StganError(
+                f"a video to start from has the shape (3, time, height, width) and finite values; this one has "
+                f"{tuple(video.shape)}"
+            )
+        window = torch.from_numpy(center_window(video.shape[1], frames)).to(video.device)
+        fitted = Preprocessing(size=self.image_size).resize(video[:, window].transpose(0, 1)).transpose(0, 1)
+        return Init(to_unit_range(fitted).to(self.device, torch.float32), strength, source)
 
     def preset(self, preset: str | Preset, iterations: int | None = None) -> Preset:
         """A preset by name, with another number of iterations if given."""
@@ -151,11 +242,7 @@ class STGAN:
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = PRESETS[preset]
-        if iterations is None:
-            return preset
-        if iterations < 1:
-            raise StganError(f"the number of iterations must be at least 1, not {iterations}")
-        return replace(preset, iterations=iterations)
+        return preset if iterations is None else replace(preset, iterations=iterations)
 
     def condition_names(self, condition: str) -> list[str]:
         """The condition networks that "lrcn", "c3d" or "both" means."""
@@ -188,6 +275,14 @@ class STGAN:
         if action not in self.actions:
             raise StganError(f"unknown action {action!r}; {self.name} has {', '.join(self.actions)}")
         return self.actions.index(action)
+
+    def _one_condition(self, condition: str) -> str:
+        names = self.condition_names(condition)
+        if len(names) > 1:
+            raise StganError(
+                f"a target is a part of one condition network; name which: {' or '.join(self.folder.condition)}"
+            )
+        return names[0]
 
     def _network(self, part: str) -> Any:
         return self.checkpoints[part].network
@@ -233,10 +328,14 @@ def generate_clips(
     frames: int,
     on_iteration: OnIteration | None = None,
     skip: Callable[[ClipRequest], bool] = lambda request: False,
+    *,
+    target: str | None = None,
+    init: Init | None = None,
 ) -> Iterator[Generated]:
     """Clips one after another: all actions' first, then all second ones, so that an interrupted run has some of each.
 
-    On a CPU one clip of 16 frames keeps every core busy, so clips are not batched.
+    With a `target`, `actions` is its name alone. On a CPU one clip of 16 frames keeps every core busy, so clips are
+    not batched.
     """
     if num < 1:
         raise StganError(f"the number of clips must be at least 1, not {num}")
@@ -246,32 +345,65 @@ def generate_clips(
             if skip(request):
                 continue
             started = time.monotonic()
-            samples = model.sample([request], seed, preset, condition, frames, on_iteration)
+            samples = model.sample([request], seed, preset, condition, frames, on_iteration, target=target, init=init)
             yield Generated(request, samples, time.monotonic() - started)
 
 
-def run_settings(model: STGAN, seed: int, preset: Preset, condition: str, frames: int) -> dict[str, Any]:
-    """What all clips of a run have in common, as the manifest records it: enough to make them again."""
+def run_settings(
+    model: STGAN,
+    seed: int,
+    preset: Preset,
+    condition: str,
+    frames: int,
+    *,
+    target: str | None = None,
+    init: Init | None = None,
+) -> dict[str, Any]:
+    """What all clips of a run have in common, as the manifest records it: enough to make them again.
+
+    Of an `init` it says where it came from, what it was (a hash of its bytes) and its strength.
+    """
     return {
         "seed": seed,
         "model": model.name,
         "preset": preset.name,
         "condition": condition,
         "frames": frames,
+        "target": target,
+        "init": init and {"source": init.source, "sha256": _hash(init.video), "strength": init.strength},
         "iterations": preset.iterations,
         "settings": json.loads(json.dumps(asdict(preset))),
         "hashes": model.hashes(condition),
         "version": __version__,
+        **_machine(model.device),
     }
 
 
 def manifest_entry(generated: Generated, file: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The line of one clip: its file, what it shows, what steered thought of it, and the run's settings."""
+    """The line of one clip: its file, what it shows, what steered thought of it, and the run's settings.
+
+    That is the probability of the action, or the activation of the target.
+    """
+    value = generated.samples.value
+    if settings["target"] is None:
+        thought = {"probability": round(float(value.exp()[0]), 6)}
+    else:
+        thought = {"activation": round(float(value[0]), 6)}
     return {
         "file": file.as_posix(),
         "action": generated.request.action,
         "index": generated.request.index,
-        "probability": round(float(generated.samples.probability[0]), 6),
+        **thought,
         "steps": int(generated.samples.steps[0]),
         **settings,
     }
+
+
+def _hash(video: Tensor) -> str:
+    return hashlib.sha256(video.cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _machine(device: torch.device) -> dict[str, Any]:
+    """What else the last bits of a computation depend on; a hundred iterations make a visible difference of them."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from stgan.sampling import PAPER, ROBUST, ClipRandomness, activation_maximization, clip_seed
+from stgan.sampling import ROBUST, ClipRandomness, activation_maximization, clip_seed
 from stgan.sampling.activation_maximization import falling
-from stgan.sampling.sampler import geometric, starting_noise
+from stgan.sampling.spaces import geometric, starting_noise
 
 
 def objective(h: torch.Tensor, iteration: int) -> torch.Tensor:
     return -((h - 3) ** 2).sum((1, 2)) / 2  # its gradient is 3 - h
 
 
-def reconstruct(h: torch.Tensor) -> torch.Tensor:
+def reconstruct(h: torch.Tensor, iteration: int) -> torch.Tensor:
     return h / 2 + 1
 
 
@@ -124,14 +124,6 @@ def test_starting_noise_has_unit_variance_and_is_smooth_over_time(width: float) 
     assert steps == pytest.approx(2 * 0.5, rel=0.1) if width == 0 else steps < 0.5
     common = replace(preset, own_noise=0.0)
     assert starting_noise(common, 16, 5, ClipRandomness([1])).diff(dim=1).abs().max() == 0
-
-
-def test_paper_preset_is_as_published() -> None:
-    assert PAPER.temporal_kernel == pytest.approx((1 / 3, 1 / 3, 1 / 3)) and PAPER.temporal_padding == "zeros"
-    assert PAPER.iterations == 100 and PAPER.learning_rate == (1.0, 0.1) and PAPER.space == "codes"
-    assert (PAPER.epsilon1, PAPER.epsilon2, PAPER.epsilon3) == (1e-5, 1.0, 1e-17)
-    assert (PAPER.shift, PAPER.video_noise, PAPER.brightness) == (0, 0, 0)
-    assert ROBUST.temporal_padding == "replicate"
 
 
 def test_clip_seeds_differ_and_stay() -> None:

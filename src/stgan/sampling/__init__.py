@@ -1,20 +1,31 @@
-"""Activation maximization in time: from an action and a seed to codes and videos."""
+"""Activation maximization in time: from an action or a target and a seed to codes and videos."""
 
 from stgan.sampling.activation_maximization import activation_maximization
-from stgan.sampling.presets import PAPER, PRESETS, ROBUST, Preset
+from stgan.sampling.objectives import Action, Activation, window_of
+from stgan.sampling.presets import PAPER, PIXELS, PRESETS, ROBUST, Preset
 from stgan.sampling.randomness import ClipRandomness, clip_seed
-from stgan.sampling.sampler import Networks, OnIteration, Samples, sample
+from stgan.sampling.sampler import OnIteration, Samples, sample
+from stgan.sampling.spaces import Init, Networks
+from stgan.sampling.targets import Layer, Target, layers
 
 __all__ = [
     "PAPER",
+    "PIXELS",
     "PRESETS",
     "ROBUST",
+    "Action",
+    "Activation",
     "ClipRandomness",
+    "Init",
+    "Layer",
     "Networks",
     "OnIteration",
     "Preset",
     "Samples",
+    "Target",
     "activation_maximization",
     "clip_seed",
+    "layers",
     "sample",
+    "window_of",
 ]

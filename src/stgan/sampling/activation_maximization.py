@@ -8,12 +8,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Codes = Float[Tensor, "batch time n"]
-Objective = Callable[[Codes, int], Float[Tensor, " batch"]]
+Variable = Float[Tensor, "batch *n"]
+"""What is optimised, of each clip: codes, coordinates of codes, or pixels."""
+
+Norm = Literal["mean", "rms"]
+
+Objective = Callable[[Variable, int], Float[Tensor, " batch"]]
 """(h, iteration) to one value a clip."""
 
 
-def value_and_gradient(objective: Objective, h: Codes, iteration: int) -> tuple[Float[Tensor, " batch"], Codes]:
+def value_and_gradient(objective: Objective, h: Variable, iteration: int) -> tuple[Float[Tensor, " batch"], Variable]:
     """The objective of each clip and its gradient with respect to that clip's h."""
     h = h.detach().requires_grad_(True)
     with torch.enable_grad():
@@ -27,29 +31,30 @@ def falling(start: float, end: float, steps: int) -> list[float]:
     return [start + (end - start) * step / max(1, steps - 1) for step in range(steps)]
 
 
-def size(d: Codes, norm: Literal["mean", "rms"]) -> Float[Tensor, "batch 1 1"]:
+def size(d: Variable, norm: Norm) -> Float[Tensor, "batch *ones"]:
     """|d| of each clip: the mean of absolute values, or the root mean square; never 0."""
-    value = d.abs().mean((1, 2), keepdim=True) if norm == "mean" else d.square().mean((1, 2), keepdim=True).sqrt()
+    axes = tuple(range(1, d.ndim))
+    value = d.abs().mean(axes, keepdim=True) if norm == "mean" else d.square().mean(axes, keepdim=True).sqrt()
     return value.clamp(min=torch.finfo(d.dtype).tiny)
 
 
 def activation_maximization(
-    h: Codes,
+    h: Variable,
     objective: Objective,
     *,
     learning_rates: Sequence[float],
     epsilon1: float,
     epsilon2: float,
     epsilon3: float,
-    reconstruct: Callable[[Codes], Codes],
-    noise: Callable[[], Codes],
-    project: Callable[[Codes, int], Codes],
-    norm: Literal["mean", "rms"] = "mean",
+    reconstruct: Callable[[Variable, int], Variable],
+    noise: Callable[[], Variable],
+    project: Callable[[Variable, int], Variable],
+    norm: Norm = "mean",
     goal: float = math.inf,
     patience: int = 1,
-    on_step: Callable[[Codes, Tensor, int], None] | None = None,
-) -> tuple[Codes, Int[Tensor, " batch"]]:
-    """Maximize `objective` over h, which is the codes z(t) or coordinates of them.
+    on_step: Callable[[Variable, Tensor, int], None] | None = None,
+) -> tuple[Variable, Int[Tensor, " batch"]]:
+    """Maximize `objective` over h, which is the codes z(t), coordinates of them, or pixels.
 
         d = epsilon1 (R(h) - h) + epsilon2 dJ/dh + epsilon3 N(0, 1)
         h = project(h + lr d / |d|)
@@ -60,7 +65,7 @@ def activation_maximization(
 
     Args:
         learning_rates: lr of each iteration; their number is that of the iterations.
-        reconstruct: R of PPGN, only called if epsilon1 is not 0.
+        reconstruct: R of PPGN, called with (h, iteration), and only if epsilon1 is not 0.
         noise: a fresh N(0, 1) of h's shape, only called if epsilon3 is not 0.
         project: called with (h, iteration) after each step.
         goal, patience: a clip whose J exceeded `goal` at `patience` iterations in a row is done: it takes no more
@@ -79,10 +84,11 @@ def activation_maximization(
             value, gradient = value_and_gradient(objective, h, iteration)
             d = epsilon2 * gradient
             if epsilon1:
-                d = d + epsilon1 * (reconstruct(h) - h)
+                d = d + epsilon1 * (reconstruct(h, iteration) - h)
             if epsilon3:
                 d = d + epsilon3 * noise()
-            h = torch.where(active.view(-1, 1, 1), h + lr * d / size(d, norm), h)
+            moves = active.view(-1, *[1] * (h.ndim - 1))
+            h = torch.where(moves, h + lr * d / size(d, norm), h)
             steps += active
             met = torch.where(active, torch.where(value > goal, met + 1, 0), met)
         h = project(h, iteration)

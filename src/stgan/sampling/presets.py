@@ -1,34 +1,39 @@
 """Presets of the sampler: everything about activation maximization that is not the networks or the action."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from stgan.networks.temporal import UNIFORM_KERNEL, TemporalPadding
+from stgan.errors import StganError
+from stgan.networks.temporal import UNIFORM_KERNEL, TemporalPadding, check_kernel
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How to sample. Fields of the other space are without effect.
+    """How to sample. Fields of the other spaces are without effect.
 
     space: "codes": optimise z(t) itself, from N(0, 1) and clipped to [0, 30], as PPGN does.
            "whitened": optimise the code prior's coordinates, and denoise them a little after every step.
+           "pixels": optimise the video itself, without a generator, from noise around mid-grey.
 
     temporal_kernel, temporal_padding: of the inflated generator.
     iterations: of activation maximization.
-    regularization: lambda of Eq. 8. The paper gives no value; ours is 0 in both presets.
-
-    Space "codes":
-    learning_rate: first and last, falling linearly.
+    regularization: lambda of Eq. 8. The paper gives no value; ours is 0 in all presets.
     epsilon1, epsilon2, epsilon3: PPGN's weights of reconstruction, gradient and noise.
+    goal, patience: a clip takes no more steps once its probability under the condition networks (their
+                 geometric mean, with lambda |z| taken off its logarithm), on changed videos as below, was above
+                 `goal` at so many iterations in a row; it is only projected (denoised) to the end. 1 is never
+                 exceeded. Targets other than actions have no goal.
+
+    Spaces "codes" and "pixels":
+    learning_rate: first and last, falling linearly; in units of the codes, or in grey levels of 255.
 
     Space "whitened":
     noise_level: the coordinates' noise at the start and at the end, falling geometrically.
     guidance: size (root mean square) of a step up the gradient, in units of the present noise level.
     own_noise: share of the starting noise's variance that a frame does not have in common with all others.
     own_noise_frames: how many frames (standard deviation) that own noise is smooth over; 0 for none.
-    goal, patience: a clip takes no more steps once its probability under the condition networks (their
-                 geometric mean), on changed
-                 videos as below, was above `goal` at so many iterations in a row; it is only denoised to the end.
+    share_appearance: average the coordinates of appearance over time at every step.
 
     Changes of the video before the condition network, drawn anew at each iteration, so that only what survives
     them is worth a gradient:
@@ -36,7 +41,7 @@ class Preset:
     """
 
     name: str
-    space: Literal["codes", "whitened"]
+    space: Literal["codes", "whitened", "pixels"]
     temporal_kernel: tuple[float, ...]
     temporal_padding: TemporalPadding
     iterations: int
@@ -49,11 +54,28 @@ class Preset:
     guidance: float = 0.2
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
+    share_appearance: bool = True
     goal: float = 1.0
     patience: int = 1
     shift: int = 0
     video_noise: float = 0.0
     brightness: float = 0.0
+
+    def __post_init__(self) -> None:
+        try:
+            check_kernel(self.temporal_kernel)
+        except (TypeError, ValueError) as error:
+            raise StganError(f"preset {self.name}: {error}") from error
+        if self.space not in ("codes", "whitened", "pixels"):
+            raise StganError(f"preset {self.name}: the space is codes, whitened or pixels, not {self.space!r}")
+        if self.temporal_padding not in ("zeros", "replicate"):
+            raise StganError(f"preset {self.name}: temporal_padding is zeros or replicate, not {self.temporal_padding}")
+        if self.iterations < 1:
+            raise StganError(f"the number of iterations must be at least 1, not {self.iterations}")
+        if not 0 < self.noise_level[1] <= self.noise_level[0] < math.inf:
+            raise StganError(f"preset {self.name}: noise_level falls from a first to a last value above 0")
+        if not 0 < self.goal <= 1 or not 0 <= self.own_noise <= 1:
+            raise StganError(f"preset {self.name}: goal is in (0, 1] and own_noise in [0, 1]")
 
 
 PAPER = Preset(
@@ -86,4 +108,10 @@ ROBUST = Preset(
 )
 """The default: the condition network only ever sees what the code prior takes for codes of natural frames."""
 
-PRESETS = {preset.name: preset for preset in (ROBUST, PAPER)}
+PIXELS = replace(PAPER, name="pixels", space="pixels", epsilon1=0.0)
+"""What the paper says cannot work: its update on the pixels of the video themselves, with no generator as a prior.
+
+Without a generator there is no reconstruction either, hence epsilon1 = 0.
+"""
+
+PRESETS = {preset.name: preset for preset in (ROBUST, PAPER, PIXELS)}

@@ -17,19 +17,25 @@ def clip_seed(seed: int, action: str, index: int) -> int:
 class ClipRandomness:
     """One stream of random numbers a clip; a draw stacks one sample from each along the batch.
 
-    Drawn on the CPU, so that a GPU sees the same numbers.
+    Drawn on the CPU in float32, so that a GPU and another precision see the same numbers.
     """
 
-    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, seeds: Sequence[int], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.device = device
+        self.device, self.dtype = device, dtype
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.generators)
 
     def normal(self, *shape: int) -> Float[Tensor, "batch ..."]:
         """N(0, 1)."""
-        draws = [torch.randn(*shape, generator=generator) for generator in self.generators]
-        return torch.stack(draws).to(self.device)
+        draws = [torch.randn(*shape, generator=generator, dtype=torch.float32) for generator in self.generators]
+        return torch.stack(draws).to(self.device, self.dtype)
 
     def uniform(self, *shape: int) -> Float[Tensor, "batch ..."]:
         """U(0, 1)."""
-        draws = [torch.rand(*shape, generator=generator) for generator in self.generators]
-        return torch.stack(draws).to(self.device)
+        draws = [torch.rand(*shape, generator=generator, dtype=torch.float32) for generator in self.generators]
+        return torch.stack(draws).to(self.device, self.dtype)

@@ -1,0 +1,80 @@
+"""What is maximized: the log probability of an action (Eq. 8), or a part of a condition network.
+
+The second is activation maximization as it began (Erhan et al. 2009): PPGN (Nguyen et al. 2017) too asks for hidden
+units as well as for classes, with the same update.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.sampling.targets import Target, record
+
+
+@runtime_checkable
+class ConditionNetwork(Protocol):
+    """Phi: what steers. LRCN and C3D are two."""
+
+    def log_probabilities(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> Float[Tensor, "batch classes"]: ...
+
+
+def window_of(network: object) -> int | None:
+    """The number of frames that a network takes; None for any number."""
+    return getattr(getattr(network, "config", None), "frames", None)
+
+
+def over_windows(
+    function: Callable[[Tensor], Float[Tensor, "batch *n"]],
+    videos: Float[Tensor, "batch 3 time height width"],
+    window: int | None,
+) -> Float[Tensor, "batch *n"]:
+    """A function of videos of `window` frames, of longer ones its mean over windows that overlap by half.
+
+    The last window ends with the video. None: the whole video is asked about.
+    """
+    time = videos.shape[2]
+    if window is None or time == window:
+        return function(videos)
+    starts = [*range(0, time - window, max(1, window // 2)), time - window]
+    windows = torch.cat([videos[:, :, start : start + window] for start in starts])
+    return function(windows).unflatten(0, (len(starts), len(videos))).mean(0)
+
+
+def log_probability(
+    condition: Sequence[ConditionNetwork], videos: Float[Tensor, "batch 3 time height width"], action: int
+) -> Float[Tensor, " batch"]:
+    """log Phi_y(G(z)); of several condition networks the mean, and of several windows."""
+    values = [over_windows(network.log_probabilities, videos, window_of(network)) for network in condition]
+    return torch.stack([value[:, action] for value in values]).mean(0)
+
+
+@dataclass(frozen=True)
+class Action:
+    """log Phi_y of Eq. 8: the log probability of the action with this number under the condition networks."""
+
+    condition: tuple[ConditionNetwork, ...]
+    number: int
+
+    def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
+        return log_probability(self.condition, videos, self.number)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Phi_h of Eq. 8 for any h: the value of a layer, a channel or a unit of one condition network."""
+
+    network: nn.Module
+    target: Target
+
+    def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
+        def value(clips: Tensor) -> Tensor:
+            outputs = record(self.network, clips, [self.target.layer])
+            return self.target.value(outputs[self.target.layer].values)
+
+        return over_windows(value, videos, window_of(self.network))

@@ -1,0 +1,236 @@
+"""Where activation maximization takes place: in codes (the paper), in the code prior's coordinates, or in pixels.
+
+A space says where h starts, what codes and what videos it means at an iteration, how natural it is kept (R, the
+projection), and how long a step is. `sample` does the rest, alike in all of them.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stgan.networks import CodePrior, Encoder, ImageGenerator, inflate
+from stgan.networks.preprocessing import flatten_time
+from stgan.sampling.activation_maximization import Norm, Variable, falling
+from stgan.sampling.objectives import ConditionNetwork
+from stgan.sampling.presets import Preset
+from stgan.sampling.randomness import ClipRandomness
+
+LARGEST_CODE = 30.0
+"""PPGN's clipping of codes; they are ReLU activations, hence the lower end of 0."""
+
+GREY_LEVEL = 1 / 255
+"""The unit of noise and of steps in pixel space, so that the paper's constants mean there what they mean on bytes."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a sampler needs; all in eval mode, on one device, of one precision."""
+
+    image_generator: ImageGenerator
+    encoder: Encoder
+    code_prior: CodePrior
+    condition: tuple[ConditionNetwork, ...]
+
+
+@dataclass(frozen=True)
+class Init:
+    """A video to start from, of the size and the number of frames of what shall be made.
+
+    strength: in (0, 1], how much of it may change: the part of the annealing (of the logarithm of its range of noise
+              levels) that is still to come. Only the whitened space anneals; the others start at the video itself.
+    source:   where it came from, for the record.
+    """
+
+    video: Float[Tensor, "3 time height width"]
+    strength: float
+    source: str = ""
+
+
+class Space(Protocol):
+    """h, one a clip, and what it means at an iteration."""
+
+    norm: Norm
+    learning_rates: list[float]
+
+    def start(self) -> Variable:
+        """h before the first iteration."""
+        ...
+
+    def codes(self, h: Variable, iteration: int) -> Variable:
+        """z of Eq. 8."""
+        ...
+
+    def videos(self, codes: Variable) -> Float[Tensor, "batch 3 time height width"]:
+        """G(z), RGB, nominally in [0, 1]."""
+        ...
+
+    def reconstruct(self, h: Variable, iteration: int) -> Variable:
+        """R(h) of PPGN."""
+        ...
+
+    def project(self, h: Variable, iteration: int) -> Variable:
+        """Back to where h may be, after a step."""
+        ...
+
+
+class CodeSpace:
+    """The paper: PPGN's update of the codes z(t), from N(0, 1)."""
+
+    norm: Norm = "mean"
+
+    def __init__(
+        self, networks: Networks, preset: Preset, frames: int, random: ClipRandomness, init: Init | None
+    ) -> None:
+        self.networks, self.frames, self.random, self.init = networks, frames, random, init
+        self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
+        self.learning_rates = falling(*preset.learning_rate, preset.iterations)
+
+    def start(self) -> Float[Tensor, "batch time code"]:
+        if self.init:
+            return encode(self.networks.encoder, self.init.video).expand(len(self.random), -1, -1)
+        return self.random.normal(self.frames, self.networks.image_generator.config.code_size)
+
+    def codes(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
+        return h
+
+    def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
+        return self.generator(codes)
+
+    def reconstruct(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
+        """PPGN's R(h) = E(G(h)), frame by frame."""
+        return self.networks.encoder(self.networks.image_generator(h.flatten(0, 1))).view_as(h)
+
+    def project(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
+        return h.clamp(0, LARGEST_CODE)
+
+
+class WhitenedSpace:
+    """From strong noise to none, along the code prior's denoising.
+
+    h are noisy coordinates of the codes. What the condition network sees is G of their denoised estimate,
+    D(h; sigma), hence natural frames at every iteration, rough ones first. After a step up its gradient, h moves
+    along the denoiser's ODE to the next, lower noise level (Song et al. 2021, Karras et al. 2022): PPGN's
+    R(h) - h with a denoiser for every noise level instead of one. Coordinates of appearance are averaged over
+    time throughout: one person, one set of clothes, one background.
+
+    From a video the annealing starts at a lower noise level, at the noisy coordinates of its frames, as SDEdit
+    (Meng et al. 2022) edits images: the less noise, the more of the video stays.
+    """
+
+    norm: Norm = "rms"
+
+    def __init__(
+        self, networks: Networks, preset: Preset, frames: int, random: ClipRandomness, init: Init | None
+    ) -> None:
+        self.preset, self.frames, self.random, self.init = preset, frames, random, init
+        self.prior, self.encoder = networks.code_prior, networks.encoder
+        self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
+        first, last = preset.noise_level
+        if init:
+            first = last * (first / last) ** init.strength
+        self.sigmas = geometric(first, last, preset.iterations + 1)
+        self.learning_rates = [preset.guidance * sigma for sigma in self.sigmas[:-1]]
+
+    def start(self) -> Float[Tensor, "batch time rank"]:
+        noise = starting_noise(self.preset, self.frames, self.prior.config.rank, self.random)
+        noise = self.sigmas[0] * self._share(noise)
+        if not self.init:
+            return noise
+        return self._share(self.prior.whiten(encode(self.encoder, self.init.video))) + noise
+
+    def codes(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time code"]:
+        """The codes of the denoised estimate."""
+        return self.prior.unwhiten(self._share(self.prior.denoise(h, self.sigmas[iteration])))
+
+    def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
+        return self.generator(codes)
+
+    def reconstruct(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time rank"]:
+        """PPGN's R, the denoiser at the present noise level."""
+        return self.prior.denoise(h, self.sigmas[iteration])
+
+    def project(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time rank"]:
+        """To the next noise level, by Euler's method."""
+        h = self._share(h)
+        estimate = self.prior.denoise(h, self.sigmas[iteration])
+        return self._share(estimate + self.sigmas[iteration + 1] / self.sigmas[iteration] * (h - estimate))
+
+    def _share(self, h: Float[Tensor, "batch time rank"]) -> Float[Tensor, "batch time rank"]:
+        return self.prior.share_appearance(h) if self.preset.share_appearance else h
+
+
+class PixelSpace:
+    """Without the generator, as a contrast: h is the video itself, as its difference to mid-grey."""
+
+    norm: Norm = "mean"
+
+    def __init__(
+        self, networks: Networks, preset: Preset, frames: int, random: ClipRandomness, init: Init | None
+    ) -> None:
+        self.frames, self.random, self.init = frames, random, init
+        self.image_size = networks.image_generator.config.image_size
+        self.learning_rates = [GREY_LEVEL * rate for rate in falling(*preset.learning_rate, preset.iterations)]
+
+    def start(self) -> Float[Tensor, "batch 3 time height width"]:
+        if self.init:
+            return (self.init.video - 0.5).expand(len(self.random), -1, -1, -1, -1)
+        return GREY_LEVEL * self.random.normal(3, self.frames, self.image_size, self.image_size)
+
+    def codes(
+        self, h: Float[Tensor, "batch 3 time height width"], iteration: int
+    ) -> Float[Tensor, "batch 3 time height width"]:
+        return h
+
+    def videos(self, codes: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch 3 time height width"]:
+        return codes + 0.5
+
+    def reconstruct(
+        self, h: Float[Tensor, "batch 3 time height width"], iteration: int
+    ) -> Float[Tensor, "batch 3 time height width"]:
+        """h itself: without a generator nothing is reconstructed."""
+        return h
+
+    def project(
+        self, h: Float[Tensor, "batch 3 time height width"], iteration: int
+    ) -> Float[Tensor, "batch 3 time height width"]:
+        return h.clamp(-0.5, 0.5)
+
+
+SPACES: dict[str, type[CodeSpace] | type[WhitenedSpace] | type[PixelSpace]] = {
+    "codes": CodeSpace,
+    "whitened": WhitenedSpace,
+    "pixels": PixelSpace,
+}
+"""By `Preset.space`."""
+
+
+def encode(encoder: Encoder, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 time code"]:
+    """The code of each frame: the inversion of a video, as far as the generator inverts the encoder."""
+    return encoder(flatten_time(video.unsqueeze(0))).unsqueeze(0)
+
+
+def geometric(start: float, end: float, steps: int) -> list[float]:
+    """`steps` values that go from `start` to `end` by a constant factor."""
+    return [start * (end / start) ** (step / max(1, steps - 1)) for step in range(steps)]
+
+
+def starting_noise(preset: Preset, frames: int, rank: int, random: ClipRandomness) -> Float[Tensor, "batch time rank"]:
+    """N(0, 1) coordinates, alike from frame to frame: a common part and one of each frame's own, smooth over time."""
+    common, own = random.normal(1, rank), random.normal(frames, rank)
+    own = torch.einsum("ts,bsn->btn", smoothing_matrix(frames, preset.own_noise_frames).to(own), own)
+    return (1 - preset.own_noise) ** 0.5 * common + preset.own_noise**0.5 * own
+
+
+def smoothing_matrix(frames: int, width: float) -> Float[Tensor, "frames frames"]:
+    """Turns white noise into noise of unit variance that is smooth over about `width` frames (float64).
+
+    A Gaussian window around each frame, scaled to unit variance; the identity for width 0.
+    """
+    if width == 0:
+        return torch.eye(frames, dtype=torch.float64)
+    time = torch.arange(frames, dtype=torch.float64)
+    window = torch.exp(-(((time[:, None] - time[None]) / width) ** 2))
+    return window / window.square().sum(1, keepdim=True).sqrt()
