@@ -2,53 +2,127 @@
 
 import json
 import os
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, NoReturn
 
 from stgan.errors import StganError
+from stgan.files import replacing
 
 MANIFEST = "manifest.jsonl"
+_LONGEST_LINE = 1 << 20  # bytes; ours are about 2000
+_LONGEST_NAME = 1000  # characters of a clip's path or its action
+
+Entry = dict[str, Any]
 
 
 class Manifest:
-    """`manifest.jsonl`: a line a finished clip; written after the clip's file is complete."""
+    """`manifest.jsonl`: a line a finished clip; written after the clip's file is complete.
+
+    An entry holds at least `file` (the clip, relative to the folder, with "/"), `action` and `index`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / MANIFEST
 
-    def read(self) -> list[dict[str, Any]]:
-        """All entries; none if there is no manifest yet. A last line that was cut short is no entry.
+    def read(self) -> Iterator[Entry]:
+        """The entries one by one; none if there is no manifest yet. A last line that was cut short is no entry.
 
-        Raises StganError for a line that is none otherwise.
+        The file is not trusted: no line is read that is too long, no name leaves the folder, no clip comes twice.
+
+        Raises:
+            StganError: a line is not an entry, or the file cannot be read.
         """
-        if not self.path.exists():
-            return []
-        entries = []
-        for number, line in enumerate(self._whole_lines().splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                if [type(entry[key]) for key in ("file", "action", "index")] != [str, str, int]:
-                    raise TypeError
-                if not entry["file"].isprintable() or not isinstance(entry.get("hashes", {}), dict):
-                    raise ValueError
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise StganError(f"{self.path} line {number} is not a manifest entry; repair or remove it") from error
-            entries.append(entry)
-        return entries
+        if not os.path.lexists(self.path):
+            return
+        if not self.path.is_file():  # to open a pipe would wait for ever
+            raise StganError(f"{str(self.path)!r} is not a regular file; remove it")
+        try:
+            with self.path.open("rb") as file:
+                yield from self._entries(file)
+        except OSError as error:
+            raise StganError(
+                f"{str(self.path)!r} cannot be read ({error.strerror or error}); put that right or remove it"
+            ) from error
 
-    def write(self, entries: list[dict[str, Any]]) -> None:
+    def write(self, entries: Iterable[Entry]) -> None:
         """Replace the whole manifest, atomically."""
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-        os.replace(temporary, self.path)
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            for entry in entries:
+                file.write(_line(entry))
+            _to_disk(file)
 
-    def append(self, entry: dict[str, Any]) -> None:
-        """Add a line and force it to the disk."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def append(self, entry: Entry) -> None:
+        """Add a line and force it to the disk: a whole line or, if that fails, nothing.
 
-    def _whole_lines(self) -> bytes:
-        content = self.path.read_bytes()
-        return content[: content.rfind(b"\n") + 1]
+        Raises:
+            FileNotFoundError: `write` has not been called, or someone took the file away since.
+        """
+        with self.path.open("r+b") as file:
+            end = _end_of_lines(file)
+            file.truncate(end)  # the process that wrote last may have been killed in the middle of its line
+            file.seek(end)
+            try:
+                file.write(_line(entry))
+                _to_disk(file)
+            except BaseException:
+                os.ftruncate(file.fileno(), end)
+                raise
+
+    def _entries(self, file: BinaryIO) -> Iterator[Entry]:
+        files: set[str] = set()
+        number = 0
+        while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+            number += 1
+            try:
+                entry = json.loads(line, parse_constant=_refuse)
+                _check(entry)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                self._complain(number, "is not a manifest entry", error)
+            name = entry["file"]
+            if PurePosixPath(name).is_absolute() or ".." in name.split("/"):
+                self._complain(number, f"names a file outside the folder, {name!r}")
+            if name in files:
+                self._complain(number, f"names {name!r} a second time")
+            files.add(name)
+            yield entry
+        if len(line) == _LONGEST_LINE:
+            self._complain(number + 1, "is too long for a manifest entry")
+
+    def _complain(self, number: int, what: str, error: Exception | None = None) -> NoReturn:
+        raise StganError(f"{str(self.path)!r} line {number} {what}; repair or remove it") from error
+
+
+def _check(entry: Any) -> None:
+    """Raise ValueError, KeyError or TypeError unless what every reader relies on is there and of its type."""
+    if [type(entry[key]) for key in ("file", "action", "index")] != [str, str, int] or entry["index"] < 0:
+        raise TypeError
+    for name in (entry["file"], entry["action"]):
+        if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+            raise ValueError
+    # One way to write a path, so that two lines cannot name one file; nothing that is a path on Windows only.
+    if set(entry["file"]) & set("\\:") or PurePosixPath(entry["file"]).as_posix() != entry["file"]:
+        raise ValueError
+    if not isinstance(entry.get("hashes", {}), dict):
+        raise TypeError
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _line(entry: Entry) -> bytes:
+    return json.dumps(entry, allow_nan=False).encode() + b"\n"
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """The offset after the last line that ends."""
+    end = file.seek(0, os.SEEK_END)
+    start = max(0, end - _LONGEST_LINE)
+    file.seek(start)
+    return start + file.read().rfind(b"\n") + 1

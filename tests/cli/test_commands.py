@@ -56,9 +56,9 @@ def test_resume_keeps_what_is_there_and_makes_the_rest(generated: Path, tiny_mod
 
 def test_resume_refuses_clips_of_other_settings(generated: Path, tiny_model: Path) -> None:
     base = ("generate", "--model", tiny_model, "--iterations", 2, "--out", generated, "--resume")
-    for other, named in ((("--seed", 1), "seed"), (("--condition", "lrcn"), "condition"), (("--iterations", 3), "it")):
+    for other, named in ((("--seed", 1), "seed"), (("--condition", "lrcn"), "condition"), (("--iterations", 3), "iterations 2, not 3")):
         result = run(*base, *other)
-        assert result.returncode == 1 and f"another {named}" in result.stderr
+        assert result.returncode == 1 and f"was made with {named}" in result.stderr
     assert len((generated / "manifest.jsonl").read_text().splitlines()) == 6
 
 

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -11,24 +13,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from stgan.errors import StganError
-from stgan.manifest import Manifest
-from stgan.pipeline import (
-    BOTH,
-    FPS,
-    FRAMES,
-    STGAN,
-    ClipRequest,
-    Generated,
-    generate_clips,
-    manifest_entry,
-    run_settings,
-)
-from stgan.report.figures import Strip, save_strips
-from stgan.video import read_video, to_uint8, write_gif, write_video
+from stgan.errors import Interrupted, StganError
+from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output, recorded_threads
+from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, generate_clips, manifest_entry, run_settings
+from stgan.video import to_uint8, write_gif
+from stgan.video.io import LARGEST_GIF
+from stgan.video.strips import Strip, save_strips
 
-CONTACT_SHEET = "contact_sheet.png"
-_CLIPS_ON_SHEET = 4  # of each action
+_MOST_CLIPS = 1_000_000  # of each action
+_MOST_ITERATIONS = 100_000
+_LARGEST_SEED = 2**63 - 1
 
 
 def generate(
@@ -62,108 +56,83 @@ def generate(
     """
     console = Console(markup=False, highlight=False)
     started = time.monotonic()
+    check_range("--num", num, 1, _MOST_CLIPS)
+    check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
+    if iterations is not None:
+        check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
     stgan = STGAN.from_pretrained(model, device)
     chosen = stgan.check_actions(actions or [])
     settings = stgan.preset(preset, iterations)
     names = ", ".join(stgan.condition_names(condition))
-    if num < 1:
-        raise StganError(f"--num must be at least 1, not {num}")
     stgan.check_frames(condition, frames)
-    manifest = prepare_folder(out)
+    if gif and stgan.image_size > LARGEST_GIF:
+        raise StganError(
+            f"a GIF is at most {LARGEST_GIF} pixels wide, and {stgan.name} makes larger frames; drop --gif"
+        )
+    if resume and (threads := recorded_threads(out)):
+        torch.set_num_threads(threads)
     common = run_settings(stgan, seed, settings, condition, frames)
-    kept = finished_clips(manifest, common) if resume else []
-    manifest.write(kept)
-    finished = {(entry["action"], entry["index"]) for entry in kept}
-    wanted = [(action, index) for index in range(num) for action in chosen]
-    left = [pair for pair in wanted if pair not in finished]
-    console.print(
-        f"{stgan.name}: {len(left)} clips of {len(chosen)} actions, {frames} frames of "
-        f"{stgan.image_size}x{stgan.image_size}, preset {settings.name}, steered by {names}, "
-        f"{settings.iterations} iterations"
-    )
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    seconds: list[float] = []
-    with Progress(*columns, console=console) as progress:
-        clips = progress.add_task("clips", total=len(left))
-        steps = progress.add_task("iterations", total=settings.iterations)
-        recorder = Trace(settings.iterations)
-
-        def on_iteration(iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
-            progress.update(steps, completed=iteration + 1)
-            if trace:
-                recorder.record(iteration, objective, render)
-
-        made = generate_clips(
-            stgan, chosen, num, seed, settings, condition, frames, on_iteration,
-            skip=lambda request: (request.action, request.index) in finished,
+    endings = [".gif"] * gif + [".trace.png"] * trace
+    with saying_how_to_go_on(), open_output(out, common, resume=resume) as folder:
+        left = sum(not folder.finished((action, index), endings) for index in range(num) for action in chosen)
+        for sentence in (
+            f"{out} is started anew: its former manifest is now {PREVIOUS}" * folder.previous,
+            f"{folder.damaged} clips of {out} are missing or damaged and left its manifest" * bool(folder.damaged),
+            f"{stgan.name}: {left} clips of {len(chosen)} actions, {frames} frames of "
+            f"{stgan.image_size}x{stgan.image_size}, preset {settings.name}, steered by {names}, "
+            f"{settings.iterations} iterations",
+        ):
+            if sentence:
+                console.print(sentence, soft_wrap=True)
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(),
         )  # fmt: skip
-        for clip in until_interrupted(made):
-            name = Path(clip.request.action) / clip_name(clip.request, seed)
-            video = to_uint8(clip.samples.videos[0].cpu())
-            (out / name).parent.mkdir(exist_ok=True)
-            write_video(out / name, video, FPS)
-            if gif:
-                write_gif((out / name).with_suffix(".gif"), video, FPS)
-            if trace:
-                recorder.save((out / name).with_suffix(".trace.png"))
-            manifest.append(manifest_entry(clip, name, common))
-            seconds.append(clip.seconds)
-            progress.update(clips, advance=1)
-    write_contact_sheet(out, manifest)
+        seconds: list[float] = []
+        with Progress(*columns, console=console) as progress:
+            clips = progress.add_task("clips", total=left)
+            steps = progress.add_task("iterations", total=settings.iterations)
+            recorder = Trace(settings.iterations)
+
+            def on_iteration(iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
+                progress.update(steps, completed=iteration + 1)
+                if trace:
+                    recorder.record(iteration, objective, render)
+
+            for clip in generate_clips(
+                stgan, chosen, num, seed, settings, condition, frames, on_iteration,
+                skip=lambda request: folder.finished((request.action, request.index), endings),
+            ):  # fmt: skip
+                video = to_uint8(clip.samples.videos[0].cpu())
+                writers: dict[str, Callable[[Path], None]] = {
+                    ".gif": partial(write_gif, frames=video, fps=FPS),
+                    ".trace.png": recorder.save,
+                }
+                name = folder.name((clip.request.action, clip.request.index))
+                folder.add(
+                    manifest_entry(clip, name, common), video, FPS, {ending: writers[ending] for ending in endings}
+                )
+                seconds.append(clip.seconds)
+                progress.update(clips, advance=1)
+        folder.finish((action, index) for index in range(num) for action in chosen)
     if seconds:
         each = sum(seconds) / len(seconds)
         console.print(f"{each:.1f} s a clip, {time.monotonic() - started:.0f} s in all on {stgan.device}")
-    console.print(f"Clips, {manifest.path.name} and {CONTACT_SHEET} are in {out}")
+    console.print(f"Clips, {folder.manifest.path.name} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
 
 
-def until_interrupted(made: Iterator[Generated]) -> Iterator[Generated]:
-    """Ctrl-C ends the run with a sentence; the clips so far are complete and in the manifest."""
+def check_range(option: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
+
+
+@contextmanager
+def saying_how_to_go_on() -> Iterator[None]:
+    """Ctrl-C ends with a sentence."""
     try:
-        yield from made
+        yield
     except KeyboardInterrupt:
-        Console(stderr=True).print("stgan: interrupted; finished clips are kept, --resume makes the rest")
-        raise typer.Exit(130) from None
-
-
-def clip_name(request: ClipRequest, seed: int) -> str:
-    return f"{request.action}_seed{seed}_{request.index:04d}.mp4"
-
-
-def prepare_folder(out: Path) -> Manifest:
-    """The folder's manifest, in a folder that can be written to."""
-    manifest = Manifest(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        manifest.path.touch()
-    except OSError as error:
-        raise StganError(f"cannot write to {out}: {error.strerror or error}; choose another --out") from error
-    return manifest
-
-
-def finished_clips(manifest: Manifest, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entries whose clips are there; StganError if they were made with other settings."""
-    entries = manifest.read()
-    for entry in entries:
-        different = [name for name, value in settings.items() if entry.get(name) != value]
-        if different:
-            raise StganError(
-                f"cannot resume: {entry['file']} in {manifest.path.parent} was made with another {different[0]}; "
-                "choose another --out, or leave --resume away to start anew"
-            )
-    return [entry for entry in entries if (manifest.path.parent / entry["file"]).is_file()]
-
-
-def write_contact_sheet(out: Path, manifest: Manifest) -> None:
-    """A strip for each of the first clips of every action in the manifest."""
-    entries = sorted(manifest.read(), key=lambda entry: (entry["action"], entry["index"]))
-    shown = [entry for entry in entries if entry["index"] < _CLIPS_ON_SHEET]
-    if shown:
-        save_strips(
-            out / CONTACT_SHEET,
-            [Strip(entry["action"], read_video(out / entry["file"], max_frames=None).frames) for entry in shown],
-        )
+        raise Interrupted("finished clips are kept, --resume makes the rest") from None
 
 
 class Trace:

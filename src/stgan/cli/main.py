@@ -1,57 +1,72 @@
-"""The `stgan` command: parse, call, print."""
+"""The `stgan` process: signals and errors, each of which ends in one sentence.
 
+Nothing heavy is imported here: Ctrl-C while the libraries are loading (seconds) must not end in a traceback of theirs.
+"""
+
+import os
+import signal
 import sys
+from types import FrameType
 
-import typer
-from rich.console import Console
-
-from stgan.cli import evaluate, generate, info, train
-from stgan.errors import StganError
-from stgan.version import __version__
-
-app = typer.Typer(
-    name="stgan",
-    help="Generate short videos of human actions from a video classifier, and score them honestly.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("generate")(generate.generate)
-app.command("evaluate")(evaluate.evaluate)
-app.command("info")(info.info)
-app.add_typer(train.app, name="train")
+from stgan.errors import Interrupted, StganError
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
-        print(f"stgan {__version__}")
-        raise typer.Exit
+class _Signals:
+    """Ctrl-C and SIGTERM. While a command runs, the first raises KeyboardInterrupt; the second ends the process.
 
+    So does the first while libraries are loaded, which do not expect exceptions there. Files are safe at any moment.
+    """
 
-@app.callback()
-def options(
-    version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
-    ),
-) -> None:
-    """Options of the command itself."""
+    def __init__(self) -> None:
+        self.received, self.running = 0, False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
+                signal.signal(number, self._handle)
+
+    @property
+    def status(self) -> int:
+        """The exit status of a process that a signal ended, as shells count it: 130 for Ctrl-C."""
+        return 128 + self.received
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first, self.received = not self.received, number
+        if first and self.running:
+            raise KeyboardInterrupt
+        if sys.stdout.isatty():
+            os.write(1, b"\x1b[?25h\n")  # the progress bar has hidden the cursor
+        os.write(2, b"stgan: interrupted\n")
+        os._exit(self.status)
 
 
 def main() -> None:
-    """Run the command; errors of the user's making are one sentence on standard error and exit status 1."""
+    """Run the command; what the user can put right is one sentence on standard error and exit status 1."""
+    signals = _Signals()
+    for stream in (sys.stdout, sys.stderr):  # a name from the file system may be no text that can be printed
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
+        from stgan.cli.commands import app
+
+        signals.running = True
         app()
+    except Interrupted as error:
+        _end(f"interrupted; {error}", signals.status)
     except StganError as error:
-        _complain(str(error))
+        _end(str(error), 1)
     except OSError as error:  # a full disk, a folder without permission
-        where = f" {error.filename}" if error.filename else ""
-        _complain(f"cannot read or write{where}: {error.strerror or error}")
+        where = f" {error.filename!r}" if error.filename else ""
+        _end(f"cannot read or write{where}: {error.strerror or error}", 1)
+    except SystemExit:
+        if signals.received:  # typer makes a status of KeyboardInterrupt
+            _end("interrupted", signals.status)
+        raise
+    finally:
+        signals.running = False
 
 
-def _complain(sentence: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"stgan: {sentence}", style="red", markup=False)
-    sys.exit(1)
+def _end(sentence: str, status: int) -> None:
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    print(f"{red}stgan: {' '.join(sentence.splitlines())}{plain}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

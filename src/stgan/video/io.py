@@ -34,7 +34,7 @@ _GIB = 1024**3
 _LOSSLESS_TO_THE_EYE = {"crf": "8", "tune": "psnr", "colorspace": "smpte170m", "color_range": "tv"}
 
 
-_LARGEST_GIF = 65_535  # pixels: the format has two bytes for each side
+LARGEST_GIF = 65_535  # pixels: the format has two bytes for each side
 
 
 class VideoError(StganError):
@@ -167,8 +167,8 @@ def write_gif(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"]
         ValueError: `frames` or `fps` is not as described.
     """
     _check_writable(frames, fps)
-    if max(frames.shape[1:3]) > _LARGEST_GIF:
-        raise VideoError(f"{path} cannot be written: a GIF is at most {_LARGEST_GIF} pixels wide and high")
+    if max(frames.shape[1:3]) > LARGEST_GIF:
+        raise VideoError(f"{path} cannot be written: a GIF is at most {LARGEST_GIF} pixels wide and high")
     starts = [round(100 * i / min(fps, 50.0)) for i in range(len(frames) + 1)]
     durations = [10 * (end - start) for start, end in pairwise(starts)]
     # One palette, and no dithering: both would make the still parts of the picture flicker.

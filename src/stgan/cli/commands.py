@@ -1,0 +1,34 @@
+"""The commands of `stgan` and the options of the command itself."""
+
+import typer
+
+from stgan.cli import evaluate, generate, info, train
+from stgan.version import __version__
+
+app = typer.Typer(
+    name="stgan",
+    help="Generate short videos of human actions from a video classifier, and score them honestly.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("generate")(generate.generate)
+app.command("evaluate")(evaluate.evaluate)
+app.command("info")(info.info)
+app.command("train")(train.train)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"stgan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Options of the command itself."""

@@ -1,0 +1,58 @@
+"""Pictures of videos: frames side by side, a row a video (a contact sheet, the paper's Figure 3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from stgan.files import replacing
+
+COLUMNS = 16
+_GAP = 4  # pixels between strips
+_LABEL = 96  # pixels for a row's text
+_WIDEST, _HIGHEST = 4096, 8192  # pixels of a picture; frames are made smaller to fit
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Frames side by side with a word on the left."""
+
+    label: str
+    frames: UInt8[np.ndarray, "time height width 3"]
+
+
+def save_strips(path: Path, strips: Sequence[Strip], columns: int = COLUMNS) -> None:
+    """One row a strip, up to `columns` frames evenly spread over it; a label shown once for equal neighbours.
+
+    The PNG is written atomically, at most 4096 pixels wide and 8192 high: larger frames are scaled down. All
+    strips have frames of one size.
+    """
+    columns = min(columns, max(len(strip.frames) for strip in strips))
+    rows = [thumbnails(strip.frames, columns, len(strips)) for strip in strips]
+    height, width = rows[0].shape[1:3]
+    sheet = Image.new("RGB", (_LABEL + columns * width, len(strips) * (height + _GAP)), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    for row, (strip, frames) in enumerate(zip(strips, rows, strict=True)):
+        top = row * (height + _GAP)
+        sheet.paste(Image.fromarray(np.concatenate(list(frames), axis=1)), (_LABEL, top))
+        if row == 0 or strips[row - 1].label != strip.label:
+            draw.text((6, top + height // 2 - 8), strip.label, fill="black", font=font)
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG")
+
+
+def thumbnails(
+    frames: UInt8[np.ndarray, "time height width 3"], columns: int = COLUMNS, rows: int = 1
+) -> UInt8[np.ndarray, "columns small_height small_width 3"]:
+    """`columns` frames evenly spread over a video, small enough for a picture of so many columns and rows."""
+    chosen = frames[np.linspace(0, len(frames) - 1, columns).round().astype(int)]
+    height, width = frames.shape[1:3]
+    scale = min(1.0, (_WIDEST - _LABEL) / (columns * width), (_HIGHEST / rows - _GAP) / height)
+    if scale == 1.0:
+        return chosen
+    size = (max(1, int(scale * width)), max(1, int(scale * height)))
+    return np.stack([np.asarray(Image.fromarray(frame).resize(size)) for frame in chosen])
