@@ -12,6 +12,7 @@ from stgan.video.folders import (
     resize_and_crop,
 )
 from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
+from stgan.video.survey import Survey, survey_clips
 from stgan.video.windows import (
     all_windows,
     center_window,
@@ -28,6 +29,7 @@ __all__ = [
     "ClipFile",
     "ClipFolder",
     "DecodedVideo",
+    "Survey",
     "VideoError",
     "all_windows",
     "center_window",
@@ -38,6 +40,7 @@ __all__ = [
     "random_window",
     "read_video",
     "resize_and_crop",
+    "survey_clips",
     "to_float",
     "to_uint8",
     "window_at",
