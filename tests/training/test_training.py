@@ -1,8 +1,10 @@
 """Every stage on clips made in the test: it learns, resumes exactly, and leaves a model that generates."""
 
 import json
+import os
+import shutil
+import signal
 from dataclasses import replace
-from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,13 @@ from stgan.errors import StganError
 from stgan.training import classifier as classifier_training
 from stgan.training import generator as generator_training
 from stgan.training.classifier import Verdicts, train_classifier, wilson_interval
+from stgan.training.consistency import check_recipes
 from stgan.training.data import Augmentation, ClipData, gaussian_blur
-from stgan.training.model import ModelTraining
-from stgan.training.recipes import load_classifier_recipe, load_encoder_recipe
-from stgan.training.run import TrainingRun
-from stgan.video import find_clips
+from stgan.training.model import ModelTraining, Roles
+from stgan.training.randomness import StepRandomness
+from stgan.training.recipes import load_classifier_recipe, load_recipes, parse_overrides
+from stgan.training.run import TrainingRun, Workshop
+from stgan.video import find_clips, read_video
 
 PIXELS = {"size": 16, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 UNITS = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
@@ -42,6 +46,7 @@ RECIPES = {
         "description": "moving squares",
         "citation": "made here",
         "size": 16,
+        "held_out": ["grow/clip2"],
         "frames": 16,
         "condition": ["c3d"],
         "evaluators": ["evaluator"],
@@ -80,7 +85,7 @@ RECIPES = {
         "steps": 60,
         "batch_size": 9,
         "learning_rate": 0.01,
-        "folds": [["clip0"]],
+        "folds": [["grow/clip0", "left/clip0", "right/clip0"]],
     },
     "evaluator": {
         "architecture": "r2plus1d",
@@ -107,13 +112,25 @@ def fabric() -> Fabric:
 
 @pytest.fixture(scope="module")
 def data(tiny_clips: Path) -> ClipData:
-    return ClipData.load(find_clips(tiny_clips), 16)
+    clips = find_clips(tiny_clips)
+    return ClipData.of(clips, [read_video(clip.path).frames for clip in clips.clips])
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_clips: Path, recipes: Path, tmp_path_factory: pytest.TempPathFactory, fabric: Fabric) -> ModelTraining:
+def nothing(data: ClipData) -> ClipData:
+    return data.select([False] * 9)
+
+
+def model_training(tiny_clips: Path, recipes: Path, data: ClipData, out: Path, workshop: Workshop) -> ModelTraining:
+    return ModelTraining(load_recipes(recipes, 3), find_clips(tiny_clips), data.clips, out, workshop)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tiny_clips: Path, recipes: Path, data: ClipData, tmp_path_factory: pytest.TempPathFactory, fabric: Fabric
+) -> ModelTraining:
     root = tmp_path_factory.mktemp("trained")
-    training = ModelTraining(tiny_clips, recipes, root / "model", root / "work", fabric)
+    training = model_training(tiny_clips, recipes, data, root / "model", Workshop(fabric, root / "work"))
     training.train_all()
     return training
 
@@ -133,11 +150,13 @@ def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> N
         assert provenance["data"]["clips"] == 9 and provenance["seconds"] >= 0
     config = json.loads((trained.out / "generator" / "config.json").read_text())
     assert config["provenance"]["ancestors"] == {name: hashes[name] for name in ("encoder", "code_prior")}
-    assert "accuracy on unseen groups" in (trained.out / "c3d" / "README.md").read_text()
+    card = (trained.out / "c3d" / "README.md").read_text()
+    assert "accuracy on unseen groups" in card and "accuracy on validation clips" in card
+    assert "8 to train on, 1 to validate, 0 to test" in card
 
 
 def test_finished_stages_are_kept_until_their_recipe_changes(
-    trained: ModelTraining, tiny_clips: Path, recipes: Path, fabric: Fabric, tmp_path: Path
+    trained: ModelTraining, tiny_clips: Path, recipes: Path, data: ClipData, fabric: Fabric, tmp_path: Path
 ) -> None:
     before = (trained.out / "c3d" / "model.safetensors").stat().st_mtime_ns
     trained.train("c3d")
@@ -147,69 +166,157 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
     for path in recipes.iterdir():
         (changed / path.name).write_text(path.read_text())
     (changed / "c3d.yaml").write_text(yaml.safe_dump({**RECIPES["c3d"], "steps": 20, "folds": []}))
-    ModelTraining(tiny_clips, changed, trained.out, tmp_path / "work", fabric).train("c3d")
+    model_training(tiny_clips, changed, data, trained.out, Workshop(fabric, tmp_path / "work")).train("c3d")
     assert (trained.out / "c3d" / "model.safetensors").stat().st_mtime_ns > before
 
 
 def test_losses_fall(trained: ModelTraining) -> None:
-    log = np.genfromtxt(trained.work / "generator" / "log.csv", delimiter=",", names=True)
+    folder = trained.workshop.folder / "generator"
+    log = np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
     assert {"img", "feat", "adv", "code", "discr"} <= set(log.dtype.names)
     assert log["img"][-1] < log["img"][0]
-    assert (trained.work / "generator" / "step_000040.png").is_file()
+    assert (folder / "step_000040.png").is_file() and list((folder / "tensorboard").iterdir())
+    validation = np.genfromtxt(folder / "validation.csv", delimiter=",", names=True)
+    assert validation["step"].tolist() == list(range(4, 41, 4)) and np.isfinite(validation["psnr"]).all()
 
 
 def test_classifier_learns_which_way_a_square_moves(
-    recipes: Path, data: ClipData, tmp_path: Path, fabric: Fabric
+    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 120})
-    network, _ = train_classifier(recipe, data, tmp_path, fabric)
+    network, _ = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
     assert classifier_training.test_classifier(network, data).summary()["accuracy"] >= 8 / 9
 
 
 def test_interrupted_training_equals_an_uninterrupted_one(
-    recipes: Path, data: ClipData, tmp_path: Path, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
-    whole, _ = train_classifier(recipe, data, tmp_path / "whole", fabric)
-    windows, calls = ClipData.windows, []
+    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 40})
+    whole, _ = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "whole"))
+    take_step = TrainingRun._take_step
 
-    def interrupted(self: ClipData, *arguments: object) -> object:
-        calls.append(1)
-        if len(calls) == 6:
-            raise KeyboardInterrupt
-        return windows(self, *arguments)  # type: ignore[arg-type]
+    def interrupted(self: TrainingRun, *arguments: object) -> object:
+        if self.step == 25:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take_step(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ClipData, "windows", interrupted)
-    monkeypatch.setattr(TrainingRun, "loop", partialmethod(TrainingRun.loop, save_every=0.0))
+    monkeypatch.setattr(TrainingRun, "_take_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_classifier(recipe, data, tmp_path / "parts", fabric)
+        train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "parts"))
     monkeypatch.undo()
-    resumed, run = train_classifier(recipe, data, tmp_path / "parts", fabric)
-    assert run.step == 20
+    assert torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["step"] == 26  # the step was finished first
+    resumed, run = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "parts"))
+    assert run.step == 40
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+    logs = [
+        [row.split(",")[::2] for row in (tmp_path / part / "log.csv").read_text().splitlines()]
+        for part in ("whole", "parts")
+    ]
+    assert logs[0] == logs[1]
 
 
-def test_state_of_another_recipe_is_refused(recipes: Path, data: ClipData, tmp_path: Path, fabric: Fabric) -> None:
+def test_state_of_another_recipe_is_refused(
+    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
+) -> None:
     (tmp_path / "state.pt").write_bytes(b"not a state")
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
     with pytest.raises(StganError, match="cannot resume"):
-        train_classifier(recipe, data, tmp_path, fabric)
+        train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
 
 
-def test_state_of_other_clips_is_refused(recipes: Path, data: ClipData, tmp_path: Path, fabric: Fabric) -> None:
+def test_state_of_other_clips_is_refused(
+    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
+) -> None:
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
-    train_classifier(recipe, data, tmp_path, fabric)
+    train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
     with pytest.raises(StganError, match="other clips"):
-        train_classifier(recipe, data.select([True] * 8 + [False]), tmp_path, fabric)
+        train_classifier(recipe, data.select([True] * 8 + [False]), nothing, Workshop(fabric, tmp_path))
     with pytest.raises(StganError, match="another recipe"):
-        train_classifier(replace(recipe, learning_rate=0.5), data, tmp_path, fabric)
+        train_classifier(replace(recipe, learning_rate=0.5), data, nothing, Workshop(fabric, tmp_path))
 
 
-def test_loss_that_is_not_finite_stops_the_training(tmp_path: Path, fabric: Fabric) -> None:
-    run = TrainingRun(fabric, tmp_path, {}, 0)
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+def test_what_is_not_finite_stops_the_training_before_the_weights_change(
+    bad: str, tmp_path: Path, fabric: Fabric
+) -> None:
+    network = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    wrapped, optimizer = fabric.setup(network, optimizer)
+    before = network.weight.clone()
+    run = TrainingRun(Workshop(fabric, tmp_path), {}, 0)
+
+    def step(random: StepRandomness, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        value = wrapped(batch[0])
+        loss = (value * float("nan") if bad == "loss" else (value - value.detach()).abs().sqrt()).sum()
+        run.update(loss, wrapped, optimizer)
+        return {"loss": loss}
+
     with pytest.raises(StganError, match="not a finite number"):
-        run.loop(3, lambda step, rng: {"loss": float("nan")}, description="x")
+        run.loop(3, lambda random: (torch.ones(2, 1),), step, description="x")
+    assert torch.equal(network.weight, before)
+
+
+def test_each_process_gets_its_share_of_the_same_batch(data: ClipData) -> None:
+    whole = StepRandomness(3, 5)
+    frames, labels, clips = data.frames(6, whole)
+    noise = whole.normal(6, 2)
+    for rank in range(2):
+        part = StepRandomness(3, 5, rank, 2)
+        mine = slice(3 * rank, 3 * rank + 3)
+        for all_rows, rows in zip((frames, labels, clips), data.frames(6, part), strict=True):
+            assert torch.equal(all_rows[mine], rows)
+        assert torch.equal(noise[mine], part.normal(3, 2))
+    windows, _ = data.windows(4, StepRandomness(3, 5))
+    assert torch.equal(windows[2:], data.windows(4, StepRandomness(3, 5, 1, 2))[0])
+
+
+def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
+    splits = ["train", "val", "test"] * 3
+    roles = Roles.of(data, splits, ("left/clip0", "left/clip2"))
+    assert [len(part.clips) for part in (roles.train, roles.validation, roles.test)] == [2, 4, 3]
+    assert "left/clip0" in roles.validation.groups and "left/clip2" in roles.test.groups
+    every = Roles.of(data, [None] * 9, ())
+    assert len(every.train.clips) == 9 and not every.validation.clips and not every.test.clips
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["generator.network.code_size=12"], "differ in code_size"),
+        (["generator.network.stages=[[16]]", "model.size=32"], "draws frames of 16 pixels"),
+        (["c3d.network.frames=8"], "frames is 8"),
+        (["code_prior.network.appearance_rank=9"], "does not hold"),
+        (["generator.discriminator.kernels=[3, 31]"], "generator.discriminator of the recipes does not work"),
+        (["encoder.network.strides=[9, 9, 9, 9, 9]"], "encoder.network of the recipes does not work"),
+        (["model.evaluators=[c3d]"], "named twice"),
+        (["encoder.batch_size=1"], "batch_size must be"),
+        (["model.size=100000"], "size must be from"),
+        (["nothing.steps=30"], "no stage 'nothing'"),
+        (["encoder.steps=many"], "must be a number"),
+        (["encoder.steps=30.5"], "whole number"),
+        (["c3d.architecture=[]"], "needs an architecture"),
+    ],
+)
+def test_recipes_that_do_not_fit_are_refused_before_any_training(
+    recipes: Path, settings: list[str], message: str
+) -> None:
+    with pytest.raises(StganError, match=message):
+        check_recipes(load_recipes(recipes, 3, parse_overrides(settings)))
+
+
+def test_settings_replace_parts_of_recipes(recipes: Path) -> None:
+    overrides = parse_overrides(["generator.network.hidden_size=40", "c3d.augmentation.blur=0.5", "model.held_out=[a]"])
+    changed = load_recipes(recipes, 3, overrides)
+    assert changed.generator.network.hidden_size == 40 and changed.generator.network.base_channels == 16
+    assert changed.classifiers["c3d"].augmentation.blur == 0.5 and changed.classifiers["c3d"].augmentation.shift == 1
+    assert changed.model.held_out == ("a",)
+
+
+@pytest.mark.parametrize("setting", ["steps=3", "generator.steps", "=3", "generator.=3", "a.b=[", ".b=1"])
+def test_settings_with_mistakes(setting: str) -> None:
+    with pytest.raises(StganError):
+        parse_overrides([setting])
 
 
 @pytest.mark.parametrize(
@@ -218,23 +325,22 @@ def test_loss_that_is_not_finite_stops_the_training(tmp_path: Path, fabric: Fabr
         ({"stepz": 3}, "unknown setting 'stepz'"),
         ({"steps": 3}, "at least 20"),
         ({"learning_rate": "1e-3"}, "must be a number"),
-        ({"held_out": "ira"}, "must be a list"),
         ({"network": {"channelz": [1]}}, "does not describe"),
     ],
 )
-def test_recipes_with_mistakes(change: dict, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "encoder.yaml"
-    path.write_text(yaml.safe_dump({**RECIPES["encoder"], **change}))
+def test_recipes_with_mistakes(change: dict, message: str, recipes: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(recipes, tmp_path / "recipes")
+    (folder / "encoder.yaml").write_text(yaml.safe_dump({**RECIPES["encoder"], **change}))
     with pytest.raises(StganError, match=message):
-        load_encoder_recipe(path)
+        load_recipes(folder, 3)
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", ""])
-def test_recipes_that_are_no_recipes(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "encoder.yaml"
+def test_recipes_that_are_no_recipes(text: str, recipes: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(recipes, tmp_path / "recipes") / "encoder.yaml"
     path.write_text(text)
     with pytest.raises(StganError, match=str(path)):
-        load_encoder_recipe(path)
+        load_recipes(path.parent, 3)
 
 
 def test_losses_are_equations_1_to_5() -> None:
@@ -253,21 +359,21 @@ def test_losses_are_equations_1_to_5() -> None:
 
 
 def test_groups_are_never_split(data: ClipData) -> None:
-    rest, unseen = data.split_groups(["clip1"])
-    assert set(unseen.groups) == {"clip1"} and "clip1" not in rest.groups
+    rest, unseen = data.split_groups(["left/clip1"])
+    assert set(unseen.groups) == {"left/clip1"} and "left/clip1" not in rest.groups
     assert len(rest.clips) + len(unseen.clips) == len(data.clips)
 
 
 def test_augmentation_keeps_range_and_shape_and_can_do_nothing() -> None:
     videos = torch.rand(3, 3, 4, 16, 16)
-    changed = Augmentation()(videos)
+    changed = Augmentation()(videos, StepRandomness(0, 0))
     assert changed.shape == videos.shape and changed.min() >= 0 and changed.max() <= 1
     assert not torch.allclose(changed, videos)
     nothing = replace(
         Augmentation(), mirror=0.0, shift=0, zoom=0.0, brightness=0.0, contrast=0.0, colour=0.0, blur=0.0, noise=0.0
     )
-    torch.testing.assert_close(nothing(videos), videos, atol=1e-5, rtol=0)
-    mirrored = replace(nothing, mirror=1.0)(videos)
+    torch.testing.assert_close(nothing(videos, StepRandomness(0, 0)), videos, atol=1e-5, rtol=0)
+    mirrored = replace(nothing, mirror=1.0)(videos, StepRandomness(0, 0))
     torch.testing.assert_close(mirrored, videos.flip(-1), atol=1e-5, rtol=0)
 
 

@@ -1,78 +1,205 @@
-"""`stgan train`: from clips to checkpoints."""
+"""`stgan train`: from clips to a model."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from stgan.errors import Interrupted, StganError
 from stgan.video import data_root
 
 if TYPE_CHECKING:
-    from stgan.training.model import ModelTraining
-
-app = typer.Typer(help="Train a model, or one of its networks, from a folder of clips.", no_args_is_help=True)
-
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Folder of clips: class folders, a csv file, or UCF-101 lists. Default: $STGAN_DATA/NAME."),
-]
-Config = Annotated[Path, typer.Option(help="Folder of recipes with a model.yaml.")]
-Out = Annotated[Path, typer.Option(help="The model's folder; finished networks in it are kept.")]
-Work = Annotated[Path, typer.Option(help="Logs, pictures and states to resume from.")]
-
-WEIZMANN = Path("recipes/weizmann")
-
-
-def _training(data: Path | None, config: Path, out: Path, work: Path) -> "ModelTraining":
-    # Here and not above: Fabric takes seconds to import, which the other commands need not wait for.
     from lightning_fabric import Fabric
 
-    from stgan.training.model import ModelTraining
-
-    clips = data if data else data_root(None) / config.name
-    return ModelTraining(clips, config, out, work / config.name, Fabric(accelerator="auto", devices=1))
+    from stgan.training.preparation import Prepared
+    from stgan.training.run import Workshop
 
 
-@app.command("all")
-def train_all(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work = Path("runs")) -> None:
-    """Train everything a model consists of. Interrupted? The same command goes on where it stopped.
+class Stage(str, Enum):
+    """What to train."""
 
-    Example: stgan train all --data clips/weizmann --config recipes/weizmann --out models/weizmann
-    """
-    training = _training(data, config, out, work)
-    print(
-        f"{training.recipe.name}: {len(training.data.clips)} clips, {len(training.data.actions)} actions; "
-        f"stages: {', '.join(training.stages)}"
-    )
-    training.train_all()
-    print(f"Model written to {out}: stgan generate --model {out}")
+    ALL = "all"
+    ENCODER = "encoder"
+    CODE_PRIOR = "code-prior"
+    GENERATOR = "generator"
+    CLASSIFIER = "classifier"
 
 
-@app.command("encoder")
-def train_encoder(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work = Path("runs")) -> None:
-    """Train the encoder, whose codes the generator inverts."""
-    _training(data, config, out, work).train("encoder")
+class Precision(str, Enum):
+    """Numbers to compute in."""
+
+    AUTO = "auto"
+    FLOAT32 = "32-true"
+    BFLOAT16 = "bf16-mixed"
 
 
-@app.command("code-prior")
-def train_code_prior(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work = Path("runs")) -> None:
-    """Train the code prior (and the encoder, if the model has none yet)."""
-    _training(data, config, out, work).train("code_prior")
-
-
-@app.command("generator")
-def train_generator(out: Out, data: Data = None, config: Config = WEIZMANN, work: Work = Path("runs")) -> None:
-    """Train the image generator (and what it needs)."""
-    _training(data, config, out, work).train("generator")
-
-
-@app.command("classifier")
-def train_classifier(
-    name: Annotated[str, typer.Argument(help="A condition network or evaluator of the recipe, e.g. lrcn.")],
-    out: Out,
-    data: Data = None,
-    config: Config = WEIZMANN,
-    work: Work = Path("runs"),
+def train(
+    stage: Annotated[Stage, typer.Argument(help="Everything, or one stage (and what it needs).")],
+    name: Annotated[str, typer.Argument(help="Of a classifier: lrcn, c3d, evaluator, ...")] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of clips: class folders, a csv file, or UCF-101 lists. Default: $STGAN_DATA."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The model's folder; finished networks in it are kept.")] = Path("model"),
+    config: Annotated[
+        Path | None, typer.Option(help="Folder of recipes (or its model.yaml). Default: a plan made for the clips.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="STAGE.NAME=VALUE", help="Replaces a recipe's setting.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the frames: 32, 64, 128 or 256.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Plan trainings that take about so long in all.")] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder of an encoder to take instead of training one.")
+    ] = None,
+    csv: Annotated[str | None, typer.Option(help="The csv file in DATA, where there are several.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="The csv column with train, val and test.")] = None,
+    ucf_split: Annotated[int | None, typer.Option(help="Which of UCF-101's splits.", min=1, max=3)] = None,
+    devices: Annotated[int, typer.Option(help="Processes (GPUs, or CPU processes) that share each batch.", min=1)] = 1,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="auto: bf16-mixed on GPUs that have it, else 32-true.")
+    ] = Precision.AUTO,
+    work: Annotated[Path, typer.Option(help="Logs, pictures, decoded clips and states to resume from.")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the plan, and stop.")] = False,
 ) -> None:
-    """Train a condition network or an evaluator, with its leave-groups-out folds."""
-    _training(data, config, out, work).train(name)
+    """Train a model from a folder of clips. Interrupted? The same command goes on where it stopped.
+
+    Examples:
+
+      stgan train all --data my_clips --out my_model
+
+      stgan train all --data my_clips --out my_model --dry-run        (what would be done, and how long it takes)
+
+      stgan train all --data my_clips --out my_model --minutes 30 --set generator.network.hidden_size=256
+
+      stgan train classifier c3d --data my_clips --out my_model
+
+      stgan train all --data clips/weizmann --config recipes/weizmann --out models/weizmann
+    """
+    if (stage is Stage.CLASSIFIER) != bool(name):
+        raise StganError("name the classifier to train, as in: stgan train classifier lrcn (and only there a name)")
+    # Here and not above: Fabric takes seconds to import, which the other commands need not wait for.
+    from stgan.training.preparation import Wishes, prepare
+    from stgan.training.recipes import parse_overrides
+    from stgan.training.run import Workshop
+
+    if config and config.name == "model.yaml":
+        config = config.parent
+    wishes = Wishes(
+        config, size, minutes, encoder, parse_overrides(settings or []), csv, split_column, ucf_split
+    )  # fmt: skip
+    clips = data if data else data_root(None) / config.name if config else data_root(None)
+    fabric = _fabric(accelerator, devices, precision)
+    console = Console(markup=False, highlight=False, soft_wrap=True, quiet=not fabric.is_global_zero)
+    workshop = Workshop(fabric, work / (config.name if config else out.resolve().name))
+    with _alone(workshop), _forgiving():
+        with _decoding(console) as progress:
+            prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
+        _show_plan(console, prepared, out)
+        if dry_run:
+            return
+        if stage is not Stage.ALL:
+            prepared.training.train(name or stage.value.replace("-", "_"))
+            console.print(f"{name or stage.value} is in {out}")
+            return
+        prepared.training.train_all()
+        console.print(f"Model written to {out}: stgan generate --model {out}")
+
+
+def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
+    """Launched: with several devices, this is where the other processes start."""
+    import torch
+    from lightning_fabric import Fabric
+
+    if accelerator not in ("auto", "cpu", "cuda"):
+        raise StganError(f"--accelerator is cpu, cuda or auto, not {accelerator!r}")
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise StganError("there is no CUDA device here; choose --accelerator cpu or auto")
+    gpu = accelerator != "cpu" and torch.cuda.is_available()
+    if gpu and devices > torch.cuda.device_count():
+        raise StganError(f"--devices {devices} asks for more GPUs than the {torch.cuda.device_count()} here")
+    if devices > 1 and not gpu:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
+    if precision is Precision.AUTO:
+        precision = Precision.BFLOAT16 if gpu and torch.cuda.is_bf16_supported() else Precision.FLOAT32
+    fabric = Fabric(
+        accelerator="cuda" if gpu else "cpu",
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=precision.value,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _alone(workshop: "Workshop") -> Iterator[None]:
+    """Refuse a second training in the same folder; the system frees the lock of a process that was killed."""
+    from filelock import FileLock, Timeout
+
+    if not workshop.fabric.is_global_zero:
+        yield
+        return
+    workshop.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(workshop.folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StganError(
+            f"another training works in {workshop.folder}; wait for it, or choose another --work"
+        ) from error
+
+
+@contextmanager
+def _forgiving() -> Iterator[None]:
+    """Ctrl-C ends with a sentence."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("the same command goes on where this one stopped") from None
+
+
+@contextmanager
+def _decoding(console: Console) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=console.quiet, transient=True) as progress:
+        task = progress.add_task("looking at the clips", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
+    training, recipe = prepared.training, prepared.training.recipe
+    roles = training.roles
+    console.print(
+        f"{recipe.name}: {len(training.data.actions)} actions; {len(roles.train.clips)} clips to train on, "
+        f"{len(roles.validation.clips)} to validate, {len(roles.test.clips)} to test; "
+        f"frames of {recipe.size}x{recipe.size}, {recipe.frames} in a clip"
+    )
+    table = Table()
+    for column in ("stage", "steps", "batch", "about"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for stage, settings in training.stage_recipes.items():
+        folds = len(getattr(settings, "folds", ()))
+        steps = f"{settings.steps}" + (f" x {1 + folds}" if folds else "")
+        table.add_row(stage, steps, str(settings.batch_size), _duration(prepared.seconds[stage]))
+    table.add_row("all", "", "", _duration(sum(prepared.seconds.values())))
+    console.print(table)
+    console.print(f"recipes: {out / 'recipes'}; logs: {training.workshop.folder} (tensorboard --logdir)")
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

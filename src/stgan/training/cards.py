@@ -1,5 +1,6 @@
 """Model cards: the README.md beside each network's weights."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment
@@ -33,16 +34,21 @@ pipeline_tag: {{ "video-classification" if classifier else "text-to-video" }}
 |---|---|
 | data | {{ model.description }}; {{ data.clips|length }} clips, {{ groups }} groups (actors or source videos), \
 {{ data.actions|length }} actions: {{ data.actions|join(", ") }} |
-| never seen in training | {{ model.held_out|join(", ") or "none: trained on every group" }} |
+| clips | {{ provenance.data.train_clips }} to train on, {{ provenance.data.validation_clips }} to validate, \
+{{ provenance.data.test_clips }} to test |
+| held out for validation | {{ held_out }} |
 | parameters | {{ "{:,}".format(parameters) }}, stored in half precision |
 | steps, seed | {{ provenance.steps }}, {{ provenance.recipe.seed }} |
-| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }} (shared machine) |
+| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }} |
 | versions | {{ versions }} |
 {%- for label, value in figures %}
 | {{ label }} | {{ value }} |
 {%- endfor %}
 
 The whole recipe and the hashes of the networks it was trained against are in `config.json` under `provenance`.
+{%- if provenance.ancestors["taken from"] %}
+It was not trained here but taken as it was; the hash of its weights was {{ provenance.ancestors["taken from"] }}.
+{%- endif %}
 {%- if provenance.recipe.folds %}
 Accuracy on unseen groups: one more training per fold without its groups \
 ({% for fold in provenance.recipe.folds %}{{ fold|join(" + ") }}{{ "; " if not loop.last }}{% endfor %}), same recipe, \
@@ -50,8 +56,8 @@ each clip named by the mean probability of up to ten windows; the folds' verdict
 The weights in this folder are of one further training on all groups.
 {%- endif %}
 
-Data source: {{ model.citation }} The clips are for research; so is what was trained on them.
-"""
+{% if model.citation %}Data source: {{ model.citation }} The clips are for research; so is what was trained on them.
+{% endif %}"""
 
 
 def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model: ModelRecipe, data: ClipData) -> str:
@@ -72,6 +78,7 @@ def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model:
             model=model,
             data=data,
             groups=len(set(data.groups)),
+            held_out=_some(model.held_out) or "no group",
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             provenance=provenance,
             versions=", ".join(f"{tool} {version}" for tool, version in provenance["versions"].items()),
@@ -80,13 +87,20 @@ def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model:
     )
 
 
+def _some(groups: Sequence[str], most: int = 20) -> str:
+    rest = len(groups) - most
+    return ", ".join(groups[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _label(key: str) -> str:
     names = {
         "training_clips": "accuracy on training clips",
+        "validation_clips": "accuracy on validation clips",
+        "test_clips": "accuracy on test clips",
         "unseen_groups": "accuracy on unseen groups",
-        "held_out_groups": "accuracy on the held-out groups",
         "psnr_training_frames": "reconstruction of training frames",
-        "psnr_unseen_groups": "reconstruction of unseen groups' frames",
+        "psnr_validation_frames": "reconstruction of validation frames",
+        "psnr_test_frames": "reconstruction of test frames",
     }
     return names.get(key, key)
 

@@ -1,17 +1,18 @@
 """Train a video classifier: a condition network (LRCN, C3D) or the evaluator."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
+from torch import Tensor
 
 from stgan.networks import C3D, LRCN, C3DConfig, LRCNConfig, R2Plus1D, R2Plus1DConfig
 from stgan.networks.layout import channels_last
-from stgan.training.data import Augmentation, ClipData
-from stgan.training.run import Losses, TrainingRun, identity
+from stgan.training.data import Augmentation, ClipData, to_videos
+from stgan.training.parallel import share_batch_norm
+from stgan.training.randomness import StepRandomness, check_batch
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
 Classifier = LRCN | C3D | R2Plus1D
 ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig
@@ -29,7 +30,6 @@ class ClassifierRecipe:
     weight_decay: float = 1e-3
     label_smoothing: float = 0.1
     seed: int = 0
-    held_out: tuple[str, ...] = field(default=())
     folds: tuple[tuple[str, ...], ...] = field(default=())
     """Groups to leave out in turn: one more training each, to tell the accuracy on unseen actors."""
 
@@ -44,36 +44,55 @@ def build(config: ClassifierConfig) -> Classifier:
 
 
 def train_classifier(
-    recipe: ClassifierRecipe, data: ClipData, out: Path, fabric: Fabric, description: str = "classifier"
+    recipe: ClassifierRecipe,
+    train: ClipData,
+    validation: ClipData,
+    workshop: Workshop,
+    description: str = "classifier",
 ) -> tuple[Classifier, TrainingRun]:
-    """The trained classifier in eval mode. `out` receives the state and the log."""
+    """The trained classifier in eval mode. The workshop's folder receives the state and the logs."""
     torch.manual_seed(recipe.seed)
-    train, _ = data.split_groups(recipe.held_out)
-    device = fabric.device
-    network = channels_last(build(recipe.network).to(device))
+    fabric = workshop.fabric
+    check_batch(recipe.batch_size, fabric.world_size)
+    network = channels_last(share_batch_norm(build(recipe.network), fabric.world_size))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.2)
-    key = identity(replace(recipe, folds=()), data.digest)
-    run = TrainingRun(fabric, out, {"network": network, "optimizer": optimizer, "schedule": schedule}, recipe.seed, key)
+    wrapped, optimizer = fabric.setup(network, optimizer)
+    key = identity(replace(recipe, folds=()), train.digest)
+    state = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    run = TrainingRun(workshop, state, recipe.seed, key)
 
-    def step(number: int, rng: np.random.Generator) -> Losses:
+    def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
-        videos, actions = train.windows(recipe.batch_size, rng)
-        logits = network(recipe.augmentation(videos.to(device)))
-        actions = actions.to(device)
+        videos, actions = to_videos(batch[0]), batch[1]
+        logits = wrapped(recipe.augmentation(videos, random))
         if logits.ndim == 3:  # LRCN: every frame is asked
             actions = actions.repeat_interleave(logits.shape[1])
             logits = logits.flatten(0, 1)
         loss = F.cross_entropy(logits, actions, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
+        run.update(loss, wrapped, optimizer, max_norm=5.0)
         schedule.step()
-        accuracy = (logits.argmax(-1) == actions).float().mean()
-        return {"loss": loss.item(), "accuracy": accuracy.item()}
+        return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
 
-    run.loop(recipe.steps, step, description=description)
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        network.eval()
+        loss, right = 0.0, 0
+        clips = np.unique(np.linspace(0, len(validation.clips) - 1, 200).round().astype(int))
+        for clip in clips:
+            log_p = network.log_probabilities(validation.test_windows(int(clip), most=3).to(fabric.device))
+            mean = log_p.exp().mean(0)
+            loss -= float(mean[validation.labels[clip]].log())
+            right += int(mean.argmax()) == validation.labels[clip]
+        return {"loss": loss / len(clips), "accuracy": right / len(clips)}
+
+    run.loop(
+        recipe.steps,
+        lambda random: train.windows(recipe.batch_size, random),
+        step,
+        description=description,
+        validate=validate if validation.clips else None,
+    )
     return network.eval(), run
 
 
@@ -120,15 +139,13 @@ def test_classifier(network: Classifier, data: ClipData) -> Verdicts:
     return Verdicts(tuple(data.labels), tuple(predicted))
 
 
-def cross_validate(
-    recipe: ClassifierRecipe, data: ClipData, out: Path, fabric: Fabric, description: str
-) -> Verdicts | None:
+def cross_validate(recipe: ClassifierRecipe, data: ClipData, workshop: Workshop, description: str) -> Verdicts | None:
     """Train once per fold without its groups; the verdicts on the left-out clips, pooled. None without folds."""
     pooled = None
     for number, groups in enumerate(recipe.folds):
         rest, unseen = data.split_groups(groups)
         name = f"{description} without {', '.join(groups)}"
-        network, _ = train_classifier(recipe, rest, out / f"fold_{number}", fabric, name)
+        network, _ = train_classifier(recipe, rest, unseen, workshop.room(f"fold_{number}"), name)
         verdicts = test_classifier(network, unseen)
         pooled = verdicts if pooled is None else pooled + verdicts
     return pooled

@@ -1,12 +1,11 @@
 """Fit the code prior to the codes of real frames: whitening, the order of the coordinates, the denoiser."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -14,7 +13,8 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
 from stgan.training.data import ClipData
-from stgan.training.run import Losses, TrainingRun, identity
+from stgan.training.randomness import StepRandomness, check_batch
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,22 @@ class CodePriorRecipe:
     noise_std: float = 1.4
     """log sigma in training is N(noise_mean, noise_std^2), as in Karras et al. 2022."""
     seed: int = 0
-    held_out: tuple[str, ...] = field(default=())
 
 
 @torch.no_grad()
-def frame_codes(encoder: Encoder, data: ClipData, batch_size: int = 256) -> tuple[Tensor, Tensor]:
+def frame_codes(encoder: Encoder, data: ClipData) -> tuple[Float[Tensor, "n code"], Int[Tensor, " n"]]:
     """Codes "n code" of all frames and of their mirror images, and the number of each one's clip.
 
     A mirrored clip counts as a clip of its own: its frames share an appearance too.
     """
-    images, clips = data.all_frames()
     device = next(encoder.parameters()).device
-    both = torch.cat([images, images.flip(-1)])
-    codes = torch.cat([encoder(batch.to(device)).cpu() for batch in both.split(batch_size)])
-    return codes, torch.cat([clips, clips + len(data.clips)])
+    codes, clips, mirrored = [], [], []
+    for images, numbers in data.frame_batches():
+        codes.append(encoder(images.to(device)).cpu())
+        mirrored.append(encoder(images.flip(-1).to(device)).cpu())
+        clips.append(numbers)
+    numbers = torch.cat(clips)
+    return torch.cat([*codes, *mirrored]), torch.cat([numbers, numbers + len(data.clips)])
 
 
 def fit_whitening(prior: CodePrior, codes: Float[Tensor, "n code"], clips: Int[Tensor, " n"]) -> Float[Tensor, ""]:
@@ -72,44 +74,59 @@ def fit_whitening(prior: CodePrior, codes: Float[Tensor, "n code"], clips: Int[T
 
 
 def train_code_prior(
-    recipe: CodePriorRecipe, encoder: Encoder, data: ClipData, out: Path, fabric: Fabric
+    recipe: CodePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workshop: Workshop
 ) -> tuple[CodePrior, TrainingRun]:
-    """The trained prior (moving average of the weights, eval mode). `out` receives the state and the log."""
+    """The trained prior (moving average of the weights, eval mode). The workshop's folder gets state and logs."""
     torch.manual_seed(recipe.seed)
-    train, _ = data.split_groups(recipe.held_out)
+    fabric = workshop.fabric
+    check_batch(recipe.batch_size, fabric.world_size)
     prior = CodePrior(recipe.network)
     codes, clips = frame_codes(encoder, train)
     fit_whitening(prior, codes, clips)
-    labels = torch.tensor(train.labels)[clips % len(train.clips)]
-    weights = 1 / np.bincount(labels.numpy())[labels.numpy()]
-    device = fabric.device
-    prior.to(device)
-    coordinates = prior.whiten(codes.to(device))
-    average = AveragedModel(prior, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    labels = np.array(train.labels)[clips.numpy() % len(train.clips)]
+    weights = 1 / np.bincount(labels)[labels]
+    weights /= weights.sum()
+    coordinates = prior.whiten(codes)
     optimizer = torch.optim.AdamW(prior.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
+    wrapped, optimizer = fabric.setup(prior, optimizer)
+    wrapped.mark_forward_method("denoise")
+    average = AveragedModel(prior, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    smooth: CodePrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
-        fabric,
-        out,
+        workshop,
         {"prior": prior, "average": average, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
-        identity(recipe, data.digest, weights_hash(encoder.state_dict())),
+        identity(recipe, train.digest, weights_hash(encoder.state_dict())),
     )
 
-    def step(number: int, rng: np.random.Generator) -> Losses:
-        chosen = rng.choice(len(coordinates), recipe.batch_size, p=weights / weights.sum())
-        clean = coordinates[torch.from_numpy(chosen).to(device)]
-        sigma = torch.exp(recipe.noise_mean + recipe.noise_std * torch.randn(len(clean), 1, device=device))
-        error = prior.denoise(clean + sigma * torch.randn_like(clean), sigma) - clean
+    def draw(random: StepRandomness) -> Batch:
+        chosen = random.rng.choice(len(coordinates), recipe.batch_size, p=weights)
+        return (coordinates[torch.from_numpy(chosen[random.share(chosen)])],)
+
+    def denoising_loss(denoise: Callable[..., Tensor], clean: Tensor, log_sigma: Tensor, noise: Tensor) -> Tensor:
+        sigma = torch.exp(recipe.noise_mean + recipe.noise_std * log_sigma)
+        error = denoise(clean + sigma * noise, sigma) - clean
         # Karras et al. 2022: the weight makes the network's own error count equally at every noise level.
-        loss = ((1 + sigma**2) / sigma**2 * error.square()).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        return ((1 + sigma**2) / sigma**2 * error.square()).mean()
+
+    def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
+        (clean,) = batch
+        loss = denoising_loss(wrapped.denoise, clean, random.normal(len(clean), 1), random.normal_like(clean))
+        run.update(loss, wrapped, optimizer)
         schedule.step()
         average.update_parameters(prior)
-        return {"denoising": loss.item()}
+        return {"denoising": loss}
 
-    run.loop(recipe.steps, step, description="code prior")
-    prior.load_state_dict(average.module.state_dict())
+    unseen = prior.whiten(frame_codes(encoder, validation)[0].to(fabric.device)) if validation.clips else None
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        assert unseen is not None
+        random = StepRandomness(recipe.seed, 0, device=fabric.device)  # the same noise each time
+        noise = random.normal(len(unseen), 1), random.normal_like(unseen)
+        return {"denoising": denoising_loss(smooth.denoise, unseen, *noise).item()}
+
+    run.loop(recipe.steps, draw, step, description="code prior", validate=None if unseen is None else validate)
+    prior.load_state_dict(smooth.state_dict())
     return prior.eval(), run

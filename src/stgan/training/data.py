@@ -1,17 +1,18 @@
 """Clips in memory as training batches: frames for the image networks, windows for the video networks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from stgan.video import ClipFolder, all_windows, load_clips, random_window, windows_in_view
+from stgan.training.randomness import StepRandomness
+from stgan.video import ClipFolder, all_windows, random_window, windows_in_view
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,13 @@ class ClipData:
     """Frames in a window."""
 
     @classmethod
-    def load(cls, folder: ClipFolder, size: int, length: int = 16) -> "ClipData":
+    def of(cls, folder: ClipFolder, frames: list[np.ndarray], length: int = 16) -> "ClipData":
+        """The clips of a folder, whose decoded frames are given; a clip of no known group is one of its own."""
         actions = folder.actions
         return cls(
-            load_clips(folder, size=size),
+            frames,
             [actions.index(clip.label) for clip in folder.clips],
-            [clip.group or clip.path.stem for clip in folder.clips],
+            [clip.group or f"{clip.label}/{clip.path.stem}" for clip in folder.clips],
             actions,
             length,
         )
@@ -73,34 +75,58 @@ class ClipData:
             pairs += [(number, t) for t in sorted(seen) if t < len(clip)]
         return pairs
 
-    def all_frames(self) -> tuple[Float[Tensor, "n 3 height width"], Int[Tensor, " n"]]:
-        """Every frame with the person in view, and the number of its clip."""
-        frames = np.stack([self.clips[c][t] for c, t in self._frames_in_view])
-        return _to_images(frames), torch.tensor([c for c, _ in self._frames_in_view])
+    def frame_batches(
+        self, most: int = 50_000, batch_size: int = 256
+    ) -> Iterator[tuple[Float[Tensor, "n 3 height width"], Int[Tensor, " n"]]]:
+        """Up to `most` frames with the person in view, evenly spread over all, and the numbers of their clips."""
+        pairs = self._frames_in_view
+        chosen = np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).round().astype(int))
+        for part in np.array_split(chosen, -(-len(chosen) // batch_size)):
+            frames = np.stack([self.clips[c][t] for c, t in (pairs[i] for i in part)])
+            yield to_images(torch.from_numpy(frames)), torch.tensor([pairs[i][0] for i in part])
 
     def frames(
-        self, count: int, rng: np.random.Generator
-    ) -> tuple[Float[Tensor, "count 3 height width"], Int[Tensor, " count"], Int[Tensor, " count"]]:
-        """Random frames (half of them mirrored), their actions and their clips' numbers; actions equally often."""
+        self, count: int, random: StepRandomness
+    ) -> tuple[UInt8[Tensor, "share height width 3"], Int[Tensor, " share"], Int[Tensor, " share"]]:
+        """Random frames (half of them mirrored), their actions and their clips' numbers; actions equally often.
+
+        Of `count` frames this process's share, as bytes: `to_images` turns them into RGB on the device.
+        """
+        labels, weights = self._frame_labels
+        chosen = random.rng.choice(len(labels), count, p=weights)
+        mirrored = random.rng.random(count) < 0.5
+        mine = random.share(chosen)
+        frames = []
+        for i, mirror in zip(chosen[mine], mirrored[mine], strict=True):
+            clip, t = self._frames_in_view[i]
+            frames.append(self.clips[clip][t, :, ::-1] if mirror else self.clips[clip][t])
+        clips = torch.tensor([self._frames_in_view[i][0] for i in chosen[mine]])
+        return torch.from_numpy(np.stack(frames)), torch.from_numpy(labels[chosen[mine]]), clips
+
+    @cached_property
+    def _frame_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """The action of each frame in view, and the probability to draw it."""
         labels = np.array([self.labels[c] for c, _ in self._frames_in_view])
         weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
-        chosen = rng.choice(len(labels), count, p=weights / weights.sum())
-        pairs = [self._frames_in_view[i] for i in chosen]
-        images = _to_images(np.stack([self.clips[c][t] for c, t in pairs]))
-        mirrored = torch.from_numpy(rng.random(count) < 0.5)
-        images[mirrored] = images[mirrored].flip(-1)
-        clips = torch.tensor([c for c, _ in pairs])
-        return images, torch.from_numpy(labels[chosen]), clips
+        return labels, weights / weights.sum()
 
     def windows(
-        self, count: int, rng: np.random.Generator
-    ) -> tuple[Float[Tensor, "count 3 time height width"], Int[Tensor, " count"]]:
-        """Random windows with the person in view, and their actions; actions equally often."""
+        self, count: int, random: StepRandomness
+    ) -> tuple[UInt8[Tensor, "share time height width 3"], Int[Tensor, " share"]]:
+        """Random windows with the person in view, and their actions; actions equally often.
+
+        Of `count` windows this process's share, as bytes: `to_videos` turns them into RGB on the device.
+        """
         labels = np.array(self.labels)
         weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
-        chosen = rng.choice(len(labels), count, p=weights / weights.sum())
-        videos = [self._window(int(c), rng) for c in chosen]
-        return _to_videos(np.stack(videos)), torch.from_numpy(labels[chosen])
+        chosen = random.rng.choice(len(labels), count, p=weights / weights.sum())
+        seeds = random.rng.integers(2**63, size=count)  # a clip's window does not depend on the other clips' lengths
+        mine = random.share(chosen)
+        videos = [
+            self._window(int(clip), np.random.default_rng(int(seed)))
+            for clip, seed in zip(chosen[mine], seeds[mine], strict=True)
+        ]
+        return torch.from_numpy(np.stack(videos)), torch.from_numpy(labels[chosen[mine]])
 
     def _window(self, clip: int, rng: np.random.Generator) -> np.ndarray:
         frames = self.clips[clip]
@@ -113,18 +139,20 @@ class ClipData:
         """Up to `most` windows of one clip, evenly spread over those with the person in view."""
         frames = self.clips[clip]
         if len(frames) <= self.length:
-            return _to_videos(np.stack([frames[w] for w in all_windows(len(frames), self.length)]))
+            return to_videos(torch.from_numpy(np.stack([frames[w] for w in all_windows(len(frames), self.length)])))
         starts = self._starts[clip]
         chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, most).round().astype(int)})
-        return _to_videos(np.stack([frames[s : s + self.length] for s in chosen]))
+        return to_videos(torch.from_numpy(np.stack([frames[s : s + self.length] for s in chosen])))
 
 
-def _to_images(frames: np.ndarray) -> Float[Tensor, "n 3 height width"]:
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+def to_images(frames: UInt8[Tensor, "n height width 3"]) -> Float[Tensor, "n 3 height width"]:
+    """Bytes, on whatever device, as RGB in [0, 1]."""
+    return frames.permute(0, 3, 1, 2).float() / 255
 
 
-def _to_videos(frames: np.ndarray) -> Float[Tensor, "n 3 time height width"]:
-    return torch.from_numpy(frames).permute(0, 4, 1, 2, 3).float() / 255
+def to_videos(frames: UInt8[Tensor, "n time height width 3"]) -> Float[Tensor, "n 3 time height width"]:
+    """Bytes, on whatever device, as RGB in [0, 1]."""
+    return frames.permute(0, 4, 1, 2, 3).float() / 255
 
 
 @dataclass(frozen=True)
@@ -147,26 +175,25 @@ class Augmentation:
     noise: float = 0.04
 
     def __call__(
-        self, videos: Float[Tensor, "batch 3 time height width"]
+        self, videos: Float[Tensor, "batch 3 time height width"], random: StepRandomness
     ) -> Float[Tensor, "batch 3 time height width"]:
         batch, _, time, height, width = videos.shape
-        draw = lambda *shape: 2 * torch.rand(*shape, device=videos.device) - 1  # noqa: E731
-        flip = torch.where(torch.rand(batch, device=videos.device) < self.mirror, -1.0, 1.0)
-        zoom = 1 + self.zoom * draw(batch)
-        shift = draw(batch, 2) * 2 * self.shift / torch.tensor([width, height], device=videos.device)
+        draw = lambda *shape: 2 * random.uniform(batch, *shape) - 1  # noqa: E731
+        flip = torch.where(random.uniform(batch) < self.mirror, -1.0, 1.0)
+        zoom = 1 + self.zoom * draw()
+        shift = draw(2) * 2 * self.shift / torch.tensor([width, height], device=videos.device)
         theta = torch.zeros(batch, 2, 3, device=videos.device)
         theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = flip * zoom, zoom, shift
         grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
         # All frames of a clip move together, so time rides along as channels.
         moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode="border", align_corners=False)
         videos = moved.unflatten(1, (3, time))
-        videos = gaussian_blur(videos, self.blur * torch.rand(batch, device=videos.device))
-        shape = (batch, 1, 1, 1, 1)
+        videos = gaussian_blur(videos, self.blur * random.uniform(batch))
         mean = videos.mean((2, 3, 4), keepdim=True)
-        videos = (videos - mean) * (1 + self.contrast * draw(*shape)) + mean
-        videos = videos * (1 + self.colour * draw(batch, 3, 1, 1, 1)) + self.brightness * draw(*shape)
-        noise = self.noise * torch.rand(shape, device=videos.device)
-        return (videos + noise * torch.randn_like(videos)).clamp(0, 1)
+        videos = (videos - mean) * (1 + self.contrast * draw(1, 1, 1, 1)) + mean
+        videos = videos * (1 + self.colour * draw(3, 1, 1, 1)) + self.brightness * draw(1, 1, 1, 1)
+        noise = self.noise * random.uniform(batch, 1, 1, 1, 1)
+        return (videos + noise * random.normal_like(videos)).clamp(0, 1)
 
 
 def gaussian_blur(

@@ -6,21 +6,21 @@ is a class of its own: exemplar learning, Dosovitskiy et al. 2014), and describe
 small decoder can redraw it from a noisy code (which also keeps codes of similar frames close to each other).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks import Encoder, EncoderConfig, GeneratorConfig, ImageGenerator
-from stgan.training.data import ClipData
+from stgan.training.data import ClipData, to_images
+from stgan.training.parallel import share_batch_norm
 from stgan.training.pictures import save_image_grid
-from stgan.training.run import Losses, TrainingRun, identity
+from stgan.training.randomness import StepRandomness, check_batch
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
 
 @dataclass(frozen=True)
@@ -38,69 +38,95 @@ class EncoderRecipe:
     code_noise: float = 0.2
     """Standard deviation of the noise on a code before it is decoded, in standard deviations of the codes."""
     seed: int = 0
-    held_out: tuple[str, ...] = field(default=())
 
 
-def train_encoder(recipe: EncoderRecipe, data: ClipData, out: Path, fabric: Fabric) -> tuple[Encoder, TrainingRun]:
-    """The trained encoder (in eval mode). `out` receives the state, the log and pictures."""
+class _Tasks(nn.Module):
+    """The encoder with its three tasks."""
+
+    def __init__(self, recipe: EncoderRecipe, data: ClipData) -> None:
+        super().__init__()
+        self.encoder = Encoder(recipe.network)
+        self.action = nn.Linear(recipe.network.code_size, len(data.actions))
+        self.clip = nn.Linear(recipe.network.code_size, len(data.clips))
+        self.decoder = ImageGenerator(recipe.decoder)
+
+    def forward(
+        self, images: Tensor, code_noise: Callable[[Tensor], Tensor]
+    ) -> tuple[Float[Tensor, "n code"], Float[Tensor, "n actions"], Float[Tensor, "n clips"], Tensor]:
+        """Codes, logits of the action and of the clip, and the frame redrawn from the noisy code."""
+        codes = self.encoder(images)
+        return codes, self.action(codes), self.clip(codes), self.decoder(codes + code_noise(codes.detach()))
+
+
+def train_encoder(
+    recipe: EncoderRecipe, train: ClipData, validation: ClipData, workshop: Workshop
+) -> tuple[Encoder, TrainingRun]:
+    """The trained encoder (in eval mode). The workshop's folder receives the state, logs and pictures."""
     torch.manual_seed(recipe.seed)
-    train, _ = data.split_groups(recipe.held_out)
-    encoder = Encoder(recipe.network)
-    heads = nn.ModuleDict(
-        {
-            "action": nn.Linear(recipe.network.code_size, len(train.actions)),
-            "clip": nn.Linear(recipe.network.code_size, len(train.clips)),
-            "decoder": ImageGenerator(recipe.decoder),
-        }
-    )
-    optimizer = torch.optim.AdamW(_parameters(encoder, heads), lr=recipe.learning_rate, weight_decay=1e-4)
+    fabric = workshop.fabric
+    check_batch(recipe.batch_size, fabric.world_size)
+    tasks = share_batch_norm(_Tasks(recipe, train), fabric.world_size)
+    optimizer = torch.optim.AdamW(tasks.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
+    wrapped, optimizer = fabric.setup(tasks, optimizer)
     run = TrainingRun(
-        fabric,
-        out,
-        {"encoder": encoder, "heads": heads, "optimizer": optimizer, "schedule": schedule},
+        workshop,
+        {"tasks": tasks, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
-        identity(recipe, data.digest),
+        identity(recipe, train.digest),
     )
-    device = fabric.device
-    encoder.to(device), heads.to(device)
 
-    def step(number: int, rng: np.random.Generator) -> Losses:
-        encoder.train()
-        images, actions, clips = (part.to(device) for part in train.frames(recipe.batch_size, rng))
-        codes = encoder(_jitter(images))
-        noisy = codes + recipe.code_noise * codes.detach().std() * torch.randn_like(codes)
-        redrawn = heads["decoder"](noisy)
+    def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
+        tasks.train()
+        images, actions, clips = to_images(batch[0]), batch[1], batch[2]
+
+        def code_noise(codes: Tensor) -> Tensor:
+            moments = run.mean(torch.stack([codes.float().mean(), codes.float().square().mean()]))
+            deviation = (moments[1] - moments[0].square()).clamp(min=0).sqrt()
+            return recipe.code_noise * deviation * random.normal_like(codes)
+
+        codes, action, clip, redrawn = wrapped(_jitter(images, random), code_noise)
         losses = {
-            "action": F.cross_entropy(heads["action"](codes), actions),
-            "clip": F.cross_entropy(heads["clip"](codes), clips),
+            "action": F.cross_entropy(action, actions),
+            "clip": F.cross_entropy(clip, clips),
             "image": (redrawn - images).square().sum((1, 2, 3)).mean() / 10,
         }
         weights = {"action": recipe.weight_action, "clip": recipe.weight_clip, "image": recipe.weight_image}
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(list(_parameters(encoder, heads)), 10.0)
-        optimizer.step()
+        run.update(total, wrapped, optimizer, max_norm=10.0)
         schedule.step()
-        active = (codes > 0).float().mean()
-        return {**{name: loss.item() for name, loss in losses.items()}, "active": active.item()}
+        return {**losses, "active": (codes > 0).float().mean()}
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        tasks.eval()
+        right, error, count = 0.0, 0.0, 0
+        for images, clips in validation.frame_batches(most=512):
+            images = images.to(fabric.device)
+            codes = tasks.encoder(images)
+            right += float((tasks.action(codes).argmax(1).cpu() == torch.tensor(validation.labels)[clips]).sum())
+            error += float((tasks.decoder(codes) - images).square().sum()) / 10
+            count += len(images)
+        return {"accuracy": right / count, "image": error / count}
 
     @torch.no_grad()
     def picture(path: Path) -> None:
-        encoder.eval()
-        images, _, _ = train.frames(16, np.random.default_rng(0))
-        save_image_grid(path, [images, heads["decoder"](encoder(images.to(device))).cpu()])
+        tasks.eval()
+        images = next(train.frame_batches(most=16))[0]
+        save_image_grid(path, [images, tasks.decoder(tasks.encoder(images.to(fabric.device))).cpu()])
 
-    run.loop(recipe.steps, step, description="encoder", picture=picture)
-    return encoder.eval(), run
+    run.loop(
+        recipe.steps,
+        lambda random: train.frames(recipe.batch_size, random),
+        step,
+        description="encoder",
+        validate=validate if validation.clips else None,
+        picture=picture,
+    )
+    return tasks.encoder.eval(), run
 
 
-def _parameters(*modules: nn.Module) -> Iterator[nn.Parameter]:
-    return chain.from_iterable(module.parameters() for module in modules)
-
-
-def _jitter(images: Tensor) -> Tensor:
+def _jitter(images: Tensor, random: StepRandomness) -> Tensor:
     """A little brightness and noise, so that codes do not hang on exact pixel values."""
-    brightness = 0.05 * torch.randn(len(images), 1, 1, 1, device=images.device)
-    return (images + brightness + 0.02 * torch.randn_like(images)).clamp(0, 1)
+    brightness = 0.05 * random.normal(len(images), 1, 1, 1)
+    return (images + brightness + 0.02 * random.normal_like(images)).clamp(0, 1)

@@ -1,14 +1,16 @@
-"""From a folder of clips to a model: every stage in order, each skipped if its checkpoint is already there."""
+"""From clips to a model: every stage in order, each skipped if its checkpoint is already there."""
 
 import json
 import platform
+import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
@@ -18,60 +20,72 @@ from stgan.networks import CodePrior, Encoder
 from stgan.training.cards import model_card
 from stgan.training.classifier import cross_validate, test_classifier, train_classifier
 from stgan.training.code_prior import train_code_prior
+from stgan.training.consistency import check_recipes, stages
 from stgan.training.data import ClipData
 from stgan.training.encoder import train_encoder
 from stgan.training.generator import reconstruction_error, train_generator
-from stgan.training.recipes import (
-    ModelRecipe,
-    load_classifier_recipe,
-    load_code_prior_recipe,
-    load_encoder_recipe,
-    load_generator_recipe,
-    load_model_recipe,
-)
-from stgan.training.run import TrainingRun
+from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, Recipes
+from stgan.training.run import TrainingRun, Workshop
 from stgan.version import __version__
-from stgan.video import find_clips
+from stgan.video import ClipFolder
 
-ENCODER, CODE_PRIOR, GENERATOR = "encoder", "code_prior", "generator"
+_PROBE_STEPS, _PROBE_CLIPS = 4, 32
+
+Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which clips train, which choose nothing but are watched during training, which are asked once at the end."""
+
+    train: ClipData
+    validation: ClipData
+    test: ClipData
+
+    @classmethod
+    def of(cls, data: ClipData, splits: list[str | None], held_out: tuple[str, ...]) -> "Roles":
+        """By the clips' split where they have one (train, val, test); held-out groups of the rest validate."""
+        held = [group in held_out for group in data.groups]
+        train = [split in (None, "train") and not out for split, out in zip(splits, held, strict=True)]
+        validation = [split == "val" or (split != "test" and out) for split, out in zip(splits, held, strict=True)]
+        test = [split == "test" for split in splits]
+        return cls(data.select(train), data.select(validation), data.select(test))
 
 
 class ModelTraining:
     """Trains the stages of one model.
 
-    clips:   folder of clips. recipes: folder of YAML recipes with a `model.yaml`.
-    out:     the model's folder. work: logs, pictures and states to resume from.
+    clips:    the clips. frames: each one's decoded frames, uint8 "time size size 3", in the same order.
+    out:      the model's folder. workshop: devices, and the folder for logs, pictures and states to resume from.
+
+    Raises:
+        StganError: the recipes do not fit each other or these clips.
     """
 
-    def __init__(self, clips: Path, recipes: Path, out: Path, work: Path, fabric: Fabric) -> None:
-        self.recipes, self.out, self.work, self.fabric = recipes, out, work, fabric
-        self.recipe: ModelRecipe = load_model_recipe(recipes)
-        self.data = ClipData.load(find_clips(clips), self.recipe.size, self.recipe.frames)
-        if len(self.data.actions) < 2:
-            raise StganError(f"{clips} holds clips of one action only; a classifier needs at least two")
-        unknown = set(self.recipe.held_out) - set(self.data.groups)
-        if unknown:
-            raise StganError(f"held_out names {sorted(unknown)[0]!r}, which is no group of {clips}")
+    def __init__(
+        self, recipes: Recipes, clips: ClipFolder, frames: list[np.ndarray], out: Path, workshop: Workshop
+    ) -> None:
+        self.recipes, self.recipe, self.out, self.workshop = recipes, recipes.model, out, workshop
+        self.data = ClipData.of(clips, frames, self.recipe.frames)
+        self.roles = Roles.of(self.data, [clip.split for clip in clips.clips], self.recipe.held_out)
+        check_recipes(recipes)
+        self._check(clips)
 
     @property
-    def classifiers(self) -> tuple[str, ...]:
-        return (*self.recipe.condition, *self.recipe.evaluators)
+    def stage_recipes(self) -> dict[str, Any]:
+        """Each stage's recipe by its name, in the order of training."""
+        return stages(self.recipes)
 
     @property
     def stages(self) -> tuple[str, ...]:
-        return (ENCODER, CODE_PRIOR, GENERATOR, *self.classifiers)
+        return tuple(self.stage_recipes)
 
     def train(self, stage: str) -> Checkpoint:
         """Train one stage, or load it if the model already has it from the same recipe and clips."""
-        if stage == ENCODER:
-            return self._encoder()
-        if stage == CODE_PRIOR:
-            return self._code_prior()
-        if stage == GENERATOR:
-            return self._generator()
-        if stage in self.classifiers:
-            return self._classifier(stage)
-        raise StganError(f"{self.recipe.name} has no stage {stage!r}; it has {', '.join(self.stages)}")
+        if stage not in self.stages:
+            raise StganError(f"{self.recipe.name} has no stage {stage!r}; it has {', '.join(self.stages)}")
+        making = {ENCODER: self._encoder, CODE_PRIOR: self._code_prior, GENERATOR: self._generator}
+        return making[stage]() if stage in making else self._classifier(stage)
 
     def train_all(self) -> ModelFolder:
         """All stages and `model.json`."""
@@ -91,121 +105,179 @@ class ModelTraining:
             condition={name: name for name in self.recipe.condition},
             evaluators={name: name for name in self.recipe.evaluators},
         )
-        model.save()
+        if self.workshop.fabric.is_global_zero:
+            model.save()
+        self.workshop.fabric.barrier()
         return model
 
+    def estimate(self) -> dict[str, float]:
+        """Seconds that each stage's steps should take on this machine: a few steps of each, timed."""
+        probe = replace(self.workshop, probe=_PROBE_STEPS)
+        few = np.unique(np.linspace(0, len(self.roles.train.clips) - 1, _PROBE_CLIPS).round().astype(int))
+        train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])
+        nothing = train.select([False] * len(train.clips))
+        recipes = self.recipes
+        encoder, run = train_encoder(recipes.encoder, train, nothing, probe)
+        seconds = {ENCODER: run.seconds_per_step * recipes.encoder.steps}
+        prior, run = train_code_prior(recipes.code_prior, encoder, train, nothing, probe)
+        seconds[CODE_PRIOR] = run.seconds_per_step * recipes.code_prior.steps
+        _, run = train_generator(recipes.generator, encoder, prior, train, nothing, probe)
+        seconds[GENERATOR] = run.seconds_per_step * recipes.generator.steps
+        for name, recipe in recipes.classifiers.items():
+            _, run = train_classifier(recipe, train, nothing, probe)
+            seconds[name] = run.seconds_per_step * recipe.steps * (1 + len(recipe.folds))
+        return seconds
+
     def _encoder(self) -> Checkpoint:
-        recipe = load_encoder_recipe(self._path(ENCODER), self._held_out)
+        if self.recipe.encoder:
+            return self._pretrained_encoder(Path(self.recipe.encoder))
 
-        def make() -> tuple[nn.Module, TrainingRun, dict[str, Any]]:
-            network, run = train_encoder(recipe, self.data, self.work / ENCODER, self.fabric)
-            return network, run, {}
+        def make() -> Made:
+            return *train_encoder(self.recipes.encoder, *self._clips, self.workshop.room(ENCODER)), {}
 
-        return self._stage(ENCODER, recipe, {}, make, actions=())
+        return self._stage(ENCODER, self.recipes.encoder, {}, make, actions=())
+
+    def _pretrained_encoder(self, folder: Path) -> Checkpoint:
+        """An encoder that somebody else trained, as it is."""
+        given = load_checkpoint(folder)
+        network = _as(Encoder, given)
+        if network.config.code_size != self.recipes.generator.network.code_size:
+            raise StganError(
+                f"the encoder in {folder} has codes of {network.config.code_size} numbers, but the generator's recipe "
+                f"takes {self.recipes.generator.network.code_size}: set code_size in the recipes to the encoder's"
+            )
+        ancestors = {**given.provenance.get("ancestors", {}), "taken from": given.hash}
+        return self._stage(ENCODER, self.recipes.encoder, ancestors, lambda: (network, None, {}), actions=())
 
     def _code_prior(self) -> Checkpoint:
-        recipe = load_code_prior_recipe(self._path(CODE_PRIOR), self._held_out)
         encoder = self.train(ENCODER)
 
-        def make() -> tuple[nn.Module, TrainingRun, dict[str, Any]]:
-            network, run = train_code_prior(
-                recipe, _as(Encoder, encoder), self.data, self.work / CODE_PRIOR, self.fabric
-            )
-            return network, run, {}
+        def make() -> Made:
+            room = self.workshop.room(CODE_PRIOR)
+            network = _as(Encoder, encoder).to(self.workshop.fabric.device)
+            return *train_code_prior(self.recipes.code_prior, network, *self._clips, room), {}
 
-        return self._stage(CODE_PRIOR, recipe, {ENCODER: encoder.hash}, make, actions=())
+        return self._stage(CODE_PRIOR, self.recipes.code_prior, {ENCODER: encoder.hash}, make, actions=())
 
     def _generator(self) -> Checkpoint:
-        recipe = load_generator_recipe(self._path(GENERATOR), self._held_out)
         encoder, prior = self.train(ENCODER), self.train(CODE_PRIOR)
 
-        def make() -> tuple[nn.Module, TrainingRun, dict[str, Any]]:
+        def make() -> Made:
             network, run = train_generator(
-                recipe,
+                self.recipes.generator,
                 _as(Encoder, encoder),
                 _as(CodePrior, prior),
-                self.data,
-                self.work / GENERATOR,
-                self.fabric,
+                *self._clips,
+                self.workshop.room(GENERATOR),
             )
-            train, unseen = self.data.split_groups(self.recipe.held_out)
-            figures = {"psnr_training_frames": reconstruction_error(network, _as(Encoder, encoder), train)}
-            if unseen.clips:
-                figures["psnr_unseen_groups"] = reconstruction_error(network, _as(Encoder, encoder), unseen)
+            figures = {
+                f"psnr_{name}_frames": reconstruction_error(network, _as(Encoder, encoder), clips)
+                for name, clips in self._parts.items()
+            }
             return network, run, figures
 
         ancestors = {ENCODER: encoder.hash, CODE_PRIOR: prior.hash}
-        return self._stage(GENERATOR, recipe, ancestors, make, actions=())
+        return self._stage(GENERATOR, self.recipes.generator, ancestors, make, actions=())
 
     def _classifier(self, name: str) -> Checkpoint:
-        recipe = load_classifier_recipe(self._path(name), len(self.data.actions), self._held_out)
+        recipe = self.recipes.classifiers[name]
 
-        def make() -> tuple[nn.Module, TrainingRun, dict[str, Any]]:
-            figures: dict[str, Any] = {}
-            network, run = train_classifier(recipe, self.data, self.work / name / "final", self.fabric, name)
-            train, unseen = self.data.split_groups(self.recipe.held_out)
-            figures["training_clips"] = test_classifier(network, train).summary()
-            if unseen.clips:
-                figures["held_out_groups"] = test_classifier(network, unseen).summary()
-            folds = replace(recipe, held_out=())
-            pooled = cross_validate(folds, train, self.work / name, self.fabric, name)
+        def make() -> Made:
+            room = self.workshop.room(name)
+            network, run = train_classifier(recipe, *self._clips, room, name)
+            figures = {
+                f"{part}_clips": test_classifier(network, clips).summary() for part, clips in self._parts.items()
+            }
+            pooled = cross_validate(recipe, self.roles.train, room, name)
             if pooled:
                 figures["unseen_groups"] = pooled.summary()
             return network, run, figures
 
         return self._stage(name, recipe, {}, make, actions=self.data.actions)
 
-    @property
-    def _held_out(self) -> dict[str, Any]:
-        return {"held_out": self.recipe.held_out}
+    def _card(self, name: str, network: nn.Module, provenance: dict[str, Any]) -> str:
+        return model_card(name, network, provenance, self.recipe, self.data)
 
-    def _path(self, stage: str) -> Path:
-        return self.recipes / f"{stage}.yaml"
+    @property
+    def _clips(self) -> tuple[ClipData, ClipData]:
+        return self.roles.train, self.roles.validation
+
+    @property
+    def _parts(self) -> dict[str, ClipData]:
+        parts = {"training": self.roles.train, "validation": self.roles.validation, "test": self.roles.test}
+        return {name: clips for name, clips in parts.items() if clips.clips}
+
+    def _check(self, clips: ClipFolder) -> None:
+        """The recipes' groups must be there, and every action must have a clip to learn from."""
+        if len(self.data.actions) < 2:
+            raise StganError(f"{clips.root} holds clips of one action only; a classifier needs at least two")
+        folds = {name: recipe.folds for name, recipe in self.recipes.classifiers.items()}
+        named = {"model.yaml: held_out": self.recipe.held_out}
+        named |= {f"{name}.yaml: folds": tuple(chain.from_iterable(fold)) for name, fold in folds.items()}
+        for file, groups in named.items():
+            unknown = set(groups) - set(self.data.groups)
+            if unknown:
+                raise StganError(f"{file} names {sorted(unknown)[0]!r}, which is no group of {clips.root}")
+        missing = sorted(set(range(len(self.data.actions))) - set(self.roles.train.labels))
+        if missing:
+            raise StganError(
+                f"no clip of {self.data.actions[missing[0]]!r} in {clips.root} is left to train on, "
+                f"after test clips and {len(self.recipe.held_out)} held-out groups; hold out fewer, or add clips"
+            )
 
     def _stage(
         self,
         name: str,
         recipe: Any,
         ancestors: dict[str, str],
-        make: Callable[[], tuple[nn.Module, TrainingRun, dict[str, Any]]],
+        make: Callable[[], Made],
         actions: tuple[str, ...],
     ) -> Checkpoint:
         """Load the stage if it is there and was made the same way; else make it, save it, and load what was saved."""
+        fabric, folder = self.workshop.fabric, self.out / name
         made_from = {
             "data": {
                 "clips": len(self.data.clips),
                 "sha256": self.data.digest,
                 "size": self.recipe.size,
                 "frames": self.recipe.frames,
+                "train_clips": len(self.roles.train.clips),
+                "validation_clips": len(self.roles.validation.clips),
+                "test_clips": len(self.roles.test.clips),
+                "held_out": list(self.recipe.held_out),
             },
             "recipe": json.loads(json.dumps(asdict(recipe))),  # tuples as lists, as they are read again
             "ancestors": ancestors,
         }
-        folder = self.out / name
+        fabric.barrier()  # all processes look before the first one writes
         try:
             present = load_checkpoint(folder)
             if all(present.provenance.get(key) == value for key, value in made_from.items()):
-                # Cards are words, not weights: they follow the template of today.
-                card = model_card(name, present.network, present.provenance, self.recipe, self.data)
-                write_text(folder / CARD, card)
+                fabric.barrier()
+                if fabric.is_global_zero:  # cards are words, not weights: they follow the template of today
+                    write_text(folder / CARD, self._card(name, present.network, present.provenance))
                 return present
         except CheckpointError:
             pass
+        fabric.barrier()
+        started = time.monotonic()
         network, run, figures = make()
         provenance = {
             **made_from,
             "figures": figures,
-            "steps": run.step,
-            "seconds": round(run.seconds),
-            "device": str(self.fabric.device),
+            "steps": run.step if run else 0,
+            "seconds": round(run.seconds if run else time.monotonic() - started),
+            "device": str(fabric.device),
             "versions": {
                 "stgan": __version__,
                 "torch": torch.__version__.split("+")[0],
                 "python": platform.python_version(),
             },
         }
-        card = model_card(name, network, provenance, self.recipe, self.data)
-        save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
+        if fabric.is_global_zero:
+            card = self._card(name, network, provenance)
+            save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
+        fabric.barrier()
         return load_checkpoint(folder)
 
 

@@ -1,9 +1,9 @@
 """Recipes: YAML files that hold everything that decides a network's weights but the data."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
@@ -24,7 +24,7 @@ from stgan.training.data import Augmentation
 from stgan.training.encoder import EncoderRecipe
 from stgan.training.generator import GeneratorRecipe
 
-R = TypeVar("R", EncoderRecipe, CodePriorRecipe, GeneratorRecipe, ClassifierRecipe)
+MODEL, ENCODER, CODE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "generator"
 
 _FEWEST_STEPS = 20  # for a learning rate that rises and falls again
 
@@ -34,63 +34,139 @@ CLASSIFIERS: dict[str, type[LRCNConfig] | type[C3DConfig] | type[R2Plus1DConfig]
     "r2plus1d": R2Plus1DConfig,
 }
 
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Stage to settings (nested as in its file) that replace those of the recipe."""
+
 
 @dataclass(frozen=True)
 class ModelRecipe:
     """`model.yaml`: what a model consists of. Each name is a recipe file beside it and a folder in the model.
 
     size: side of the frames in pixels. condition: classifiers that may steer. evaluators: those that never do.
-    held_out: groups (actors, source videos) that no network of the model is trained on.
+    held_out: groups (actors, source videos) that no network of the model is trained on; they validate.
+    encoder: a checkpoint folder to take the encoder from instead of training one.
+    csv, split_column, ucf_split: how to read the folder of clips, see `stgan.video.find_clips`.
     """
 
     name: str
-    description: str
-    citation: str
     size: int
     frames: int
     condition: tuple[str, ...]
     evaluators: tuple[str, ...]
+    description: str = ""
+    citation: str = ""
     held_out: tuple[str, ...] = ()
+    encoder: str = ""
+    csv: str = ""
+    split_column: str = "split"
+    ucf_split: int = 1
 
 
-def load_model_recipe(folder: Path) -> ModelRecipe:
-    return _build(ModelRecipe, _read(folder / "model.yaml"), folder / "model.yaml", {})
+@dataclass(frozen=True)
+class Recipes:
+    """All recipes of a model."""
+
+    model: ModelRecipe
+    encoder: EncoderRecipe
+    code_prior: CodePriorRecipe
+    generator: GeneratorRecipe
+    classifiers: dict[str, ClassifierRecipe] = field(default_factory=dict)
 
 
-def load_encoder_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> EncoderRecipe:
-    parts = {"network": EncoderConfig, "decoder": GeneratorConfig}
-    return _build(EncoderRecipe, {**_read(path), **(overrides or {})}, path, parts)
+def load_model_recipe(folder: Path, overrides: Overrides | None = None) -> ModelRecipe:
+    path = folder / "model.yaml"
+    return _build(ModelRecipe, _read(path, (overrides or {}).get(MODEL, {})), path, {})
 
 
-def load_code_prior_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> CodePriorRecipe:
-    return _build(CodePriorRecipe, {**_read(path), **(overrides or {})}, path, {"network": CodePriorConfig})
+def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = None) -> Recipes:
+    """All recipes of a folder.
 
+    Raises:
+        StganError: a file is missing or wrong, or an override is for a stage that the model does not have.
+    """
+    overrides = overrides or {}
+    model = load_model_recipe(folder, overrides)
+    names = (*model.condition, *model.evaluators)
+    stages = (MODEL, ENCODER, CODE_PRIOR, GENERATOR, *names)
+    unknown = sorted(overrides.keys() - set(stages))
+    if unknown:
+        raise StganError(f"there is no stage {unknown[0]!r} to set anything of; there are {', '.join(stages)}")
 
-def load_generator_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> GeneratorRecipe:
-    parts = {"network": GeneratorConfig, "discriminator": DiscriminatorConfig}
-    return _build(GeneratorRecipe, {**_read(path), **(overrides or {})}, path, parts)
+    def build(kind: type[Any], stage: str, parts: Mapping[str, type[Configuration]]) -> Any:
+        path = folder / f"{stage}.yaml"
+        return _build(kind, _read(path, overrides.get(stage, {})), path, parts)
+
+    return Recipes(
+        model=model,
+        encoder=build(EncoderRecipe, ENCODER, {"network": EncoderConfig, "decoder": GeneratorConfig}),
+        code_prior=build(CodePriorRecipe, CODE_PRIOR, {"network": CodePriorConfig}),
+        generator=build(GeneratorRecipe, GENERATOR, {"network": GeneratorConfig, "discriminator": DiscriminatorConfig}),
+        classifiers={
+            name: load_classifier_recipe(folder / f"{name}.yaml", num_classes, overrides.get(name)) for name in names
+        },
+    )
 
 
 def load_classifier_recipe(
     path: Path, num_classes: int, overrides: Mapping[str, Any] | None = None
 ) -> ClassifierRecipe:
-    values = {**_read(path), **(overrides or {})}
+    values = _read(path, overrides or {})
     architecture = values.pop("architecture", None)
-    if architecture not in CLASSIFIERS:
+    if not isinstance(architecture, str) or architecture not in CLASSIFIERS:
         raise StganError(f"{path} needs an architecture, one of {', '.join(CLASSIFIERS)}, not {architecture!r}")
-    values["network"] = {**(values.get("network") or {}), "num_classes": num_classes}
+    values["network"] = {**_mapping(values.get("network") or {}, path, "network"), "num_classes": num_classes}
     return _build(ClassifierRecipe, values, path, {"network": CLASSIFIERS[architecture]})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`generator.steps=500` and the like, values in YAML, as `Overrides`."""
+    overrides: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        stage, *keys = name.strip().split(".")
+        if not equals or not keys or not all([stage, *keys]):
+            raise StganError(f"{setting!r} is not STAGE.NAME=VALUE, as in generator.steps=500")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise StganError(f"the value of {name} is not valid YAML: {text!r}") from error
+        place = overrides.setdefault(stage, {})
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                raise StganError(f"{setting!r} sets a part of something that another setting sets as a whole")
+        place[keys[-1]] = value
+    return overrides
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file of names and values, or StganError."""
     try:
+        if path.stat().st_size > 1 << 20:
+            raise StganError(f"{path} is too large to be a recipe ({path.stat().st_size} bytes)")
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StganError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise StganError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return _mapping(values, path, "it")
+
+
+def _read(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    return _merged(read_yaml(path), overrides)
+
+
+def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for name, value in overrides.items():
+        inner = merged.get(name)
+        merged[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _mapping(values: Any, path: Path, what: str) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise StganError(f"{path} must hold names and values")
+        raise StganError(f"{path}: {what} must hold names and values")
     return values
 
 
@@ -101,22 +177,38 @@ def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[s
     if unknown:
         raise StganError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
     for name, value in values.items():
-        if known[name] in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
-            # YAML 1.1 reads 1e-3, without a dot, as a word.
-            raise StganError(f"{path}: {name} must be a number, not {value!r} (1e-3 has to be written 1.0e-3)")
-        if "tuple" in str(known[name]) and not isinstance(value, list | tuple):
-            raise StganError(f"{path}: {name} must be a list, not {value!r}")
+        _check_type(path, name, value, known[name])
     if values.get("steps", _FEWEST_STEPS) < _FEWEST_STEPS:
         raise StganError(f"{path}: steps must be at least {_FEWEST_STEPS}, not {values['steps']}")
     arguments = {name: _tuples(value) for name, value in values.items()}
     try:
         for name, config in parts.items():
-            arguments[name] = config.from_dict(values[name])
+            arguments[name] = config.from_dict(_mapping(values[name], path, name))
         if "augmentation" in arguments:
             arguments["augmentation"] = Augmentation(**values["augmentation"])
         return kind(**arguments)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise StganError(f"{path} does not describe a {kind.__name__}: {' '.join(str(error).split())}") from error
+
+
+def _check_type(path: Path, name: str, value: Any, kind: Any) -> None:
+    if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+        # YAML 1.1 reads 1e-3, without a dot, as a word.
+        raise StganError(f"{path}: {name} must be a number, not {value!r} (1e-3 has to be written 1.0e-3)")
+    if kind is int and not isinstance(value, int):
+        raise StganError(f"{path}: {name} must be a whole number, not {value!r}")
+    if kind is float and not abs(value) < 1e9:
+        raise StganError(f"{path}: {name} must be a number of sane size, not {value!r}")
+    if kind is str and not isinstance(value, str):
+        raise StganError(f"{path}: {name} must be a word, not {value!r}")
+    if "tuple" in str(kind):
+        lists = value if str(kind).startswith("tuple[tuple") else [value]
+        if not isinstance(lists, list) or not all(_words(words) for words in lists):
+            raise StganError(f"{path}: {name} must be a list of words, not {value!r}")
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _tuples(value: Any) -> Any:

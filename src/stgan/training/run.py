@@ -1,42 +1,67 @@
-"""What every training shares: a folder, a device, a progress bar with losses, logs, and steps that can be resumed.
+"""What every training shares: a folder, devices, a progress bar with losses, logs, and steps that can be resumed.
 
-Each step draws all its randomness from (seed, step), so a run that was interrupted and resumed takes the same
-steps as one that was not, without any generator state in its checkpoint.
+Each step draws all its randomness from (seed, step), so a run that was killed and resumed takes the same steps as
+one that was not, without any generator state in its checkpoint; and it draws for the whole batch, of which each
+process keeps its share, so that several processes take the same steps as one.
 """
 
-import csv
 import hashlib
 import json
 import os
 import pickle
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
 
 from stgan.errors import StganError
+from stgan.training.interruption import Interruptible
+from stgan.training.logs import Log
+from stgan.training.randomness import StepRandomness
 
 Losses = Mapping[str, float]
+Batch = tuple[Tensor, ...]
+_SMOOTHING = 0.95  # of the logged losses
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and on what a training runs.
+
+    folder: for logs, pictures and states. probe: 0, or take only so many steps to time them and write nothing.
+    """
+
+    fabric: Fabric
+    folder: Path
+    probe: int = 0
+
+    def room(self, name: str) -> "Workshop":
+        """The same devices, a folder inside this one."""
+        return replace(self, folder=self.folder / name)
 
 
 class TrainingRun:
-    """One training in one folder: `state.pt` to resume from (written atomically), `log.csv`, pictures.
+    """One training in one folder: `state.pt` to resume from (written atomically), logs, pictures.
 
-    folder: where it writes; made if missing.
-    state:  modules and optimizers by name, saved and restored together with the step and the seconds spent.
-    key:    `identity` of the recipe and the data; the state of another training is not resumed from.
+    state: modules and optimizers by name, saved and restored together with the step and the seconds spent.
+    key:   `identity` of the recipe and the data; the state of another training is not resumed from.
     """
 
-    def __init__(self, fabric: Fabric, folder: Path, state: dict[str, Any], seed: int, key: str = "") -> None:
-        self.fabric, self.folder, self.state, self.seed, self.key = fabric, folder, state, seed, key
+    def __init__(self, workshop: Workshop, state: dict[str, Any], seed: int, key: str = "") -> None:
+        self.workshop, self.state, self.seed, self.key = workshop, state, seed, key
+        self.fabric, self.folder = workshop.fabric, workshop.folder
         self.step, self.seconds = 0, 0.0
-        folder.mkdir(parents=True, exist_ok=True)
+        self.losses: dict[str, float] = {}
+        self.seconds_per_step = 0.0
+        """Of a probe: the middle one, without the first, in which memory is asked for and kernels are chosen."""
 
     @property
     def state_file(self) -> Path:
@@ -52,8 +77,8 @@ class TrainingRun:
                 raise KeyError("key")
             for name, part in self.state.items():
                 part.load_state_dict(saved["state"][name])
-            self.step, self.seconds = saved["step"], saved["seconds"]
-        except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+            self.step, self.seconds, self.losses = saved["step"], saved["seconds"], saved["losses"]
+        except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
             raise StganError(
                 f"cannot resume from {self.state_file}: it belongs to another recipe or other clips, or is damaged; "
                 "delete it to start anew, or choose another folder to work in"
@@ -61,76 +86,136 @@ class TrainingRun:
 
     def save(self) -> None:
         """Write the state; the previous one stays in place until the new one is complete."""
+        if not self.fabric.is_global_zero:
+            return
         parts = {name: part.state_dict() for name, part in self.state.items()}
+        content = {
+            "key": self.key, "state": parts, "step": self.step, "seconds": self.seconds, "losses": self.losses,
+        }  # fmt: skip
         temporary = self.state_file.with_suffix(".tmp")
-        torch.save({"key": self.key, "state": parts, "step": self.step, "seconds": self.seconds}, temporary)
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, self.state_file)
+
+    def update(
+        self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float = float("inf")
+    ) -> None:
+        """One step down the loss, its gradient cut to `max_norm`.
+
+        Raises StganError, before the weights are touched, if the gradient is not finite.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(network, optimizer, max_norm=max_norm, error_if_nonfinite=False)
+        if not (torch.isfinite(loss) and norm is not None and torch.isfinite(norm)):
+            raise StganError(
+                f"training stopped at step {self.step}: a loss or its gradient is not a finite number; "
+                "lower the learning rate and run again"
+            )
+        optimizer.step()
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over all processes."""
+        reduced = self.fabric.all_reduce(values, reduce_op="mean")
+        assert isinstance(reduced, Tensor)
+        return reduced
 
     def loop(
         self,
         steps: int,
-        step_function: Callable[[int, np.random.Generator], Losses],
+        draw: Callable[[StepRandomness], Batch],
+        step_function: Callable[[StepRandomness, Batch], dict[str, Tensor]],
         *,
         description: str,
-        save_every: float = 60.0,
+        validate: Callable[[], dict[str, float]] | None = None,
         picture: Callable[[Path], None] | None = None,
         pictures: int = 8,
+        validations: int = 10,
+        save_every: float = 60.0,
     ) -> None:
-        """Run `step_function(step, rng)` until `steps`; log its losses, save every so many seconds and at the end.
+        """Run `step_function(random, draw(random))` until `steps`.
+
+        `draw` runs one step ahead on a thread of its own, so that the device does not wait for clips. Losses are
+        averaged over processes, checked, and logged; the state is saved every `save_every` seconds, on Ctrl-C and
+        at the end. `validate` and `picture` are called so many times in all, on the first process only.
 
         Raises StganError when a loss stops being finite: the last saved state is then from before.
         """
+        if self.workshop.probe:
+            return self._probe(draw, step_function)
+        if self.fabric.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.fabric.barrier()
         self.resume()
-        average: dict[str, float] = {}
-        last_save = time.monotonic()
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn(), TextColumn("{task.fields[losses]}"),
         )  # fmt: skip
-        with Progress(*columns) as progress:
+        last_save = time.monotonic()
+        chief = self.fabric.is_global_zero
+        with (
+            Progress(*columns, disable=not chief) as progress,
+            Log(self.folder, self.step, enabled=chief) as log,
+            ThreadPoolExecutor(1) as ahead,
+            Interruptible() as interruption,
+        ):
             task = progress.add_task(description, total=steps, completed=self.step, losses="")
+            following = ahead.submit(draw, self._randomness(self.step))
             while self.step < steps:
                 started = time.monotonic()
-                torch.manual_seed(_mixed_seed(self.seed, self.step))
-                losses = step_function(self.step, np.random.default_rng((self.seed, self.step)))
-                self._check(losses)
-                self.step += 1
+                batch = following.result()
+                following = ahead.submit(draw, self._randomness(self.step + 1))
+                losses = self._take_step(step_function, batch)
                 self.seconds += time.monotonic() - started
-                for name, value in losses.items():
-                    average[name] = 0.95 * average.get(name, value) + 0.05 * value
-                text = " ".join(f"{name} {value:.4g}" for name, value in average.items())
-                progress.update(task, completed=self.step, losses=text)
-                if self.step % 20 == 0 or self.step == steps:
-                    self._log(average)
-                if picture and (self.step % max(1, steps // pictures) == 0 or self.step == steps):
+                progress.update(task, completed=self.step, losses=_sentence(self.losses))
+                last = self.step == steps
+                log.losses(self.step, self.seconds, losses, self.losses, to_csv=last or self.step % 20 == 0)
+                if chief and validate and (last or self.step % max(1, steps // validations) == 0):
+                    log.validation(self.step, validate())
+                if chief and picture and (last or self.step % max(1, steps // pictures) == 0):
                     picture(self.folder / f"step_{self.step:06d}.png")
-                if time.monotonic() - last_save > save_every:
+                if interruption.asked or time.monotonic() - last_save > save_every:
                     self.save()
                     last_save = time.monotonic()
+                interruption.obey()
         self.save()
+        self.fabric.barrier()
 
-    def _check(self, losses: Losses) -> None:
-        bad = [name for name, value in losses.items() if not np.isfinite(value)]
-        if bad:
-            raise StganError(
-                f"training stopped at step {self.step}: the {bad[0]} loss is not a finite number; "
-                "lower the learning rate and run again to resume from the last saved step"
-            )
+    def _take_step(
+        self, step_function: Callable[[StepRandomness, Batch], dict[str, Tensor]], batch: Batch
+    ) -> dict[str, float]:
+        random = self._randomness(self.step)
+        random.seed_dropout()
+        means = step_function(random, tuple(part.to(self.fabric.device, non_blocking=True) for part in batch))
+        stacked = self.mean(torch.stack([loss.detach().float() for loss in means.values()]))
+        losses = dict(zip(means, stacked.tolist(), strict=True))
+        self.step += 1
+        for name, value in losses.items():
+            self.losses[name] = _SMOOTHING * self.losses.get(name, value) + (1 - _SMOOTHING) * value
+        return losses
 
-    def _log(self, losses: Losses) -> None:
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", "seconds", *losses])
-            writer.writerow([self.step, round(self.seconds, 1), *(f"{value:.6g}" for value in losses.values())])
+    def _probe(
+        self,
+        draw: Callable[[StepRandomness], Batch],
+        step_function: Callable[[StepRandomness, Batch], dict[str, Tensor]],
+    ) -> None:
+        seconds = []
+        for number in range(self.workshop.probe):
+            started = time.monotonic()
+            self._take_step(step_function, draw(self._randomness(number)))
+            seconds.append(time.monotonic() - started)
+        self.seconds_per_step = median(seconds[1:])
+
+    def _randomness(self, step: int) -> StepRandomness:
+        return StepRandomness(self.seed, step, self.fabric.global_rank, self.fabric.world_size, self.fabric.device)
+
+
+def _sentence(losses: Losses) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in losses.items())
 
 
 def identity(recipe: Any, *made_from: str) -> str:
     """Tells trainings apart: a hash of a recipe (a dataclass) and of the hashes of what goes into it."""
     return hashlib.sha256(json.dumps([asdict(recipe), *made_from], sort_keys=True).encode()).hexdigest()
-
-
-def _mixed_seed(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])

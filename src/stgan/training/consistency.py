@@ -1,0 +1,88 @@
+"""Whether a model's recipes fit each other, found out before the first training instead of after the third."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from stgan.checkpoints.checkpoint import one_line
+from stgan.errors import StganError
+from stgan.networks import C3DConfig, CodePrior, Discriminator, Encoder, ImageGenerator
+from stgan.training.classifier import build
+from stgan.training.recipes import Recipes
+
+_LARGEST = 1024  # pixels and frames
+
+
+def check_recipes(recipes: Recipes) -> None:
+    """StganError unless the networks can be built and fit each other and the clips' size and length."""
+    model = recipes.model
+    for name, value, least in (("size", model.size, 8), ("frames", model.frames, 1)):
+        if not least <= value <= _LARGEST:
+            raise StganError(f"model.yaml: {name} must be from {least} to {_LARGEST}, not {value}")
+    if not model.condition:
+        raise StganError("model.yaml: condition must name at least one classifier that steers")
+    names = (*model.condition, *model.evaluators)
+    if len(set(names)) < len(names):
+        raise StganError("model.yaml: a classifier is named twice; what steers cannot score, and each is trained once")
+    sizes = {
+        "encoder.network": recipes.encoder.network.code_size,
+        "encoder.decoder": recipes.encoder.decoder.code_size,
+        "code_prior.network": recipes.code_prior.network.code_size,
+        "generator.network": recipes.generator.network.code_size,
+        "generator.discriminator": recipes.generator.discriminator.code_size,
+    }
+    if len(set(sizes.values())) > 1:
+        each = ", ".join(f"{part} {size}" for part, size in sizes.items())
+        raise StganError(f"the recipes differ in code_size: {each}")
+    for part, config in (
+        ("generator.network", recipes.generator.network),
+        ("encoder.decoder", recipes.encoder.decoder),
+    ):
+        if config.image_size != model.size:
+            raise StganError(
+                f"{part} draws frames of {config.image_size} pixels, but model.yaml's size is {model.size}; "
+                "each of its stages doubles base_size, and so does its last layer"
+            )
+    prior = recipes.code_prior.network
+    if not 1 <= prior.appearance_rank <= prior.rank <= prior.code_size:
+        raise StganError("code_prior.yaml: 1 <= appearance_rank <= rank <= code_size does not hold")
+    codes = next(iter(sizes.values()))
+    images = lambda: torch.zeros(2, 3, model.size, model.size)  # noqa: E731
+    videos = lambda: torch.zeros(2, 3, model.frames, model.size, model.size)  # noqa: E731
+    trial("encoder.network", lambda: Encoder(recipes.encoder.network)(images()))
+    trial("encoder.decoder", lambda: ImageGenerator(recipes.encoder.decoder)(torch.zeros(2, codes)))
+    trial("code_prior.network", lambda: CodePrior(prior).denoise(torch.zeros(2, prior.rank), torch.ones(2, 1)))
+    trial("generator.network", lambda: ImageGenerator(recipes.generator.network)(torch.zeros(2, codes)))
+    trial(
+        "generator.discriminator",
+        lambda: Discriminator(recipes.generator.discriminator)(images(), torch.zeros(2, codes)),
+    )
+    for name, recipe in recipes.classifiers.items():
+        if isinstance(recipe.network, C3DConfig) and recipe.network.frames != model.frames:
+            raise StganError(
+                f"{name}.yaml: network.frames is {recipe.network.frames}, but model.yaml's frames is {model.frames}"
+            )
+        trial(f"{name}.network", lambda recipe=recipe: build(recipe.network)(videos()))  # type: ignore[misc]
+    for stage, recipe in stages(recipes).items():
+        if not 2 <= recipe.batch_size <= 100_000:
+            raise StganError(f"{stage}.yaml: batch_size must be from 2 to 100000, not {recipe.batch_size}")
+
+
+def stages(recipes: Recipes) -> dict[str, Any]:
+    """Each stage's recipe by its name, in the order of training."""
+    return {
+        "encoder": recipes.encoder,
+        "code_prior": recipes.code_prior,
+        "generator": recipes.generator,
+        **recipes.classifiers,
+    }
+
+
+def trial(part: str, run: Callable[[], Any]) -> None:
+    """Build and run a network with shapes only: no memory, no time."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            run()
+    except Exception as error:  # whatever a layer says about sizes that do not fit
+        raise StganError(f"{part} of the recipes does not work: {one_line(error)}") from error

@@ -1,0 +1,76 @@
+"""What a training writes down: `log.csv`, `validation.csv`, and the same for TensorBoard."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tensorboardX import SummaryWriter
+
+LOSSES, VALIDATION = "log.csv", "validation.csv"
+
+
+class Log:
+    """The logs of one run, from `step` on: what a killed run wrote after its last saved state is taken back.
+
+    enabled: False in all processes but the first.
+    """
+
+    def __init__(self, folder: Path, step: int, *, enabled: bool = True) -> None:
+        self.folder, self.step, self.enabled = folder, step, enabled
+
+    def __enter__(self) -> "Log":
+        if self.enabled:
+            for name in (LOSSES, VALIDATION):
+                _cut(self.folder / name, self.step)
+            self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1, flush_secs=30)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.enabled:
+            self.board.close()
+
+    def losses(
+        self, step: int, seconds: float, losses: Mapping[str, float], smooth: Mapping[str, float], to_csv: bool
+    ) -> None:
+        """Every step to TensorBoard, now and then the moving averages to `log.csv`."""
+        if not self.enabled:
+            return
+        for name, value in losses.items():
+            self.board.add_scalar(f"train/{name}", value, step)
+        if to_csv:
+            self._append(LOSSES, {"step": step, "seconds": round(seconds, 1), **smooth})
+
+    def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            self.board.add_scalar(f"validation/{name}", value, step)
+        self._append(VALIDATION, {"step": step, **figures})
+
+    def _append(self, name: str, values: Mapping[str, int | float]) -> None:
+        path = self.folder / name
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(values)
+            writer.writerow([value if isinstance(value, int) else f"{value:.6g}" for value in values.values()])
+
+
+def _cut(path: Path, step: int) -> None:
+    """Drop the rows after `step`, and a row that was cut short."""
+    if not path.exists():
+        return
+    header, *rows = path.read_text().splitlines(keepends=True) or [""]
+    kept = [
+        row for row in rows if row.endswith("\n") and row.split(",")[0].isdigit() and int(row.split(",")[0]) <= step
+    ]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join([header, *kept]) if kept else "")
+    if kept:
+        os.replace(temporary, path)
+    else:
+        temporary.unlink()
+        path.unlink()

@@ -1,0 +1,54 @@
+"""Batch normalization over the whole batch where several processes share it.
+
+`torch.nn.SyncBatchNorm` does this on GPUs only; here the sums go through `torch.distributed`'s differentiable
+all_reduce, which works on CPUs (gloo) and GPUs (nccl) alike.
+"""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class SharedBatchNorm(_BatchNorm):
+    """Batch normalization whose mean and variance are those of all processes' rows together."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions behind (batch, channels)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        x = input.float()
+        over = [0, *range(2, x.ndim)]
+        shape = (1, -1, *([1] * (x.ndim - 2)))
+        count = x.new_tensor([x.numel() / x.shape[1]])
+        total, squares, number = all_reduce(torch.cat([x.sum(over), x.square().sum(over), count])).split(
+            [self.num_features, self.num_features, 1]
+        )
+        mean = total / number
+        variance = squares / number - mean.square()
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None
+            assert self.momentum is not None and self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * number / (number - 1), self.momentum)
+        normal = (x - mean.view(shape)) * (variance.clamp(min=0) + self.eps).rsqrt().view(shape)
+        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+
+def share_batch_norm(network: M, world_size: int) -> M:
+    """Make every batch normalization of `network` a `SharedBatchNorm`, in place, if there are several processes."""
+    if world_size > 1:
+        for parent in network.modules():
+            for name, child in parent.named_children():
+                if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+                    shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)
+                    shared.load_state_dict(child.state_dict())
+                    setattr(parent, name, shared.to(child.weight.device))
+    return network

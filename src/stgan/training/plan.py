@@ -1,0 +1,142 @@
+"""A plan for somebody's own clips: recipes whose sizes fit them, written out so that they can be read and changed."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stgan.checkpoints.checkpoint import write_text
+from stgan.errors import StganError
+from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL
+from stgan.video import ClipFolder
+
+SIZES = (32, 64, 128, 256)
+FRAMES = 16
+CONDITION, EVALUATORS = ("lrcn", "c3d"), ("evaluator",)
+_LARGEST_ON_CPU = 64
+_VALIDATION_SHARE = 0.2
+_CODES_PER_COORDINATE = 8  # frames that a whitened coordinate should rest on
+
+RecipeValues = dict[str, dict[str, Any]]
+"""Stage to the values of its YAML file."""
+
+
+def choose_size(short_sides: list[int], gpu: bool) -> int:
+    """The side of the frames: the largest of `SIZES` that the middle clip fills; on a CPU 64 at most."""
+    middle = sorted(short_sides)[len(short_sides) // 2]
+    possible = [size for size in SIZES if size <= middle and (gpu or size <= _LARGEST_ON_CPU)]
+    return max(possible, default=SIZES[0])
+
+
+def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
+    """Groups (of a clip without a group: the clip itself) to hold out: about a fifth of each action's clips.
+
+    None where the folder has a validation split of its own. No action loses more than two fifths of its clips or
+    its last group. The choice hangs on the groups' names alone.
+    """
+    if any(clip.split == "val" for clip in clips.clips):
+        return ()
+    total: dict[str, int] = defaultdict(int)
+    of_group: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for clip in clips.clips:
+        if clip.split in (None, "train"):
+            total[clip.label] += 1
+            of_group[group_of(clip)][clip.label] += 1
+    out: dict[str, int] = defaultdict(int)
+    chosen = []
+    for group in sorted(of_group, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        counts = of_group[group]
+        wanted = any(out[label] < round(_VALIDATION_SHARE * total[label]) for label in counts)
+        if wanted and all(out[label] + n <= 0.4 * total[label] for label, n in counts.items()):
+            chosen.append(group)
+            for label, n in counts.items():
+                out[label] += n
+    return tuple(sorted(chosen))
+
+
+def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) -> RecipeValues:
+    """The recipes for clips of `num_frames` frames in all, at frames of `size` pixels.
+
+    Raises StganError for a size that is none of `SIZES`.
+    """
+    if size not in SIZES:
+        raise StganError(f"the frame size must be one of {', '.join(map(str, SIZES))}, not {size}")
+    values: RecipeValues = {
+        stage: yaml.safe_load((files("stgan.training") / "defaults" / f"{stage}.yaml").read_text(encoding="utf-8"))
+        for stage in (ENCODER, CODE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
+    }
+    _fit_size(values, size)
+    _fit_amount(values, num_frames)
+    if any(_has_a_side(label) for label in clips.actions):
+        for stage in (*CONDITION, *EVALUATORS):
+            values[stage].setdefault("augmentation", {})["mirror"] = 0.0
+    source = clips.root.resolve().name
+    values[MODEL] = {
+        "name": name,
+        "description": f"{len(clips)} clips of {len(clips.actions)} actions from the folder {source}",
+        "size": size,
+        "frames": FRAMES,
+        "condition": list(CONDITION),
+        "evaluators": list(EVALUATORS),
+        "held_out": list(choose_validation(clips)),
+    }
+    return values
+
+
+def scale_steps(values: RecipeValues, factor: float) -> RecipeValues:
+    """Every training `factor` times as long, but no shorter than a tenth of its plan."""
+    scaled = {stage: dict(settings) for stage, settings in values.items()}
+    for settings in scaled.values():
+        if "steps" in settings:
+            settings["steps"] = max(20, round(settings["steps"] * max(0.1, factor)))
+    return scaled
+
+
+def write_recipes(folder: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """A YAML file a stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stage, settings in values.items():
+        text = yaml.safe_dump(dict(settings), sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
+        write_text(folder / f"{stage}.yaml", text)
+
+
+def group_of(clip: Any) -> str:
+    """The group of a `ClipFile`; a clip of no known group is one of its own."""
+    return clip.group or f"{clip.label}/{clip.path.stem}"
+
+
+def _fit_size(values: RecipeValues, size: int) -> None:
+    """From the defaults' 64 pixels to another size: the first strides, and one doubling more or less."""
+    doublings = SIZES.index(size) + 2
+    stride, kernel = min(4, size // 32), {32: 5, 64: 5, 128: 7, 256: 11}[size]
+    frame = values["lrcn"]["network"]["frame"]
+    for network in (values[ENCODER]["network"], frame):
+        network["strides"][0], network["kernels"][0], network["paddings"][0] = stride, kernel, kernel // 2
+        network["preprocessing"]["size"] = size
+    values[ENCODER]["decoder"]["stages"] = [[64], [48], [32], [24], [16]][:doublings]
+    values[GENERATOR]["network"]["stages"] = [[128, 192], [96, 96], [48, 48], [32], [24]][:doublings]
+    discriminator = values[GENERATOR]["discriminator"]
+    discriminator["kernels"][0] = {32: 5, 64: 5, 128: 7, 256: 7}[size]
+    discriminator["strides"][0] = max(2, stride)
+    discriminator["preprocessing"]["size"] = size
+    values["c3d"]["network"]["preprocessing"]["size"] = {32: 32, 64: 40, 128: 56, 256: 112}[size]
+    values["evaluator"]["network"]["preprocessing"] = {
+        "size": min(size, 112), "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
+    }  # fmt: skip
+
+
+def _fit_amount(values: RecipeValues, num_frames: int) -> None:
+    """Fewer whitened coordinates where there are too few frames to tell them."""
+    prior = values[CODE_PRIOR]["network"]
+    prior["rank"] = max(4, min(prior["rank"], num_frames // _CODES_PER_COORDINATE))
+    prior["appearance_rank"] = max(1, prior["rank"] // 4)
+
+
+def _has_a_side(label: str) -> bool:
+    """Whether a mirror image would belong to another action."""
+    return bool(re.search(r"(?i)(^|[^a-z])(left|right|clockwise)([^a-z]|$)|(Left|Right)", label))
