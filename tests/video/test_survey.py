@@ -99,6 +99,8 @@ def test_what_makes_a_training_impossible() -> None:
     tested = survey_of([*good(split="train"), ("sit", "actor0", "test"), ("jump", "actor9", "val")])
     assert "no readable clip in the split 'train' shows jump, sit" in only(tested.problems())
 
+    assert "nothing to train on" in only(survey_of(good(split="test")).problems())
+
 
 def test_few_clips_and_imbalance() -> None:
     rows = good() + [("sit", f"actor{i}", None) for i in range(2)]
@@ -141,11 +143,11 @@ def test_duplicates_and_what_they_cross() -> None:
         return survey_of(rows, lambda i: facts("same" if i in same else str(i)))
 
     assert across(0, 3).duplicates[0].across == ()
-    assert "repeated in 1 clip, first run/0.mp4 = run/3.mp4" in only(across(0, 3).warnings())
+    assert "repeated in 1 clip, first 'run/0.mp4' = 'run/3.mp4'" in only(across(0, 3).warnings())
     assert across(0, 1).duplicates[0].across == ("group",)
     assert "more than one group is given to 1 set" in across(0, 1).warnings()[1]
     assert across(0, 6).duplicates[0].across == ("label",)
-    assert "1 set of clips with the same frames, first run/0.mp4 (run, walk)" in across(0, 6).warnings()[1]
+    assert "1 set of clips with the same frames, first 'run/0.mp4' (run, walk)" in across(0, 6).warnings()[1]
     leak = across(0, 12)
     assert leak.duplicates[0].across == ("split", "group") and leak.leaking_duplicates == leak.duplicates
     assert "the splits share 1 set of clips with the same frames" in leak.warnings()[2]

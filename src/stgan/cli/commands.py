@@ -2,7 +2,7 @@
 
 import typer
 
-from stgan.cli import evaluate, generate, info, train
+from stgan.cli import data, evaluate, generate, info, train
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
 app.command("train")(train.train)
+app.add_typer(data.app, name="data")
 
 
 def _show_version(asked: bool) -> None:

@@ -163,7 +163,9 @@ class Survey:
         if len(self.actions) < 2:
             found.append(f"there is only one action, {self.folder.actions[0]!r}: a classifier needs at least two.")
         without = [action for action, survey in self.actions.items() if not survey.to_train_on]
-        if without:
+        if len(without) == len(self.actions):
+            found.append(f"no readable clip is in the split {TRAIN!r}: there is nothing to train on.")
+        elif without:
             where = f" in the split {TRAIN!r}" if self.splits else ""
             found.append(f"no readable clip{where} shows {_names(without)}: add some, or take the action out.")
         return found
@@ -271,15 +273,15 @@ class Survey:
             clips = sum(counts[TRAIN] for counts in leaks.values())
             found.append(
                 f"the splits share {_count(len(leaks), 'group')} ({_names(list(leaks))}), {_count(clips, 'clip')} to "
-                "train on: figures on the other splits will be too good, because the networks have seen the same people and "
-                "scenes; leave these clips out of the training."
+                "train on: figures on the other splits will be too good, because the networks have seen the same "
+                "people and scenes; leave these clips out of the training."
             )
         return found
 
     def _about_duplicates(self) -> list[str]:
         found = []
         if self.duplicates:
-            first = " = ".join(self._relative(path) for path in self.duplicates[0].paths[:3])
+            first = " = ".join(repr(self._relative(path)) for path in self.duplicates[0].paths[:3])
             extra = sum(len(each.clips) - 1 for each in self.duplicates)
             found.append(
                 f"the frames of another clip are repeated in {_count(extra, 'clip')}, first {first}: keep one of each."
@@ -290,7 +292,7 @@ class Survey:
             labels = sorted({clip.label for clip in clips})
             found.append(
                 f"more than one label is given to {_count(len(contradicting), 'set')} of clips with the same frames, "
-                f"first {self._relative(clips[0].path)} ({_names(labels)}): correct them."
+                f"first {self._relative(clips[0].path)!r} ({_names(labels)}): correct them."
             )
         torn = [each for each in self.duplicates if "group" in each.across and all(clip.group for clip in each.clips)]
         if torn:
@@ -300,8 +302,8 @@ class Survey:
             )
         if self.leaking_duplicates:
             found.append(
-                f"the splits share {_count(len(self.leaking_duplicates), 'set')} of clips with the same frames: figures "
-                f"on the splits other than {TRAIN!r} will be too good."
+                f"the splits share {_count(len(self.leaking_duplicates), 'set')} of clips with the same frames: "
+                f"figures on the splits other than {TRAIN!r} will be too good."
             )
         return found
 
@@ -369,5 +371,5 @@ def _count(number: int, noun: str) -> str:
 
 
 def _names(names: list[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
+    shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
