@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, whatever stops the process that writes them."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -28,3 +29,12 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.iterdir():
         if _LEFTOVER.fullmatch(path.name) and path.is_file():
             path.unlink()
+
+
+def sha256(path: Path) -> str:
+    """Of the bytes of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -4,7 +4,6 @@ A clip counts as finished when its line is in the manifest, and the line is writ
 moment, by Ctrl-C, a full disk or kill -9: finished clips stay, and of an unfinished one nothing is believed.
 """
 
-import hashlib
 import math
 import os
 import reprlib
@@ -18,7 +17,7 @@ from filelock import FileLock, Timeout
 from jaxtyping import UInt8
 
 from stgan.errors import StganError
-from stgan.files import remove_leftovers
+from stgan.files import remove_leftovers, sha256
 from stgan.manifest import Entry, Manifest
 from stgan.video import read_video, write_video
 from stgan.video.strips import Strip, save_strips, thumbnails
@@ -91,7 +90,7 @@ class OutputFolder:
                 write(path.with_suffix(ending))
             write_video(path, frames, fps)
             own = {name: value for name, value in entry.items() if name not in self.settings}
-            own |= {"file": self.name(key).as_posix(), "sha256": _sha256(path)}
+            own |= {"file": self.name(key).as_posix(), "sha256": sha256(path)}
             former = self.clips.get(key)  # whole, but something beside it was missing
             self.clips[key] = own
             if former is None:
@@ -129,7 +128,7 @@ class OutputFolder:
                     f"cannot resume: {str(self.manifest.path)!r} names {entry['file']!r} where "
                     f"{self.name(key).as_posix()!r} should be; choose another --out, or start anew without --resume"
                 )
-            if path.is_file() and _sha256(path) == entry.get("sha256"):
+            if path.is_file() and sha256(path) == entry.get("sha256"):
                 self.clips[key] = {name: value for name, value in entry.items() if name not in self.settings}
             else:
                 self.damaged += 1
@@ -218,14 +217,6 @@ def _problems_of(path: Path) -> Iterator[None]:
             f"cannot write to {str(path)!r} ({(error.strerror or str(error)).lower()}); "
             "put that right or choose another --out"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _short(value: Any) -> str:

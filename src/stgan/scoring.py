@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint
 from stgan.errors import StganError
+from stgan.files import sha256
 from stgan.manifest import Manifest
 from stgan.metrics.classification import confusion_matrix, inception_score, motion
 from stgan.networks.layout import channels_last
@@ -40,26 +42,42 @@ class Scores:
 
 
 def generated_clips(folder: Path) -> list[Clip]:
-    """The clips that a folder's manifest lists."""
-    entries = Manifest(folder).read()
-    if not entries:
-        raise StganError(
-            f"{folder} has no manifest.jsonl with clips; generate some with: stgan generate --out {folder}"
-        )
+    """The clips that a folder's manifest lists; of a folder that is being written to, those that are finished.
+
+    Raises:
+        StganError: there is no manifest, it cannot be trusted, or a clip is not the one that it describes.
+    """
     clips = []
-    for entry in entries:
+    for entry in Manifest(folder).read():
         path = folder / entry["file"]
-        if folder.resolve() not in path.resolve().parents:
-            raise StganError(f"{folder}/manifest.jsonl names a file outside the folder: {entry['file']}")
         steered = entry.get("hashes", {}).get("condition")
         if (
             not isinstance(steered, dict)
             or not steered
             or not all(isinstance(value, str) for value in steered.values())
         ):
-            raise StganError(f"{folder}/manifest.jsonl does not say which networks steered {entry['file']}")
+            raise StganError(f"the manifest of {str(folder)!r} does not say which networks steered {entry['file']!r}")
+        _check_file(folder, entry)
         clips.append(Clip(path, entry["action"], frozenset(steered.values())))
+    if not clips:
+        raise StganError(
+            f"{str(folder)!r} has no manifest.jsonl with clips; generate some with stgan generate --out FOLDER"
+        )
     return clips
+
+
+def _check_file(folder: Path, entry: dict[str, Any]) -> None:
+    """The clip must be in the folder and the very file that was generated: it is what the entry's hashes are about."""
+    path = folder / entry["file"]
+    try:
+        if path.resolve() != folder.resolve() / entry["file"]:
+            raise StganError(f"{str(path)!r} is a link; put the clip itself there, or take it out of the manifest")
+        if not path.is_file():
+            raise StganError(f"{str(path)!r} is missing; make it again with stgan generate --resume")
+        if "sha256" in entry and sha256(path) != entry["sha256"]:
+            raise StganError(f"{str(path)!r} was changed or damaged; make it again with stgan generate --resume")
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise StganError(f"{str(path)!r} cannot be read; check the file") from error
 
 
 def find_evaluator(name: str, model: ModelFolder) -> Checkpoint:
@@ -88,9 +106,12 @@ def score(
     `watch` may wrap the clips to show progress.
 
     Raises:
-        StganError: the evaluator steered one of the clips (unless `allow_fooled`), or does not know an action.
+        StganError: the evaluator, or a network it was made from, steered one of the clips (unless `allow_fooled`);
+            or it does not know an action.
     """
-    fooled = any(evaluator.hash in clip.steered_by for clip in clips)
+    ancestors = evaluator.provenance.get("ancestors")  # it may have been trained on from a network that steered
+    own = {evaluator.hash, *(map(str, ancestors.values()) if isinstance(ancestors, dict) else ())}
+    fooled = any(own & clip.steered_by for clip in clips)
     if fooled and not allow_fooled:
         raise StganError(
             f"{name} steered these clips, so its scores would only show how well it was fooled; "

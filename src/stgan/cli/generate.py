@@ -75,15 +75,17 @@ def generate(
     endings = [".gif"] * gif + [".trace.png"] * trace
     with saying_how_to_go_on(), open_output(out, common, resume=resume) as folder:
         left = sum(not folder.finished((action, index), endings) for index in range(num) for action in chosen)
-        for sentence in (
-            f"{out} is started anew: its former manifest is now {PREVIOUS}" * folder.previous,
-            f"{folder.damaged} clips of {out} are missing or damaged and left its manifest" * bool(folder.damaged),
+        if folder.previous:
+            console.print(f"{out} is started anew: its former manifest is now {PREVIOUS}", soft_wrap=True)
+        if folder.damaged:
+            console.print(
+                f"{folder.damaged} clips of {out} are missing or damaged and left its manifest", soft_wrap=True
+            )
+        console.print(
             f"{stgan.name}: {left} clips of {len(chosen)} actions, {frames} frames of "
             f"{stgan.image_size}x{stgan.image_size}, preset {settings.name}, steered by {names}, "
-            f"{settings.iterations} iterations",
-        ):
-            if sentence:
-                console.print(sentence, soft_wrap=True)
+            f"{settings.iterations} iterations"
+        )
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn(),

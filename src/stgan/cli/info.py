@@ -1,6 +1,6 @@
 """`stgan info`: what a model is and what its cards say."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,10 +29,19 @@ def info(
         table.add_column(column)
     for part, role in roles.items():
         checkpoint = folder.load(part)
-        unseen = checkpoint.provenance.get("figures", {}).get("unseen_groups")
-        accuracy = f"{unseen['accuracy']:.3f} ({unseen['correct']}/{unseen['clips']})" if unseen else ""
+        accuracy = unseen_accuracy(checkpoint.provenance)
         parameters = sum(parameter.numel() for parameter in checkpoint.network.parameters())
         table.add_row(part, role, type(checkpoint.network).__name__, f"{parameters:,}", accuracy, checkpoint.hash[:12])
     console.print(table)
     console.print(f"presets: {', '.join(PRESETS)}; bundled models: {', '.join(bundled_models()) or 'none'}")
     console.print(f"stgan {__version__}; model folder {folder.path}", soft_wrap=True)
+
+
+def unseen_accuracy(provenance: dict[str, Any]) -> str:
+    """The accuracy that a checkpoint claims, as "0.985 (64/65)"; nothing if it claims none, or nonsense."""
+    figures = provenance.get("figures")
+    unseen = figures.get("unseen_groups") if isinstance(figures, dict) else None
+    try:
+        return f"{unseen['accuracy']:.3f} ({unseen['correct']:d}/{unseen['clips']:d})" if unseen else ""
+    except (TypeError, ValueError, LookupError):
+        return ""
