@@ -1,18 +1,20 @@
 """A folder of clips as a data set: which files, which action, who acts, which side of the split."""
 
+import csv as csv_module
 import os
 import re
-from collections.abc import Callable, Collection
-from csv import DictReader
-from csv import Error as CsvError
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TextIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from stgan.errors import StganError
+from stgan.names import is_file_name, quoted
 from stgan.video.io import read_video
 
 EXTENSIONS = (".mp4", ".avi", ".webm", ".gif", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg")
@@ -20,6 +22,7 @@ SPLITS = ("train", "val", "test")
 
 _UCF_LISTS = "ucfTrainTestlist"
 _GIB = 1024**3
+_LONGEST_LINE = 100_000  # characters; a line of a list names one clip
 _LAYOUTS = (
     "a csv file with the columns path and label, UCF-101 with its ucfTrainTestlist folder, "
     "or one folder of clips per action"
@@ -86,14 +89,14 @@ class ClipFolder:
             and (actions is None or clip.label in actions)
         )
         if not kept:
-            raise StganError(f"no clip of '{self.root}' meets the selection: loosen it.")
+            raise StganError(f"no clip of {quoted(self.root)} meets the selection: loosen it.")
         return replace(self, clips=kept)
 
     def _check_known(self, kind: str, asked: set[str], known: Collection[str]) -> None:
         unknown = sorted(asked - set(known))
         if unknown:
             there = f"choose from {', '.join(known)}" if known else f"its clips have no {kind}"
-            raise StganError(f"'{self.root}' has no {kind} {unknown[0]!r}: {there}.")
+            raise StganError(f"{quoted(self.root)} has no {kind} {quoted(unknown[0])}: {there}.")
 
 
 def data_root(path: str | Path | None) -> Path:
@@ -105,10 +108,10 @@ def data_root(path: str | Path | None) -> Path:
     given = path if path is not None else os.environ.get("STGAN_DATA") or None
     if given is None:
         raise StganError("no data folder is given: pass --data or set the environment variable STGAN_DATA.")
-    root = Path(given).expanduser()
-    if not root.is_dir():
+    root = Path(os.path.expanduser(given))  # Path.expanduser raises where there is no such user
+    if not os.path.isdir(root):
         source = "--data" if path is not None else "STGAN_DATA"
-        raise StganError(f"the data folder '{root}' is not there: correct {source}.")
+        raise StganError(f"the data folder {quoted(root)} is not there: correct {source}.")
     return root
 
 
@@ -124,6 +127,8 @@ def find_clips(
        will do; so are files on no list. The group is the ``gNN`` of the name, within its action.
     3. A folder per action: ``<label>/<clip>``. Such clips have no group and no split.
 
+    Hidden files, and whatever is not a regular file, are no clips. A label must be able to name a folder.
+
     Args:
         root: the folder.
         csv: the name of the csv file, where there are several.
@@ -132,11 +137,11 @@ def find_clips(
         ucf_split: which of UCF-101's three official splits.
 
     Raises:
-        StganError: there are no clips, or the lists are wrong.
+        StganError: there are no clips, or the lists or labels are wrong.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise StganError(f"'{root}' is not a folder: give a folder with {_LAYOUTS}.")
+    if not os.path.isdir(root):
+        raise StganError(f"{quoted(root)} is not a folder: give a folder with {_LAYOUTS}.")
     table = _choose_csv(root, csv)
     ucf = None if table else _find_ucf(root)
     if table:
@@ -146,7 +151,8 @@ def find_clips(
     else:
         clips = _clips_from_folders(root)
     if not clips:
-        raise StganError(f"'{root}' has no clips: give a folder with {_LAYOUTS}.")
+        raise StganError(f"{quoted(root)} has no clips: give a folder with {_LAYOUTS}.")
+    _check_labels(root, {clip.label for clip in clips})
     return ClipFolder(root, tuple(clips))
 
 
@@ -202,27 +208,48 @@ def resize_and_crop(
 def _choose_csv(root: Path, name: str | None) -> Path | None:
     if name is not None:
         table = root / _inside(name, root)
-        if not table.is_file():
-            raise StganError(f"there is no file {name!r} in '{root}': give the name of its csv file.")
+        if not os.path.isfile(table):
+            raise StganError(f"there is no file {quoted(name)} in {quoted(root)}: give the name of its csv file.")
         return table
-    tables = [path for path in sorted(root.glob("*.csv")) if {"path", "label"} <= set(_read_csv(path)[0])]
+    entries = [entry for entry in _listing(root) if entry.lower().endswith(".csv") and not entry.startswith(".")]
+    files = [root / entry for entry in entries if os.path.isfile(root / entry)]
+    tables = [path for path in files if {"path", "label"} <= set(_columns(path))]
     if len(tables) > 1:
-        names = ", ".join(path.name for path in tables)
-        raise StganError(f"'{root}' has several lists of clips ({names}): say which csv file to use.")
+        names = quoted(", ".join(path.name for path in tables))
+        raise StganError(f"{quoted(root)} has several lists of clips, {names}: say which csv file to use.")
     return tables[0] if tables else None
+
+
+def _columns(table: Path) -> list[str]:
+    """The column names of a csv file; none of one that is something else, which may well lie beside the clips."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            return [name.strip() for name in next(csv_module.reader(_lines(file)), ())]
+    except csv_module.Error:
+        return []
+    except OSError as error:
+        raise StganError(f"{quoted(table)} cannot be read ({error.strerror}): correct or remove it.") from error
 
 
 def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The column names and the rows, with every entry stripped and missing entries empty."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
-            reader = DictReader(lines, restval="")
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv_module.DictReader(_lines(file), restval="")
             columns = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
             rows = [{name: (row[name] or "").strip() for name in columns} for row in reader]
-    except (OSError, UnicodeDecodeError, CsvError) as error:
-        raise StganError(f"'{table}' cannot be read as a csv file in UTF-8: correct it.") from error
+    except (OSError, UnicodeDecodeError, csv_module.Error) as error:
+        raise StganError(f"{quoted(table)} cannot be read as a csv file in UTF-8: correct it.") from error
     return columns, rows
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file that may turn out to be one endless line."""
+    while line := file.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise csv_module.Error("a line is too long")
+        yield line
 
 
 def _clips_from_csv(root: Path, table: Path, split_column: str) -> list[ClipFile]:
@@ -230,23 +257,28 @@ def _clips_from_csv(root: Path, table: Path, split_column: str) -> list[ClipFile
     wanted = ["path", "label"] if split_column == "split" else ["path", "label", split_column]
     for column in wanted:
         if column not in columns:
-            raise StganError(f"'{table}' has no column {column!r}: it has {', '.join(columns) or 'none'}.")
-    clips = []
+            there = quoted(", ".join(columns)) if columns else "none"
+            raise StganError(f"{quoted(table)} has no column {quoted(column)}: it has {there}.")
+    clips: dict[Path, ClipFile] = {}
     for number, row in enumerate(rows, start=1):
         if not row["path"] or not row["label"]:
-            raise StganError(f"entry {number} of '{table}' lacks a path or a label: fill it in or remove it.")
+            raise StganError(f"entry {number} of {quoted(table)} lacks a path or a label: fill it in or remove it.")
         split = row.get(split_column)
         if split is not None and split not in SPLITS:
             continue
-        group = row.get("actor") or row.get("group") or None
-        clips.append(ClipFile(root / _inside(row["path"], table), row["label"], group, split))
-    missing = [clip.path for clip in clips if not clip.path.is_file()]
+        path = root / _inside(row["path"], table)
+        if path in clips:
+            raise StganError(
+                f"entry {number} of {quoted(table)} names {quoted(row['path'])} again: remove one of them."
+            )
+        clips[path] = ClipFile(path, row["label"], row.get("actor") or row.get("group") or None, split)
+    missing = [path for path in clips if not os.path.isfile(path)]
     if missing:
         raise StganError(
-            f"'{table}' names {len(missing)} clip(s) that do not exist, the first being '{missing[0]}': "
+            f"{quoted(table)} names {len(missing)} clip(s) that do not exist, the first being {quoted(missing[0])}: "
             "complete the folder or correct the list."
         )
-    return clips
+    return list(clips.values())
 
 
 def _find_ucf(root: Path) -> tuple[Path, Path] | None:
@@ -260,39 +292,71 @@ def _find_ucf(root: Path) -> tuple[Path, Path] | None:
 
 
 def _clips_from_ucf(videos: Path, lists: Path, number: int) -> list[ClipFile]:
-    clips = []
+    clips: dict[Path, ClipFile] = {}
     for split in ("train", "test"):
         listing = lists / f"{split}list{number:02d}.txt"
         try:
             lines = listing.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise StganError(f"'{listing}' cannot be read: get UCF-101's official lists.") from error
+            raise StganError(f"{quoted(listing)} cannot be read: get UCF-101's official lists.") from error
         for line in filter(None, map(str.strip, lines)):
             # The train lists add the number of the class.
             relative = _inside(re.sub(r"\s+\d+$", "", line), listing)
             if len(relative.parts) != 2:
-                raise StganError(f"'{listing}' has the line {line!r}, which is not action/clip: correct it.")
-            if (videos / relative).is_file():
+                raise StganError(f"{quoted(listing)} has the line {quoted(line)}, not action/clip: correct it.")
+            path = videos / relative
+            if path in clips:
+                raise StganError(f"{quoted(listing)} has {quoted(relative)}, which is on the lists twice: remove one.")
+            if os.path.isfile(path):
                 label, name = relative.parts
                 group = re.search(r"_g(\d+)_", name)
-                clips.append(ClipFile(videos / relative, label, group and f"{label}_g{group[1]}", split))
-    return clips
+                clips[path] = ClipFile(path, label, group and f"{label}_g{group[1]}", split)
+    return list(clips.values())
 
 
 def _clips_from_folders(root: Path) -> list[ClipFile]:
-    return [
-        ClipFile(path, path.parent.name)
-        for path in sorted(root.glob("*/*"))
-        if path.suffix.lower() in EXTENSIONS
-        and not path.name.startswith(".")
-        and not path.parent.name.startswith(".")
-        and path.is_file()
-    ]
+    clips = []
+    for label in _listing(root):
+        folder = root / label
+        if not label.startswith(".") and os.path.isdir(folder):
+            clips += [
+                ClipFile(folder / name, label)
+                for name in _listing(folder)
+                if name.lower().endswith(EXTENSIONS)
+                and not name.startswith(".")
+                and os.path.isfile(os.path.join(folder, name))
+            ]
+    return clips
+
+
+def _listing(folder: Path) -> list[str]:
+    """What is in a folder, sorted."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise StganError(f"{quoted(folder)} cannot be read ({error.strerror}): correct its permissions.") from error
+
+
+def _check_labels(root: Path, labels: Collection[str]) -> None:
+    """Labels become names of folders, and of classes that one has to be able to tell apart."""
+    seen: dict[str, str] = {}
+    for label in sorted(labels):
+        if not is_file_name(label):
+            raise StganError(
+                f"{quoted(root)} has the label {quoted(label)}, which cannot name a folder: use at most 100 bytes of "
+                "printable characters, no slash, backslash or colon, and no dot in front."
+            )
+        alike = seen.setdefault(unicodedata.normalize("NFC", label).casefold(), label)
+        if alike != label:
+            raise StganError(
+                f"{quoted(root)} has the labels {alike!a} and {label!a}, which differ only in case or in how "
+                "their letters are encoded: give them one spelling."
+            )
 
 
 def _inside(name: str, source: Path) -> PurePosixPath:
     """`name`, from a list that is not trusted, as a path that cannot leave its folder."""
     windows = PureWindowsPath(name)  # takes both kinds of slashes, so that a list means the same everywhere
     if windows.drive or windows.root or ".." in windows.parts:
-        raise StganError(f"'{source}' names {name!r}, which is outside the folder: use paths within it.")
+        raise StganError(f"{quoted(source)} names {quoted(name)}, which is outside the folder: use paths within it.")
     return PurePosixPath(name)

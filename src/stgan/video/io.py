@@ -17,11 +17,14 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.stream import Disposition
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from stgan.errors import StganError
+from stgan.files import replacing
+from stgan.names import quoted
 
 # Containers that hold a video and nothing else. Playlists (HLS, concat, ...) stay out: they name further
 # files and addresses for ffmpeg to open, which a clip from a stranger must not be able to do.
@@ -84,12 +87,16 @@ def read_video(
     count, size = 0, (0, 0)
     try:
         with _open_for_reading(path) as container:
-            if not container.streams.video:
-                raise VideoError(f"{_name(path)} has no video stream: give a video file.")
-            stream = container.streams.video[0]
+            # The cover of a piece of music is a video stream of its own, of one picture.
+            streams = [
+                stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+            ]
+            if not streams:
+                raise VideoError(f"{quoted(path)} has no video stream: give a video file.")
+            stream = streams[0]
             context = stream.codec_context
             if context is None:
-                raise VideoError(f"{_name(path)} uses a video codec that is not supported: convert it to mp4.")
+                raise VideoError(f"{quoted(path)} uses a video codec that is not supported: convert it to mp4.")
             _check_frame_size(path, context.height, context.width, max_pixels)
             context.options = {"max_pixels": str(max_pixels)}  # the header's size is only a claim
             context.thread_count = threads
@@ -99,23 +106,25 @@ def read_video(
                     size = (frame.height, frame.width)
                     _check_frame_size(path, *size, max_pixels)
                 elif size != (frame.height, frame.width):
-                    raise VideoError(f"{_name(path)} changes its frame size on the way: convert it to one size.")
+                    raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
                 count += 1
                 if max_frames is not None and count > max_frames:
-                    raise VideoError(f"{_name(path)} has more than {max_frames} frames: cut it into shorter clips.")
+                    raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
                 kept = frame.to_ndarray(format="rgb24")
                 if transform is not None:
                     kept = transform(kept)
                 if len(data) + kept.nbytes > max_bytes:
-                    raise VideoError(f"{_name(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
+                    raise VideoError(f"{quoted(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
                 data += kept.tobytes()
                 last = max(last, frame.time or 0.0)
             if count == 0:
-                raise VideoError(f"{_name(path)} holds no video frame: it is empty or cut short.")
+                raise VideoError(f"{quoted(path)} holds no video frame: it is empty or cut short.")
             fps = _frame_rate(container, stream, count, last)
             _check_whole(path, container, stream, count, last + 3 / fps)
     except av.FFmpegError as error:
-        raise VideoError(f"{_name(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
+        raise VideoError(f"{quoted(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
+    except MemoryError as error:
+        raise VideoError(f"{quoted(path)} does not fit into memory decoded: shorten it.") from error
     return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count, *kept.shape), fps)
 
 
@@ -146,7 +155,7 @@ def write_video(path: str | Path, frames: UInt8[np.ndarray, "time height width 3
                     container.mux(stream.encode(frame))
                 container.mux(stream.encode())
         except av.FFmpegError as error:
-            raise VideoError(f"{_name(path)} cannot be written ({_reason(error)}): check the folder.") from error
+            raise VideoError(f"{quoted(path)} cannot be written ({_reason(error)}): check the folder.") from error
 
 
 def write_gif(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:
@@ -190,10 +199,6 @@ def to_uint8(video: Float[Tensor, "3 time height width"]) -> UInt8[np.ndarray, "
     return levels.permute(1, 2, 3, 0).contiguous().cpu().numpy()
 
 
-def _name(path: str | Path) -> str:
-    return repr(os.fspath(path))  # quoted, so that an odd file name cannot break the sentence over lines
-
-
 def _reason(error: Exception) -> str:
     return " ".join((getattr(error, "strerror", None) or type(error).__name__).lower().split())
 
@@ -201,13 +206,15 @@ def _reason(error: Exception) -> str:
 def _check_readable(path: Path) -> None:
     try:
         if path.is_dir():
-            raise VideoError(f"{_name(path)} is a folder: give a video file.")
-        if not path.is_file():
-            raise VideoError(f"{_name(path)} does not exist: give the path of a video file.")
+            raise VideoError(f"{quoted(path)} is a folder: give a video file.")
+        if not path.exists():
+            raise VideoError(f"{quoted(path)} does not exist: give the path of a video file.")
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise VideoError(f"{quoted(path)} is a pipe or a device: give a video file.")
         if path.stat().st_size == 0:
-            raise VideoError(f"{_name(path)} is an empty file: get the file again.")
+            raise VideoError(f"{quoted(path)} is an empty file: get the file again.")
     except OSError as error:
-        raise VideoError(f"{_name(path)} cannot be opened ({_reason(error)}): check the path.") from error
+        raise VideoError(f"{quoted(path)} cannot be opened ({_reason(error)}): check the path.") from error
 
 
 def _open_for_reading(path: Path) -> av.container.InputContainer:
@@ -219,7 +226,7 @@ def _open_for_reading(path: Path) -> av.container.InputContainer:
 def _check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> None:
     if height * width > max_pixels:
         raise VideoError(
-            f"{_name(path)} has frames of {width}x{height}, more than {max_pixels} pixels: make it smaller."
+            f"{quoted(path)} has frames of {width}x{height}, more than {max_pixels} pixels: make it smaller."
         )
 
 
@@ -242,17 +249,17 @@ def _check_whole(
     promises nothing: one that was cut short gives the frames that it has.
     """
     if count < stream.frames - max(2, stream.frames // 50):
-        raise VideoError(f"{_name(path)} is cut short ({count} of {stream.frames} frames): get the whole file.")
+        raise VideoError(f"{quoted(path)} is cut short ({count} of {stream.frames} frames): get the whole file.")
     if "matroska" in container.format.name and len(container.streams) == 1 and container.duration:
         seconds = container.duration / av.time_base
         if end < 0.98 * seconds:
-            raise VideoError(f"{_name(path)} is cut short (of {seconds:.1f} s): get the whole file.")
+            raise VideoError(f"{quoted(path)} is cut short (of {seconds:.1f} s): get the whole file.")
 
 
 def _decode(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
     for packet in container.demux(stream):
         if packet.is_corrupt:
-            raise VideoError(f"{_name(path)} is damaged or cut short: get the whole file.")
+            raise VideoError(f"{quoted(path)} is damaged or cut short: get the whole file.")
         yield from packet.decode()
 
 
@@ -268,14 +275,11 @@ def _check_writable(frames: np.ndarray, fps: float) -> Fraction:
 def _replacing(path: Path, suffix: str) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it if the block succeeds and removed if it does not."""
     if path.suffix.lower() != suffix:
-        raise VideoError(f"{_name(path)} does not end in {suffix}: name the output with that ending.")
+        raise VideoError(f"{quoted(path)} does not end in {suffix}: name the output with that ending.")
     if not path.parent.is_dir():
-        raise VideoError(f"{_name(path)} cannot be written (its folder does not exist): make the folder first.")
-    temporary = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")
+        raise VideoError(f"{quoted(path)} cannot be written (its folder does not exist): make the folder first.")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with replacing(path.absolute()) as temporary:
+            yield temporary
     except OSError as error:
-        raise VideoError(f"{_name(path)} cannot be written ({_reason(error)}): check the folder.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise VideoError(f"{quoted(path)} cannot be written ({_reason(error)}): check the folder.") from error

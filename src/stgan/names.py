@@ -1,0 +1,17 @@
+"""Names from files that are not trusted: which of them may name a file, and how to show any of them in a sentence."""
+
+import os
+from pathlib import PurePath
+
+_LONGEST = 300  # characters; a path that is really there is hardly ever longer
+
+
+def is_file_name(word: str) -> bool:
+    """Whether a word from an untrusted file may name a folder or a file, here and on other systems."""
+    return word.isprintable() and 0 < len(word.encode()) <= 100 and word[0] != "." and not set(word) & set("/\\:")
+
+
+def quoted(name: str | PurePath) -> str:
+    """A name or a path for a message: in quotes, on one line whatever is in it, and not longer than a few lines."""
+    text = repr(os.fspath(name))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 50]}...{text[-40:]}"
