@@ -73,6 +73,8 @@ class ImageGenerator(nn.Module):
         self.spatial_names.append(name)
 
     def _initialize(self, module: nn.Module) -> None:
+        if next(self.parameters()).is_meta:  # weights are about to be loaded; torch takes seconds to do nothing here
+            return
         # He et al. 2015 with the leaky slope; a transposed layer of stride s sees kernel^2 / s^2 taps a pixel.
         gain = 2 / (1 + self.config.slope**2)
         if isinstance(module, nn.Linear):
