@@ -24,96 +24,7 @@ from stgan.training.model import ModelTraining, Roles
 from stgan.training.randomness import StepRandomness
 from stgan.training.recipes import load_classifier_recipe, load_recipes, parse_overrides
 from stgan.training.run import TrainingRun, Workshop
-from stgan.video import find_clips, read_video
-
-PIXELS = {"size": 16, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-UNITS = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-FRAME = {
-    "channels": [6, 6, 6, 6, 6],
-    "kernels": [3] * 5,
-    "strides": [1] * 5,
-    "paddings": [1] * 5,
-    "groups": [1] * 5,
-    "code_size": 24,
-    "response_norm": False,
-    "batch_norm": True,
-    "preprocessing": PIXELS,
-}
-GENERATOR = {"code_size": 24, "hidden_size": 32, "base_channels": 16, "stages": [[16, 8]], "preprocessing": UNITS}
-RECIPES = {
-    "model": {
-        "name": "squares",
-        "description": "moving squares",
-        "citation": "made here",
-        "size": 16,
-        "held_out": ["grow/clip2"],
-        "frames": 16,
-        "condition": ["c3d"],
-        "evaluators": ["evaluator"],
-    },
-    "encoder": {"network": FRAME, "decoder": GENERATOR, "steps": 30, "batch_size": 16},
-    "code_prior": {
-        "network": {"code_size": 24, "rank": 8, "appearance_rank": 3, "width": 24, "depth": 1},
-        "steps": 60,
-        "batch_size": 64,
-    },
-    "generator": {
-        "network": GENERATOR,
-        "discriminator": {
-            "channels": [4, 4],
-            "kernels": [3, 3],
-            "strides": [2, 1],
-            "code_size": 24,
-            "code_layers": [8, 8],
-            "hidden_size": 8,
-            "preprocessing": PIXELS,
-        },
-        "steps": 40,
-        "batch_size": 12,
-    },
-    "c3d": {
-        "architecture": "c3d",
-        "network": {
-            "stages": [[6], [12]],
-            "hidden_sizes": [16],
-            "pad_last_pool": False,
-            "batch_norm": True,
-            "dropout": 0.1,
-            "preprocessing": PIXELS,
-        },
-        "augmentation": {"mirror": 0.0, "shift": 1, "blur": 0.3},
-        "steps": 60,
-        "batch_size": 9,
-        "learning_rate": 0.01,
-        "folds": [["grow/clip0", "left/clip0", "right/clip0"]],
-    },
-    "evaluator": {
-        "architecture": "r2plus1d",
-        "network": {"stem": 4, "widths": [4, 8], "preprocessing": PIXELS},
-        "augmentation": {"mirror": 0.0},
-        "steps": 20,
-        "batch_size": 6,
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recipes")
-    for name, values in RECIPES.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def fabric() -> Fabric:
-    return Fabric(accelerator="cpu", devices=1)
-
-
-@pytest.fixture(scope="module")
-def data(tiny_clips: Path) -> ClipData:
-    clips = find_clips(tiny_clips)
-    return ClipData.of(clips, [read_video(clip.path).frames for clip in clips.clips])
+from stgan.video import find_clips
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +67,13 @@ def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> N
 
 
 def test_finished_stages_are_kept_until_their_recipe_changes(
-    trained: ModelTraining, tiny_clips: Path, recipes: Path, data: ClipData, fabric: Fabric, tmp_path: Path
+    trained: ModelTraining,
+    tiny_clips: Path,
+    recipes: Path,
+    data: ClipData,
+    fabric: Fabric,
+    tmp_path: Path,
+    recipe_values: dict,
 ) -> None:
     before = (trained.out / "c3d" / "model.safetensors").stat().st_mtime_ns
     trained.train("c3d")
@@ -165,7 +82,7 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
     changed.mkdir()
     for path in recipes.iterdir():
         (changed / path.name).write_text(path.read_text())
-    (changed / "c3d.yaml").write_text(yaml.safe_dump({**RECIPES["c3d"], "steps": 20, "folds": []}))
+    (changed / "c3d.yaml").write_text(yaml.safe_dump({**recipe_values["c3d"], "steps": 20, "folds": []}))
     model_training(tiny_clips, changed, data, trained.out, Workshop(fabric, tmp_path / "work")).train("c3d")
     assert (trained.out / "c3d" / "model.safetensors").stat().st_mtime_ns > before
 
@@ -328,9 +245,9 @@ def test_settings_with_mistakes(setting: str) -> None:
         ({"network": {"channelz": [1]}}, "does not describe"),
     ],
 )
-def test_recipes_with_mistakes(change: dict, message: str, recipes: Path, tmp_path: Path) -> None:
+def test_recipes_with_mistakes(change: dict, message: str, recipes: Path, tmp_path: Path, recipe_values: dict) -> None:
     folder = shutil.copytree(recipes, tmp_path / "recipes")
-    (folder / "encoder.yaml").write_text(yaml.safe_dump({**RECIPES["encoder"], **change}))
+    (folder / "encoder.yaml").write_text(yaml.safe_dump({**recipe_values["encoder"], **change}))
     with pytest.raises(StganError, match=message):
         load_recipes(folder, 3)
 

@@ -26,7 +26,7 @@ class _Signals:
     @property
     def status(self) -> int:
         """The exit status of a process that a signal ended, as shells count it: 130 for Ctrl-C."""
-        return 128 + self.received
+        return 128 + (self.received or signal.SIGINT)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first, self.received = not self.received, number

@@ -68,6 +68,7 @@ def train(
         Precision, typer.Option(help="auto: bf16-mixed on GPUs that have it, else 32-true.")
     ] = Precision.AUTO,
     work: Annotated[Path, typer.Option(help="Logs, pictures, decoded clips and states to resume from.")] = Path("runs"),
+    save_every: Annotated[float, typer.Option(help="Seconds between two states to resume from.", min=0.0)] = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the plan, and stop.")] = False,
 ) -> None:
     """Train a model from a folder of clips. Interrupted? The same command goes on where it stopped.
@@ -99,7 +100,7 @@ def train(
     clips = data if data else data_root(None) / config.name if config else data_root(None)
     fabric = _fabric(accelerator, devices, precision)
     console = Console(markup=False, highlight=False, soft_wrap=True, quiet=not fabric.is_global_zero)
-    workshop = Workshop(fabric, work / (config.name if config else out.resolve().name))
+    workshop = Workshop(fabric, work / (config.name if config else out.resolve().name), save_every)
     with _alone(workshop), _forgiving():
         with _decoding(console) as progress:
             prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)

@@ -1,17 +1,32 @@
 """Batch normalization over the whole batch where several processes share it.
 
-`torch.nn.SyncBatchNorm` does this on GPUs only; here the sums go through `torch.distributed`'s differentiable
-all_reduce, which works on CPUs (gloo) and GPUs (nccl) alike.
+`torch.nn.SyncBatchNorm` does this on GPUs only; this works on CPUs (gloo) and GPUs (nccl) alike.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 M = TypeVar("M", bound=nn.Module)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of each process's values; each value's gradient is the sum of the gradients that all of them got."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
 
 
 class SharedBatchNorm(_BatchNorm):
@@ -27,9 +42,8 @@ class SharedBatchNorm(_BatchNorm):
         over = [0, *range(2, x.ndim)]
         shape = (1, -1, *([1] * (x.ndim - 2)))
         count = x.new_tensor([x.numel() / x.shape[1]])
-        total, squares, number = all_reduce(torch.cat([x.sum(over), x.square().sum(over), count])).split(
-            [self.num_features, self.num_features, 1]
-        )
+        sums = _SumOverProcesses.apply(torch.cat([x.sum(over), x.square().sum(over), count]))
+        total, squares, number = sums.split([self.num_features, self.num_features, 1])
         mean = total / number
         variance = squares / number - mean.square()
         with torch.no_grad():

@@ -36,11 +36,13 @@ _SMOOTHING = 0.95  # of the logged losses
 class Workshop:
     """Where and on what a training runs.
 
-    folder: for logs, pictures and states. probe: 0, or take only so many steps to time them and write nothing.
+    folder: for logs, pictures and states. save_every: seconds between two states.
+    probe: 0, or take only so many steps to time them and write nothing.
     """
 
     fabric: Fabric
     folder: Path
+    save_every: float = 60.0
     probe: int = 0
 
     def room(self, name: str) -> "Workshop":
@@ -133,13 +135,12 @@ class TrainingRun:
         picture: Callable[[Path], None] | None = None,
         pictures: int = 8,
         validations: int = 10,
-        save_every: float = 60.0,
     ) -> None:
         """Run `step_function(random, draw(random))` until `steps`.
 
         `draw` runs one step ahead on a thread of its own, so that the device does not wait for clips. Losses are
-        averaged over processes, checked, and logged; the state is saved every `save_every` seconds, on Ctrl-C and
-        at the end. `validate` and `picture` are called so many times in all, on the first process only.
+        averaged over processes, checked, and logged; the state is saved now and then, on Ctrl-C and at the end.
+        `validate` and `picture` are called so many times in all, on the first process only.
 
         Raises StganError when a loss stops being finite: the last saved state is then from before.
         """
@@ -171,12 +172,14 @@ class TrainingRun:
                 self.seconds += time.monotonic() - started
                 progress.update(task, completed=self.step, losses=_sentence(self.losses))
                 last = self.step == steps
-                log.losses(self.step, self.seconds, losses, self.losses, to_csv=last or self.step % 20 == 0)
+                log.losses(
+                    self.step, self.seconds, losses, self.losses, to_csv=last or self.step == 1 or self.step % 20 == 0
+                )
                 if chief and validate and (last or self.step % max(1, steps // validations) == 0):
                     log.validation(self.step, validate())
                 if chief and picture and (last or self.step % max(1, steps // pictures) == 0):
                     picture(self.folder / f"step_{self.step:06d}.png")
-                if interruption.asked or time.monotonic() - last_save > save_every:
+                if interruption.asked or time.monotonic() - last_save > self.workshop.save_every:
                     self.save()
                     last_save = time.monotonic()
                 interruption.obey()

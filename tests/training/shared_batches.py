@@ -1,0 +1,45 @@
+"""Run by test_parallel.py: every stage for a few steps, on as many processes as asked, with their logs.
+
+python shared_batches.py CLIPS RECIPES FOLDER PROCESSES
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from stgan.networks import CodePrior, Encoder
+from stgan.training.classifier import train_classifier
+from stgan.training.code_prior import fit_whitening, frame_codes, train_code_prior
+from stgan.training.data import ClipData
+from stgan.training.encoder import train_encoder
+from stgan.training.generator import train_generator
+from stgan.training.recipes import load_recipes
+from stgan.training.run import Workshop
+from stgan.video import find_clips, read_video
+
+
+def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> None:
+    torch.set_num_threads(1)
+    fabric = Fabric(accelerator="cpu", devices=processes, strategy="ddp" if processes > 1 else "auto")
+    fabric.launch()
+    found = find_clips(clips)
+    train = ClipData.of(found, [read_video(clip.path).frames for clip in found.clips])
+    nothing = train.select([False] * len(train.clips))
+    recipes = load_recipes(recipes_folder, len(train.actions))
+    workshop = Workshop(fabric, folder)
+    # The networks that later stages stand on are untrained ones, so that each stage's losses are its own.
+    torch.manual_seed(0)
+    encoder = Encoder(recipes.encoder.network).eval()
+    prior = CodePrior(recipes.code_prior.network)
+    fit_whitening(prior, *frame_codes(encoder, train))
+    train_encoder(recipes.encoder, train, nothing, workshop.room("encoder"))
+    train_code_prior(recipes.code_prior, encoder, train, nothing, workshop.room("code_prior"))
+    train_generator(recipes.generator, encoder, prior, train, nothing, workshop.room("generator"))
+    for name, recipe in recipes.classifiers.items():
+        train_classifier(recipe, train, nothing, workshop.room(name))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,82 @@
+"""Two processes with half of each batch take the steps that one process takes with all of it."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from stgan.training.parallel import SharedBatchNorm, share_batch_norm
+
+SCRIPT = Path(__file__).with_name("shared_batches.py")
+FEW = 20
+
+
+@pytest.fixture(scope="module")
+def logs(
+    tiny_clips: Path, recipe_values: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, Path]:
+    """Number of processes to the folder of their logs."""
+    root = tmp_path_factory.mktemp("parallel")
+    values = copy.deepcopy(recipe_values)
+    values["lrcn"] = {
+        "architecture": "lrcn",
+        "network": {"frame": values["encoder"]["network"], "lstm_size": 8},
+        "batch_size": 6,
+    }
+    values["model"].update(condition=["c3d", "lrcn"], held_out=[])
+    values["c3d"].update(folds=[], batch_size=8)
+    # Masks of dropout are each process's own: without it, the steps must be the same.
+    values["lrcn"]["network"].update(frame_dropout=0.0, lstm_dropout=0.0)
+    values["generator"]["discriminator"]["dropout"] = 0.0
+    for name in ("c3d", "evaluator"):
+        values[name]["network"]["dropout"] = 0.0
+    (root / "recipes").mkdir()
+    for stage, settings in values.items():
+        if stage != "model":
+            settings["steps"] = FEW
+        (root / "recipes" / f"{stage}.yaml").write_text(yaml.safe_dump(settings))
+    for processes in (1, 2):
+        arguments = [tiny_clips, root / "recipes", root / str(processes), processes]
+        done = subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return {processes: root / str(processes) for processes in (1, 2)}
+
+
+@pytest.mark.parametrize("stage", ["encoder", "code_prior", "generator", "c3d", "lrcn", "evaluator"])
+def test_losses_of_two_processes_are_those_of_one(stage: str, logs: dict[int, Path]) -> None:
+    alone, together = (
+        np.genfromtxt(logs[processes] / stage / "log.csv", delimiter=",", names=True) for processes in (1, 2)
+    )
+    assert alone["step"].tolist() == together["step"].tolist() == [1, FEW]
+    for name in set(alone.dtype.names) - {"step", "seconds"}:
+        # log.csv holds six digits; later steps add up what sums in another order differ by.
+        assert together[name][0] == pytest.approx(alone[name][0], rel=2e-5), name
+        assert together[name][1] == pytest.approx(alone[name][1], rel=5e-3), name
+
+
+def test_shared_batch_norm_alone_is_batch_norm(tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        torch.manual_seed(0)
+        plain = torch.nn.Sequential(torch.nn.Conv3d(2, 3, 1), torch.nn.BatchNorm3d(3))
+        torch.nn.init.normal_(plain[1].weight)
+        shared = share_batch_norm(copy.deepcopy(plain), world_size=2)
+        assert isinstance(shared[1], SharedBatchNorm) and share_batch_norm(plain, world_size=1) is plain
+        for training in (True, False):
+            x = torch.randn(4, 2, 3, 5, 5)
+            inputs = [x.clone().requires_grad_(), x.clone().requires_grad_()]
+            outputs = [network.train(training)(value) for network, value in zip((plain, shared), inputs, strict=True)]
+            for output in outputs:
+                output.sin().sum().backward()
+            torch.testing.assert_close(outputs[0], outputs[1], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(inputs[0].grad, inputs[1].grad, atol=1e-5, rtol=1e-4)
+        for name, value in plain.state_dict().items():
+            torch.testing.assert_close(shared.state_dict()[name], value)
+    finally:
+        torch.distributed.destroy_process_group()
