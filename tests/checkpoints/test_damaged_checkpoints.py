@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from stgan.checkpoints import CheckpointError, load_checkpoint
+from stgan.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from stgan.networks import GeneratorConfig, ImageGenerator
 
 pytestmark = [
     pytest.mark.usefixtures("unchecked"),
@@ -71,6 +72,10 @@ def test_missing_folder(tmp_path: Path) -> None:
         lambda data: b"These are not weights.\n" * 100,
         lambda data: b"\xff" * 1000,
         lambda data: struct.pack("<Q", 1 << 60) + data[8:],
+        lambda data: struct.pack("<Q", 1 << 21) + b'{"a":{}}'.ljust(1 << 21) + data,
+        lambda data: (
+            data[:8] + data[8:].replace(b"{", b'{"fc8.bias":{"dtype":"F16","shape":[3],"data_offsets":[0,6]},', 1)
+        ),
         lambda data: struct.pack("<Q", 2) + b"[]",
         lambda data: struct.pack("<Q", 2) + b"{}",
     ],
@@ -91,6 +96,13 @@ def test_damaged_weights(model: Path, damage: Callable[[bytes], bytes]) -> None:
         (lambda tensors: tensors["fc6.weight"][3].fill_(float("nan")), "not finite"),
         (lambda tensors: tensors["norm1.running_var"][3].fill_(float("inf")), "not finite"),
         (lambda tensors: tensors.update({"fc6.bias": torch.full((12,), 1e300, dtype=torch.float64)}), "not finite"),
+        (lambda tensors: tensors.update({"fc6.bias": torch.zeros(12, dtype=torch.int64)}), "'fc6.bias' as I64"),
+        (lambda tensors: tensors.update({"fc6.bias": torch.zeros(12, dtype=torch.complex64)}), "'fc6.bias' as C64"),
+        (
+            lambda tensors: tensors.update({"norm6.num_batches_tracked": torch.tensor(1.0)}),
+            "as F32, which is not one of I64",
+        ),
+        (lambda tensors: tensors["norm1.running_var"].fill_(-1), "no encoder that works"),
     ],
 )
 def test_other_tensors(model: Path, damage: Callable[[dict], None], complaint: str) -> None:
@@ -196,12 +208,41 @@ def test_configs_that_describe_no_network(model: Path, part: str, values: dict) 
 
 
 @pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        *[("evaluator", {"preprocessing": {"size": size}}) for size in ("16", -16, 16.5, 10**6, [16], {})],
+        *[("encoder", {"preprocessing": {"size": 16, "mean": mean}}) for mean in ("abc", [[0, 1]] * 3)],
+        *[("c3d", {"preprocessing": {"size": 16, "std": std}}) for std in ([0, 0, 0], [float("nan")] * 3)],
+        *[("c3d", {"dropout": dropout}) for dropout in (40, -1, "a", None)],
+        *[("lrcn", {"frame_dropout": dropout}) for dropout in (2, [])],
+        *[("generator", {"slope": slope}) for slope in ("a", float("nan"))],
+        *[("generator", {"preprocessing": {"scale": scale}}) for scale in (0, "1", None)],
+        *[("code_prior", {"sigma_min": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
+        ("code_prior", {"appearance_rank": "2"}),
+    ],
+    ids=str,
+)
+def test_settings_that_fit_the_weights_but_do_not_work(model: Path, part: str, values: dict) -> None:
+    """Nothing of the weights' shapes depends on these, so only a trial tells."""
+    edit_network(model / part, **values)
+    refused(model / part)
+
+
+def test_a_small_file_cannot_ask_for_large_images(tmp_path: Path) -> None:
+    """A few kilobytes of weights are enough for layers of gigabytes."""
+    config = GeneratorConfig(code_size=1, hidden_size=1, base_channels=1, base_size=300, stages=((999,),))
+    save_checkpoint(tmp_path, ImageGenerator(config))
+    assert "for a single clip" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
     "values",
     [
         *[{"format": value} for value in (0, 2, "1", None, [1])],
         *[{"network": value} for value in ("gan", "", None, 5, [], {}, ["lrcn"], "discriminator")],
         *[{"config": value} for value in (None, 5, "lrcn", [], [["num_classes", 3]])],
         *[{"actions": value} for value in (None, 5, "abc", [1, 2, 3], [["a"]], ["a"], ["a"] * 4, {"a": 1})],
+        *[{"actions": ["a", "b", value]} for value in ("b", "", "../c", "c\nd", "\x1b[31mc", "c" * 5000, "\ud800")],
         *[{"provenance": value} for value in (None, 5, "ab", [], [["a", "b"]])],
     ],
     ids=str,

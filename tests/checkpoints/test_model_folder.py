@@ -88,7 +88,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
 def test_offline(hub: list[str]) -> None:
     message = refused("user/name")
     assert hub == ["user/name"]
-    assert "no such folder" in message and "Check your connection." in message
+    assert "no such folder" in message and "Cannot find an appropriate cached snapshot)" in message
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,24 @@ def test_from_the_hub(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(model_folder, "snapshot_download", download)
     assert find_model("user/name").path == model
-    assert set(wanted) == {"*.json", "*.safetensors", "*.md"}  # nothing that could be code
+    inside = {"*/config.json", "*/model.safetensors", "*/README.md"}
+    assert set(wanted) == {"model.json", "README.md", *inside}  # nothing that could be code
+
+
+def test_links_in_the_cache_of_the_hub(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache links each file to one of the repository's blobs; nothing else is followed."""
+    repository = tmp_path / "models--user--name"
+    snapshot = repository / "snapshots" / "abc"
+    (repository / "blobs").mkdir(parents=True)
+    snapshot.parent.mkdir()
+    model.rename(snapshot)
+    config = snapshot / "lrcn" / "config.json"
+    config.rename(repository / "blobs" / "0123")
+    config.symlink_to("../../../blobs/0123")
+    monkeypatch.setattr(model_folder, "snapshot_download", lambda *_, **__: str(snapshot))
+    assert find_model("user/name").load("lrcn").actions
+    (snapshot / "README.md").symlink_to("/etc/hostname")
+    assert "leads out of its folder" in refused("user/name")
 
 
 OUTSIDE = ["../other", "..", ".", "", "/etc", "nested/encoder", "encoder/..", "../../model/encoder", "link", "a\0b"]
@@ -157,7 +174,10 @@ def test_missing_keys(model: Path, key: str) -> None:
         *[{role: value} for role in ("encoder", "generator", "code_prior") for value in (None, 5, ["encoder"], {})],
         *[{"condition": value} for value in (None, {}, "lrcn", ["lrcn"], {"lrcn": None}, {"lrcn": 5})],
         *[{"evaluators": value} for value in (None, "evaluator", {"evaluator": ["evaluator"]})],
-        {"name": None},
+        *[{"name": value} for value in (None, 5, "", "a/b", "\x1b[31mred", "\u202egnp", "a" * 5000)],
+        *[{"actions": value} for value in (["../x"], ["a\nb"], ["."], [""], ["-" * 101], ["walk", "walk"])],
+        *[{"condition": {value: "lrcn"}} for value in ("", "\x1b[31mred", "a" * 5000)],
+        {"condition": {"lrcn": "a" * 5000}},
     ],
     ids=str,
 )

@@ -1,11 +1,13 @@
 """One network on disk: a folder of `config.json`, `model.safetensors` and `README.md` (the model card).
 
 Nothing in it can run code, and nothing is allocated before the file's table of contents fits the architecture.
+A network that loads also works: it has been run once. Links are followed, as the hub's cache consists of them.
 """
 
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
+from stgan.files import replacing
+from stgan.names import is_file_name, quoted
 from stgan.networks import (
     C3D,
     LRCN,
@@ -34,8 +39,13 @@ from stgan.networks import (
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_LARGEST_CONFIG = 1 << 20  # bytes
+_LARGEST_CONFIG = 1 << 20  # bytes; of a safetensors file's table of contents too
+_LONGEST_REASON = 500  # characters of an error's text
 _LONGEST_NETWORK = 4096  # characters of a network's own values; more of them would be thousands of layers
+
+# How a file may hold the numbers that a network computes with.
+_STORED = {torch.float32: ("F16", "BF16", "F32", "F64"), torch.int64: ("I64",)}
+_BAD_VALUES = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "encoder": (EncoderConfig, Encoder),
@@ -95,9 +105,8 @@ def save_checkpoint(
         "actions": list(actions),
         "provenance": dict(provenance or {}),
     }
-    temporary = folder / (WEIGHTS + ".tmp")
-    save_file(tensors, temporary)
-    os.replace(temporary, folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary)
     write_text(folder / CARD, card)
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
@@ -110,29 +119,37 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     """
     config = read_json(folder / CONFIG)
     if config.get("format") != FORMAT:
-        raise CheckpointError(f"{folder} has checkpoint format {config.get('format')!r}; this version reads {FORMAT}")
+        found = quoted(str(config.get("format")))
+        raise CheckpointError(f"{quoted(folder)} has checkpoint format {found}; this version reads {FORMAT}")
     name = config.get("network")
     if not isinstance(name, str) or name not in NETWORKS:
-        raise CheckpointError(f"{folder} holds an unknown network {name!r}; known are {', '.join(NETWORKS)}")
+        known = ", ".join(NETWORKS)
+        raise CheckpointError(f"{quoted(folder)} holds an unknown network {quoted(str(name))}; known are {known}")
     config_type, network_type = NETWORKS[name]
     try:
         if len(json.dumps(config["config"])) > _LONGEST_NETWORK:
             raise ValueError("its config is too long")
         with torch.device("meta"):  # shapes only: a hostile config cannot ask for memory
             network = network_type(config_type.from_dict(config["config"]))  # type: ignore[attr-defined]
-    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
-        raise CheckpointError(f"{folder / CONFIG} does not describe a {name}: {one_line(error)}") from error
+    except _BAD_VALUES as error:
+        raise CheckpointError(f"{quoted(folder / CONFIG)} does not describe a {name}: {one_line(error)}") from error
     actions, provenance = config.get("actions", []), config.get("provenance", {})
-    if not isinstance(actions, list) or not all(isinstance(action, str) for action in actions):
-        raise CheckpointError(f"{folder / CONFIG} is damaged: its actions are not a list of names")
+    check_actions(actions, folder / CONFIG)
     if not isinstance(provenance, dict):
-        raise CheckpointError(f"{folder / CONFIG} is damaged: its provenance is not a JSON object")
+        raise CheckpointError(f"{quoted(folder / CONFIG)} is damaged: its provenance is not a JSON object")
     if actions and len(actions) != getattr(network.config, "num_classes", 0):
-        raise CheckpointError(f"{folder / CONFIG} names {len(actions)} actions, which are not its network's classes")
+        raise CheckpointError(
+            f"{quoted(folder / CONFIG)} names {len(actions)} actions, which are not its network's classes"
+        )
     tensors = _read_tensors(folder / WEIGHTS, network.state_dict())
     network.load_state_dict(tensors, assign=True)
+    network.eval().requires_grad_(False)
+    try:
+        try_out(network)
+    except _BAD_VALUES as error:
+        raise CheckpointError(f"{quoted(folder)} is no {name} that works: {one_line(error)}") from error
     return Checkpoint(
-        network.to(device).eval().requires_grad_(False),
+        network.to(device),
         tuple(actions),
         provenance,
         weights_hash(tensors),
@@ -141,47 +158,74 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 
 def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All tensors of a safetensors file in the dtypes that the network computes in."""
-    if not path.is_file():
-        raise CheckpointError(f"weights are missing: there is no {path}")
+    if not os.path.isfile(path):
+        raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
-            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+            found = {key: tuple(part.get_shape()) for key, part in slices.items()}
             wanted = {key: tuple(value.shape) for key, value in expected.items()}
             if found != wanted:
                 wrong = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
                 raise CheckpointError(
-                    f"{path} does not fit its config: {len(wrong)} tensors differ, the first is {wrong[0]!r} "
-                    f"({found.get(wrong[0], 'missing')} in the file, {wanted.get(wrong[0], 'none')} expected)"
+                    f"{quoted(path)} does not fit its config: {len(wrong)} tensors differ, the first is "
+                    f"{quoted(wrong[0])} ({found.get(wrong[0], 'missing')} in the file, "
+                    f"{wanted.get(wrong[0], 'none')} expected)"
+                )
+            odd = [key for key, part in slices.items() if part.get_dtype() not in _STORED[expected[key].dtype]]
+            if odd:
+                raise CheckpointError(
+                    f"{quoted(path)} holds {odd[0]!r} as {slices[odd[0]].get_dtype()}, which is not one of "
+                    f"{', '.join(_STORED[expected[odd[0]].dtype])}"
                 )
             tensors = {key: file.get_tensor(key).to(expected[key].dtype) for key in found}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: a dtype without arithmetic
-        raise CheckpointError(f"{path} is not a readable safetensors file: {one_line(error)}") from error
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
     bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
     if bad:
-        raise CheckpointError(f"{path} has values that are not finite numbers, first in {bad[0]!r}")
+        raise CheckpointError(f"{quoted(path)} has values that are not finite numbers, first in {bad[0]!r}")
     return tensors
+
+
+def _check_header(path: Path) -> None:
+    """The table of contents may be 100 MB long for safetensors, which then takes a minute to read it."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_CONFIG:
+        raise ValueError(f"its table of contents is longer than {_LARGEST_CONFIG} bytes")
+
+
+def check_actions(actions: Any, path: Path) -> None:
+    """CheckpointError unless `actions`, read from `path`, are different names that folders can have."""
+    if not isinstance(actions, list) or not all(isinstance(action, str) for action in actions):
+        raise CheckpointError(f"{quoted(path)} is damaged: its actions are not a list of names")
+    bad = [action for action in actions if not is_file_name(action)]
+    if bad or len(set(actions)) < len(actions):
+        which = f", unlike {quoted(bad[0])}" if bad else ""
+        raise CheckpointError(f"{quoted(path)}: actions must be different words that can name a folder{which}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of sane size, or CheckpointError."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no {path}; is this a checkpoint folder?")
-    if path.stat().st_size > _LARGEST_CONFIG:
-        raise CheckpointError(f"{path} is too large to be a config ({path.stat().st_size} bytes)")
+    if not os.path.isfile(path):
+        raise CheckpointError(f"there is no {quoted(path)}; is this a checkpoint folder?")
     try:
+        size = path.stat().st_size
+        if size > _LARGEST_CONFIG:
+            raise CheckpointError(f"{quoted(path)} is too large to be a config ({size} bytes)")
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON: {one_line(error)}") from error
+        raise CheckpointError(f"{quoted(path)} is not valid JSON: {one_line(error)}") from error
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, not a {type(values).__name__}")
+        raise CheckpointError(f"{quoted(path)} must hold a JSON object, not a {type(values).__name__}")
     return values
 
 
 def write_text(path: Path, text: str) -> None:
     """Atomically."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
@@ -199,5 +243,7 @@ def weights_hash(weights: Mapping[str, Tensor]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's text without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The error's text without line breaks and other characters that are not printable, if need be shortened."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."

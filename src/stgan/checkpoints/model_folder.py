@@ -8,14 +8,19 @@ import torch
 from huggingface_hub import snapshot_download
 
 from stgan.checkpoints.checkpoint import (
+    CARD,
+    CONFIG,
     FORMAT,
+    WEIGHTS,
     Checkpoint,
     CheckpointError,
+    check_actions,
     load_checkpoint,
     one_line,
     read_json,
     write_text,
 )
+from stgan.names import is_file_name, quoted
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 MODEL = "model.json"
@@ -74,14 +79,12 @@ def find_model(model: str | Path) -> ModelFolder:
         CheckpointError: there is none, or its `model.json` is damaged.
     """
     path = _locate(str(model))
-    values = read_json(path / MODEL)
+    values, file = read_json(path / MODEL), quoted(path / MODEL)
     if values.get("format") != FORMAT:
-        raise CheckpointError(f"{path / MODEL} has format {values.get('format')!r}; this version reads {FORMAT}")
+        found = quoted(str(values.get("format")))
+        raise CheckpointError(f"{file} has format {found}; this version reads {FORMAT}")
     try:
-        if not isinstance(values["name"], str):
-            raise TypeError("'name'")
-        if not isinstance(values["actions"], list) or not all(isinstance(action, str) for action in values["actions"]):
-            raise TypeError("'actions'")
+        check_actions(values["actions"], path / MODEL)
         folder = ModelFolder(
             path=path,
             name=values["name"],
@@ -94,24 +97,17 @@ def find_model(model: str | Path) -> ModelFolder:
         )
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
     except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle
-        raise CheckpointError(
-            f"{path / MODEL} does not describe a model: {one_line(error)} is missing or wrong"
-        ) from error
+        raise CheckpointError(f"{file} does not describe a model: {one_line(error)} is missing or wrong") from error
     if not inside:
-        raise CheckpointError(f"{path / MODEL} names a checkpoint outside its own folder")
+        raise CheckpointError(f"{file} names a checkpoint outside its own folder")
+    for name in (folder.name, *folder.parts, *folder.condition, *folder.evaluators):
+        if not isinstance(name, str) or not is_file_name(name):
+            raise CheckpointError(f"{file} has the name {quoted(str(name))}, which cannot name a folder")
     if not folder.actions or not folder.condition:
-        raise CheckpointError(f"{path / MODEL} names no actions or no condition network")
+        raise CheckpointError(f"{file} names no actions or no condition network")
     if set(folder.condition.values()) & set(folder.evaluators.values()):
-        raise CheckpointError(f"{path / MODEL} names one network both as condition network and as evaluator")
-    bad = [action for action in folder.actions if not is_file_name(action)]
-    if bad or len(set(folder.actions)) < len(folder.actions):
-        raise CheckpointError(f"{path / MODEL}: actions must be different words that can name a folder: {bad[:1]}")
+        raise CheckpointError(f"{file} names one network both as condition network and as evaluator")
     return folder
-
-
-def is_file_name(word: str) -> bool:
-    """Whether a word from an untrusted file may name a folder or a file."""
-    return word.isprintable() and 0 < len(word.encode()) <= 100 and word[0] != "." and not set(word) & set("/\\:")
 
 
 def _locate(model: str) -> Path:
@@ -126,10 +122,25 @@ def _locate(model: str) -> Path:
     known = ", ".join(bundled_models()) or "none"
     if model.count("/") == 1 and not model.startswith((".", "/", "~")):
         try:
-            return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.md"]))
+            return _download(model)
+        except CheckpointError:
+            raise
         except Exception as error:  # the hub's own errors and those of the HTTP library below it, whichever it is
+            reason = one_line(error).split(". ")[0].rstrip(".")
             raise CheckpointError(
-                f"no model {model!r}: no such folder, and the hub did not give it ({one_line(error)}); "
-                f"bundled models: {known}"
+                f"no model {quoted(model)}: no such folder, and the hub did not give it "
+                f"({type(error).__name__}: {reason}); bundled models: {known}"
             ) from error
-    raise CheckpointError(f"no model {model!r}: neither a folder nor a bundled model ({known})")
+    raise CheckpointError(f"no model {quoted(model)}: neither a folder nor a bundled model ({known})")
+
+
+def _download(model: str) -> Path:
+    """The folder of a hub model: of its files those that a model consists of, nothing that could be code."""
+    files = [f"*/{name}" for name in (CONFIG, WEIGHTS, CARD)]
+    path = Path(snapshot_download(model, allow_patterns=[MODEL, CARD, *files]))
+    # The hub's cache links <repository>/snapshots/<revision>/... to <repository>/blobs/...
+    repository = path.resolve().parents[1]
+    for file in path.rglob("*"):
+        if not file.resolve().is_relative_to(repository):
+            raise CheckpointError(f"the hub's {quoted(model)} has a file that leads out of its folder: {quoted(file)}")
+    return path

@@ -1,0 +1,61 @@
+"""One pass through a network that came from a file: settings and weights that fit each other may still not work."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stgan.networks import CodePrior, Encoder, ImageGenerator
+
+_MOST_NUMBERS = 1 << 27  # that a layer may put out for one clip: 512 MiB in float32, ten times the published C3D's
+
+
+@torch.no_grad()
+def try_out(network: nn.Module) -> None:
+    """Run a network in eval mode once: a mid-grey clip or image, or a code of zeros.
+
+    Raises:
+        ValueError: a layer would need too much memory, or what comes out is not finite.
+        Exception: whatever the network itself raises.
+    """
+    layers = [layer for layer in network.modules() if hasattr(layer, "out_channels")]
+    handles = [layer.register_forward_pre_hook(_check_size) for layer in layers]
+    try:
+        outputs = _run(network)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not all(torch.isfinite(output).all() for output in outputs):
+        raise ValueError("its weights and settings lead to numbers that are not finite")
+
+
+def _run(network: Any) -> list[Tensor]:
+    config = network.config
+    if isinstance(network, CodePrior):
+        coordinates = network.whiten(torch.zeros(1, 2, config.code_size))
+        denoised = [network.denoise(coordinates, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
+        return [network.unwhiten(network.share_appearance(each)) for each in denoised]
+    if isinstance(network, ImageGenerator):
+        return [network(torch.zeros(1, config.code_size))]
+    size = getattr(config, "frame", config).preprocessing.size or 64
+    if isinstance(network, Encoder):
+        return [network(_grey(1, 3, size, size))]
+    return [network.log_probabilities(_grey(1, 3, getattr(config, "frames", 2), size, size))]
+
+
+def _grey(*shape: int) -> Tensor:
+    _check_numbers(torch.Size(shape).numel())
+    return torch.full(shape, 0.5)
+
+
+def _check_size(layer: Any, inputs: tuple[Tensor, ...]) -> None:
+    """Before a convolution runs. A transposed one multiplies the pixels; padding may add as much as a kernel."""
+    (x,) = inputs
+    sides = [side + 2 * pad for side, pad in zip(x.shape[2:], layer.padding, strict=True)]
+    grows = torch.Size(layer.stride).numel() if layer.transposed else 1
+    _check_numbers(torch.Size(sides).numel() * max(layer.in_channels, layer.out_channels) * grows)
+
+
+def _check_numbers(count: int) -> None:
+    if count > _MOST_NUMBERS:
+        raise ValueError(f"one of its layers would put out {count} numbers for a single clip")
