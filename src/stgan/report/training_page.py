@@ -1,0 +1,302 @@
+"""A page about a trained model: what it learned from, its networks and their figures, how its losses fell."""
+
+import base64
+import io
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
+from stgan.checkpoints.checkpoint import CONFIG, read_json, write_text
+from stgan.errors import StganError
+from stgan.report.curves import draw_curves, read_curves
+
+PAGE = "report.html"
+SURVEY = "survey.json"
+CONTACT_SHEET = Path("samples", "contact_sheet.png")
+
+_WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in the page
+_HUGE = 1e12  # no figure of a training is larger; also keeps out what is not finite
+_ORDER = ("encoder", "code_prior", "generator")
+_ROLES = {
+    "Encoder": "defines the codes",
+    "CodePrior": "which codes are codes of real frames",
+    "ImageGenerator": "code to frame; inflated over time to the video generator",
+}
+_CAPTIONS = {
+    "encoder": "rows in pairs, real frames and what a small decoder makes of their codes",
+    "generator": "rows in pairs, real frames and the generator's version of them",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network of the model: loaded, or the reason why it cannot be."""
+
+    name: str
+    role: str
+    checkpoint: Checkpoint | None
+    damage: str = ""
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.checkpoint.network.parameters()) if self.checkpoint else 0
+
+    def known(self, *path: str) -> Any:
+        """An entry of the provenance, or None; provenance is what somebody wrote into a file."""
+        value: Any = self.checkpoint.provenance if self.checkpoint else None
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def number(self, *path: str) -> float | None:
+        """An entry of the provenance that is a number of sane size, or None."""
+        return _number(self.known(*path))
+
+
+def write_training_page(model_folder: Path, work: Path, *, title: str | None = None) -> Path:
+    """Write ``report.html`` into the model's folder: one file that needs no other and no network.
+
+    What is missing is left out: a model that is half trained has a page too. The last pictures of the training are in
+    it, with real frames: whoever gives the page away gives those away as well.
+
+    Args:
+        model_folder: the model: `model.json` and a checkpoint folder for each network.
+        work: where it was trained. For each network NAME: NAME/log.csv, NAME/validation.csv, NAME/step_*.png and
+            the same in NAME/fold_*; and survey.json (`Survey.summary`).
+        title: default: the model's name.
+
+    Returns:
+        The page.
+
+    Raises:
+        StganError: `model_folder` is not a folder.
+    """
+    if not model_folder.is_dir():
+        raise StganError(f"{str(model_folder)!r} is not a folder: give the folder of a trained model.")
+    model = _model(model_folder)
+    parts = _parts(model_folder, model)
+    name = title or (model.name if model else model_folder.resolve().name)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    actions = next((part.checkpoint.actions for part in parts if part.checkpoint and part.checkpoint.actions), ())
+    actions = model.actions if model else actions
+    size = next((side for part in parts if isinstance(side := part.known("data", "size"), int)), None)
+    folder = str(model_folder) if len(model_folder.parts) > 1 else f"./{model_folder}"
+    page = {
+        "title": name,
+        "subtitle": _subtitle(actions, size),
+        "tiles": _tiles(parts),
+        "contact_sheet": _picture(model_folder / CONTACT_SHEET),
+        "actions": actions,
+        **_data(parts, _survey(work / SURVEY)),
+        "networks": [_network(part) for part in parts],
+        "stages": [stage for part in parts if (stage := _stage(part.name, work / part.name))],
+        "complete": model is not None and all(part.checkpoint for part in parts),
+        "folder": shlex.quote(folder),
+        "python_folder": repr(folder),
+        "example": shlex.quote(actions[0]) if actions else "",
+        "python_example": repr(actions[0]) if actions else "",
+    }
+    path = model_folder / PAGE
+    html = environment.get_template("training.html").render(page=page)
+    write_text(path, html.encode(errors="replace").decode())  # names from files may be no text
+    return path
+
+
+def _model(folder: Path) -> ModelFolder | None:
+    try:
+        return find_model(folder.resolve())  # a bare name could be that of a bundled model
+    except CheckpointError:
+        return None
+
+
+def _parts(folder: Path, model: ModelFolder | None) -> list[Part]:
+    there = {path.parent.name for path in folder.glob(f"*/{CONFIG}")} | set(model.parts if model else ())
+    order = list(dict.fromkeys([*_ORDER, *(model.parts if model else ()), *sorted(there)]))
+    roles: dict[str, str] = {}
+    if model:
+        roles |= {part: "condition network: it steers" for part in model.condition.values()}
+        roles |= {part: "evaluator: it never steers" for part in model.evaluators.values()}
+    parts = []
+    for name in order:
+        if name in there:
+            try:
+                checkpoint = load_checkpoint(folder / name)
+                kind = type(checkpoint.network).__name__
+                parts.append(Part(name, roles.get(name, _ROLES.get(kind, "classifier")), checkpoint))
+            except CheckpointError as error:
+                parts.append(Part(name, roles.get(name, ""), None, str(error)))
+    return parts
+
+
+def _subtitle(actions: Iterable[str], size: int | None) -> str:
+    frames = f", frames of {size}x{size}" if size else ""
+    return f"A model of {len(tuple(actions))} actions{frames}, trained with stgan"
+
+
+def _tiles(parts: list[Part]) -> list[dict[str, str]]:
+    """The figures to see first: each with a label."""
+    tiles = []
+    for part in parts:
+        if part.role.startswith("evaluator"):
+            measured = {
+                "unseen groups": part.number("figures", "unseen_groups", "accuracy"),
+                "test clips": part.number("figures", "test_clips", "accuracy"),
+                "validation clips": part.number("figures", "validation_clips", "accuracy"),
+            }
+            tiles += _first(measured, "{:.3f}", f"{part.name}: accuracy on {{}}")
+    for part in parts:
+        measured = {
+            which: part.number("figures", f"psnr_{which}_frames") for which in ("test", "validation", "training")
+        }
+        tiles += _first(measured, "{:.1f} dB", f"{part.name}: PSNR of {{}} frames")
+    seconds = [value for part in parts if (value := part.number("seconds")) is not None]
+    if seconds:
+        tiles.append({"value": _duration(sum(seconds)), "label": "training in all, without folds"})
+    if parts:
+        total = sum(part.parameters for part in parts)
+        tiles.append({"value": f"{total / 1e6:.1f} M", "label": f"parameters in {len(parts)} networks"})
+    return tiles
+
+
+def _first(measured: Mapping[str, float | None], value: str, label: str) -> list[dict[str, str]]:
+    """A tile of the first figure that there is."""
+    return [
+        {"value": value.format(figure), "label": label.format(name)}
+        for name, figure in measured.items()
+        if figure is not None
+    ][:1]
+
+
+def _data(parts: list[Part], survey: Mapping[str, Any]) -> dict[str, Any]:
+    """The clips as the survey counted them; without a survey, as the networks' cards do."""
+    counts = {
+        word: next((n for part in parts if isinstance(n := part.known("data", key), int)), None)
+        for word, key in (
+            ("clips", "clips"),
+            ("to train on", "train_clips"),
+            ("to validate", "validation_clips"),
+            ("to test", "test_clips"),
+        )
+    }
+    words = [f"{count} {word}" for word, count in counts.items() if count is not None]
+    held = next((h for part in parts if isinstance(h := part.known("data", "held_out"), list) and h), [])
+    if held:
+        words.append(f"held out for validation: {', '.join(map(str, held))}")
+    splits = list(_table(survey.get("splits")))
+    rows = []
+    for action, found in _table(survey.get("actions")).items():
+        found = _table(found)
+        frames = _table(found.get("frames"))
+        lengths = f"{frames.get('min')}-{frames.get('max')} ({frames.get('median')})" if frames else ""
+        own = _table(found.get("splits"))
+        rows.append(
+            [action, found.get("clips", ""), found.get("groups") or "", *(own.get(s, 0) for s in splits), lengths]
+        )
+    warnings = survey.get("warnings")
+    return {
+        "data": "; ".join(words),
+        "splits": splits,
+        "clips_of_actions": rows,
+        "warnings": [str(warning) for warning in warnings] if isinstance(warnings, list) else [],
+    }
+
+
+def _network(part: Part) -> dict[str, Any]:
+    if part.checkpoint is None:
+        return {"name": part.name, "role": part.role, "damage": part.damage}
+    steps, seconds, device = part.number("steps"), part.number("seconds"), part.known("device")
+    taken = part.known("ancestors", "taken from")
+    return {
+        "name": part.name,
+        "role": f"{part.role}; taken as it was, not trained here" if taken else part.role,
+        "damage": "",
+        "architecture": type(part.checkpoint.network).__name__,
+        "parameters": f"{part.parameters:,}",
+        "steps": "" if steps is None else f"{steps:,.0f}",
+        "time": ("" if seconds is None else _duration(seconds)) + (f" ({device})" if device else ""),
+        "figures": [line for item in _table(part.known("figures")).items() if (line := _figure(*item))],
+        "hash": part.checkpoint.hash[:12],
+    }
+
+
+def _figure(name: str, value: Any) -> str:
+    """One line; nothing for what is neither an accuracy with its interval nor a number."""
+    words = name.removeprefix("psnr_").replace("_", " ")
+    found = _table(value)
+    accuracy, ends = _number(found.get("accuracy")), found.get("interval")
+    if accuracy is not None:
+        low, high = map(_number, ends) if isinstance(ends, list) and len(ends) == 2 else (None, None)
+        between = "" if low is None or high is None else f" ({low:.3f}–{high:.3f}, n = {found.get('clips')})"
+        return f"{words}: {accuracy:.3f}{between}"
+    number = _number(value)
+    if number is None:
+        return ""
+    return f"{words}: {number:.1f} dB PSNR" if name.startswith("psnr_") else f"{words}: {number:.4g}"
+
+
+def _stage(name: str, folder: Path) -> dict[str, str | None] | None:
+    """The curves and the last picture of a stage; None if it left neither."""
+    folds = [curves for path in sorted(folder.glob("fold_*/log.csv")) if (curves := read_curves(path))]
+    svg = draw_curves(read_curves(folder / "log.csv"), folds, read_curves(folder / "validation.csv"))
+    last = max(folder.glob("step_*.png"), key=lambda path: (len(path.name), path.name), default=None)
+    picture = _picture(last) if last else None
+    if not svg and not picture:
+        return None
+    return {
+        "name": name,
+        "curves": svg and _data_uri("image/svg+xml", svg.encode()),
+        "picture": picture,
+        "picture_name": f"step {last.stem.removeprefix('step_').lstrip('0') or '0'}" if last else "",
+        "caption": _CAPTIONS.get(name),
+    }
+
+
+def _picture(path: Path) -> str | None:
+    """A PNG as an address that holds it, made smaller if it is very large; None if it cannot be read."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.load()
+            if image.width <= _WIDEST and image.height <= _HIGHEST:
+                return _data_uri("image/png", path.read_bytes())
+            smaller = image.convert("RGB")
+            smaller.thumbnail((_WIDEST, _HIGHEST))
+            data = io.BytesIO()
+            smaller.save(data, "PNG")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return _data_uri("image/png", data.getvalue())
+
+
+def _data_uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _survey(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except CheckpointError:
+        return {}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    sane = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _HUGE
+    return float(value) if sane else None
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
