@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stgan.errors import StganError
-from stgan.video import ClipFile, data_root, find_clips, load_clips, resize_and_crop, write_video
+from stgan.video import ClipFile, data_root, find_clips, resize_and_crop
 
 
 def touch(root: Path, *names: str) -> None:
@@ -179,21 +179,6 @@ def test_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STGAN_DATA", str(tmp_path / "missing"))
     with pytest.raises(StganError, match="correct STGAN_DATA"):
         data_root(None)
-
-
-def test_load_clips(tmp_path: Path, stripes: np.ndarray) -> None:
-    for name in ("walk/a.mp4", "run/b.mp4"):
-        (tmp_path / name).parent.mkdir()
-        write_video(tmp_path / name, stripes)
-    folder = find_clips(tmp_path)
-    calls: list[tuple[int, int]] = []
-    clips = load_clips(folder, 32, progress=lambda done, total: calls.append((done, total)))
-    assert [clip.shape for clip in clips] == [(20, 32, 32, 3)] * 2
-    assert calls == [(1, 2), (2, 2)]
-    assert [clip.shape for clip in load_clips(folder, (16, 24))] == [(20, 16, 24, 3)] * 2
-    assert load_clips(folder)[0].shape == stripes.shape
-    with pytest.raises(StganError, match="decoded"):
-        load_clips(folder, 32, max_bytes=30 * 32 * 32 * 3)
 
 
 def test_resize_and_crop_keeps_the_centre() -> None:

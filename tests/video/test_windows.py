@@ -13,8 +13,8 @@ from stgan.video import (
     center_window,
     find_clips,
     foreground,
-    load_clips,
     random_window,
+    read_video,
     window_at,
     windows_in_view,
 )
@@ -161,7 +161,8 @@ def test_there_is_always_a_window(num_frames: int, length: int, seed: int) -> No
 def test_real_walkers_are_in_view(real_data: Path) -> None:
     folder = find_clips(real_data / "weizmann")
     kept: Counter[str] = Counter()
-    for clip, frames in zip(folder.clips, load_clips(folder), strict=True):
+    for clip in folder.clips:
+        frames = read_video(clip.path).frames
         starts = windows_in_view(frames, 16)
         possible = len(frames) - 15
         if clip.label in ("walk", "run", "side", "jump"):

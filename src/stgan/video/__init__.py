@@ -8,7 +8,6 @@ from stgan.video.folders import (
     ClipFolder,
     data_root,
     find_clips,
-    load_clips,
     resize_and_crop,
 )
 from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
@@ -36,7 +35,6 @@ __all__ = [
     "data_root",
     "find_clips",
     "foreground",
-    "load_clips",
     "random_window",
     "read_video",
     "resize_and_crop",

@@ -4,7 +4,7 @@ import csv as csv_module
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TextIO
@@ -15,13 +15,11 @@ from PIL import Image
 
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
-from stgan.video.io import read_video
 
 EXTENSIONS = (".mp4", ".avi", ".webm", ".gif", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg")
 SPLITS = ("train", "val", "test")
 
 _UCF_LISTS = "ucfTrainTestlist"
-_GIB = 1024**3
 _LONGEST_LINE = 100_000  # characters; a line of a list names one clip
 _LAYOUTS = (
     "a csv file with the columns path and label, UCF-101 with its ucfTrainTestlist folder, "
@@ -154,40 +152,6 @@ def find_clips(
         raise StganError(f"{quoted(root)} has no clips: give a folder with {_LAYOUTS}.")
     _check_labels(root, {clip.label for clip in clips})
     return ClipFolder(root, tuple(clips))
-
-
-def load_clips(
-    folder: ClipFolder,
-    size: int | tuple[int, int] | None = None,
-    *,
-    max_bytes: int = 8 * _GIB,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[UInt8[np.ndarray, "_time _height _width 3"]]:
-    """Decode every clip of `folder` into memory, in its order.
-
-    Args:
-        folder: the clips.
-        size: (height, width), or an int for a square, to `resize_and_crop` to; None keeps each as it is.
-        max_bytes: the most memory that the clips may take.
-        progress: called after each clip with the number done and the number in all.
-
-    Raises:
-        StganError: a clip cannot be read, or together they need more memory than `max_bytes`.
-    """
-    clips: list[np.ndarray] = []
-    total = 0
-    for clip in folder.clips:
-        frames = read_video(clip.path).frames
-        clips.append(frames if size is None else resize_and_crop(frames, size))
-        total += clips[-1].nbytes
-        if total > max_bytes:
-            raise StganError(
-                f"the {len(folder)} clips of '{folder.root}' take more than {max_bytes / _GIB:.3g} GiB "
-                "decoded: use fewer clips or a smaller size."
-            )
-        if progress is not None:
-            progress(len(clips), len(folder))
-    return clips
 
 
 def resize_and_crop(
