@@ -128,4 +128,4 @@ def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> 
 def test_manifest_names_the_broken_line(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text('{"file": "a.mp4", "action": "left", "index": 0}\n{"file": 3}\n')
     with pytest.raises(StganError, match="line 2"):
-        Manifest(tmp_path).read()
+        list(Manifest(tmp_path).read())

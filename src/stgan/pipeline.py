@@ -40,7 +40,7 @@ FPS = 25.0
 FRAMES = 16
 MOST_FRAMES = 1024
 BOTH = "both"
-STRENGTH = 0.7
+STRENGTH = 0.8
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Presets are plain data that refuse nonsense with a sentence."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
+import jaxtyping
 import pytest
 
 from stgan.errors import StganError
@@ -26,6 +28,14 @@ def test_presets_are_found_by_their_names_and_survive_being_written_down() -> No
         assert preset.name == name and Preset(**asdict(preset)) == preset
 
 
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Without the checks of types at run time: what a user meets, who has none."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -41,7 +51,7 @@ def test_presets_are_found_by_their_names_and_survive_being_written_down() -> No
         {"own_noise": 1.5},
     ],
 )
-def test_nonsense_is_refused_with_one_sentence(wrong: dict) -> None:
+def test_nonsense_is_refused_with_one_sentence(wrong: dict, unchecked: None) -> None:
     with pytest.raises(StganError) as caught:
         replace(ROBUST, **wrong)
     assert "\n" not in str(caught.value)

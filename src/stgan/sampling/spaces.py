@@ -21,6 +21,11 @@ from stgan.sampling.randomness import ClipRandomness
 LARGEST_CODE = 30.0
 """PPGN's clipping of codes; they are ReLU activations, hence the lower end of 0."""
 
+KEPT_APPEARANCE = 3 / 8
+"""How much of the coordinates of appearance stays the video's that is started from: scene and clothes.
+
+The others also tell a frontal view from one from the side, which an action may have to change."""
+
 GREY_LEVEL = 1 / 255
 """The unit of noise and of steps in pixel space, so that the paper's constants mean there what they mean on bytes."""
 
@@ -117,7 +122,8 @@ class WhitenedSpace:
     time throughout: one person, one set of clothes, one background.
 
     From a video the annealing starts at a lower noise level, at the noisy coordinates of its frames, as SDEdit
-    (Meng et al. 2022) edits images: the less noise, the more of the video stays.
+    (Meng et al. 2022) edits images: the less noise, the more of it stays. The foremost coordinates of appearance stay
+    in any case: they are known, and are put back at every step with the noise of its level, as in inpainting.
     """
 
     norm: Norm = "rms"
@@ -125,25 +131,24 @@ class WhitenedSpace:
     def __init__(
         self, networks: Networks, preset: Preset, frames: int, random: ClipRandomness, init: Init | None
     ) -> None:
-        self.preset, self.frames, self.random, self.init = preset, frames, random, init
-        self.prior, self.encoder = networks.code_prior, networks.encoder
+        self.preset, self.init, self.prior = preset, init, networks.code_prior
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
         first, last = preset.noise_level
         if init:
             first = last * (first / last) ** init.strength
         self.sigmas = geometric(first, last, preset.iterations + 1)
         self.learning_rates = [preset.guidance * sigma for sigma in self.sigmas[:-1]]
+        self.noise = self._share(starting_noise(preset, frames, self.prior.config.rank, random))
+        if init:
+            self.known = self._share(self.prior.whiten(encode(networks.encoder, init.video)))
 
     def start(self) -> Float[Tensor, "batch time rank"]:
-        noise = starting_noise(self.preset, self.frames, self.prior.config.rank, self.random)
-        noise = self.sigmas[0] * self._share(noise)
-        if not self.init:
-            return noise
-        return self._share(self.prior.whiten(encode(self.encoder, self.init.video))) + noise
+        noise = self.sigmas[0] * self.noise
+        return self.known + noise if self.init else noise
 
     def codes(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time code"]:
         """The codes of the denoised estimate."""
-        return self.prior.unwhiten(self._share(self.prior.denoise(h, self.sigmas[iteration])))
+        return self.prior.unwhiten(self._keep(self.prior.denoise(h, self.sigmas[iteration]), 0.0))
 
     def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
         return self.generator(codes)
@@ -154,12 +159,22 @@ class WhitenedSpace:
 
     def project(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time rank"]:
         """To the next noise level, by Euler's method."""
-        h = self._share(h)
-        estimate = self.prior.denoise(h, self.sigmas[iteration])
-        return self._share(estimate + self.sigmas[iteration + 1] / self.sigmas[iteration] * (h - estimate))
+        sigma, following = self.sigmas[iteration : iteration + 2]
+        h = self._keep(h, sigma)
+        estimate = self.prior.denoise(h, sigma)
+        return self._keep(estimate + following / sigma * (h - estimate), following)
 
     def _share(self, h: Float[Tensor, "batch time rank"]) -> Float[Tensor, "batch time rank"]:
         return self.prior.share_appearance(h) if self.preset.share_appearance else h
+
+    def _keep(self, h: Float[Tensor, "batch time rank"], sigma: float) -> Float[Tensor, "batch time rank"]:
+        """One appearance throughout; with what is kept of the video to start from, under noise of this level."""
+        h = self._share(h)
+        if not self.init:
+            return h
+        kept = round(KEPT_APPEARANCE * self.prior.config.appearance_rank)
+        known = (self.known + sigma * self.noise).expand_as(h)
+        return torch.cat([known[..., :kept], h[..., kept:]], -1)
 
 
 class PixelSpace:

@@ -1,0 +1,186 @@
+"""The three spaces: where they start, what they keep, and what a switched-off departure leaves."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stgan import STGAN
+from stgan.errors import StganError
+from stgan.pipeline import ClipRequest
+from stgan.sampling import PAPER, PIXELS, ROBUST, ClipRandomness, Init, Networks, Preset
+from stgan.sampling.spaces import CodeSpace, PixelSpace, WhitenedSpace, encode
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> STGAN:
+    return STGAN.from_pretrained(tiny_model, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def networks(model: STGAN) -> Networks:
+    parts = {name: checkpoint.network for name, checkpoint in model.checkpoints.items()}
+    return Networks(parts["generator"], parts["encoder"], parts["code_prior"], (parts["lrcn"],))
+
+
+@pytest.fixture(scope="module")
+def video() -> Tensor:
+    return torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def one(model: STGAN, preset: Preset, **options: object) -> Tensor:
+    return model.generate("left", preset=preset, iterations=3, condition="lrcn", **options)
+
+
+def test_pixels_start_as_faint_noise_on_grey_and_stay_in_range(model: STGAN, networks: Networks) -> None:
+    space = PixelSpace(networks, PIXELS, 16, ClipRandomness([0, 1]), None)
+    start = space.videos(space.start())
+    assert start.mean() == pytest.approx(0.5, abs=1e-3) and start.std() == pytest.approx(1 / 255, rel=0.05)
+    far = space.videos(space.project(100 * torch.randn(2, 3, 16, 16, 16), 0))
+    assert far.min() == 0 and far.max() == 1
+
+
+def test_pixels_need_no_generator(model: STGAN, networks: Networks) -> None:
+    def fail(*arguments: object) -> None:
+        pytest.fail("a generator was asked")
+
+    hooks = [network.register_forward_pre_hook(fail) for network in (networks.image_generator, networks.code_prior)]
+    try:
+        samples = model.sample([ClipRequest("left", 0)], 0, replace(PIXELS, iterations=3), "lrcn")
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert samples.codes is None
+    # Three steps whose mean size is 1, 0.55 and 0.1 grey levels, on noise of about one.
+    assert (samples.videos - 0.5).abs().mean() < 3 / 255
+
+
+def test_lambda_pulls_codes_and_pixels_to_nothing(model: STGAN) -> None:
+    for preset in (PAPER, PIXELS):
+        loose, tight = (
+            model.sample([ClipRequest("left", 0)], 0, replace(preset, iterations=20, regularization=weight), "lrcn")
+            for weight in (0.0, 100.0)
+        )
+        sizes = [s.videos.sub(0.5).abs().sum() if s.codes is None else s.codes.abs().sum() for s in (loose, tight)]
+        assert sizes[1] < sizes[0] / 2
+
+
+def test_a_video_to_start_from_is_where_each_space_starts(networks: Networks, video: Tensor) -> None:
+    init, random = Init(video, 0.01), ClipRandomness([0, 1])
+    codes = encode(networks.encoder, video)
+    torch.testing.assert_close(CodeSpace(networks, PAPER, 16, random, init).start(), codes.expand(2, -1, -1))
+    pixels = PixelSpace(networks, PIXELS, 16, random, init)
+    torch.testing.assert_close(pixels.videos(pixels.start()), video.expand(2, -1, -1, -1, -1))
+    prior = networks.code_prior
+    start = WhitenedSpace(networks, replace(ROBUST, noise_level=(1.0, 1e-6)), 16, random, init).start()
+    shared = prior.share_appearance(prior.whiten(codes))
+    torch.testing.assert_close(start, shared.expand(2, -1, -1), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("strength", "first"), [(1.0, 4.0), (0.5, 2.0), (0.25, 2**0.5)])
+def test_strength_is_how_much_of_the_annealing_is_still_to_come(
+    networks: Networks, video: Tensor, strength: float, first: float
+) -> None:
+    preset = replace(ROBUST, noise_level=(4.0, 1.0), iterations=7)
+    space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), Init(video, strength))
+    assert space.sigmas[0] == pytest.approx(first) and space.sigmas[-1] == 1.0
+    assert len(space.sigmas) == 8 and len(space.learning_rates) == 7
+
+
+def test_what_is_kept_of_the_video_stays_through_every_step(networks: Networks, video: Tensor) -> None:
+    space = WhitenedSpace(networks, ROBUST, 16, ClipRandomness([0]), Init(video, 1.0))
+    known = networks.code_prior.share_appearance(networks.code_prior.whiten(encode(networks.encoder, video)))
+    h = space.start()
+    for iteration in range(ROBUST.iterations):
+        h = space.project(h + torch.randn_like(h), iteration)
+        torch.testing.assert_close(h[..., :1], (known + space.sigmas[iteration + 1] * space.noise)[..., :1])
+
+
+@pytest.mark.parametrize("preset", [ROBUST, PAPER, PIXELS], ids=lambda preset: preset.name)
+def test_a_clip_from_a_video_depends_on_it_and_not_on_the_batch(model: STGAN, preset: Preset, video: Tensor) -> None:
+    chosen, init = replace(preset, iterations=3), model.init(video)
+    batch = model.sample([ClipRequest("left", i) for i in (1, 0)], 0, chosen, init=init)
+    alone = model.sample([ClipRequest("left", 0)], 0, chosen, init=init)
+    torch.testing.assert_close(batch.videos[1:], alone.videos, atol=1e-3, rtol=0)
+    assert (one(model, preset, init=video) - one(model, preset)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16, 16), (3, 40, 24, 50), (3, 1, 90, 20), (3, 5, 8, 8)])
+def test_any_video_is_brought_to_size_and_length(model: STGAN, shape: tuple[int, ...]) -> None:
+    init = model.init(torch.rand(*shape), frames=12)
+    assert init.video.shape == (3, 12, 16, 16) and init.video.min() >= 0 and init.video.max() <= 1
+
+
+def test_the_middle_of_a_long_video_is_taken_and_a_short_one_turns_back(model: STGAN) -> None:
+    counting = (torch.arange(10) / 10).view(1, 10, 1, 1).expand(3, -1, 16, 16)
+    assert (model.init(counting, frames=4).video[0, :, 0, 0] * 10).round().tolist() == [3, 4, 5, 6]
+    assert (model.init(counting[:, :3], frames=7).video[0, :, 0, 0] * 10).round().tolist() == [0, 1, 2, 1, 0, 1, 2]
+
+
+def test_appearance_is_shared_unless_it_is_switched_off(model: STGAN, networks: Networks) -> None:
+    appearance = networks.code_prior.config.appearance_rank
+
+    def drift(preset: Preset) -> Tensor:
+        space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), None)
+        h = space.project(space.start() + torch.randn(1, 16, 6), 0)
+        return h[..., :appearance].diff(dim=1).abs().max()
+
+    assert drift(ROBUST) < 1e-6 < 0.1 < drift(replace(ROBUST, share_appearance=False))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temporal_kernel": (1 / 3, 1 / 3, 1 / 3)},
+        {"temporal_padding": "zeros"},
+        {"space": "codes"},
+        {"noise_level": (0.5, 0.1)},
+        {"shift": 0},
+        {"video_noise": 0.0},
+        {"share_appearance": False},
+        {"own_noise_frames": 0.0},
+        {"goal": 1.0},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_departure_of_robust_can_be_switched_off_alone(model: STGAN, change: dict) -> None:
+    eager = replace(ROBUST, goal=0.2, patience=2)  # an untrained network is at 1/3 at once, so that goals matter
+    assert not torch.equal(one(model, replace(eager, **change)), one(model, eager))
+
+
+def test_only_actions_have_a_goal(model: STGAN) -> None:
+    preset = replace(ROBUST, goal=1e-6, patience=1, iterations=5)
+    assert model.sample([ClipRequest("left", 0)], 0, preset, "lrcn").steps.tolist() == [1]
+    assert model.sample([ClipRequest("x", 0)], 0, preset, "lrcn", target="lstm").steps.tolist() == [5]
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper", "pixels"])
+def test_targets_are_activated(model: STGAN, preset: str) -> None:
+    chosen = model.preset(preset, 20)
+    for target, condition in (("lstm:3", "lrcn"), ("convolutions.1:5,4,2,2", "c3d")):
+        values: list[float] = []
+        samples = model.sample(
+            [ClipRequest("x", 0)], 0, chosen, condition,
+            on_iteration=lambda i, value, render, v=values: v.append(float(value[0])), target=target,
+        )  # fmt: skip
+        assert samples.value[0] > values[0]
+    with pytest.raises(StganError, match="name which"):
+        model.sample([ClipRequest("x", 0)], 0, chosen, "both", target="lstm:3")
+
+
+def test_the_last_iteration_shows_what_is_returned(model: STGAN) -> None:
+    for preset in ("robust", "paper", "pixels"):
+        shown: list[Tensor] = []
+        videos = model.generate(
+            "left", preset=preset, iterations=3, on_iteration=lambda i, value, render, s=shown: s.append(render())
+        )
+        assert len(shown) == 3 and torch.equal(shown[-1], videos) and not torch.equal(shown[0], videos)
+
+
+def test_sampling_leaves_networks_as_they_were(model: STGAN) -> None:
+    for checkpoint in model.checkpoints.values():
+        assert isinstance(checkpoint.network, nn.Module)
+        assert not checkpoint.network.training
+        assert all(parameter.grad is None for parameter in checkpoint.network.parameters())
