@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -158,8 +158,11 @@ class ClipCache:
                             )
                         sha256 = hashlib.sha256(array.data).hexdigest()
                         known[file] = entry = _Entry(file, end, array.shape, sha256, facts)
-                        _append(frames, array.data)
-                        _append(index, json.dumps(asdict(entry)).encode() + b"\n")
+                        frames.write(array.data)
+                        frames.flush()
+                        os.fsync(frames.fileno())  # a line of the index means that the frames are on disk
+                        index.write(json.dumps(asdict(entry)).encode() + b"\n")
+                        index.flush()
                         end = entry.end
                 if progress is not None:
                     progress(number, len(files))
@@ -184,8 +187,7 @@ class ClipCache:
             self._index.unlink(missing_ok=True)
             self._frames.unlink(missing_ok=True)
             self._frames.touch()
-            with self._index.open("wb") as index:
-                _append(index, self._header)
+            self._index.write_bytes(self._header)
             return {}
         end = entries[-1].end if entries else 0
         if self._frames.stat().st_size > end:
@@ -241,10 +243,3 @@ def _readable(entry: _Entry | VideoError) -> _Entry:
     if isinstance(entry, VideoError):
         raise entry
     return entry
-
-
-def _append(file: BinaryIO, data: bytes | memoryview) -> None:
-    """On disk when it returns, not only on its way there."""
-    file.write(data)
-    file.flush()
-    os.fsync(file.fileno())
