@@ -12,7 +12,7 @@ BUSY  := .venv/.installing
 MOVED := $(shell [ ! -s $(STAMP) ] || [ "$$(cat $(STAMP))" = "$(CURDIR)" ] || echo moved)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate test lint weights need-data clean
+.PHONY: help setup generate test fuzz lint weights need-data clean
 
 help:  ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -45,6 +45,9 @@ generate: setup  ## generate clips of every bundled action into OUT (outputs/)
 
 test: setup  ## run the tests
 	$(BIN)/pytest -n auto $(ARGS)
+
+fuzz: setup  ## damage clips, checkpoints and lists at random; ARGS="--count 2000 --seed 1" (docs/robustness.md)
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 lint: setup  ## check style, types and which room imports which
 	$(BIN)/ruff check .
