@@ -104,12 +104,12 @@ def train(
     with _alone(workshop), _forgiving():
         with _decoding(console) as progress:
             prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
-        _show_plan(console, prepared, out)
-        if dry_run:
-            return
-        if stage is not Stage.ALL:
+        if stage is not Stage.ALL and not dry_run:
             prepared.training.train(name or stage.value.replace("-", "_"))
             console.print(f"{name or stage.value} is in {out}")
+            return
+        _show_plan(console, prepared, out)
+        if dry_run:
             return
         prepared.training.train_all()
         console.print(f"Model written to {out}: stgan generate --model {out}")
@@ -184,14 +184,15 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
         f"{len(roles.validation.clips)} to validate, {len(roles.test.clips)} to test; "
         f"frames of {recipe.size}x{recipe.size}, {recipe.frames} in a clip"
     )
+    seconds = training.seconds_of_steps()
     table = Table()
     for column in ("stage", "steps", "batch", "about"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, settings in training.stage_recipes.items():
         folds = len(getattr(settings, "folds", ()))
         steps = f"{settings.steps}" + (f" x {1 + folds}" if folds else "")
-        table.add_row(stage, steps, str(settings.batch_size), _duration(prepared.seconds[stage]))
-    table.add_row("all", "", "", _duration(sum(prepared.seconds.values())))
+        table.add_row(stage, steps, str(settings.batch_size), _duration(seconds[stage]))
+    table.add_row("all", "", "", _duration(sum(seconds.values())))
     console.print(table)
     console.print(f"recipes: {out / 'recipes'}; logs: {training.workshop.folder} (tensorboard --logdir)")
 

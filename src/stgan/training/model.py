@@ -110,8 +110,8 @@ class ModelTraining:
         self.workshop.fabric.barrier()
         return model
 
-    def estimate(self) -> dict[str, float]:
-        """Seconds that each stage's steps should take on this machine: a few steps of each, timed."""
+    def seconds_of_steps(self) -> dict[str, float]:
+        """How long each stage's steps should take on this machine, in seconds: a few steps of each, timed."""
         probe = replace(self.workshop, probe=_PROBE_STEPS)
         few = np.unique(np.linspace(0, len(self.roles.train.clips) - 1, _PROBE_CLIPS).round().astype(int))
         train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])

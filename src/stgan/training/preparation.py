@@ -66,8 +66,6 @@ class Prepared:
 
     training: ModelTraining
     survey: Survey
-    seconds: dict[str, float]
-    """What each stage should take."""
 
 
 def prepare(
@@ -114,17 +112,12 @@ def prepare(
     if fabric.is_global_zero:
         write_recipes(recipes_folder, values)
     fabric.barrier()
-    seconds = training().estimate()
     if wishes.minutes and not source:
+        seconds = sum(training().seconds_of_steps().values())
         if fabric.is_global_zero:
-            write_recipes(recipes_folder, scale_steps(values, 60 * wishes.minutes / sum(seconds.values())))
+            write_recipes(recipes_folder, scale_steps(values, 60 * wishes.minutes / seconds))
         fabric.barrier()
-        before = training()
-        seconds = {
-            stage: seconds[stage] * recipe.steps / values[stage]["steps"]
-            for stage, recipe in before.stage_recipes.items()
-        }
-    return Prepared(training(), survey, seconds)
+    return Prepared(training(), survey)
 
 
 def _short_sides(clips: ClipFolder, most: int = 9) -> list[int]:
