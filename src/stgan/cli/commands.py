@@ -2,7 +2,7 @@
 
 import typer
 
-from stgan.cli import data, evaluate, generate, info, train
+from stgan.cli import ablate, data, evaluate, generate, info, train
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
+app.command("ablate")(ablate.ablate)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 

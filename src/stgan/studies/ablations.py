@@ -1,0 +1,159 @@
+"""What each part of the method does: variants of the presets, generated alike and scored by an evaluator.
+
+The paper's claims are tested on the `paper` preset: its generator, its temporal depth, its constants. Every departure
+of the `robust` preset from it is taken back alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stgan.checkpoints import Checkpoint
+from stgan.errors import StganError
+from stgan.manifest import Manifest
+from stgan.networks.temporal import UNIFORM_KERNEL
+from stgan.output_folder import open_output
+from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, OnIteration, generate_clips, manifest_entry, run_settings
+from stgan.sampling import PAPER, PIXELS, ROBUST, Preset
+from stgan.scoring import generated_clips, score
+from stgan.training.classifier import wilson_interval
+from stgan.video import read_video, to_uint8
+from stgan.video.strips import Strip, save_strips
+
+FIGURE = "ablations.png"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to sample. `difference` is to the preset that it is a variant of."""
+
+    name: str
+    difference: str
+    preset: Preset
+    condition: str = BOTH
+
+
+_CODES = replace(ROBUST, space="codes", learning_rate=PAPER.learning_rate, epsilon1=PAPER.epsilon1)
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("robust", "the default", ROBUST),
+        Variant("uniform-kernel", "temporal kernel 1/3, 1/3, 1/3", replace(ROBUST, temporal_kernel=UNIFORM_KERNEL)),
+        Variant("zero-padding", "zeros beyond the first and last frame", replace(ROBUST, temporal_padding="zeros")),
+        Variant("codes", "codes from N(0, 1) instead of the code prior's coordinates", _CODES),
+        Variant("weak-start", "annealing from noise 0.5 instead of 3", replace(ROBUST, noise_level=(0.5, 0.1))),
+        Variant("rough-noise", "a frame's own starting noise not smooth", replace(ROBUST, own_noise_frames=0.0)),
+        Variant("no-sharing", "appearance free in each frame", replace(ROBUST, share_appearance=False)),
+        Variant("no-shift", "no random shift before steering", replace(ROBUST, shift=0)),
+        Variant("no-noise", "no noise before steering", replace(ROBUST, video_noise=0.0)),
+        Variant("no-goal", "steps to the last iteration", replace(ROBUST, goal=1.0)),
+        Variant("lrcn-alone", "C3D does not steer", ROBUST, "lrcn"),
+        Variant("c3d-alone", "LRCN does not steer", ROBUST, "c3d"),
+        Variant("paper", "as published", PAPER),
+        Variant("pixels", "no generator: the pixels are optimised", PIXELS),
+        Variant("depth-1", "temporal depth 1 instead of 3", replace(PAPER, temporal_kernel=(1.0,))),
+        Variant("epsilon1-0", "no reconstruction term", replace(PAPER, epsilon1=0.0)),
+        Variant("epsilon3-0", "no noise on the gradient", replace(PAPER, epsilon3=0.0)),
+        Variant("epsilon3-1e-3", "noise of about the gradient's size", replace(PAPER, epsilon3=1e-3)),
+        Variant("lambda-1e-5", "lambda 1e-5 instead of 0", replace(PAPER, regularization=1e-5)),
+        Variant("lambda-1e-4", "lambda 1e-4 instead of 0", replace(PAPER, regularization=1e-4)),
+        Variant("lambda-1e-3", "lambda 1e-3 instead of 0", replace(PAPER, regularization=1e-3)),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a variant. Fractions in [0, 1]; motion in 0-255 units.
+
+    interval:    Wilson's 95 % interval of the accuracy.
+    probability: the mean over clips of what the networks that steered gave them, which says how far it was pushed.
+    steps:       the mean number of steps up the gradient.
+    """
+
+    variant: str
+    difference: str
+    num_videos: int
+    accuracy: float
+    interval: tuple[float, float]
+    per_action: dict[str, float]
+    inception_score: float
+    motion: float
+    probability: float
+    steps: float
+
+
+def find_variants(names: Sequence[str]) -> list[Variant]:
+    """Variants by name, each once; all of them if none is named. StganError for an unknown one."""
+    for name in names:
+        if name not in VARIANTS:
+            raise StganError(f"unknown variant {name!r}; there are {', '.join(VARIANTS)}")
+    return [VARIANTS[name] for name in dict.fromkeys(names)] or list(VARIANTS.values())
+
+
+def generate_variant(
+    model: STGAN,
+    variant: Variant,
+    num: int,
+    seed: int,
+    out: Path,
+    *,
+    iterations: int | None = None,
+    on_iteration: OnIteration | None = None,
+    on_clip: Callable[[], None] = lambda: None,
+) -> Path:
+    """`num` clips of every action in OUT/VARIANT, those that are there already kept; returns that folder.
+
+    on_clip: called for every clip, made or kept.
+
+    Raises:
+        StganError: the folder holds clips that were made otherwise, is in use, or cannot be written to.
+    """
+    preset = model.preset(variant.preset, iterations)
+    settings = run_settings(model, seed, preset, variant.condition, FRAMES)
+    with open_output(out / variant.name, settings, resume=True) as folder:
+        keys = [(action, index) for index in range(num) for action in model.actions]
+        for key in keys:
+            if folder.finished(key):
+                on_clip()
+        for clip in generate_clips(
+            model, model.actions, num, seed, preset, variant.condition, FRAMES, on_iteration,
+            skip=lambda request: folder.finished((request.action, request.index)),
+        ):  # fmt: skip
+            name = folder.name((clip.request.action, clip.request.index))
+            folder.add(manifest_entry(clip, name, settings), to_uint8(clip.samples.videos[0].cpu()), FPS)
+            on_clip()
+        folder.finish(keys)
+    return folder.path
+
+
+def score_variant(variant: Variant, folder: Path, num: int, evaluator: Checkpoint, name: str) -> Row:
+    """Score the first `num` clips of each action with an evaluator that did not steer them."""
+    entries = [entry for entry in Manifest(folder).read() if entry["index"] < num]
+    wanted = {folder / entry["file"] for entry in entries}
+    clips = [clip for clip in generated_clips(folder) if clip.path in wanted]
+    scores = score(clips, evaluator, name)
+    correct = round(scores.accuracy * scores.num_videos)
+    return Row(
+        variant=variant.name,
+        difference=variant.difference,
+        num_videos=scores.num_videos,
+        accuracy=scores.accuracy,
+        interval=wilson_interval(correct, scores.num_videos),
+        per_action=scores.per_action,
+        inception_score=scores.inception_score["mean"],
+        motion=scores.motion,
+        probability=sum(entry["probability"] for entry in entries) / len(entries),
+        steps=sum(entry["steps"] for entry in entries) / len(entries),
+    )
+
+
+def draw_variants(path: Path, folders: dict[str, Path], action: str, columns: int = 8) -> None:
+    """A strip for each variant: its first clip of the action, `columns` of its frames from left to right."""
+    strips = []
+    for name, folder in folders.items():
+        for entry in Manifest(folder).read():
+            if entry["action"] == action and entry["index"] == 0:
+                strips.append(Strip(name, read_video(folder / entry["file"]).frames))
+    save_strips(path, strips, columns=columns)
