@@ -55,13 +55,13 @@ def test_a_real_survey(tmp_path: Path) -> None:
         frames = rng.integers(0, 255, (5 + number, 16, 24, 3), dtype=np.uint8)
         write_video(tmp_path / label / f"{number}.mp4", frames, fps=30.0 if number else 25.0)
     (tmp_path / "walk" / "copy of 2.mp4").write_bytes((tmp_path / "walk" / "2.mp4").read_bytes())
-    (tmp_path / "walk" / "broken.avi").write_text("no video")
+    (tmp_path / "walk" / "broken\n.avi").write_text("no video")
     clips = find_clips(tmp_path)
     for options in ({"workers": 1}, {"cache": ClipCache(tmp_path / "cache", 8)}, {"workers": 4}):
         calls: list[tuple[int, int]] = []
         survey = survey_clips(clips, progress=lambda *call: calls.append(call), **options)  # type: ignore[arg-type]  # noqa: B023
         assert calls == [(number, 5) for number in range(1, 6)]
-        broken = tmp_path / "walk" / "broken.avi"
+        broken = tmp_path / "walk" / "broken\n.avi"
         assert list(survey.unreadable) == [broken] and str(tmp_path) not in survey.unreadable[broken]
         assert [clip.path for clip in survey.readable.clips] == [c.path for c in clips.clips if c.path != broken]
         assert survey.sizes == {(16, 24): 4} and survey.frame_rates == {30.0: 3, 25.0: 1}
@@ -72,7 +72,7 @@ def test_a_real_survey(tmp_path: Path) -> None:
         for path, found in survey.facts.items():
             assert (found.frames, found.height, found.width, 3) == read_video(path).frames.shape
         summary = json.loads(json.dumps(survey.summary()))
-        assert summary["unreadable"].keys() == {"walk/broken.avi"} and str(tmp_path) not in json.dumps(summary)
+        assert summary["unreadable"].keys() == {"walk/broken\n.avi"} and str(tmp_path) not in json.dumps(summary)
 
 
 def test_a_known_survey_is_taken_from_the_cache(

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
+from stgan.names import quoted
 from stgan.video.cache import ClipCache
 from stgan.video.decoding import ClipFacts, in_order, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
@@ -342,7 +343,7 @@ def survey_clips(
         folder,
         {path: outcome for path, outcome in outcomes.items() if isinstance(outcome, ClipFacts)},
         {
-            path: str(outcome).replace(os.fspath(path), _relative(path, folder))
+            path: str(outcome).replace(quoted(path), quoted(_relative(path, folder)))
             for path, outcome in outcomes.items()
             if isinstance(outcome, VideoError)
         },
