@@ -48,7 +48,7 @@ def damage_values(values: Any, rng: Random) -> Any:
     for _ in range(rng.choice((1, 1, 2, 3))):
         places = list(_places(values))
         if not places:
-            return rng.choice(HOSTILE_VALUES)
+            return copy.deepcopy(rng.choice(HOSTILE_VALUES))
         holder, key = rng.choice(places)
         match rng.randrange(8):
             case 0 if isinstance(holder, dict):
@@ -71,7 +71,7 @@ def damage_values(values: Any, rng: Random) -> Any:
                     deep = [deep] if rng.random() < 0.5 else {"a": deep}
                 holder[key] = deep
             case _:
-                holder[key] = rng.choice(HOSTILE_VALUES)
+                holder[key] = copy.deepcopy(rng.choice(HOSTILE_VALUES))
     return values
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from stgan.errors import StganError
+from stgan.names import quoted
 from stgan.networks import (
     C3DConfig,
     CodePriorConfig,
@@ -26,6 +27,7 @@ from stgan.training.generator import GeneratorRecipe
 
 MODEL, ENCODER, CODE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "generator"
 
+_MOST_VALUES, _DEEPEST = 10_000, 20  # of a YAML file; its aliases could stand for any number of values
 _FEWEST_STEPS = 20  # for a learning rate that rises and falls again
 
 CLASSIFIERS: dict[str, type[LRCNConfig] | type[C3DConfig] | type[R2Plus1DConfig]] = {
@@ -90,7 +92,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     stages = (MODEL, ENCODER, CODE_PRIOR, GENERATOR, *names)
     unknown = sorted(overrides.keys() - set(stages))
     if unknown:
-        raise StganError(f"there is no stage {unknown[0]!r} to set anything of; there are {', '.join(stages)}")
+        raise StganError(f"there is no stage {quoted(unknown[0])} to set anything of; there are {', '.join(stages)}")
 
     def build(kind: type[Any], stage: str, parts: Mapping[str, type[Configuration]]) -> Any:
         path = folder / f"{stage}.yaml"
@@ -113,7 +115,9 @@ def load_classifier_recipe(
     values = _read(path, overrides or {})
     architecture = values.pop("architecture", None)
     if not isinstance(architecture, str) or architecture not in CLASSIFIERS:
-        raise StganError(f"{path} needs an architecture, one of {', '.join(CLASSIFIERS)}, not {architecture!r}")
+        raise StganError(
+            f"{quoted(path)} needs an architecture, one of {', '.join(CLASSIFIERS)}, not {quoted(str(architecture))}"
+        )
     values["network"] = {**_mapping(values.get("network") or {}, path, "network"), "num_classes": num_classes}
     return _build(ClassifierRecipe, values, path, {"network": CLASSIFIERS[architecture]})
 
@@ -125,16 +129,16 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         name, equals, text = setting.partition("=")
         stage, *keys = name.strip().split(".")
         if not equals or not keys or not all([stage, *keys]):
-            raise StganError(f"{setting!r} is not STAGE.NAME=VALUE, as in generator.steps=500")
+            raise StganError(f"{quoted(setting)} is not STAGE.NAME=VALUE, as in generator.steps=500")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise StganError(f"the value of {name} is not valid YAML: {text!r}") from error
+            value = _parse(text)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise StganError(f"the value of {quoted(name)} is not valid YAML: {quoted(text)}") from error
         place = overrides.setdefault(stage, {})
         for key in keys[:-1]:
             place = place.setdefault(key, {})
             if not isinstance(place, dict):
-                raise StganError(f"{setting!r} sets a part of something that another setting sets as a whole")
+                raise StganError(f"{quoted(setting)} sets a part of something that another setting sets as a whole")
         place[keys[-1]] = value
     return overrides
 
@@ -143,13 +147,33 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file of names and values, or StganError."""
     try:
         if path.stat().st_size > 1 << 20:
-            raise StganError(f"{path} is too large to be a recipe ({path.stat().st_size} bytes)")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            raise StganError(f"{quoted(path)} is too large to be a recipe ({path.stat().st_size} bytes)")
+        values = _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise StganError(f"cannot read the recipe {path}: {error.strerror}") from error
+        raise StganError(f"cannot read the recipe {quoted(path)}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise StganError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise StganError(f"{quoted(path)} is not valid YAML: {_reason(error)}") from error
     return _mapping(values, path, "it")
+
+
+def _parse(text: str) -> Any:
+    """Plain data of bounded size from YAML. Raises YAMLError, RecursionError or ValueError."""
+    values = yaml.safe_load(text)
+    left, count = [(values, 0)], 0
+    while left:
+        value, depth = left.pop()
+        count += 1
+        if count > _MOST_VALUES or depth > _DEEPEST:
+            raise ValueError("it holds too many values, or they are nested too deep")
+        if isinstance(value, int) and abs(value) >= 1 << 63:
+            raise ValueError("it holds a number of insane size")
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left += [(item, depth + 1) for item in inner]
+    return values
+
+
+def _reason(error: Exception) -> str:
+    return quoted(" ".join(str(error).split()) or type(error).__name__)
 
 
 def _read(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +190,7 @@ def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
 
 def _mapping(values: Any, path: Path, what: str) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise StganError(f"{path}: {what} must hold names and values")
+        raise StganError(f"{quoted(path)}: {what} must hold names and values")
     return values
 
 
@@ -175,11 +199,11 @@ def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[s
     known = {item.name: item.type for item in fields(kind)}
     unknown = sorted(str(name) for name in values.keys() - known.keys())
     if unknown:
-        raise StganError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise StganError(f"{quoted(path)}: unknown setting {quoted(unknown[0])}; known are {', '.join(sorted(known))}")
     for name, value in values.items():
         _check_type(path, name, value, known[name])
     if values.get("steps", _FEWEST_STEPS) < _FEWEST_STEPS:
-        raise StganError(f"{path}: steps must be at least {_FEWEST_STEPS}, not {values['steps']}")
+        raise StganError(f"{quoted(path)}: steps must be at least {_FEWEST_STEPS}, not {values['steps']}")
     arguments = {name: _tuples(value) for name, value in values.items()}
     try:
         for name, config in parts.items():
@@ -188,23 +212,25 @@ def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[s
             arguments["augmentation"] = Augmentation(**values["augmentation"])
         return kind(**arguments)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise StganError(f"{path} does not describe a {kind.__name__}: {' '.join(str(error).split())}") from error
+        raise StganError(f"{quoted(path)} does not describe a {kind.__name__}: {_reason(error)}") from error
 
 
 def _check_type(path: Path, name: str, value: Any, kind: Any) -> None:
     if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
         # YAML 1.1 reads 1e-3, without a dot, as a word.
-        raise StganError(f"{path}: {name} must be a number, not {value!r} (1e-3 has to be written 1.0e-3)")
+        raise StganError(
+            f"{quoted(path)}: {name} must be a number, not {quoted(str(value))} (1e-3 has to be written 1.0e-3)"
+        )
     if kind is int and not isinstance(value, int):
-        raise StganError(f"{path}: {name} must be a whole number, not {value!r}")
+        raise StganError(f"{quoted(path)}: {name} must be a whole number, not {quoted(str(value))}")
     if kind is float and not abs(value) < 1e9:
-        raise StganError(f"{path}: {name} must be a number of sane size, not {value!r}")
+        raise StganError(f"{quoted(path)}: {name} must be a number of sane size, not {quoted(str(value))}")
     if kind is str and not isinstance(value, str):
-        raise StganError(f"{path}: {name} must be a word, not {value!r}")
+        raise StganError(f"{quoted(path)}: {name} must be a word, not {quoted(str(value))}")
     if "tuple" in str(kind):
         lists = value if str(kind).startswith("tuple[tuple") else [value]
         if not isinstance(lists, list) or not all(_words(words) for words in lists):
-            raise StganError(f"{path}: {name} must be a list of words, not {value!r}")
+            raise StganError(f"{quoted(path)}: {name} must be a list of words, not {quoted(str(value))}")
 
 
 def _words(value: Any) -> bool:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 import numpy as np
@@ -320,7 +320,7 @@ def _check_labels(root: Path, labels: Collection[str]) -> None:
 
 def _inside(name: str, source: Path) -> PurePosixPath:
     """`name`, from a list that is not trusted, as a path that cannot leave its folder."""
-    windows = PureWindowsPath(name)  # takes both kinds of slashes, so that a list means the same everywhere
-    if windows.drive or windows.root or ".." in windows.parts:
+    parts = name.replace("\\", "/").split("/")  # both kinds of slashes, so that a list means the same everywhere
+    if not parts[0] or parts[0][1:2] == ":" or ".." in parts:
         raise StganError(f"{quoted(source)} names {quoted(name)}, which is outside the folder: use paths within it.")
     return PurePosixPath(name)
