@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from stgan.cli.evaluate import evaluate
+from stgan.cli.generate import generate
 from stgan.errors import Interrupted, StganError
 from stgan.video import data_root
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
     from stgan.training.preparation import Prepared
     from stgan.training.run import Workshop
+
+
+_SAMPLES = 2  # clips of each action after training all
 
 
 class Stage(str, Enum):
@@ -88,6 +94,7 @@ def train(
     if (stage is Stage.CLASSIFIER) != bool(name):
         raise StganError("name the classifier to train, as in: stgan train classifier lrcn (and only there a name)")
     # Here and not above: Fabric takes seconds to import, which the other commands need not wait for.
+    from stgan.report.training_page import write_training_page
     from stgan.training.preparation import Wishes, prepare
     from stgan.training.recipes import parse_overrides
     from stgan.training.run import Workshop
@@ -112,7 +119,10 @@ def train(
         if dry_run:
             return
         prepared.training.train_all()
-        console.print(f"Model written to {out}: stgan generate --model {out}")
+        if fabric.is_global_zero:
+            _show_samples(out)
+            page = write_training_page(out, workshop.folder)
+            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {out}")
 
 
 def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
@@ -195,6 +205,19 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
     table.add_row("all", "", "", _duration(sum(seconds.values())))
     console.print(table)
     console.print(f"recipes: {out / 'recipes'}; logs: {training.workshop.folder} (tensorboard --logdir)")
+
+
+def _show_samples(model: Path) -> None:
+    """A few clips of each action, and what the model's evaluator sees in them."""
+    samples = model / "samples"
+    make = partial(generate, model=str(model), num=_SAMPLES, out=samples)
+    try:
+        make(resume=True)
+    except Interrupted:
+        raise
+    except StganError:  # clips of former weights
+        make()
+    evaluate(samples, model=str(model), json_file=samples / "scores.json")
 
 
 def _duration(seconds: float) -> str:

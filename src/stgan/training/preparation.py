@@ -1,5 +1,6 @@
 """From a folder and a few wishes to a `ModelTraining`: look at the clips, plan or read the recipes, decode once."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 import yaml
 
 from stgan.checkpoints import load_checkpoint
+from stgan.checkpoints.checkpoint import write_text
 from stgan.errors import StganError
 from stgan.networks import Encoder
 from stgan.training.model import ModelTraining
@@ -37,6 +39,8 @@ from stgan.video.cache import ClipCache
 from stgan.video.decoding import inspect_clip
 from stgan.video.survey import Survey, survey_clips
 
+SURVEY = "survey.json"
+"""What was seen of the clips (`Survey.summary`), in the folder to work in."""
 RECIPES = "recipes"
 """Where in a model's folder the recipes are kept that it was trained by."""
 
@@ -98,6 +102,8 @@ def prepare(
         raise StganError(f"--size must be one of {', '.join(map(str, SIZES))}, not {size}")
     cache = ClipCache(workshop.folder / "cache", size)
     survey = survey_clips(clips, cache=cache, progress=progress)
+    if fabric.is_global_zero:
+        write_text(workshop.folder / SURVEY, json.dumps(survey.summary(), indent=2) + "\n")
     for warning in survey.warnings():
         say(f"note: {warning}")
     if survey.problems():
