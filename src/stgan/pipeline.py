@@ -14,9 +14,8 @@ from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model
 from stgan.errors import StganError
-from stgan.networks import CodePrior, Encoder, ImageGenerator, Preprocessing
+from stgan.networks import CodePrior, Encoder, ImageGenerator
 from stgan.networks.layout import channels_last
-from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling import (
     PRESETS,
     Action,
@@ -34,7 +33,6 @@ from stgan.sampling import (
     window_of,
 )
 from stgan.version import __version__
-from stgan.video import center_window
 
 FPS = 25.0
 FRAMES = 16
@@ -224,17 +222,9 @@ class STGAN:
         strength: float = STRENGTH,
         source: str = "",
     ) -> Init:
-        """A video to start from, brought to the model's frame size and to so many frames, as `generate` says."""
-        if not 0 < strength <= 1:
-            raise StganError(f"the strength must be above 0 and at most 1, not {strength}")
-        if video.ndim != 4 or len(video) != 3 or not video.numel() or not bool(torch.isfinite(video).all()):
-            raise StganError(
-                f"a video to start from has the shape (3, time, height, width) and finite values; this one has "
-                f"{tuple(video.shape)}"
-            )
-        window = torch.from_numpy(center_window(video.shape[1], frames)).to(video.device)
-        fitted = Preprocessing(size=self.image_size).resize(video[:, window].transpose(0, 1)).transpose(0, 1)
-        return Init(to_unit_range(fitted).to(self.device, torch.float32), strength, source)
+        """A video to start from, brought to the model's frame size and to so many frames (see `Init.fit`)."""
+        fitted = Init.fit(video, self.image_size, frames, strength, source)
+        return replace(fitted, video=fitted.video.to(self.device))
 
     def preset(self, preset: str | Preset, iterations: int | None = None) -> Preset:
         """A preset by name, with another number of iterations if given."""

@@ -8,7 +8,8 @@ import torch
 
 from stgan.sampling import ROBUST, ClipRandomness, activation_maximization, clip_seed
 from stgan.sampling.activation_maximization import falling
-from stgan.sampling.spaces import geometric, starting_noise
+from stgan.sampling.spaces import geometric
+from stgan.sampling.starts import starting_noise
 
 
 def objective(h: torch.Tensor, iteration: int) -> torch.Tensor:

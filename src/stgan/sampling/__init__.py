@@ -5,7 +5,8 @@ from stgan.sampling.objectives import Action, Activation, window_of
 from stgan.sampling.presets import PAPER, PIXELS, PRESETS, ROBUST, Preset
 from stgan.sampling.randomness import ClipRandomness, clip_seed
 from stgan.sampling.sampler import OnIteration, Samples, sample
-from stgan.sampling.spaces import Init, Networks
+from stgan.sampling.spaces import Networks
+from stgan.sampling.starts import Init
 from stgan.sampling.targets import Layer, Target, layers
 
 __all__ = [

@@ -14,7 +14,8 @@ from stgan.sampling.disturbance import disturb
 from stgan.sampling.objectives import Action, Activation
 from stgan.sampling.presets import Preset
 from stgan.sampling.randomness import ClipRandomness
-from stgan.sampling.spaces import SPACES, Init, Networks, Space
+from stgan.sampling.spaces import SPACES, Networks, Space
+from stgan.sampling.starts import Init
 
 OnIteration = Callable[[int, Tensor, Callable[[], Tensor]], None]
 """Called after each iteration with its number, the objective of each clip, and a function that renders the videos."""

@@ -17,6 +17,7 @@ from stgan.sampling.activation_maximization import Norm, Variable, falling
 from stgan.sampling.objectives import ConditionNetwork
 from stgan.sampling.presets import Preset
 from stgan.sampling.randomness import ClipRandomness
+from stgan.sampling.starts import Init, starting_noise
 
 LARGEST_CODE = 30.0
 """PPGN's clipping of codes; they are ReLU activations, hence the lower end of 0."""
@@ -38,20 +39,6 @@ class Networks:
     encoder: Encoder
     code_prior: CodePrior
     condition: tuple[ConditionNetwork, ...]
-
-
-@dataclass(frozen=True)
-class Init:
-    """A video to start from, of the size and the number of frames of what shall be made.
-
-    strength: in (0, 1], how much of it may change: the part of the annealing (of the logarithm of its range of noise
-              levels) that is still to come. Only the whitened space anneals; the others start at the video itself.
-    source:   where it came from, for the record.
-    """
-
-    video: Float[Tensor, "3 time height width"]
-    strength: float
-    source: str = ""
 
 
 class Space(Protocol):
@@ -230,22 +217,3 @@ def encode(encoder: Encoder, video: Float[Tensor, "3 time height width"]) -> Flo
 def geometric(start: float, end: float, steps: int) -> list[float]:
     """`steps` values that go from `start` to `end` by a constant factor."""
     return [start * (end / start) ** (step / max(1, steps - 1)) for step in range(steps)]
-
-
-def starting_noise(preset: Preset, frames: int, rank: int, random: ClipRandomness) -> Float[Tensor, "batch time rank"]:
-    """N(0, 1) coordinates, alike from frame to frame: a common part and one of each frame's own, smooth over time."""
-    common, own = random.normal(1, rank), random.normal(frames, rank)
-    own = torch.einsum("ts,bsn->btn", smoothing_matrix(frames, preset.own_noise_frames).to(own), own)
-    return (1 - preset.own_noise) ** 0.5 * common + preset.own_noise**0.5 * own
-
-
-def smoothing_matrix(frames: int, width: float) -> Float[Tensor, "frames frames"]:
-    """Turns white noise into noise of unit variance that is smooth over about `width` frames (float64).
-
-    A Gaussian window around each frame, scaled to unit variance; the identity for width 0.
-    """
-    if width == 0:
-        return torch.eye(frames, dtype=torch.float64)
-    time = torch.arange(frames, dtype=torch.float64)
-    window = torch.exp(-(((time[:, None] - time[None]) / width) ** 2))
-    return window / window.square().sum(1, keepdim=True).sqrt()
