@@ -60,8 +60,9 @@ class Preprocessing:
         if self.fit == "resize" and min(height, width) != self.size:
             factor = self.size / min(height, width)
             shape = (max(self.size, round(height * factor)), max(self.size, round(width * factor)))
-            with torch.autocast(images.device.type, enabled=False):  # no bfloat16 kernel on CPUs
-                images = F.interpolate(images, shape, mode="bilinear", antialias=True)
+            if images.dtype is torch.bfloat16:  # there is no such kernel on CPUs
+                images = images.float()
+            images = F.interpolate(images, shape, mode="bilinear", antialias=True)
             height, width = shape
         if min(height, width) < self.size:
             raise ValueError(f"frames of {height}x{width} are smaller than the {self.size}-pixel crop of the network")
