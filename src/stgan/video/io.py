@@ -25,10 +25,12 @@ from torch import Tensor
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.names import quoted
+from stgan.video.boxes import promised_entries
 
 # Containers that hold a video and nothing else. Playlists (HLS, concat, ...) stay out: they name further
 # files and addresses for ffmpeg to open, which a clip from a stranger must not be able to do.
 _FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf"
+_FREE_ENTRIES = 1 << 20  # of an index, whatever the size of the file; they take some 60 MB
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 _GIB = 1024**3
@@ -213,6 +215,10 @@ def _check_readable(path: Path) -> None:
             raise VideoError(f"{quoted(path)} is a pipe or a device: give a video file.")
         if path.stat().st_size == 0:
             raise VideoError(f"{quoted(path)} is an empty file: get the file again.")
+        if promised_entries(path) > path.stat().st_size + _FREE_ENTRIES:
+            raise ValueError("more index entries than bytes")
+    except ValueError as error:
+        raise VideoError(f"{quoted(path)} promises more frames than it has bytes: get the whole file.") from error
     except OSError as error:
         raise VideoError(f"{quoted(path)} cannot be opened ({_reason(error)}): check the path.") from error
 

@@ -1,0 +1,84 @@
+"""How long an index the header of an mp4 or mov file asks for.
+
+A table in such a header can say "so many samples (frames, pieces of sound) of the same size" in a few bytes. ffmpeg
+makes an index entry for each before it reads the first, so that one wrong number in a small file may cost gigabytes.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+# Boxes that hold boxes, wherever they are: as ffmpeg, which does not mind the order of a header's levels, reads them.
+_HOLDERS = frozenset(b"moov trak mdia minf stbl moof traf mvex edts dinf udta tref wave gmhd sinf schi".split())
+_MOST_BOXES = 200_000
+_DEEPEST = 16
+
+
+def promised_entries(path: Path) -> int:
+    """The index entries that an mp4 or mov file promises without spending a byte on each; 0 for other files.
+
+    A whole file has at least as many bytes, as each entry stands for at least one byte of picture or sound.
+
+    Raises:
+        ValueError: it has more boxes, or boxes within boxes, than any real file.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        entries = 0
+        runs: list[list[tuple[int, int]]] = []
+        chunks: list[int] = []
+        for kind, start, stop in _boxes(file, 0, file.seek(0, 2), 0, [0]):
+            if kind == b"stsz":  # one size for all samples, or 0 and a table of sizes
+                size, count = _numbers(file, start + 4, stop, 2)
+                entries += count if size else 0
+            elif kind == b"trun":
+                entries += _numbers(file, start + 4, stop, 1)[0]
+            elif kind == b"stsc":
+                count = min(_numbers(file, start + 4, stop, 1)[0], (stop - start) // 12)
+                values = _numbers(file, start + 8, stop, 3 * count)
+                runs.append(list(zip(values[::3], values[1::3], strict=True)))
+            elif kind in (b"stco", b"co64"):
+                chunks.append(min(_numbers(file, start + 4, stop, 1)[0], (stop - start) // 4))
+        # Of plain sound, 1024 samples make an entry. Every track has one table of each kind.
+        return entries + sum(map(_samples_in_chunks, runs, chunks)) // 1024
+
+
+def _samples_in_chunks(runs: list[tuple[int, int]], chunks: int) -> int:
+    """Runs of chunks with the same number of samples: (the first one's number, counted from 1; samples in each)."""
+    total, at = 0, 0
+    for number, (_, samples) in enumerate(runs):
+        following = runs[number + 1][0] - 1 if number + 1 < len(runs) else chunks
+        until = following if at <= following <= chunks else chunks
+        total += (until - at) * samples
+        at = until
+    return total
+
+
+def _boxes(file: BinaryIO, start: int, end: int, depth: int, seen: list[int]) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each box that holds no boxes, and where its content starts and stops."""
+    while start + 8 <= end:
+        seen[0] += 1
+        if seen[0] > _MOST_BOXES or depth > _DEEPEST:
+            raise ValueError("too many boxes")
+        file.seek(start)
+        header = file.read(16)
+        size, kind = struct.unpack(">I4s", header[:8])
+        content = start + 8
+        if size == 1 and len(header) == 16:
+            size, content = struct.unpack(">Q", header[8:])[0], start + 16
+        stop = min(start + size, end) if size else end
+        if stop < content:
+            return
+        if kind in _HOLDERS:
+            yield from _boxes(file, content, stop, depth + 1, seen)
+        else:
+            yield kind, content, stop
+        start = stop
+
+
+def _numbers(file: BinaryIO, start: int, stop: int, count: int) -> list[int]:
+    """`count` 32-bit numbers from `start` on; zeros for those behind `stop`."""
+    file.seek(start)
+    data = file.read(max(0, min(4 * count, stop - start)))
+    return list(struct.unpack(f">{count}I", data.ljust(4 * count, b"\0")))
