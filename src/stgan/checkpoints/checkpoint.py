@@ -242,8 +242,8 @@ def weights_hash(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def one_line(error: BaseException) -> str:
-    """The error's text without line breaks and other characters that are not printable, if need be shortened."""
-    text = " ".join(str(error).split()) or type(error).__name__
+def one_line(error: BaseException, lines: int | None = None) -> str:
+    """The error's text (or its first `lines`) on one line, of printable characters, if need be shortened."""
+    text = " ".join(" ".join(str(error).strip().splitlines()[:lines]).split()) or type(error).__name__
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."

@@ -126,7 +126,7 @@ def _locate(model: str) -> Path:
         except CheckpointError:
             raise
         except Exception as error:  # the hub's own errors and those of the HTTP library below it, whichever it is
-            reason = one_line(error).split(". ")[0].rstrip(".")
+            reason = one_line(error, lines=1).rstrip(".")
             raise CheckpointError(
                 f"no model {quoted(model)}: no such folder, and the hub did not give it "
                 f"({type(error).__name__}: {reason}); bundled models: {known}"
