@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,21 +15,32 @@ _LEFTOVER = re.compile(r"\..+\.\d+\.part")
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it if the block succeeds and removed if it does not.
 
-    Only a process that is killed leaves the temporary file behind: `remove_leftovers` takes it away.
+    The block makes a file or a folder there. Only a process that is killed leaves it behind: `remove_leftovers` takes
+    it away.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
+        if temporary.is_dir():
+            remove(path)  # no system call moves a folder onto one that is not empty
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it; a link itself. Nothing if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left of files that were never finished; only safe while nobody writes there."""
     for path in folder.iterdir():
-        if _LEFTOVER.fullmatch(path.name) and path.is_file():
-            path.unlink()
+        if _LEFTOVER.fullmatch(path.name):
+            remove(path)
 
 
 def sha256(path: Path) -> str:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from jaxtyping import UInt8
 
 from stgan.errors import StganError
-from stgan.files import remove_leftovers, sha256
+from stgan.files import remove, remove_leftovers, sha256
 from stgan.manifest import Entry, Manifest
 from stgan.video import read_video, write_video
 from stgan.video.strips import Strip, save_strips, thumbnails
@@ -25,8 +25,8 @@ from stgan.video.strips import Strip, save_strips, thumbnails
 CONTACT_SHEET = "contact_sheet.png"
 PREVIOUS = "manifest.previous.jsonl"
 LOCK = ".lock"
-COMPANIONS = (".gif", ".trace.png")
-"""Endings of what may stand beside a clip's .mp4."""
+COMPANIONS = (".gif", ".trace.png", ".iterations")
+"""Endings of what may stand beside a clip's .mp4; the last is a folder."""
 _CLIPS_ON_SHEET = 4  # of each action
 _ROWS_ON_SHEET = 48
 _MOST_THREADS = 1024
@@ -69,7 +69,7 @@ class OutputFolder:
     ) -> None:
         """Write a clip, what is to stand beside it, and then its line in the manifest.
 
-        companions: for endings of `COMPANIONS`, what writes the file (atomically) at the path it is given.
+        companions: for endings of `COMPANIONS`, what writes the file or folder (atomically) at the path it is given.
 
         Raises:
             StganError: the folder cannot be written to; it holds then what it held before.
@@ -85,7 +85,7 @@ class OutputFolder:
                 raise StganError(f"{str(path.parent)!r} is a link to another folder; remove it or choose another --out")
             for ending in COMPANIONS:  # of a former clip of this name
                 if ending not in companions:
-                    path.with_suffix(ending).unlink(missing_ok=True)
+                    remove(path.with_suffix(ending))
             for ending, write in companions.items():
                 write(path.with_suffix(ending))
             write_video(path, frames, fps)

@@ -1,5 +1,6 @@
 """`stgan generate`: clips of named actions into a folder."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 from rich.console import Console
@@ -14,15 +16,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from stgan.errors import Interrupted, StganError
+from stgan.files import replacing
 from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output, recorded_threads
-from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, generate_clips, manifest_entry, run_settings
-from stgan.video import to_uint8, write_gif
+from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, STRENGTH, generate_clips, manifest_entry, run_settings
+from stgan.sampling import Init
+from stgan.video import center_window, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.io import LARGEST_GIF
 from stgan.video.strips import Strip, save_strips
 
 _MOST_CLIPS = 1_000_000  # of each action
 _MOST_ITERATIONS = 100_000
 _LARGEST_SEED = 2**63 - 1
+_MOST_INTERMEDIATES = 200  # of each clip
 
 
 def generate(
@@ -33,10 +38,23 @@ def generate(
     num: Annotated[int, typer.Option(help="Clips of each action.")] = 4,
     seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for clips, manifest and contact sheet.")] = Path("outputs"),
-    preset: Annotated[str, typer.Option(help="robust, or paper (as published).")] = "robust",
+    preset: Annotated[str, typer.Option(help="robust, paper (as published), or pixels (no generator).")] = "robust",
     condition: Annotated[str, typer.Option(help="Which condition network steers: lrcn, c3d or both.")] = BOTH,
     iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
-    frames: Annotated[int, typer.Option(help="Frames of a clip; other than 16 only with --condition lrcn.")] = FRAMES,
+    frames: Annotated[int, typer.Option(help="Frames of a clip; below 16 only with --condition lrcn.")] = FRAMES,
+    init: Annotated[Path | None, typer.Option(metavar="CLIP", help="Start from this video, not from noise.")] = None,
+    strength: Annotated[float, typer.Option(help="How much of --init may change, above 0 and up to 1.")] = STRENGTH,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER[:UNIT]",
+            help="Activate this part of the condition network instead of showing an action: LAYER, LAYER:CHANNEL or "
+            "LAYER:CHANNEL,T,Y,X; stgan info --layers lists them.",
+        ),
+    ] = None,
+    intermediate: Annotated[
+        int | None, typer.Option(metavar="N", help="Write the clip as it stands every N iterations, too.")
+    ] = None,
     gif: Annotated[bool, typer.Option("--gif", help="Write a .gif beside each .mp4.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Write how each clip came about over the iterations.")] = False,
     resume: Annotated[
@@ -53,6 +71,10 @@ def generate(
       stgan generate wave2 jack --num 8 --seed 1 --gif --out clips
 
       stgan generate bend --preset paper --trace
+
+      stgan generate wave2 --init walk.mp4         (what is in walk.mp4, made to wave)
+
+      stgan generate --target lstm:17 --condition lrcn
     """
     console = Console(markup=False, highlight=False)
     started = time.monotonic()
@@ -61,18 +83,23 @@ def generate(
     if iterations is not None:
         check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
     stgan = STGAN.from_pretrained(model, device)
-    chosen = stgan.check_actions(actions or [])
     settings = stgan.preset(preset, iterations)
     names = ", ".join(stgan.condition_names(condition))
     stgan.check_frames(condition, frames)
+    chosen = what_to_show(stgan, actions or [], target, condition, frames)
+    start = read_init(stgan, init, frames, strength) if init else None
+    if intermediate is not None:
+        check_range(
+            "--intermediate", intermediate, math.ceil(settings.iterations / _MOST_INTERMEDIATES), _MOST_ITERATIONS
+        )
     if gif and stgan.image_size > LARGEST_GIF:
         raise StganError(
             f"a GIF is at most {LARGEST_GIF} pixels wide, and {stgan.name} makes larger frames; drop --gif"
         )
     if resume and (threads := recorded_threads(out)):
         torch.set_num_threads(threads)
-    common = run_settings(stgan, seed, settings, condition, frames)
-    endings = [".gif"] * gif + [".trace.png"] * trace
+    common = run_settings(stgan, seed, settings, condition, frames, target=target, init=start)
+    endings = [".gif"] * gif + [".trace.png"] * trace + [".iterations"] * bool(intermediate)
     with saying_how_to_go_on(), open_output(out, common, resume=resume) as folder:
         left = sum(not folder.finished((action, index), endings) for index in range(num) for action in chosen)
         if folder.previous:
@@ -82,7 +109,7 @@ def generate(
                 f"{folder.damaged} clips of {out} are missing or damaged and left its manifest", soft_wrap=True
             )
         console.print(
-            f"{stgan.name}: {left} clips of {len(chosen)} actions, {frames} frames of "
+            f"{stgan.name}: {left} clips of {target or f'{len(chosen)} actions'}, {frames} frames of "
             f"{stgan.image_size}x{stgan.image_size}, preset {settings.name}, steered by {names}, "
             f"{settings.iterations} iterations"
         )
@@ -95,20 +122,25 @@ def generate(
             clips = progress.add_task("clips", total=left)
             steps = progress.add_task("iterations", total=settings.iterations)
             recorder = Trace(settings.iterations)
+            stages = Intermediates(intermediate or settings.iterations)
 
             def on_iteration(iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
                 progress.update(steps, completed=iteration + 1)
                 if trace:
                     recorder.record(iteration, objective, render)
+                if intermediate:
+                    stages.record(iteration, render)
 
             for clip in generate_clips(
                 stgan, chosen, num, seed, settings, condition, frames, on_iteration,
                 skip=lambda request: folder.finished((request.action, request.index), endings),
+                target=target, init=start,
             ):  # fmt: skip
                 video = to_uint8(clip.samples.videos[0].cpu())
                 writers: dict[str, Callable[[Path], None]] = {
                     ".gif": partial(write_gif, frames=video, fps=FPS),
                     ".trace.png": recorder.save,
+                    ".iterations": stages.save,
                 }
                 name = folder.name((clip.request.action, clip.request.index))
                 folder.add(
@@ -126,6 +158,22 @@ def generate(
 def check_range(option: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
+
+
+def what_to_show(stgan: STGAN, actions: list[str], target: str | None, condition: str, frames: int) -> list[str]:
+    """The actions, or the name of the target, that clips are made of."""
+    if target is None:
+        return stgan.check_actions(actions)
+    if actions:
+        raise StganError(f"name either actions or a --target, not both {actions[0]!r} and {target!r}")
+    stgan.find_target(target, condition, frames)
+    return [stgan.target_name(target, condition)]
+
+
+def read_init(stgan: STGAN, path: Path, frames: int, strength: float) -> Init:
+    """The middle frames of a video file, as what to start from."""
+    clip = read_video(path).frames
+    return stgan.init(to_float(clip[center_window(len(clip), frames)]), frames, strength, path.name)
 
 
 @contextmanager
@@ -154,3 +202,23 @@ class Trace:
         """Write the rows recorded since the last call."""
         save_strips(path, self.strips, columns=8)
         self.strips = []
+
+
+class Intermediates:
+    """The clip as it stands every few iterations, in a folder beside it: 0010.mp4, 0020.mp4, ..."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.videos: dict[int, np.ndarray] = {}
+
+    def record(self, iteration: int, render: Callable[[], Tensor]) -> None:
+        if (iteration + 1) % self.every == 0:
+            self.videos[iteration + 1] = to_uint8(render()[0].cpu())
+
+    def save(self, path: Path) -> None:
+        """Write the folder with what was recorded since the last call."""
+        with replacing(path) as folder:
+            folder.mkdir()
+            for number, video in self.videos.items():
+                write_video(folder / f"{number:04d}.mp4", video, FPS)
+        self.videos = {}

@@ -6,17 +6,24 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stgan.checkpoints import bundled_models, find_model
+from stgan.checkpoints import ModelFolder, bundled_models, find_model
+from stgan.pipeline import STGAN
 from stgan.sampling import PRESETS
 from stgan.version import __version__
 
 
 def info(
     model: Annotated[str, typer.Argument(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="List what generate --target can name, with its sizes.")
+    ] = False,
 ) -> None:
     """Show a model's actions and networks, the presets, and the bundled models."""
     console = Console(markup=False, highlight=False)
     folder = find_model(model)
+    if layers:
+        show_layers(folder, console)
+        return
     roles = {
         folder.encoder: "encoder",
         folder.generator: "generator",
@@ -35,6 +42,20 @@ def info(
     console.print(table)
     console.print(f"presets: {', '.join(PRESETS)}; bundled models: {', '.join(bundled_models()) or 'none'}")
     console.print(f"stgan {__version__}; model folder {folder.path}", soft_wrap=True)
+
+
+def show_layers(folder: ModelFolder, console: Console) -> None:
+    """The layers of the condition networks, and how their units are written."""
+    stgan = STGAN(folder)
+    for name in folder.condition:
+        table = Table(title=f"{name}: --target LAYER[:UNIT] --condition {name}")
+        for column in ("layer", "channels", "T x Y x X", "a unit"):
+            table.add_column(column)
+        for path, layer in stgan.layers(name).items():
+            last = (layer.channels - 1, *(length - 1 for length in layer.size))
+            sizes = " x ".join(map(str, layer.size)) + " (frame by frame)" * layer.per_frame
+            table.add_row(path, str(layer.channels), sizes, f"{path}:{','.join(map(str, last))}")
+        console.print(table)
 
 
 def unseen_accuracy(provenance: dict[str, Any]) -> str:
