@@ -1,0 +1,124 @@
+"""`generate --target`, `--init`, `--intermediate`, `info --layers` and `ablate`, in this process on the tiny model."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+from typer.testing import CliRunner
+
+from stgan.cli.commands import app
+from stgan.errors import StganError
+from stgan.studies.ablations import VARIANTS
+from stgan.video import read_video
+
+
+@pytest.fixture(autouse=True)
+def unchecked() -> Iterator[None]:
+    """Typer gives an option that was not named None, whatever its type: no checks of types, as for a user."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+def entries(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def options(tiny_model: Path, tmp_path: Path) -> tuple:
+    return ("--model", tiny_model, "--out", tmp_path / "out", "--num", 1, "--iterations", 3)
+
+
+def test_a_target_is_generated_under_its_own_name(options: tuple, tmp_path: Path) -> None:
+    run("generate", *options, "--target", "convolutions.1:5,4,2,2", "--condition", "c3d")
+    (entry,) = entries(tmp_path / "out")
+    assert entry["action"] == "c3d.convolutions.1_5_4_2_2" and entry["target"] == "convolutions.1:5,4,2,2"
+    assert "probability" not in entry and isinstance(entry["activation"], float)
+    assert entry["file"] == "c3d.convolutions.1_5_4_2_2/c3d.convolutions.1_5_4_2_2_seed0_0000.mp4"
+    before = (tmp_path / "out" / entry["file"]).stat().st_mtime_ns
+    run("generate", *options, "--target", "convolutions.1:5,4,2,2", "--condition", "c3d", "--resume")
+    assert (tmp_path / "out" / entry["file"]).stat().st_mtime_ns == before
+    with pytest.raises(StganError, match="target"):
+        run("generate", *options, "--target", "convolutions.1:5", "--condition", "c3d", "--resume")
+
+
+def test_a_clip_to_start_from_is_recorded(options: tuple, tmp_path: Path, tiny_clips: Path) -> None:
+    clip = tiny_clips / "grow" / "clip0.mp4"
+    run("generate", "left", *options, "--init", clip, "--strength", 0.5)
+    (entry,) = entries(tmp_path / "out")
+    assert entry["init"]["source"] == "clip0.mp4" and entry["init"]["strength"] == 0.5
+    assert len(entry["init"]["sha256"]) == 64
+    with pytest.raises(StganError, match="init"):
+        run("generate", "left", *options, "--resume")
+
+
+def test_intermediate_clips_lie_beside_the_clip_and_the_last_is_like_it(options: tuple, tmp_path: Path) -> None:
+    run("generate", "left", *options, "--intermediate", 1)
+    (entry,) = entries(tmp_path / "out")
+    clip = tmp_path / "out" / entry["file"]
+    stages = sorted(clip.with_suffix(".iterations").iterdir())
+    assert [stage.name for stage in stages] == ["0001.mp4", "0002.mp4", "0003.mp4"]
+    assert stages[-1].read_bytes() == clip.read_bytes() != stages[0].read_bytes()
+    assert read_video(stages[0]).frames.shape == (16, 16, 16, 3)
+    run("generate", "left", *options, "--intermediate", 2)  # anew: the former folder goes
+    assert [stage.name for stage in clip.with_suffix(".iterations").iterdir()] == ["0002.mp4"]
+    run("generate", "left", *options)
+    assert not clip.with_suffix(".iterations").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("left", "--target", "lstm", "--condition", "lrcn"), "not both"),
+        (("--target", "lstm"), "name which"),
+        (("--target", "lstm:99", "--condition", "lrcn"), "no channel 99"),
+        (("--init", "/nowhere/clip.mp4"), "does not exist"),
+        (("--intermediate", "0"), "--intermediate must be at least 1"),
+        (("--frames", "2000"), "at most 1024"),
+        (("--frames", "9"), "at least 16 frames, not 9"),
+    ],
+)
+def test_mistakes(options: tuple, arguments: tuple, message: str, tmp_path: Path) -> None:
+    with pytest.raises(StganError, match=message) as caught:
+        run("generate", *options, *arguments)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_layers_are_listed_with_their_sizes(tiny_model: Path) -> None:
+    output = run("info", tiny_model, "--layers")
+    assert "frame_network.conv1:3,15,15,15" in output and "convolutions.1:7,15,7,7" in output and "lstm:7,15" in output
+
+
+def test_a_study_is_resumed_and_scored(tiny_model: Path, tmp_path: Path) -> None:
+    out, scores = tmp_path / "out", tmp_path / "study.json"
+    arguments = ("--model", tiny_model, "--out", out, "--iterations", 2, "--json", scores, "--num")
+    run("ablate", "robust", *arguments, 1)
+    first = next((out / "robust").glob("*/*.mp4"))
+    before = first.stat().st_mtime_ns
+    table = run("ablate", "robust", "pixels", "lrcn-alone", *arguments, 2)
+    assert first.stat().st_mtime_ns == before and (out / "ablations.png").is_file()
+    study = json.loads(scores.read_text())
+    assert [row["variant"] for row in study["rows"]] == ["robust", "pixels", "lrcn-alone"]
+    for row in study["rows"]:
+        assert row["num_videos"] == 6 and 0 <= row["interval"][0] <= row["accuracy"] <= row["interval"][1] <= 1
+        assert row["variant"] in table and 0 <= row["probability"] <= 1 and row["steps"] <= 2
+    assert set(entries(out / "lrcn-alone")[0]["hashes"]["condition"]) == {"lrcn"}
+    run("ablate", "robust", *arguments, 1)  # fewer clips than there are: the first ones are scored
+    assert json.loads(scores.read_text())["rows"][0]["num_videos"] == 3
+
+
+def test_variants_differ_in_one_thing_each(tiny_model: Path) -> None:
+    presets = [(variant.preset, variant.condition) for variant in VARIANTS.values()]
+    assert len(set(presets)) == len(presets)
+    for arguments, message in ((("fly",), "there are robust"), (("robust", "--num", 0), "at least 1")):
+        with pytest.raises(StganError, match=message):
+            run("ablate", *arguments, "--model", tiny_model)
