@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from stgan.errors import StganError
 from stgan.files import replacing
+from stgan.names import quoted
 
 MANIFEST = "manifest.jsonl"
 _LONGEST_LINE = 1 << 20  # bytes; ours are about 2000
@@ -36,13 +37,13 @@ class Manifest:
         if not os.path.lexists(self.path):
             return
         if not self.path.is_file():  # to open a pipe would wait for ever
-            raise StganError(f"{str(self.path)!r} is not a regular file; remove it")
+            raise StganError(f"{quoted(self.path)} is not a regular file; remove it")
         try:
             with self.path.open("rb") as file:
                 yield from self._entries(file)
         except OSError as error:
             raise StganError(
-                f"{str(self.path)!r} cannot be read ({error.strerror or error}); put that right or remove it"
+                f"{quoted(self.path)} cannot be read ({error.strerror or error}); put that right or remove it"
             ) from error
 
     def write(self, entries: Iterable[Entry]) -> None:
@@ -81,16 +82,16 @@ class Manifest:
                 self._complain(number, "is not a manifest entry", error)
             name = entry["file"]
             if PurePosixPath(name).is_absolute() or ".." in name.split("/"):
-                self._complain(number, f"names a file outside the folder, {name!r}")
+                self._complain(number, f"names a file outside the folder, {quoted(name)}")
             if name in files:
-                self._complain(number, f"names {name!r} a second time")
+                self._complain(number, f"names {quoted(name)} a second time")
             files.add(name)
             yield entry
         if len(line) == _LONGEST_LINE:
             self._complain(number + 1, "is too long for a manifest entry")
 
     def _complain(self, number: int, what: str, error: Exception | None = None) -> NoReturn:
-        raise StganError(f"{str(self.path)!r} line {number} {what}; repair or remove it") from error
+        raise StganError(f"{quoted(self.path)} line {number} {what}; repair or remove it") from error
 
 
 def _check(entry: Any) -> None:

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from stgan.errors import StganError
 from stgan.files import remove, remove_leftovers, sha256
 from stgan.manifest import Entry, Manifest
+from stgan.names import quoted
 from stgan.video import read_video, write_video
 from stgan.video.strips import Strip, save_strips, thumbnails
 
@@ -82,7 +83,9 @@ class OutputFolder:
         with _problems_of(self.path):
             path.parent.mkdir(exist_ok=True)
             if path.parent.resolve() != self.path.resolve() / path.parent.name:
-                raise StganError(f"{str(path.parent)!r} is a link to another folder; remove it or choose another --out")
+                raise StganError(
+                    f"{quoted(path.parent)} is a link to another folder; remove it or choose another --out"
+                )
             for ending in COMPANIONS:  # of a former clip of this name
                 if ending not in companions:
                     remove(path.with_suffix(ending))
@@ -119,14 +122,14 @@ class OutputFolder:
             difference = first_difference(entry, self.settings)
             if difference:
                 raise StganError(
-                    f"cannot resume: {entry['file']!r} in {str(self.path)!r} was made with {difference}; "
+                    f"cannot resume: {quoted(entry['file'])} in {quoted(self.path)} was made with {difference}; "
                     "choose another --out, or leave --resume away to start anew"
                 )
             path = self.path / self.name(key)
             if entry["file"] != self.name(key).as_posix():
                 raise StganError(
-                    f"cannot resume: {str(self.manifest.path)!r} names {entry['file']!r} where "
-                    f"{self.name(key).as_posix()!r} should be; choose another --out, or start anew without --resume"
+                    f"cannot resume: {quoted(self.manifest.path)} names {quoted(entry['file'])} where "
+                    f"{quoted(self.name(key).as_posix())} should be; choose another --out, or leave --resume away"
                 )
             if path.is_file() and sha256(path) == entry.get("sha256"):
                 self.clips[key] = {name: value for name, value in entry.items() if name not in self.settings}
@@ -157,7 +160,7 @@ def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Ite
             lock.acquire()
         except Timeout:
             raise StganError(
-                f"another process is generating into {str(path)!r}; wait for it or choose another --out"
+                f"another process is generating into {quoted(path)}; wait for it or choose another --out"
             ) from None
     try:
         folder = OutputFolder(path, settings)
@@ -214,7 +217,7 @@ def _problems_of(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StganError(
-            f"cannot write to {str(path)!r} ({(error.strerror or str(error)).lower()}); "
+            f"cannot write to {quoted(path)} ({(error.strerror or str(error)).lower()}); "
             "put that right or choose another --out"
         ) from error
 

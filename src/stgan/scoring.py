@@ -14,6 +14,7 @@ from stgan.errors import StganError
 from stgan.files import sha256
 from stgan.manifest import Manifest
 from stgan.metrics.classification import confusion_matrix, inception_score, motion
+from stgan.names import quoted
 from stgan.networks.layout import channels_last
 from stgan.video import center_window, read_video, to_float
 
@@ -56,12 +57,14 @@ def generated_clips(folder: Path) -> list[Clip]:
             or not steered
             or not all(isinstance(value, str) for value in steered.values())
         ):
-            raise StganError(f"the manifest of {str(folder)!r} does not say which networks steered {entry['file']!r}")
+            raise StganError(
+                f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry['file'])}"
+            )
         _check_file(folder, entry)
         clips.append(Clip(path, entry["action"], frozenset(steered.values())))
     if not clips:
         raise StganError(
-            f"{str(folder)!r} has no manifest.jsonl with clips; generate some with stgan generate --out FOLDER"
+            f"{quoted(folder)} has no manifest.jsonl with clips; generate some with stgan generate --out FOLDER"
         )
     return clips
 
@@ -71,13 +74,13 @@ def _check_file(folder: Path, entry: dict[str, Any]) -> None:
     path = folder / entry["file"]
     try:
         if path.resolve() != folder.resolve() / entry["file"]:
-            raise StganError(f"{str(path)!r} is a link; put the clip itself there, or take it out of the manifest")
+            raise StganError(f"{quoted(path)} is a link; put the clip itself there, or take it out of the manifest")
         if not path.is_file():
-            raise StganError(f"{str(path)!r} is missing; make it again with stgan generate --resume")
+            raise StganError(f"{quoted(path)} is missing; make it again with stgan generate --resume")
         if "sha256" in entry and sha256(path) != entry["sha256"]:
-            raise StganError(f"{str(path)!r} was changed or damaged; make it again with stgan generate --resume")
+            raise StganError(f"{quoted(path)} was changed or damaged; make it again with stgan generate --resume")
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        raise StganError(f"{str(path)!r} cannot be read; check the file") from error
+        raise StganError(f"{quoted(path)} cannot be read; check the file") from error
 
 
 def find_evaluator(name: str, model: ModelFolder) -> Checkpoint:

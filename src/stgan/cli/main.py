@@ -55,6 +55,8 @@ def main() -> None:
     except OSError as error:  # a full disk, a folder without permission
         where = f" {error.filename!r}" if error.filename else ""
         _end(f"cannot read or write{where}: {error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        _end("interrupted", signals.status)
     except SystemExit:
         if signals.received:  # typer makes a status of KeyboardInterrupt
             _end("interrupted", signals.status)
