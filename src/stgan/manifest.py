@@ -102,7 +102,8 @@ def _check(entry: Any) -> None:
         if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
             raise ValueError
     # One way to write a path, so that two lines cannot name one file; nothing that is a path on Windows only.
-    if set(entry["file"]) & set("\\:") or PurePosixPath(entry["file"]).as_posix() != entry["file"]:
+    path = PurePosixPath(entry["file"])
+    if set(entry["file"]) & set("\\:") or not path.name or path.as_posix() != entry["file"]:
         raise ValueError
     if not isinstance(entry.get("hashes", {}), dict):
         raise TypeError

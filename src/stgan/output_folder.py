@@ -21,7 +21,7 @@ from stgan.files import remove, remove_leftovers, sha256
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
 from stgan.video import read_video, write_video
-from stgan.video.strips import Strip, save_strips, thumbnails
+from stgan.video.strips import COLUMNS, Strip, save_strips, thumbnails
 
 CONTACT_SHEET = "contact_sheet.png"
 PREVIOUS = "manifest.previous.jsonl"
@@ -205,9 +205,13 @@ def write_contact_sheet(out: Path, clips: Sequence[Key], name: Callable[[Key], P
     actions = sorted({action for action, _ in clips})
     each = max(1, min(_CLIPS_ON_SHEET, _ROWS_ON_SHEET // max(1, len(actions))))
     shown = sorted(key for key in clips if key[1] < each)[:_ROWS_ON_SHEET]
-    if shown:
-        strips = [Strip(key[0], thumbnails(read_video(out / name(key), max_frames=None).frames)) for key in shown]
-        save_strips(out / CONTACT_SHEET, strips)
+    if not shown:
+        return
+    strips = []
+    for key in shown:
+        frames = read_video(out / name(key), max_frames=None).frames
+        strips.append(Strip(key[0], thumbnails(frames, min(COLUMNS, len(frames)))))  # small, before the next is read
+    save_strips(out / CONTACT_SHEET, strips)
 
 
 @contextmanager

@@ -1,0 +1,33 @@
+"""Pictures of videos: which frames, and never larger than a screen can use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stgan.video.strips import Strip, save_strips, thumbnails
+
+
+def test_frames_are_spread_evenly_and_small_ones_kept_as_they_are() -> None:
+    video = np.arange(31, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 6, 3), np.uint8)
+    assert thumbnails(video)[:, 0, 0, 0].tolist() == list(range(0, 31, 2))
+    np.testing.assert_array_equal(thumbnails(video[:16]), video[:16])
+    assert thumbnails(video[:3], columns=5)[:, 0, 0, 0].tolist() == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("rows", "height", "width"), [(1, 900, 700), (3, 40, 5000), (48, 400, 20), (200, 64, 64)])
+def test_pictures_stay_of_a_sane_size(rows: int, height: int, width: int, tmp_path: Path) -> None:
+    strips = [Strip(str(row), np.full((16, height, width, 3), 255, np.uint8)) for row in range(rows)]
+    save_strips(tmp_path / "sheet.png", strips)
+    picture = Image.open(tmp_path / "sheet.png")
+    assert picture.width <= 4096 and picture.height <= 8192
+    assert picture.width > 3500 or picture.height > 7000  # no smaller than needed
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_a_label_is_written_where_it_changes(tmp_path: Path) -> None:
+    black = np.zeros((2, 20, 20, 3), np.uint8)
+    save_strips(tmp_path / "sheet.png", [Strip("a", black), Strip("a", black), Strip("b", black)])
+    labels = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))[:, :96]
+    assert [bool((labels[top : top + 20] < 128).any()) for top in (0, 24, 48)] == [True, False, True]
