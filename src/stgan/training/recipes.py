@@ -146,7 +146,7 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file of names and values, or StganError."""
     try:
-        if path.stat().st_size > 1 << 20:
+        if path.stat().st_size > 1 << 16:  # ours are 2 kB; PyYAML takes long over nested lists
             raise StganError(f"{quoted(path)} is too large to be a recipe ({path.stat().st_size} bytes)")
         values = _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -177,15 +177,16 @@ def _reason(error: Exception) -> str:
 
 
 def _read(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    return _merged(read_yaml(path), overrides)
+    return merged(read_yaml(path), overrides)
 
 
-def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(values)
+def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with those of `overrides` in their place, nested mappings likewise."""
+    result = dict(values)
     for name, value in overrides.items():
-        inner = merged.get(name)
-        merged[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return merged
+        inner = result.get(name)
+        result[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
 
 
 def _mapping(values: Any, path: Path, what: str) -> dict[str, Any]:
