@@ -21,6 +21,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
+import cases
+import torch
+
+from stgan.errors import StganError
+
 SECONDS = 20.0  # for one case
 MEMORY = 1 << 30  # bytes that a case may take over what the process had before
 _ROOM = 4 << 30  # of address space, as a net under MEMORY, which is measured in resident memory
@@ -29,12 +34,10 @@ _FORBIDDEN_TOO = ("socket.connect", "socket.getaddrinfo", "ctypes.dlopen", "os.r
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 READ, REFUSED = "read", "refused"
-KINDS = ("video", "checkpoint", "model", "manifest", "recipe", "list")
 
 
-# Workers are forked from a process that has imported everything, which takes seconds.
-CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["cases"])
+# Workers are forks of this process, which has imported everything (that takes seconds) and computes nothing itself.
+CONTEXT = get_context("fork")
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,6 @@ def work(connection: Connection, kind: str, seed: int, model: str, folder: Path)
     """Run the cases whose numbers come through the connection, until there are no more."""
     sys.dont_write_bytecode = True
     warnings.simplefilter("ignore")
-    import cases
-    import torch
-
     torch.set_num_threads(1)
     forbidden: list[str] = []
     watching = False
@@ -91,8 +91,6 @@ def work(connection: Connection, kind: str, seed: int, model: str, folder: Path)
 
 
 def _attempt(function, path: Path) -> Result:
-    from stgan.errors import StganError
-
     try:
         function(path)
     except StganError as error:
@@ -182,7 +180,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="cases of each kind (default 1000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--kinds", nargs="+", default=list(cases.KINDS), choices=cases.KINDS)
     parser.add_argument("--model", default="weizmann", help="the model to damage (default: the bundled one)")
     parser.add_argument("--keep", type=Path, help="copy inputs that fail into this folder")
     parser.add_argument("--only", metavar="KIND:NUMBER", help="repeat one case")
