@@ -8,7 +8,7 @@ import yaml
 from lightning_fabric import Fabric
 
 from stgan.training.data import ClipData
-from stgan.video import find_clips, read_video
+from stgan.video import ClipCache, find_clips
 
 PIXELS = {"size": 16, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 UNITS = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
@@ -101,6 +101,5 @@ def fabric() -> Fabric:
 
 
 @pytest.fixture(scope="session")
-def data(tiny_clips: Path) -> ClipData:
-    clips = find_clips(tiny_clips)
-    return ClipData.of(clips, [read_video(clip.path).frames for clip in clips.clips])
+def data(tiny_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipData:
+    return ClipData.load(find_clips(tiny_clips), ClipCache(tmp_path_factory.mktemp("cache"), 16))

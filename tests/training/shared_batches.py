@@ -17,15 +17,14 @@ from stgan.training.encoder import train_encoder
 from stgan.training.generator import train_generator
 from stgan.training.recipes import load_recipes
 from stgan.training.run import Workshop
-from stgan.video import find_clips, read_video
+from stgan.video import ClipCache, find_clips
 
 
 def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> None:
     torch.set_num_threads(1)
     fabric = Fabric(accelerator="cpu", devices=processes, strategy="ddp" if processes > 1 else "auto")
     fabric.launch()
-    found = find_clips(clips)
-    train = ClipData.of(found, [read_video(clip.path).frames for clip in found.clips])
+    train = ClipData.load(find_clips(clips), ClipCache(folder / "cache", 16))
     nothing = train.select([False] * len(train.clips))
     recipes = load_recipes(recipes_folder, len(train.actions))
     workshop = Workshop(fabric, folder)

@@ -24,7 +24,6 @@ from stgan.training.model import ModelTraining, Roles
 from stgan.training.randomness import StepRandomness
 from stgan.training.recipes import load_classifier_recipe, load_recipes, parse_overrides
 from stgan.training.run import TrainingRun, Workshop
-from stgan.video import find_clips
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +31,10 @@ def nothing(data: ClipData) -> ClipData:
     return data.select([False] * 9)
 
 
-def model_training(tiny_clips: Path, recipes: Path, data: ClipData, out: Path, workshop: Workshop) -> ModelTraining:
-    return ModelTraining(load_recipes(recipes, 3), find_clips(tiny_clips), data.clips, out, workshop)
-
-
 @pytest.fixture(scope="module")
-def trained(
-    tiny_clips: Path, recipes: Path, data: ClipData, tmp_path_factory: pytest.TempPathFactory, fabric: Fabric
-) -> ModelTraining:
+def trained(recipes: Path, data: ClipData, tmp_path_factory: pytest.TempPathFactory, fabric: Fabric) -> ModelTraining:
     root = tmp_path_factory.mktemp("trained")
-    training = model_training(tiny_clips, recipes, data, root / "model", Workshop(fabric, root / "work"))
+    training = ModelTraining(load_recipes(recipes, 3), data, root / "model", Workshop(fabric, root / "work"))
     training.train_all()
     return training
 
@@ -83,7 +76,7 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
     for path in recipes.iterdir():
         (changed / path.name).write_text(path.read_text())
     (changed / "c3d.yaml").write_text(yaml.safe_dump({**recipe_values["c3d"], "steps": 20, "folds": []}))
-    model_training(tiny_clips, changed, data, trained.out, Workshop(fabric, tmp_path / "work")).train("c3d")
+    ModelTraining(load_recipes(changed, 3), data, trained.out, Workshop(fabric, tmp_path / "work")).train("c3d")
     assert (trained.out / "c3d" / "model.safetensors").stat().st_mtime_ns > before
 
 
@@ -190,10 +183,10 @@ def test_each_process_gets_its_share_of_the_same_batch(data: ClipData) -> None:
 
 def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
     splits = ["train", "val", "test"] * 3
-    roles = Roles.of(data, splits, ("left/clip0", "left/clip2"))
+    roles = Roles.of(replace(data, splits=splits), ("left/clip0", "left/clip2"))
     assert [len(part.clips) for part in (roles.train, roles.validation, roles.test)] == [2, 4, 3]
     assert "left/clip0" in roles.validation.groups and "left/clip2" in roles.test.groups
-    every = Roles.of(data, [None] * 9, ())
+    every = Roles.of(data, ())
     assert len(every.train.clips) == 9 and not every.validation.clips and not every.test.clips
 
 

@@ -204,7 +204,7 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
         table.add_row(stage, steps, str(settings.batch_size), _duration(seconds[stage]))
     table.add_row("all", "", "", _duration(sum(seconds.values())))
     console.print(table)
-    console.print(f"recipes: {out / 'recipes'}; logs: {training.workshop.folder} (tensorboard --logdir)")
+    console.print(f"logs: {training.workshop.folder} (tensorboard --logdir {training.workshop.folder})")
 
 
 def _show_samples(model: Path) -> None:

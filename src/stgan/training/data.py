@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 import torch
@@ -12,39 +13,49 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from stgan.training.randomness import StepRandomness
-from stgan.video import ClipFolder, all_windows, random_window, windows_in_view
+from stgan.video import ClipCache, ClipFile, ClipFolder, all_windows, random_window, windows_in_view
+
+
+def group_of(clip: ClipFile) -> str:
+    """The group of a clip; without a known one it is a group of its own."""
+    return clip.group or f"{clip.label}/{clip.path.stem}"
 
 
 @dataclass(frozen=True)
 class ClipData:
-    """Decoded clips of one folder: uint8 arrays "time height width 3" with a label and a group each."""
+    """Decoded clips: uint8 arrays "time height width 3" with a label, a group, a split and a SHA-256 of each."""
 
     clips: list[np.ndarray]
     labels: list[int]
     groups: list[str]
+    splits: list[str | None]
+    hashes: list[str]
     actions: tuple[str, ...]
     length: int
     """Frames in a window."""
 
     @classmethod
-    def of(cls, folder: ClipFolder, frames: list[np.ndarray], length: int = 16) -> "ClipData":
-        """The clips of a folder, whose decoded frames are given; a clip of no known group is one of its own."""
+    def load(cls, folder: ClipFolder, cache: ClipCache, length: int = 16) -> "ClipData":
+        """The clips of a folder by way of a cache; a clip of no known group is one of its own."""
         actions = folder.actions
         return cls(
-            frames,
+            cache.load(folder),
             [actions.index(clip.label) for clip in folder.clips],
-            [clip.group or f"{clip.label}/{clip.path.stem}" for clip in folder.clips],
+            [group_of(clip) for clip in folder.clips],
+            [clip.split for clip in folder.clips],
+            cache.hashes(folder),
             actions,
             length,
         )
 
     def select(self, keep: Sequence[bool]) -> "ClipData":
         """The clips for which `keep` is true; actions and their numbers stay."""
-        chosen = [i for i, kept in enumerate(keep) if kept]
         return ClipData(
-            [self.clips[i] for i in chosen],
-            [self.labels[i] for i in chosen],
-            [self.groups[i] for i in chosen],
+            list(compress(self.clips, keep)),
+            list(compress(self.labels, keep)),
+            list(compress(self.groups, keep)),
+            list(compress(self.splits, keep)),
+            list(compress(self.hashes, keep)),
             self.actions,
             self.length,
         )
@@ -57,10 +68,8 @@ class ClipData:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the frames, labels and groups: what a training sees."""
-        digest = hashlib.sha256(repr((self.labels, self.groups, self.actions, self.length)).encode())
-        for clip in self.clips:
-            digest.update(str(clip.shape).encode() + clip.tobytes())
-        return digest.hexdigest()
+        seen = (self.hashes, self.labels, self.groups, self.actions, self.length)
+        return hashlib.sha256(repr(seen).encode()).hexdigest()
 
     @cached_property
     def _starts(self) -> list[list[int]]:

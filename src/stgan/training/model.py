@@ -27,7 +27,6 @@ from stgan.training.generator import reconstruction_error, train_generator
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, Recipes
 from stgan.training.run import TrainingRun, Workshop
 from stgan.version import __version__
-from stgan.video import ClipFolder
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
 
@@ -43,33 +42,32 @@ class Roles:
     test: ClipData
 
     @classmethod
-    def of(cls, data: ClipData, splits: list[str | None], held_out: tuple[str, ...]) -> "Roles":
+    def of(cls, data: ClipData, held_out: tuple[str, ...]) -> "Roles":
         """By the clips' split where they have one (train, val, test); held-out groups of the rest validate."""
         held = [group in held_out for group in data.groups]
-        train = [split in (None, "train") and not out for split, out in zip(splits, held, strict=True)]
-        validation = [split == "val" or (split != "test" and out) for split, out in zip(splits, held, strict=True)]
-        test = [split == "test" for split in splits]
+        train = [split in (None, "train") and not out for split, out in zip(data.splits, held, strict=True)]
+        validation = [split == "val" or (split != "test" and out) for split, out in zip(data.splits, held, strict=True)]
+        test = [split == "test" for split in data.splits]
         return cls(data.select(train), data.select(validation), data.select(test))
 
 
 class ModelTraining:
     """Trains the stages of one model.
 
-    clips:    the clips. frames: each one's decoded frames, uint8 "time size size 3", in the same order.
-    out:      the model's folder. workshop: devices, and the folder for logs, pictures and states to resume from.
+    data:     the clips, of the recipes' size.
+    out:      the model's folder.
+    workshop: devices, and the folder for logs, pictures and states to resume from.
 
     Raises:
         StganError: the recipes do not fit each other or these clips.
     """
 
-    def __init__(
-        self, recipes: Recipes, clips: ClipFolder, frames: list[np.ndarray], out: Path, workshop: Workshop
-    ) -> None:
-        self.recipes, self.recipe, self.out, self.workshop = recipes, recipes.model, out, workshop
-        self.data = ClipData.of(clips, frames, self.recipe.frames)
-        self.roles = Roles.of(self.data, [clip.split for clip in clips.clips], self.recipe.held_out)
+    def __init__(self, recipes: Recipes, data: ClipData, out: Path, workshop: Workshop) -> None:
+        self.recipes, self.recipe, self.data = recipes, recipes.model, data
+        self.out, self.workshop = out, workshop
+        self.roles = Roles.of(data, self.recipe.held_out)
         check_recipes(recipes)
-        self._check(clips)
+        self._check_clips()
 
     @property
     def stage_recipes(self) -> dict[str, Any]:
@@ -207,21 +205,21 @@ class ModelTraining:
         parts = {"training": self.roles.train, "validation": self.roles.validation, "test": self.roles.test}
         return {name: clips for name, clips in parts.items() if clips.clips}
 
-    def _check(self, clips: ClipFolder) -> None:
+    def _check_clips(self) -> None:
         """The recipes' groups must be there, and every action must have a clip to learn from."""
         if len(self.data.actions) < 2:
-            raise StganError(f"{clips.root} holds clips of one action only; a classifier needs at least two")
+            raise StganError("these clips show one action only; a classifier needs at least two")
         folds = {name: recipe.folds for name, recipe in self.recipes.classifiers.items()}
         named = {"model.yaml: held_out": self.recipe.held_out}
         named |= {f"{name}.yaml: folds": tuple(chain.from_iterable(fold)) for name, fold in folds.items()}
         for file, groups in named.items():
             unknown = set(groups) - set(self.data.groups)
             if unknown:
-                raise StganError(f"{file} names {sorted(unknown)[0]!r}, which is no group of {clips.root}")
+                raise StganError(f"{file} names {sorted(unknown)[0]!r}, which is no group of these clips")
         missing = sorted(set(range(len(self.data.actions))) - set(self.roles.train.labels))
         if missing:
             raise StganError(
-                f"no clip of {self.data.actions[missing[0]]!r} in {clips.root} is left to train on, "
+                f"no clip of {self.data.actions[missing[0]]!r} is left to train on, "
                 f"after test clips and {len(self.recipe.held_out)} held-out groups; hold out fewer, or add clips"
             )
 

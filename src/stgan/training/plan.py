@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from stgan.checkpoints.checkpoint import write_text
-from stgan.errors import StganError
+from stgan.training.data import group_of
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL
 from stgan.video import ClipFolder
 
@@ -60,12 +60,7 @@ def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
 
 
 def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) -> RecipeValues:
-    """The recipes for clips of `num_frames` frames in all, at frames of `size` pixels.
-
-    Raises StganError for a size that is none of `SIZES`.
-    """
-    if size not in SIZES:
-        raise StganError(f"the frame size must be one of {', '.join(map(str, SIZES))}, not {size}")
+    """The recipes for clips of `num_frames` frames in all, at frames of `size` pixels, one of `SIZES`."""
     values: RecipeValues = {
         stage: yaml.safe_load((files("stgan.training") / "defaults" / f"{stage}.yaml").read_text(encoding="utf-8"))
         for stage in (ENCODER, CODE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
@@ -98,16 +93,11 @@ def scale_steps(values: RecipeValues, factor: float) -> RecipeValues:
 
 
 def write_recipes(folder: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """A YAML file a stage."""
+    """A YAML file a stage; model.yaml last, so that where it is, all of them are."""
     folder.mkdir(parents=True, exist_ok=True)
-    for stage, settings in values.items():
+    for stage, settings in sorted(values.items(), key=lambda item: item[0] == MODEL):
         text = yaml.safe_dump(dict(settings), sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
         write_text(folder / f"{stage}.yaml", text)
-
-
-def group_of(clip: Any) -> str:
-    """The group of a `ClipFile`; a clip of no known group is one of its own."""
-    return clip.group or f"{clip.label}/{clip.path.stem}"
 
 
 def _fit_size(values: RecipeValues, size: int) -> None:
@@ -139,4 +129,4 @@ def _fit_amount(values: RecipeValues, num_frames: int) -> None:
 
 def _has_a_side(label: str) -> bool:
     """Whether a mirror image would belong to another action."""
-    return bool(re.search(r"(?i)(^|[^a-z])(left|right|clockwise)([^a-z]|$)|(Left|Right)", label))
+    return bool(re.search(r"(^|[^a-zA-Z])(left|right|clockwise)([^a-z]|$)|(Left|Right|LEFT|RIGHT)([^a-z]|$)", label))

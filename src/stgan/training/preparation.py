@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from stgan.checkpoints import load_checkpoint
 from stgan.checkpoints.checkpoint import write_text
 from stgan.errors import StganError
 from stgan.networks import Encoder
+from stgan.training.data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.plan import (
     SIZES,
@@ -31,7 +32,7 @@ from stgan.training.recipes import (
     Overrides,
     load_model_recipe,
     load_recipes,
-    read_yaml,
+    merged,
 )
 from stgan.training.run import Workshop
 from stgan.video import ClipFolder, VideoError, find_clips
@@ -65,6 +66,15 @@ class Wishes:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How to read a folder of clips, see `stgan.video.find_clips`."""
+
+    csv: str = ""
+    split_column: str = "split"
+    ucf_split: int = 1
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A training that can begin, and what was seen on the way."""
 
@@ -81,25 +91,24 @@ def prepare(
     say: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
-    """Check the clips, decode them into a cache, and settle the recipes, which are then in `out`/recipes.
+    """Check the clips, decode them into a cache, and settle the recipes.
 
-    The recipes are those of `wishes.config`; else those that `out` was begun with; else a new plan. With several
-    processes the first one decides and the others read what it wrote.
+    The recipes are those in `wishes.config`; else those in `out`/recipes, which an earlier call planned; else a new
+    plan, written there. With several processes the first one plans and the others read what it wrote.
 
     Raises:
         StganError: clips or recipes are wrong, or a wish contradicts the plan that `out` was begun with.
     """
-    fabric, recipes_folder = workshop.fabric, out / RECIPES
-    source = wishes.config or (recipes_folder if (recipes_folder / "model.yaml").is_file() else None)
-    if source and not wishes.config:
-        say(f"going on with the recipes in {recipes_folder}")
+    fabric, planned = workshop.fabric, out / RECIPES
+    source = wishes.config or (planned if (planned / "model.yaml").is_file() else None)
+    fabric.barrier()  # all processes look before the first one writes
+    if source == planned:
+        say(f"going on with the recipes in {planned}")
     model = load_model_recipe(source, wishes.overrides) if source else None
     _check_wishes(wishes, model, out)
-    options = _reading(wishes, model)
-    clips = find_clips(data, csv=options["csv"] or None, **{k: v for k, v in options.items() if k != "csv"})
+    reading = _reading(wishes, model)
+    clips = find_clips(data, csv=reading.csv or None, split_column=reading.split_column, ucf_split=reading.ucf_split)
     size = model.size if model else wishes.size or choose_size(_short_sides(clips), fabric.device.type != "cpu")
-    if size not in SIZES and not model:
-        raise StganError(f"--size must be one of {', '.join(map(str, SIZES))}, not {size}")
     cache = ClipCache(workshop.folder / "cache", size)
     survey = survey_clips(clips, cache=cache, progress=progress)
     if fabric.is_global_zero:
@@ -108,22 +117,36 @@ def prepare(
         say(f"note: {warning}")
     if survey.problems():
         raise StganError(survey.problems()[0])
-    frames = cache.load(survey.readable)
-    values = _recipe_values(source, survey.readable, sum(map(len, frames)), out.name, size, wishes, options)
 
-    def training() -> ModelTraining:
+    def training(recipes_folder: Path) -> ModelTraining:
         recipes = load_recipes(recipes_folder, len(survey.readable.actions), wishes.overrides)
-        return ModelTraining(recipes, survey.readable, frames, out, workshop)
+        return ModelTraining(recipes, ClipData.load(survey.readable, cache, recipes.model.frames), out, workshop)
 
+    if source:
+        return Prepared(training(source), survey)
+    num_frames = sum(facts.frames for facts in survey.facts.values())
+    values = plan_recipes(survey.readable, num_frames, name=out.resolve().name, size=size)
+    values[MODEL] |= {"csv": reading.csv, "split_column": reading.split_column, "ucf_split": reading.ucf_split}
+    if wishes.encoder:
+        _take_encoder(values, wishes.encoder)
+    values = merged(values, wishes.overrides)
+    if wishes.minutes:
+        values = _fit_minutes(values, wishes.minutes, training, workshop)
     if fabric.is_global_zero:
-        write_recipes(recipes_folder, values)
+        write_recipes(planned, values)
     fabric.barrier()
-    if wishes.minutes and not source:
-        seconds = sum(training().seconds_of_steps().values())
-        if fabric.is_global_zero:
-            write_recipes(recipes_folder, scale_steps(values, 60 * wishes.minutes / seconds))
-        fabric.barrier()
-    return Prepared(training(), survey)
+    return Prepared(training(planned), survey)
+
+
+def _fit_minutes(
+    values: RecipeValues, minutes: float, training: Callable[[Path], ModelTraining], workshop: Workshop
+) -> RecipeValues:
+    """Steps so that all of it takes about so long; every process times them, the first one's plan is kept."""
+    trial = workshop.folder / "trial_recipes"
+    if workshop.fabric.is_global_zero:
+        write_recipes(trial, values)
+    workshop.fabric.barrier()
+    return scale_steps(values, 60 * minutes / sum(training(trial).seconds_of_steps().values()))
 
 
 def _short_sides(clips: ClipFolder, most: int = 9) -> list[int]:
@@ -140,6 +163,8 @@ def _check_wishes(wishes: Wishes, model: ModelRecipe | None, out: Path) -> None:
     if wishes.minutes is not None and not 0 < wishes.minutes <= 100_000:
         raise StganError(f"--minutes must be above 0 and at most 100000, not {wishes.minutes:g}")
     if not model:
+        if wishes.size is not None and wishes.size not in SIZES:
+            raise StganError(f"--size must be one of {', '.join(map(str, SIZES))}, not {wishes.size}")
         return
     if wishes.minutes:
         raise StganError(
@@ -157,37 +182,11 @@ def _check_wishes(wishes: Wishes, model: ModelRecipe | None, out: Path) -> None:
         )
 
 
-def _reading(wishes: Wishes, model: ModelRecipe | None) -> dict[str, Any]:
+def _reading(wishes: Wishes, model: ModelRecipe | None) -> Reading:
     """How to read the folder of clips: as wished, else as in the recipes."""
-    defaults = model or ModelRecipe(name="", size=0, frames=0, condition=(), evaluators=())
-    return {
-        "csv": wishes.csv if wishes.csv is not None else defaults.csv,
-        "split_column": wishes.split_column if wishes.split_column is not None else defaults.split_column,
-        "ucf_split": wishes.ucf_split if wishes.ucf_split is not None else defaults.ucf_split,
-    }
-
-
-def _recipe_values(
-    source: Path | None,
-    clips: ClipFolder,
-    num_frames: int,
-    name: str,
-    size: int,
-    wishes: Wishes,
-    options: dict[str, Any],
-) -> RecipeValues:
-    """What the YAML files in the model's folder will hold."""
-    if source:
-        model = load_model_recipe(source, wishes.overrides)
-        stages = (MODEL, ENCODER, CODE_PRIOR, GENERATOR, *model.condition, *model.evaluators)
-        values = {stage: read_yaml(source / f"{stage}.yaml") for stage in stages}
-        values[MODEL].update({key: value for key, value in options.items() if value != _reading(Wishes(), None)[key]})
-        return values
-    values = plan_recipes(clips, num_frames, name=name, size=size)
-    values[MODEL].update(options)
-    if wishes.encoder:
-        _take_encoder(values, wishes.encoder)
-    return values
+    known = Reading(model.csv, model.split_column, model.ucf_split) if model else Reading()
+    wished = {name: value for name in asdict(known) if (value := getattr(wishes, name)) is not None}
+    return replace(known, **wished)
 
 
 def _take_encoder(values: RecipeValues, folder: Path) -> None:
@@ -203,6 +202,9 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
         (values[GENERATOR], "network"), (values[GENERATOR], "discriminator"),
     ):  # fmt: skip
         settings[part]["code_size"] = code_size
+    prior = values[CODE_PRIOR]["network"]
+    prior["rank"] = min(prior["rank"], max(2, code_size // 2))
+    prior["appearance_rank"] = min(prior["appearance_rank"], prior["rank"] // 2)
 
 
 def _plain(value: Any) -> Any:

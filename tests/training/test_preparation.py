@@ -1,0 +1,160 @@
+"""A plan for somebody's own clips: sizes, what is held out, what is refused, and that it stays the same."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from lightning_fabric import Fabric
+
+from stgan.errors import StganError
+from stgan.training.consistency import check_recipes
+from stgan.training.data import group_of
+from stgan.training.plan import SIZES, choose_size, choose_validation, plan_recipes, scale_steps, write_recipes
+from stgan.training.preparation import Prepared, Wishes, prepare
+from stgan.training.recipes import load_recipes, parse_overrides
+from stgan.training.run import Workshop
+from stgan.video import ClipFile, ClipFolder
+
+NO_WISHES = Wishes()
+
+
+def prepared(clips: Path, out: Path, fabric: Fabric, wishes: Wishes = NO_WISHES) -> Prepared:
+    return prepare(clips, out, Workshop(fabric, out.parent / "work"), wishes)
+
+
+def folder_of(counts: dict[tuple[str, str | None], int], split: str | None = None) -> ClipFolder:
+    """So many clips of each (label, group)."""
+    files = [
+        ClipFile(Path(f"{label}/{group}_{n}.mp4"), label, group, split)
+        for (label, group), count in counts.items()
+        for n in range(count)
+    ]
+    return ClipFolder(Path("clips"), tuple(files))
+
+
+@pytest.mark.parametrize(
+    ("sides", "gpu", "size"),
+    [([240], False, 64), ([240], True, 128), ([300, 20, 320], True, 256), ([50], True, 32), ([0], False, 32)],
+)
+def test_size_fits_the_clips_and_the_machine(sides: list[int], gpu: bool, size: int) -> None:
+    assert choose_size(sides, gpu) == size
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_planned_recipes_work_at_every_size(size: int, tmp_path: Path) -> None:
+    values = plan_recipes(folder_of({("a", "x"): 5, ("b", "y"): 5}), 500, name="own", size=size)
+    write_recipes(tmp_path, values)
+    recipes = load_recipes(tmp_path, 2)
+    check_recipes(recipes)
+    assert recipes.model.size == size and recipes.generator.network.image_size == size
+
+
+groups = st.dictionaries(
+    st.tuples(st.sampled_from(["bend", "walk", "wave"]), st.sampled_from([None, *"pqrstuvwxyz"])),
+    st.integers(1, 6),
+    min_size=1,
+)
+
+
+@given(groups)
+def test_no_action_loses_too_much_to_validation(counts: dict[tuple[str, str | None], int]) -> None:
+    clips = folder_of(counts)
+    held_out = choose_validation(clips)
+    assert held_out == choose_validation(replace(clips, clips=clips.clips[::-1]))
+    for action in clips.actions:
+        own = [clip for clip in clips.clips if clip.label == action]
+        kept = [clip for clip in own if group_of(clip) not in held_out]
+        assert kept and len(kept) >= 0.6 * len(own)
+
+
+def test_validation_is_about_a_fifth_and_never_of_the_test_split() -> None:
+    clips = folder_of({(label, f"{label}{n}"): 2 for label in "ab" for n in range(20)}, "train")
+    held_out = choose_validation(clips)
+    assert 6 <= len(held_out) <= 10
+    assert choose_validation(folder_of({("a", "x"): 3}, "val")) == ()
+    assert choose_validation(folder_of({("a", f"{n}"): 3 for n in range(9)}, "test")) == ()
+
+
+def test_few_frames_mean_few_coordinates_and_sides_are_not_mirrored() -> None:
+    few = plan_recipes(folder_of({("turn_left", "x"): 2, ("turn_right", "x"): 2}), 80, name="own", size=64)
+    assert few["code_prior"]["network"]["rank"] == 10
+    assert few["c3d"]["augmentation"]["mirror"] == 0 and few["evaluator"]["augmentation"]["mirror"] == 0
+    many = plan_recipes(folder_of({("bright", "x"): 2, ("leftovers", "x"): 2}), 8000, name="own", size=64)
+    assert many["code_prior"]["network"]["rank"] == 64
+    assert many["evaluator"]["augmentation"].get("mirror") is None and "augmentation" not in many["c3d"]
+    longer = scale_steps(many, 2.0)
+    assert longer["c3d"]["steps"] == 2 * many["c3d"]["steps"] and scale_steps(many, 0)["c3d"]["steps"] >= 20
+
+
+def test_a_plan_is_written_and_gone_on_with(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:
+    wishes = Wishes(size=32, overrides=parse_overrides(["c3d.steps=33"]))
+    first = prepared(tiny_clips, tmp_path / "own", fabric, wishes).training
+    assert first.recipe.size == 32 and first.data.clips[0].shape == (20, 32, 32, 3)
+    assert first.recipes.classifiers["c3d"].steps == 33
+    model = yaml.safe_load((tmp_path / "own" / "recipes" / "model.yaml").read_text())
+    assert model["name"] == "own" and model["held_out"] == list(first.recipe.held_out)
+    again = prepared(tiny_clips, tmp_path / "own", fabric).training
+    assert again.recipes == first.recipes and again.data.digest == first.data.digest
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        (Wishes(size=64), "contradicts the recipes"),
+        (Wishes(minutes=3.0), "for a new plan"),
+        (Wishes(encoder=Path("x")), "for a new plan"),
+    ],
+)
+def test_wishes_that_contradict_the_plan(
+    wishes: Wishes, message: str, tiny_clips: Path, fabric: Fabric, tmp_path: Path
+) -> None:
+    prepared(tiny_clips, tmp_path / "own", fabric, Wishes(size=32))
+    with pytest.raises(StganError, match=message):
+        prepared(tiny_clips, tmp_path / "own", fabric, wishes)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        (Wishes(size=50), "--size must be one of"),
+        (Wishes(minutes=0.0), "--minutes must be"),
+        (Wishes(minutes=float("nan")), "--minutes must be"),
+        (Wishes(config=Path("nowhere")), "cannot read the recipe"),
+        (Wishes(csv="none.csv"), "no file 'none.csv'"),
+        (Wishes(overrides={"c3d": {"folds": [["nobody"]]}}, size=32), "no group of these clips"),
+        (Wishes(overrides={"model": {"held_out": [f"left/clip{n}" for n in range(3)]}}, size=32), "'left' is left"),
+    ],
+)
+def test_wishes_that_cannot_be_met(
+    wishes: Wishes, message: str, tiny_clips: Path, fabric: Fabric, tmp_path: Path
+) -> None:
+    with pytest.raises(StganError, match=message):
+        prepared(tiny_clips, tmp_path / "own", fabric, wishes)
+
+
+def test_an_encoder_that_is_there_is_taken(tiny_clips: Path, tiny_model: Path, fabric: Fabric, tmp_path: Path) -> None:
+    training = prepared(tiny_clips, tmp_path / "own", fabric, Wishes(size=32, encoder=tiny_model / "encoder")).training
+    taken = training.train("encoder")
+    assert training.recipes.generator.network.code_size == 12
+    assert taken.hash == taken.provenance["ancestors"]["taken from"]
+    assert "not trained here" in (tmp_path / "own" / "encoder" / "README.md").read_text()
+    with pytest.raises(StganError, match="no encoder"):
+        prepared(tiny_clips, tmp_path / "other", fabric, Wishes(size=32, encoder=tiny_model / "lrcn"))
+
+
+def test_unreadable_clips_are_left_out_and_told_of(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:
+    clips = shutil.copytree(tiny_clips, tmp_path / "clips")
+    (clips / "left" / "clip0.mp4").write_bytes(b"nothing")
+    said: list[str] = []
+    out = tmp_path / "own"
+    done = prepare(clips, out, Workshop(fabric, tmp_path / "work"), Wishes(size=32), say=said.append)
+    assert len(done.training.data.clips) == 8
+    assert any("1 clip cannot be read and will be left out" in sentence for sentence in said)
+    for path in clips.glob("left/*"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(StganError, match="left"):
+        prepare(clips, out, Workshop(fabric, tmp_path / "work"), Wishes())
