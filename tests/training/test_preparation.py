@@ -87,7 +87,7 @@ def test_few_frames_mean_few_coordinates_and_sides_are_not_mirrored() -> None:
     assert many["code_prior"]["network"]["rank"] == 64
     assert many["evaluator"]["augmentation"].get("mirror") is None and "augmentation" not in many["c3d"]
     longer = scale_steps(many, 2.0)
-    assert longer["c3d"]["steps"] == 2 * many["c3d"]["steps"] and scale_steps(many, 0)["c3d"]["steps"] >= 20
+    assert longer["c3d"]["steps"] == 2 * many["c3d"]["steps"] and scale_steps(many, 0.0)["c3d"]["steps"] >= 20
 
 
 def test_a_plan_is_written_and_gone_on_with(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:
