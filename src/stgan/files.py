@@ -28,6 +28,12 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(temporary)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A file with this text."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def remove(path: Path) -> None:
     """A file, or a folder with all that is in it; a link itself. Nothing if there is none."""
     if path.is_dir() and not path.is_symlink():

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
-from stgan.files import replacing
+from stgan.files import replacing, write_text
 from stgan.names import is_file_name, quoted
 from stgan.networks import (
     C3D,
@@ -220,12 +220,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CheckpointError(f"{quoted(path)} must hold a JSON object, not a {type(values).__name__}")
     return values
-
-
-def write_text(path: Path, text: str) -> None:
-    """Atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:

@@ -18,8 +18,8 @@ from stgan.checkpoints.checkpoint import (
     load_checkpoint,
     one_line,
     read_json,
-    write_text,
 )
+from stgan.files import write_text
 from stgan.names import is_file_name, quoted
 
 BUNDLED = Path(__file__).parent.parent / "bundled"

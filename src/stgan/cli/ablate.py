@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stgan.checkpoints.checkpoint import write_text
 from stgan.errors import Interrupted, StganError
+from stgan.files import write_text
 from stgan.pipeline import STGAN
 from stgan.scoring import find_evaluator
 from stgan.studies.ablations import FIGURE, draw_variants, find_variants, generate_variant, score_variant

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stgan.checkpoints.checkpoint import write_text
+from stgan.files import write_text
 from stgan.video import SPLITS, Survey, find_clips, survey_clips
 
 _SHOWN = 10  # unreadable clips

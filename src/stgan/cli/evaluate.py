@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from stgan.checkpoints import find_model
-from stgan.checkpoints.checkpoint import write_text
+from stgan.files import write_text
 from stgan.scoring import find_evaluator, generated_clips, score
 
 

@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
-from stgan.checkpoints.checkpoint import CONFIG, read_json, write_text
+from stgan.checkpoints.checkpoint import CONFIG, read_json
 from stgan.errors import StganError
+from stgan.files import write_text
 from stgan.report.curves import draw_curves, read_curves
 
 PAGE = "report.html"

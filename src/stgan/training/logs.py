@@ -1,12 +1,13 @@
 """What a training writes down: `log.csv`, `validation.csv`, and the same for TensorBoard."""
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 from tensorboardX import SummaryWriter
+
+from stgan.files import write_text
 
 LOSSES, VALIDATION = "log.csv", "validation.csv"
 
@@ -67,10 +68,7 @@ def _cut(path: Path, step: int) -> None:
     kept = [
         row for row in rows if row.endswith("\n") and row.split(",")[0].isdigit() and int(row.split(",")[0]) <= step
     ]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join([header, *kept]) if kept else "")
     if kept:
-        os.replace(temporary, path)
+        write_text(path, "".join([header, *kept]))
     else:
-        temporary.unlink()
         path.unlink()

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
-from stgan.checkpoints.checkpoint import CARD, write_text
+from stgan.checkpoints.checkpoint import CARD
 from stgan.errors import StganError
+from stgan.files import write_text
 from stgan.networks import CodePrior, Encoder
 from stgan.training.cards import model_card
 from stgan.training.classifier import cross_validate, test_classifier, train_classifier

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stgan.checkpoints.checkpoint import write_text
+from stgan.files import write_text
 from stgan.training.data import group_of
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL
 from stgan.video import ClipFolder

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from stgan.checkpoints import load_checkpoint
-from stgan.checkpoints.checkpoint import write_text
 from stgan.errors import StganError
+from stgan.files import write_text
 from stgan.networks import Encoder
 from stgan.training.data import ClipData
 from stgan.training.model import ModelTraining

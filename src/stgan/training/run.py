@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from stgan.errors import StganError
+from stgan.files import remove_leftovers, replacing
 from stgan.training.interruption import Interruptible
 from stgan.training.logs import Log
 from stgan.training.randomness import StepRandomness
@@ -94,12 +95,10 @@ class TrainingRun:
         content = {
             "key": self.key, "state": parts, "step": self.step, "seconds": self.seconds, "losses": self.losses,
         }  # fmt: skip
-        temporary = self.state_file.with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with replacing(self.state_file) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, self.state_file)
 
     def update(
         self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float = float("inf")
@@ -148,6 +147,7 @@ class TrainingRun:
             return self._probe(draw, step_function)
         if self.fabric.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.folder)
         self.fabric.barrier()
         self.resume()
         columns = (
