@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NoReturn
 
@@ -51,7 +52,8 @@ class Manifest:
         with replacing(self.path) as temporary, temporary.open("wb") as file:
             for entry in entries:
                 file.write(_line(entry))
-            _to_disk(file)
+            file.flush()
+            os.fsync(file.fileno())
 
     def append(self, entry: Entry) -> None:
         """Add a line and force it to the disk: a whole line or, if that fails, nothing.
@@ -59,16 +61,19 @@ class Manifest:
         Raises:
             FileNotFoundError: `write` has not been called, or someone took the file away since.
         """
-        with self.path.open("r+b") as file:
+        line = _line(entry)
+        with self.path.open("r+b", buffering=0) as file:  # a buffer would be written after all when the file is closed
             end = _end_of_lines(file)
             file.truncate(end)  # the process that wrote last may have been killed in the middle of its line
             file.seek(end)
             try:
-                file.write(_line(entry))
-                _to_disk(file)
-            except BaseException:
-                os.ftruncate(file.fileno(), end)
-                raise
+                written = 0
+                while written < len(line):
+                    written += file.write(line[written:])
+                os.fsync(file.fileno())
+            finally:
+                if file.seek(0, os.SEEK_END) != end + len(line):
+                    file.truncate(end)
 
     def _entries(self, file: BinaryIO) -> Iterator[Entry]:
         files: set[str] = set()
@@ -117,12 +122,7 @@ def _line(entry: Entry) -> bytes:
     return json.dumps(entry, allow_nan=False).encode() + b"\n"
 
 
-def _to_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _end_of_lines(file: BinaryIO) -> int:
+def _end_of_lines(file: FileIO) -> int:
     """The offset after the last line that ends."""
     end = file.seek(0, os.SEEK_END)
     start = max(0, end - _LONGEST_LINE)

@@ -1,0 +1,230 @@
+"""Generation that is killed, interrupted, or out of disk loses no finished clip, and --resume makes the rest."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from stgan import STGAN
+from stgan.manifest import Manifest
+from stgan.sampling import Preset
+from stgan.scoring import generated_clips
+from stgan.video import to_uint8, write_video
+
+CLIPS = 9  # three of each action
+
+
+def arguments(model: Path, out: Path, *more: str | int, num: int = 3) -> list[str | Path | int]:
+    return [
+        "generate", "--model", model, "--num", num, "--iterations", 2, "--out", out, "--gif", "--trace", *more,
+    ]  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def lines(out: Path) -> int:
+    manifest = out / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.is_file() else 0
+
+
+def wait_for(reached: Callable[[], bool], process: Any) -> None:
+    """Until it is so, or the process has ended."""
+    for _ in range(12_000):
+        if reached() or Path(f"/proc/{process.number}/stat").read_text().split()[2] == "Z":
+            return
+        time.sleep(0.005)
+    pytest.fail("nothing happened for a minute")
+
+
+@pytest.fixture(scope="module")
+def whole(stgan: Any, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run leaves that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole")
+    ended = stgan.run(*arguments(tiny_model, out))
+    assert ended.returncode == 0, ended.stderr
+    files = contents(out)
+    assert len(files) == 3 * CLIPS + 2
+    return files
+
+
+def check_finished_clips(out: Path, whole: dict[str, bytes]) -> int:
+    """What the manifest claims is there and right; how much that is."""
+    entries = list(Manifest(out).read())
+    for entry in entries:
+        for ending in (".mp4", ".gif", ".trace.png"):
+            name = entry["file"].removesuffix(".mp4") + ending
+            assert (out / name).read_bytes() == whole[name]
+    return len(entries)
+
+
+def test_killed_at_any_moment_and_resumed(
+    stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    moments = random.Random(0)
+    finished = 0
+    for _ in range(5):
+        process = stgan.start(*arguments(tiny_model, tmp_path, "--resume"))
+        target = finished + moments.randint(0, 2)
+        wait_for(lambda target=target: lines(tmp_path) >= target, process)
+        time.sleep(moments.uniform(0, 0.1))
+        process.send(signal.SIGKILL)
+        assert process.end().returncode in (-signal.SIGKILL, 0)
+        now = check_finished_clips(tmp_path, whole)
+        assert now >= finished
+        finished = now
+    assert stgan.run(*arguments(tiny_model, tmp_path, "--resume")).returncode == 0
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT]], ids=str)
+def test_interrupted_with_one_sentence(
+    signals: list[signal.Signals], stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    process = stgan.start(*arguments(tiny_model, tmp_path, num=3000))
+    wait_for(lambda: lines(tmp_path) >= 2, process)
+    process.send(*signals)
+    ended = process.end()
+    assert ended.returncode == 128 + signals[0] and ended.is_one_sentence, ended
+    kept = lines(tmp_path)
+    assert kept >= 2
+    if len(signals) == 1:
+        assert "--resume" in ended.stderr and not list(tmp_path.rglob("*.part"))
+    resumed = stgan.run(*arguments(tiny_model, tmp_path, "--resume", num=1))
+    assert resumed.returncode == 0 and lines(tmp_path) == max(kept, 3)
+    assert contents(tmp_path).items() >= {name: whole[name] for name in whole if "_0000." in name}.items()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks for loaded libraries in /proc")
+def test_interrupted_while_libraries_are_loading(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stgan.cli.main", "generate", "--out", tmp_path]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
+    for _ in range(6000):
+        if "libtorch_cpu" in Path(f"/proc/{process.pid}/maps").read_text():
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "stgan: interrupted\n")
+
+
+def test_a_second_process_is_refused_and_readers_are_not(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
+    first = stgan.start(*arguments(tiny_model, tmp_path, num=3000))
+    wait_for(lambda: lines(tmp_path) >= 2, first)
+    second = stgan.run(*arguments(tiny_model, tmp_path, "--resume"))
+    assert second.returncode == 1 and "another process is generating" in second.stderr and second.is_one_sentence
+    read = stgan.run("evaluate", tmp_path, "--model", tiny_model)
+    assert read.returncode == 0, read.stderr
+    first.send(signal.SIGKILL)
+    assert first.end().returncode == -signal.SIGKILL
+    assert len(generated_clips(tmp_path)) >= 2
+    third = stgan.run(*arguments(tiny_model, tmp_path, "--resume", num=1))  # the kernel has freed the lock
+    assert third.returncode == 0, third.stderr
+
+
+@pytest.mark.parametrize("largest_file", [2_000, 6_000, 8_000])  # a clip, a line of the manifest, the contact sheet
+def test_a_full_disk(largest_file: int, stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    num = 1 if largest_file == 8_000 else 3
+    command = ["generate", "--model", tiny_model, "--num", num, "--iterations", 2, "--out", tmp_path]
+    ended = stgan.run(*command, largest_file=largest_file)
+    assert ended.returncode == 1 and ended.is_one_sentence and "file too large" in ended.stderr, ended
+    assert (tmp_path / "manifest.jsonl").read_bytes().endswith(b"\n") or lines(tmp_path) == 0
+    assert len(list(Manifest(tmp_path).read())) in {2_000: [0], 6_000: [3, 4], 8_000: [3]}[largest_file]
+    assert not list(tmp_path.rglob("*.part"))
+    assert stgan.run(*command, "--resume").returncode == 0
+    written = {name: content for name, content in contents(tmp_path).items() if name.endswith(".mp4")}
+    assert len(written) == 3 * num and written.items() <= whole.items()
+    assert whole["manifest.jsonl"].startswith((tmp_path / "manifest.jsonl").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda out: out.rename(out.with_name("elsewhere")), "cannot write|cannot be written"),
+        (lambda out: os.replace(out / "manifest.jsonl", out / "x"), "no such file"),
+    ],
+    ids=["the folder is taken away", "the manifest is taken away"],
+)
+def test_a_folder_spoiled_on_the_way(
+    spoil: Callable[[Path], Any], message: str, stgan: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = stgan.start(*arguments(tiny_model, out, num=3000))
+    wait_for(lambda: lines(out) >= 1, process)
+    spoil(out)
+    ended = process.end()
+    assert ended.returncode == 1 and ended.is_one_sentence, ended
+    assert any(part in ended.stderr for part in message.split("|")), ended
+
+
+def test_starting_anew_says_where_the_former_manifest_is(
+    stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    for name, content in whole.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    ended = stgan.run("generate", "left", "--model", tiny_model, "--num", 1, "--iterations", 3, "--out", tmp_path)
+    assert ended.returncode == 0 and "former manifest is now manifest.previous.jsonl" in ended.stdout
+    assert (tmp_path / "manifest.previous.jsonl").read_bytes() == whole["manifest.jsonl"]
+    assert lines(tmp_path) == 1 and not (tmp_path / "left/left_seed0_0000.gif").exists()
+    changed = {name for name, content in contents(tmp_path).items() if whole.get(name) != content}
+    assert changed == {"left/left_seed0_0000.mp4", "manifest.jsonl", "manifest.previous.jsonl", "contact_sheet.png"}
+
+
+def test_resume_with_another_model_names_what_differs(
+    stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    model, out = tmp_path / "model", tmp_path / "out"
+    shutil.copytree(tiny_model, model)
+    weights = model / "lrcn" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 1  # the last bit of a weight
+    weights.write_bytes(content)
+    out.mkdir()
+    (out / "manifest.jsonl").write_bytes(whole["manifest.jsonl"])
+    ended = stgan.run(*arguments(model, out, "--resume"))
+    assert ended.returncode == 1 and ended.is_one_sentence and "was made with hashes.condition.lrcn '" in ended.stderr
+    assert contents(out) == {"manifest.jsonl": whole["manifest.jsonl"]}
+
+
+def test_a_line_of_the_manifest_is_enough_to_make_its_clip_again(
+    tiny_model: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    line = json.loads(whole["manifest.jsonl"].splitlines()[4])
+    model = STGAN.from_pretrained(tiny_model, line["device"])
+    assert (line["version"], line["torch"]) == (__import__("stgan").__version__, torch.__version__)
+    assert line["hashes"] == model.hashes(line["condition"])
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in line["settings"].items()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(line["threads"])
+    try:
+        videos = model.generate(
+            line["action"],
+            line["index"] + 1,
+            line["seed"],
+            preset=Preset(**settings),
+            condition=line["condition"],
+            frames=line["frames"],
+        )
+    finally:
+        torch.set_num_threads(threads)
+    write_video(tmp_path / "again.mp4", to_uint8(videos[line["index"]]))
+    assert (tmp_path / "again.mp4").read_bytes() == whole[line["file"]]
