@@ -38,7 +38,7 @@ FPS = 25.0
 FRAMES = 16
 MOST_FRAMES = 1024
 BOTH = "both"
-STRENGTH = 0.8
+STRENGTH = 0.9
 
 
 @dataclass(frozen=True)

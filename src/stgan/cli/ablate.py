@@ -62,15 +62,16 @@ def ablate(
         raise Interrupted("finished clips are kept, the same command makes the rest") from None
     draw_variants(out / FIGURE, folders, shown)
     table = Table(title=f"{num * len(stgan.actions)} clips of each variant, seed {seed}, scored by {evaluator}")
-    table.add_column("variant")
+    table.add_column("variant", no_wrap=True)
     table.add_column("difference")
-    for column in ("accuracy (95 %)", "inception score", "motion", "steered to", "steps"):
-        table.add_column(column, justify="right")
+    for column in ("accuracy", "95 %", "IS", "motion", "drift", "variety", "steered to", "steps"):
+        table.add_column(column, justify="right", no_wrap=column != "steered to")
     for row in rows:
         low, high = row.interval
         table.add_row(
-            row.variant, row.difference, f"{row.accuracy:.2f} ({low:.2f}-{high:.2f})", f"{row.inception_score:.2f}",
-            f"{row.motion:.2f}", f"{row.probability:.2f}", f"{row.steps:.0f}",
+            row.variant, row.difference, f"{row.accuracy:.2f}", f"{low:.2f}-{high:.2f}", f"{row.inception_score:.2f}",
+            f"{row.motion:.2f}", f"{row.appearance_drift:.2f}", "" if row.variety is None else f"{row.variety:.1f}",
+            f"{row.probability:.2f}", f"{row.steps:.0f}",
         )  # fmt: skip
     console.print(table)
     console.print(f"clips and {FIGURE} ({shown}) are in {out}", soft_wrap=True)

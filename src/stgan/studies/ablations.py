@@ -8,16 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from stgan.checkpoints import Checkpoint
 from stgan.errors import StganError
 from stgan.manifest import Manifest
+from stgan.metrics.appearance import appearance_drift, variety
 from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.output_folder import open_output
 from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, OnIteration, generate_clips, manifest_entry, run_settings
 from stgan.sampling import PAPER, PIXELS, ROBUST, Preset
 from stgan.scoring import generated_clips, score
 from stgan.training.classifier import wilson_interval
-from stgan.video import read_video, to_uint8
+from stgan.video import read_video, to_float, to_uint8
 from stgan.video.strips import Strip, save_strips
 
 FIGURE = "ablations.png"
@@ -65,9 +69,10 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a variant. Fractions in [0, 1]; motion in 0-255 units.
+    """What became of a variant. Fractions in [0, 1]; motion, drift and variety in 0-255 units.
 
     interval:    Wilson's 95 % interval of the accuracy.
+    variety:     how much the clips of an action differ, mean over actions; None for one clip of each.
     probability: the mean over clips of what the networks that steered gave them, which says how far it was pushed.
     steps:       the mean number of steps up the gradient.
     """
@@ -80,6 +85,8 @@ class Row:
     per_action: dict[str, float]
     inception_score: float
     motion: float
+    appearance_drift: float
+    variety: float | None
     probability: float
     steps: float
 
@@ -134,6 +141,10 @@ def score_variant(variant: Variant, folder: Path, num: int, evaluator: Checkpoin
     wanted = {folder / entry["file"] for entry in entries}
     clips = [clip for clip in generated_clips(folder) if clip.path in wanted]
     scores = score(clips, evaluator, name)
+    shown: dict[str, list[Tensor]] = {}
+    for clip in clips:
+        shown.setdefault(clip.action, []).append(to_float(read_video(clip.path).frames))
+    actions = [torch.stack(videos) for videos in shown.values()]
     correct = round(scores.accuracy * scores.num_videos)
     return Row(
         variant=variant.name,
@@ -144,6 +155,8 @@ def score_variant(variant: Variant, folder: Path, num: int, evaluator: Checkpoin
         per_action=scores.per_action,
         inception_score=scores.inception_score["mean"],
         motion=scores.motion,
+        appearance_drift=float(torch.cat([appearance_drift(videos) for videos in actions]).mean()),
+        variety=float(torch.stack([variety(videos) for videos in actions]).mean()) if num > 1 else None,
         probability=sum(entry["probability"] for entry in entries) / len(entries),
         steps=sum(entry["steps"] for entry in entries) / len(entries),
     )

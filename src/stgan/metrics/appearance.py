@@ -1,0 +1,26 @@
+"""Whether a clip keeps its colours, and how much clips of one action differ: measured on pixels, without a network."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def appearance_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+    """Mean absolute difference of neighbouring frames' mean colours in 0-255 units; 0 for a single frame.
+
+    Motion within the frame leaves a mean colour nearly alone; clothes or a background that change do not.
+    """
+    if videos.shape[2] < 2:
+        return videos.new_zeros(len(videos))
+    return 255 * videos.mean((3, 4)).diff(dim=2).abs().mean((1, 2))
+
+
+def variety(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, ""]:
+    """Mean absolute difference, over pairs of clips, of their frames averaged over time, in 0-255 units.
+
+    Clips of one action: who is shown, in what, where. 0 for equal clips. Raises ValueError for fewer than two.
+    """
+    if len(videos) < 2:
+        raise ValueError("variety is a difference: it takes two clips or more")
+    pictures = 255 * videos.mean(2).flatten(1)
+    return torch.stack([(a - b).abs().mean() for i, a in enumerate(pictures) for b in pictures[:i]]).mean()
