@@ -22,6 +22,7 @@ from stgan.scoring import generated_clips
 from stgan.video import to_uint8, write_video
 
 CLIPS = 9  # three of each action
+KILLS = int(os.environ.get("STGAN_KILLS", "5"))  # more of them by hand
 
 
 def arguments(model: Path, out: Path, *more: str | int, num: int = 3) -> list[str | Path | int]:
@@ -76,20 +77,25 @@ def check_finished_clips(out: Path, whole: dict[str, bytes]) -> int:
 def test_killed_at_any_moment_and_resumed(
     stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    moments = random.Random(0)
-    finished = 0
-    for _ in range(5):
-        process = stgan.start(*arguments(tiny_model, tmp_path, "--resume"))
-        target = finished + moments.randint(0, 2)
-        wait_for(lambda target=target: lines(tmp_path) >= target, process)
-        time.sleep(moments.uniform(0, 0.1))
-        process.send(signal.SIGKILL)
-        assert process.end().returncode in (-signal.SIGKILL, 0)
-        now = check_finished_clips(tmp_path, whole)
-        assert now >= finished
-        finished = now
-    assert stgan.run(*arguments(tiny_model, tmp_path, "--resume")).returncode == 0
-    assert contents(tmp_path) == whole
+    moments = random.Random(KILLS)
+    kills = 0
+    while kills < KILLS:
+        out = tmp_path / str(kills)
+        finished = 0
+        while kills < KILLS and finished < CLIPS:
+            process = stgan.start(*arguments(tiny_model, out, "--resume"))
+            target = finished + moments.randint(0, 3)
+            wait_for(lambda target=target, out=out: lines(out) >= target, process)
+            time.sleep(moments.uniform(0, 0.1))
+            process.send(signal.SIGKILL)
+            kills += 1
+            assert process.end().returncode in (-signal.SIGKILL, 0)
+            now = check_finished_clips(out, whole)
+            assert now >= finished
+            finished = now
+        assert stgan.run(*arguments(tiny_model, out, "--resume")).returncode == 0
+        assert contents(out) == whole
+        shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT]], ids=str)

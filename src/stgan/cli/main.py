@@ -32,7 +32,7 @@ class _Signals:
         first, self.received = not self.received, number
         if first and self.running:
             raise KeyboardInterrupt
-        if sys.stdout.isatty():
+        if os.isatty(1):
             os.write(1, b"\x1b[?25h\n")  # the progress bar has hidden the cursor
         os.write(2, b"stgan: interrupted\n")
         os._exit(self.status)
@@ -41,8 +41,8 @@ class _Signals:
 def main() -> None:
     """Run the command; what the user can put right is one sentence on standard error and exit status 1."""
     signals = _Signals()
-    for stream in (sys.stdout, sys.stderr):  # a name from the file system may be no text that can be printed
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who started this
+        stream.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         from stgan.cli.commands import app
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _end(sentence: str, status: int) -> None:
-    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    red, plain = ("\x1b[31m", "\x1b[0m") if os.isatty(2) else ("", "")
     print(f"{red}stgan: {' '.join(sentence.splitlines())}{plain}", file=sys.stderr)
     sys.exit(status)
 
