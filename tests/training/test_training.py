@@ -202,6 +202,7 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["model.evaluators=[c3d]"], "named twice"),
         (["encoder.batch_size=1"], "batch_size must be"),
         (["model.size=100000"], "size must be from"),
+        (["model.name=a/b"], "cannot name a folder"),
         (["nothing.steps=30"], "no stage 'nothing'"),
         (["encoder.steps=many"], "must be a number"),
         (["encoder.steps=30.5"], "whole number"),

@@ -7,6 +7,7 @@ import torch
 
 from stgan.checkpoints.checkpoint import one_line
 from stgan.errors import StganError
+from stgan.names import is_file_name, quoted
 from stgan.networks import C3DConfig, CodePrior, Discriminator, Encoder, ImageGenerator
 from stgan.training.classifier import build
 from stgan.training.recipes import Recipes
@@ -20,6 +21,9 @@ def check_recipes(recipes: Recipes) -> None:
     for name, value, least in (("size", model.size, 8), ("frames", model.frames, 1)):
         if not least <= value <= _LARGEST:
             raise StganError(f"model.yaml: {name} must be from {least} to {_LARGEST}, not {value}")
+    bad = [word for word in (model.name, *model.condition, *model.evaluators) if not is_file_name(word)]
+    if bad:
+        raise StganError(f"model.yaml: {quoted(bad[0])} cannot name a folder; choose another name")
     if not model.condition:
         raise StganError("model.yaml: condition must name at least one classifier that steers")
     names = (*model.condition, *model.evaluators)

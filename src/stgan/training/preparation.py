@@ -100,6 +100,7 @@ def prepare(
         StganError: clips or recipes are wrong, or a wish contradicts the plan that `out` was begun with.
     """
     fabric, planned = workshop.fabric, out / RECIPES
+    out.mkdir(parents=True, exist_ok=True)  # whether it can be written to is better known now than after an hour
     source = wishes.config or (planned if (planned / "model.yaml").is_file() else None)
     fabric.barrier()  # all processes look before the first one writes
     if source == planned:
