@@ -97,6 +97,8 @@ def test_a_plan_is_written_and_gone_on_with(tiny_clips: Path, fabric: Fabric, tm
     assert first.recipes.classifiers["c3d"].steps == 33
     model = yaml.safe_load((tmp_path / "own" / "recipes" / "model.yaml").read_text())
     assert model["name"] == "own" and model["held_out"] == list(first.recipe.held_out)
+    again = prepared(tiny_clips, tmp_path / "own", fabric, wishes).training  # the same command
+    assert again.recipes == first.recipes
     again = prepared(tiny_clips, tmp_path / "own", fabric).training
     assert again.recipes == first.recipes and again.data.digest == first.data.digest
 

@@ -132,6 +132,7 @@ def prepare(
         _take_encoder(values, wishes.encoder)
     values = merged(values, wishes.overrides)
     if wishes.minutes:
+        values[MODEL]["minutes"] = wishes.minutes
         values = _fit_minutes(values, wishes.minutes, training, workshop)
     if fabric.is_global_zero:
         write_recipes(planned, values)
@@ -167,9 +168,9 @@ def _check_wishes(wishes: Wishes, model: ModelRecipe | None, out: Path) -> None:
         if wishes.size is not None and wishes.size not in SIZES:
             raise StganError(f"--size must be one of {', '.join(map(str, SIZES))}, not {wishes.size}")
         return
-    if wishes.minutes:
+    if wishes.minutes and wishes.minutes != model.minutes:
         raise StganError(
-            "--minutes is for a new plan, and these recipes say how many steps to take; "
+            f"--minutes {wishes.minutes:g} is for a new plan, and these recipes say how many steps to take; "
             "leave it away, or change steps with --set, or choose another --out"
         )
     if wishes.size and wishes.size != model.size:
@@ -177,7 +178,7 @@ def _check_wishes(wishes: Wishes, model: ModelRecipe | None, out: Path) -> None:
             f"--size {wishes.size} contradicts the recipes, which are for frames of {model.size} pixels; "
             f"leave it away, or choose another --out than {out}"
         )
-    if wishes.encoder:
+    if wishes.encoder and str(wishes.encoder.resolve()) != model.encoder:
         raise StganError(
             "--encoder is for a new plan; in recipes it is `encoder` in model.yaml (--set model.encoder=...)"
         )

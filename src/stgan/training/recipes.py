@@ -48,6 +48,7 @@ class ModelRecipe:
     held_out: groups (actors, source videos) that no network of the model is trained on; they validate.
     encoder: a checkpoint folder to take the encoder from instead of training one.
     csv, split_column, ucf_split: how to read the folder of clips, see `stgan.video.find_clips`.
+    minutes: how long the trainings were planned to take; 0 for no such plan.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ModelRecipe:
     csv: str = ""
     split_column: str = "split"
     ucf_split: int = 1
+    minutes: float = 0.0
 
 
 @dataclass(frozen=True)
