@@ -101,6 +101,9 @@ def test_a_plan_is_written_and_gone_on_with(tiny_clips: Path, fabric: Fabric, tm
     assert again.recipes == first.recipes
     again = prepared(tiny_clips, tmp_path / "own", fabric).training
     assert again.recipes == first.recipes and again.data.digest == first.data.digest
+    prepared(tiny_clips, tmp_path / "own", fabric, Wishes(overrides=parse_overrides(["c3d.augmentation.blur=2.0"])))
+    changed = prepared(tiny_clips, tmp_path / "own", fabric).training.recipes.classifiers["c3d"]
+    assert changed.augmentation.blur == 2.0 and changed.steps == 33
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_interrupted_training_equals_an_uninterrupted_one(
     assert logs[0] == logs[1]
 
 
-def test_state_of_another_recipe_is_refused(
+def test_damaged_state_is_refused(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     (tmp_path / "state.pt").write_bytes(b"not a state")
@@ -135,15 +135,16 @@ def test_state_of_another_recipe_is_refused(
         train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
 
 
-def test_state_of_other_clips_is_refused(
+def test_state_of_another_recipe_or_other_clips_is_set_aside(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
-    train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
-    with pytest.raises(StganError, match="other clips"):
-        train_classifier(recipe, data.select([True] * 8 + [False]), nothing, Workshop(fabric, tmp_path))
-    with pytest.raises(StganError, match="another recipe"):
-        train_classifier(replace(recipe, learning_rate=0.5), data, nothing, Workshop(fabric, tmp_path))
+    _, run = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
+    for other, clips in ((replace(recipe, learning_rate=0.5), data), (recipe, data.select([True] * 8 + [False]))):
+        before = (tmp_path / "state.pt").read_bytes()
+        _, run = train_classifier(other, clips, nothing, Workshop(fabric, tmp_path))
+        assert run.step == 20 and (tmp_path / "state.previous.pt").read_bytes() == before
+        assert len((tmp_path / "log.csv").read_text().splitlines()) == 3  # of this training alone: a header, 1 and 20
 
 
 @pytest.mark.parametrize("bad", ["loss", "gradient"])

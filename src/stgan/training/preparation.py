@@ -33,6 +33,7 @@ from stgan.training.recipes import (
     load_model_recipe,
     load_recipes,
     merged,
+    read_yaml,
 )
 from stgan.training.run import Workshop
 from stgan.video import ClipFolder, VideoError, find_clips
@@ -94,7 +95,8 @@ def prepare(
     """Check the clips, decode them into a cache, and settle the recipes.
 
     The recipes are those in `wishes.config`; else those in `out`/recipes, which an earlier call planned; else a new
-    plan, written there. With several processes the first one plans and the others read what it wrote.
+    plan, written there. Overrides become part of a plan. With several processes the first one plans and the others
+    read what it wrote.
 
     Raises:
         StganError: clips or recipes are wrong, or a wish contradicts the plan that `out` was begun with.
@@ -124,7 +126,14 @@ def prepare(
         return ModelTraining(recipes, ClipData.load(survey.readable, cache, recipes.model.frames), out, workshop)
 
     if source:
-        return Prepared(training(source), survey)
+        prepared = Prepared(training(source), survey)
+        if source == planned and fabric.is_global_zero:
+            changed = {
+                stage: merged(read_yaml(planned / f"{stage}.yaml"), wishes.overrides[stage])
+                for stage in wishes.overrides
+            }
+            write_recipes(planned, changed)
+        return prepared
     num_frames = sum(facts.frames for facts in survey.facts.values())
     values = plan_recipes(survey.readable, num_frames, name=out.resolve().name, size=size)
     values[MODEL] |= {"csv": reading.csv, "split_column": reading.split_column, "ucf_split": reading.ucf_split}

@@ -71,21 +71,29 @@ class TrainingRun:
         return self.folder / "state.pt"
 
     def resume(self) -> None:
-        """Continue from the folder's last saved state, if there is one."""
-        if not self.state_file.exists():
-            return
-        try:
-            saved = torch.load(self.state_file, map_location="cpu", weights_only=True)
-            if saved["key"] != self.key:
-                raise KeyError("key")
-            for name, part in self.state.items():
-                part.load_state_dict(saved["state"][name])
-            self.step, self.seconds, self.losses = saved["step"], saved["seconds"], saved["losses"]
-        except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
-            raise StganError(
-                f"cannot resume from {self.state_file}: it belongs to another recipe or other clips, or is damaged; "
-                "delete it to start anew, or choose another folder to work in"
-            ) from error
+        """Continue from the folder's last saved state, if there is one of this training.
+
+        The state of another one, before the recipe or the clips changed, is set aside as `state.previous.pt`.
+        Raises StganError for a damaged state.
+        """
+        other = False
+        if self.state_file.exists():
+            try:
+                saved = torch.load(self.state_file, map_location="cpu", weights_only=True)
+                other = saved["key"] != self.key
+                if not other:
+                    for name, part in self.state.items():
+                        part.load_state_dict(saved["state"][name])
+                    self.step, self.seconds, self.losses = saved["step"], saved["seconds"], saved["losses"]
+            except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
+                raise StganError(
+                    f"cannot resume from {self.state_file}: it is damaged; delete it to start anew, "
+                    "or choose another folder to work in"
+                ) from error
+        self.fabric.barrier()  # all processes look before the first one moves it
+        if other and self.fabric.is_global_zero:
+            print(f"{self.folder.name} begins anew, its recipe or clips have changed; the former state is kept")
+            os.replace(self.state_file, self.state_file.with_name("state.previous.pt"))
 
     def save(self) -> None:
         """Write the state; the previous one stays in place until the new one is complete."""
