@@ -131,6 +131,7 @@ def test_wishes_that_contradict_the_plan(
         (Wishes(config=Path("nowhere")), "cannot read the recipe"),
         (Wishes(csv="none.csv"), "no file 'none.csv'"),
         (Wishes(overrides={"c3d": {"folds": [["nobody"]]}}, size=32), "no group of these clips"),
+        (Wishes(overrides={"c3d": {"folds": [[]]}}, size=32), "must take away some"),
         (Wishes(overrides={"model": {"held_out": [f"left/clip{n}" for n in range(3)]}}, size=32), "'left' is left"),
     ],
 )
@@ -139,6 +140,7 @@ def test_wishes_that_cannot_be_met(
 ) -> None:
     with pytest.raises(StganError, match=message):
         prepared(tiny_clips, tmp_path / "own", fabric, wishes)
+    assert not (tmp_path / "own" / "recipes").exists()  # or the wish would stay
 
 
 def test_an_encoder_that_is_there_is_taken(tiny_clips: Path, tiny_model: Path, fabric: Fabric, tmp_path: Path) -> None:

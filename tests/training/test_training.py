@@ -208,6 +208,11 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["encoder.steps=many"], "must be a number"),
         (["encoder.steps=30.5"], "whole number"),
         (["c3d.architecture=[]"], "needs an architecture"),
+        (["c3d.augmentation.blur=x"], "blur must be a number"),
+        (["c3d.augmentation=[1]"], "augmentation must hold names"),
+        (["c3d.augmentation.noise=.nan"], "noise must be a number of sane size"),
+        (["c3d.label_smoothing=5"], "label_smoothing must be from"),
+        (["generator.prior_fraction=1.0"], "prior_fraction must be from"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused_before_any_training(
@@ -235,7 +240,9 @@ def test_settings_with_mistakes(setting: str) -> None:
     ("change", "message"),
     [
         ({"stepz": 3}, "unknown setting 'stepz'"),
-        ({"steps": 3}, "at least 20"),
+        ({"steps": 3}, "steps must be from 20"),
+        ({"seed": -1}, "seed must be from 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be from"),
         ({"learning_rate": "1e-3"}, "must be a number"),
         ({"network": {"channelz": [1]}}, "does not describe"),
     ],

@@ -217,6 +217,13 @@ class ModelTraining:
             unknown = set(groups) - set(self.data.groups)
             if unknown:
                 raise StganError(f"{file} names {sorted(unknown)[0]!r}, which is no group of these clips")
+        for name, lists in folds.items():
+            for left_out in lists:
+                if not 0 < sum(group in left_out for group in self.roles.train.groups) < len(self.roles.train.clips):
+                    raise StganError(
+                        f"{name}.yaml: folds: leaving out {', '.join(left_out) or 'no group'} must take away some of "
+                        "the clips to train on, and not all of them"
+                    )
         missing = sorted(set(range(len(self.data.actions))) - set(self.roles.train.labels))
         if missing:
             raise StganError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning_fabric import Fabric
 
 from stgan.checkpoints import load_checkpoint
 from stgan.errors import StganError
@@ -140,24 +141,22 @@ def prepare(
     if wishes.encoder:
         _take_encoder(values, wishes.encoder)
     values = merged(values, wishes.overrides)
+    trial = workshop.folder / "trial_recipes"
+    _write_for_all(fabric, trial, values)
+    tried = training(trial)  # before anything is kept: a plan that cannot work would stand in the way of the next call
     if wishes.minutes:
         values[MODEL]["minutes"] = wishes.minutes
-        values = _fit_minutes(values, wishes.minutes, training, workshop)
-    if fabric.is_global_zero:
-        write_recipes(planned, values)
-    fabric.barrier()
+        seconds = sum(tried.seconds_of_steps().values())  # every process times them, the first one's plan is kept
+        values = merged(scale_steps(values, 60 * wishes.minutes / seconds), wishes.overrides)
+    _write_for_all(fabric, planned, values)
     return Prepared(training(planned), survey)
 
 
-def _fit_minutes(
-    values: RecipeValues, minutes: float, training: Callable[[Path], ModelTraining], workshop: Workshop
-) -> RecipeValues:
-    """Steps so that all of it takes about so long; every process times them, the first one's plan is kept."""
-    trial = workshop.folder / "trial_recipes"
-    if workshop.fabric.is_global_zero:
-        write_recipes(trial, values)
-    workshop.fabric.barrier()
-    return scale_steps(values, 60 * minutes / sum(training(trial).seconds_of_steps().values()))
+def _write_for_all(fabric: Fabric, folder: Path, values: RecipeValues) -> None:
+    """Recipes that the first process writes and all processes may read afterwards."""
+    if fabric.is_global_zero:
+        write_recipes(folder, values)
+    fabric.barrier()
 
 
 def _short_sides(clips: ClipFolder, most: int = 9) -> list[int]:

@@ -29,6 +29,25 @@ MODEL, ENCODER, CODE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "gener
 
 _MOST_VALUES, _DEEPEST = 10_000, 20  # of a YAML file; its aliases could stand for any number of values
 _FEWEST_STEPS = 20  # for a learning rate that rises and falls again
+_RANGES: dict[str, tuple[float, float]] = {
+    "steps": (_FEWEST_STEPS, 1_000_000_000),
+    "seed": (0, (1 << 63) - 1),
+    "learning_rate": (1e-12, 10.0),
+    "weight_decay": (0.0, 10.0),
+    "label_smoothing": (0.0, 0.99),
+    "ema": (0.0, 1.0),
+    "prior_fraction": (0.0, 0.9),
+    "pause_ratio": (0.0, 1e6),
+    "code_noise": (0.0, 100.0),
+    "noise_mean": (-10.0, 10.0),
+    "noise_std": (0.0, 10.0),
+    **dict.fromkeys(("lambda_img", "lambda_feat", "lambda_adv", "lambda_code"), (0.0, 1e6)),
+    **dict.fromkeys(("weight_action", "weight_clip", "weight_image"), (0.0, 1e6)),
+    **dict.fromkeys(("mirror", "zoom", "brightness", "contrast", "colour", "noise"), (0.0, 1.0)),
+    "shift": (0, 1024),
+    "blur": (0.0, 100.0),
+}
+"""Least and most of the numbers in recipes and their augmentation; outside, a layer fails or means nothing."""
 
 CLASSIFIERS: dict[str, type[LRCNConfig] | type[C3DConfig] | type[R2Plus1DConfig]] = {
     "lrcn": LRCNConfig,
@@ -199,23 +218,31 @@ def _mapping(values: Any, path: Path, what: str) -> dict[str, Any]:
 
 def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[str, type[Configuration]]) -> Any:
     """A dataclass from YAML values; one sentence for a name that it does not have."""
+    _check_values(kind, values, path)
+    arguments = {name: _tuples(value) for name, value in values.items()}
+    try:
+        for name, config in parts.items():
+            arguments[name] = config.from_dict(_mapping(values[name], path, name))
+        if "augmentation" in arguments:
+            augmentation = _mapping(values["augmentation"], path, "augmentation")
+            _check_values(Augmentation, augmentation, path)
+            arguments["augmentation"] = Augmentation(**augmentation)
+        return kind(**arguments)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise StganError(f"{quoted(path)} does not describe a {kind.__name__}: {_reason(error)}") from error
+
+
+def _check_values(kind: type[Any], values: Mapping[str, Any], path: Path) -> None:
+    """StganError unless these are settings of a dataclass, of its types and in their ranges."""
     known = {item.name: item.type for item in fields(kind)}
     unknown = sorted(str(name) for name in values.keys() - known.keys())
     if unknown:
         raise StganError(f"{quoted(path)}: unknown setting {quoted(unknown[0])}; known are {', '.join(sorted(known))}")
     for name, value in values.items():
         _check_type(path, name, value, known[name])
-    if values.get("steps", _FEWEST_STEPS) < _FEWEST_STEPS:
-        raise StganError(f"{quoted(path)}: steps must be at least {_FEWEST_STEPS}, not {values['steps']}")
-    arguments = {name: _tuples(value) for name, value in values.items()}
-    try:
-        for name, config in parts.items():
-            arguments[name] = config.from_dict(_mapping(values[name], path, name))
-        if "augmentation" in arguments:
-            arguments["augmentation"] = Augmentation(**values["augmentation"])
-        return kind(**arguments)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise StganError(f"{quoted(path)} does not describe a {kind.__name__}: {_reason(error)}") from error
+        if name in _RANGES and not _RANGES[name][0] <= value <= _RANGES[name][1]:
+            least, most = _RANGES[name]
+            raise StganError(f"{quoted(path)}: {name} must be from {least:g} to {most:g}, not {value}")
 
 
 def _check_type(path: Path, name: str, value: Any, kind: Any) -> None:
