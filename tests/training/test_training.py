@@ -212,6 +212,9 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["c3d.augmentation=[1]"], "augmentation must hold names"),
         (["c3d.augmentation.noise=.nan"], "noise must be a number of sane size"),
         (["c3d.label_smoothing=5"], "label_smoothing must be from"),
+        (["generator.network.stages=5"], "network.stages must be a list of numbers"),
+        (["code_prior.network.rank=x"], "network.rank must be a number"),
+        (["encoder.network.code_size=[24]"], "network.code_size must be a number"),
         (["generator.prior_fraction=1.0"], "prior_fraction must be from"),
     ],
 )

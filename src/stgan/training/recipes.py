@@ -222,7 +222,10 @@ def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[s
     arguments = {name: _tuples(value) for name, value in values.items()}
     try:
         for name, config in parts.items():
-            arguments[name] = config.from_dict(_mapping(values[name], path, name))
+            network = _mapping(values[name], path, name)
+            for part, value in network.items():
+                _check_type(path, f"{name}.{part}", value, _types(config).get(part))
+            arguments[name] = config.from_dict(network)
         if "augmentation" in arguments:
             augmentation = _mapping(values["augmentation"], path, "augmentation")
             _check_values(Augmentation, augmentation, path)
@@ -234,7 +237,7 @@ def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[s
 
 def _check_values(kind: type[Any], values: Mapping[str, Any], path: Path) -> None:
     """StganError unless these are settings of a dataclass, of its types and in their ranges."""
-    known = {item.name: item.type for item in fields(kind)}
+    known = _types(kind)
     unknown = sorted(str(name) for name in values.keys() - known.keys())
     if unknown:
         raise StganError(f"{quoted(path)}: unknown setting {quoted(unknown[0])}; known are {', '.join(sorted(known))}")
@@ -243,6 +246,10 @@ def _check_values(kind: type[Any], values: Mapping[str, Any], path: Path) -> Non
         if name in _RANGES and not _RANGES[name][0] <= value <= _RANGES[name][1]:
             least, most = _RANGES[name]
             raise StganError(f"{quoted(path)}: {name} must be from {least:g} to {most:g}, not {value}")
+
+
+def _types(kind: type[Any]) -> dict[str, Any]:
+    return {item.name: item.type for item in fields(kind)}
 
 
 def _check_type(path: Path, name: str, value: Any, kind: Any) -> None:
@@ -259,12 +266,13 @@ def _check_type(path: Path, name: str, value: Any, kind: Any) -> None:
         raise StganError(f"{quoted(path)}: {name} must be a word, not {quoted(str(value))}")
     if "tuple" in str(kind):
         lists = value if str(kind).startswith("tuple[tuple") else [value]
-        if not isinstance(lists, list) or not all(_words(words) for words in lists):
-            raise StganError(f"{quoted(path)}: {name} must be a list of words, not {quoted(str(value))}")
+        item, what = (str, "words") if "str" in str(kind) else (int | float, "numbers")
+        if not isinstance(lists, list) or not all(_all_are(item, items) for items in lists):
+            raise StganError(f"{quoted(path)}: {name} must be a list of {what}, not {quoted(str(value))}")
 
 
-def _words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+def _all_are(kind: Any, values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def _tuples(value: Any) -> Any:
