@@ -20,6 +20,7 @@ from stgan.training import generator as generator_training
 from stgan.training.classifier import Verdicts, train_classifier, wilson_interval
 from stgan.training.consistency import check_recipes
 from stgan.training.data import Augmentation, ClipData, gaussian_blur
+from stgan.training.interruption import Interruptible
 from stgan.training.model import ModelTraining, Roles
 from stgan.training.randomness import StepRandomness
 from stgan.training.recipes import load_classifier_recipe, load_recipes, parse_overrides
@@ -126,10 +127,21 @@ def test_interrupted_training_equals_an_uninterrupted_one(
     assert logs[0] == logs[1]
 
 
+def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruptible() as interruption:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN and not interruption.asked
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.parametrize("content", [b"not a state", b"\x80\x02.", b""])
 def test_damaged_state_is_refused(
-    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
+    content: bytes, recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    (tmp_path / "state.pt").write_bytes(b"not a state")
+    (tmp_path / "state.pt").write_bytes(content)
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
     with pytest.raises(StganError, match="cannot resume"):
         train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))

@@ -171,11 +171,24 @@ def _alone(workshop: "Workshop") -> Iterator[None]:
 
 @contextmanager
 def _forgiving() -> Iterator[None]:
-    """Ctrl-C ends with a sentence."""
+    """Ctrl-C, too little memory and the end of another process end with a sentence."""
+    import torch
+
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted("the same command goes on where this one stopped") from None
+    except (MemoryError, RuntimeError) as error:  # PyTorch has types of its own on GPUs only
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise StganError(
+                "there is not enough memory for this training; lower batch_size or the networks' sizes with --set, "
+                "or choose a smaller --size"
+            ) from error
+        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+            raise StganError(
+                "another process of this training has ended; the same command goes on where it was last saved"
+            ) from error
+        raise
 
 
 @contextmanager

@@ -9,7 +9,7 @@ class Interruptible:
     """While inside, the first Ctrl-C (or SIGTERM) is only noted; `obey` raises KeyboardInterrupt for it.
 
     Half a step (some weights updated, others not) can be neither saved nor resumed from. A second Ctrl-C acts at
-    once.
+    once. A signal that is ignored, as for a job in the background, stays ignored.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -23,7 +23,8 @@ class Interruptible:
 
     def __enter__(self) -> "Interruptible":
         if threading.current_thread() is threading.main_thread():  # only there may handlers be set
-            self._former = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._former = {number: signal.signal(number, self._note) for number in heard}
         else:
             self._former = {}
         return self

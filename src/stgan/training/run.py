@@ -31,6 +31,10 @@ from stgan.training.randomness import StepRandomness
 Losses = Mapping[str, float]
 Batch = tuple[Tensor, ...]
 _SMOOTHING = 0.95  # of the logged losses
+_DAMAGE = (
+    pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, ValueError, TypeError, EOFError, OSError,
+)  # fmt: skip
+"""What reading a damaged state may raise."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class TrainingRun:
                     for name, part in self.state.items():
                         part.load_state_dict(saved["state"][name])
                     self.step, self.seconds, self.losses = saved["step"], saved["seconds"], saved["losses"]
-            except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
+            except _DAMAGE as error:
                 raise StganError(
                     f"cannot resume from {self.state_file}: it is damaged; delete it to start anew, "
                     "or choose another folder to work in"
@@ -176,7 +180,7 @@ class TrainingRun:
                 started = time.monotonic()
                 batch = following.result()
                 following = ahead.submit(draw, self._randomness(self.step + 1))
-                losses = self._take_step(step_function, batch)
+                losses, interrupted = self._take_step(step_function, batch, interruption)
                 self.seconds += time.monotonic() - started
                 progress.update(task, completed=self.step, losses=_sentence(self.losses))
                 last = self.step == steps
@@ -187,25 +191,35 @@ class TrainingRun:
                     log.validation(self.step, validate())
                 if chief and picture and (last or self.step % max(1, steps // pictures) == 0):
                     picture(self.folder / f"step_{self.step:06d}.png")
-                if interruption.asked or time.monotonic() - last_save > self.workshop.save_every:
+                if interrupted or time.monotonic() - last_save > self.workshop.save_every:
                     self.save()
                     last_save = time.monotonic()
-                interruption.obey()
-        self.save()
+                if interrupted:
+                    raise KeyboardInterrupt
+            self.save()
+            interruption.obey()
         self.fabric.barrier()
 
     def _take_step(
-        self, step_function: Callable[[StepRandomness, Batch], dict[str, Tensor]], batch: Batch
-    ) -> dict[str, float]:
+        self,
+        step_function: Callable[[StepRandomness, Batch], dict[str, Tensor]],
+        batch: Batch,
+        interruption: Interruptible,
+    ) -> tuple[dict[str, float], bool]:
+        """The step's losses, and whether any process was asked to stop: all must, after the same step.
+
+        One that stopped alone would leave the others waiting for its share of the next step.
+        """
         random = self._randomness(self.step)
         random.seed_dropout()
         means = step_function(random, tuple(part.to(self.fabric.device, non_blocking=True) for part in batch))
-        stacked = self.mean(torch.stack([loss.detach().float() for loss in means.values()]))
-        losses = dict(zip(means, stacked.tolist(), strict=True))
+        values = [loss.detach().float() for loss in means.values()]
+        *averages, stop = self.mean(torch.stack([*values, values[0].new_tensor(float(interruption.asked))])).tolist()
+        losses = dict(zip(means, averages, strict=True))
         self.step += 1
         for name, value in losses.items():
             self.losses[name] = _SMOOTHING * self.losses.get(name, value) + (1 - _SMOOTHING) * value
-        return losses
+        return losses, stop > 0
 
     def _probe(
         self,
@@ -215,7 +229,7 @@ class TrainingRun:
         seconds = []
         for number in range(self.workshop.probe):
             started = time.monotonic()
-            self._take_step(step_function, draw(self._randomness(number)))
+            self._take_step(step_function, draw(self._randomness(number)), Interruptible())
             seconds.append(time.monotonic() - started)
         self.seconds_per_step = median(seconds[1:])
 
