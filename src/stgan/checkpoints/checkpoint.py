@@ -105,8 +105,11 @@ def save_checkpoint(
         "actions": list(actions),
         "provenance": dict(provenance or {}),
     }
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
+    try:
+        with replacing(folder / WEIGHTS) as temporary:
+            save_file(tensors, temporary)
+    except SafetensorError as error:
+        raise CheckpointError(f"cannot write {quoted(folder / WEIGHTS)}: {one_line(error)}; make room there") from error
     write_text(folder / CARD, card)
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 

@@ -107,10 +107,15 @@ class TrainingRun:
         content = {
             "key": self.key, "state": parts, "step": self.step, "seconds": self.seconds, "losses": self.losses,
         }  # fmt: skip
-        with replacing(self.state_file) as temporary, temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with replacing(self.state_file) as temporary, temporary.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:  # of a full disk torch.save makes a RuntimeError
+            raise StganError(
+                f"cannot write {self.state_file}: make room there, and the same command goes on where it was last saved"
+            ) from error
 
     def update(
         self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float = float("inf")
