@@ -99,8 +99,8 @@ def train(
     from stgan.training.recipes import parse_overrides
     from stgan.training.run import Workshop
 
-    if config and config.name == "model.yaml":
-        config = config.parent
+    if config:  # resolved, since `.` has no name to work under
+        config = (config.parent if config.name == "model.yaml" else config).resolve()
     wishes = Wishes(
         config, size, minutes, encoder, parse_overrides(settings or []), csv, split_column, ucf_split
     )  # fmt: skip
