@@ -12,7 +12,7 @@ from stgan.metrics.classification import motion
 from stgan.scoring import Clip, find_evaluator, score
 from stgan.training import classifier as classifier_training
 from stgan.training.data import ClipData
-from stgan.video import find_clips, to_uint8, write_video
+from stgan.video import ClipCache, find_clips, to_uint8, write_video
 
 ACTIONS = ("bend", "jack", "jump", "pjump", "run", "side", "walk", "wave1", "wave2")
 
@@ -39,6 +39,7 @@ def test_the_evaluator_is_no_condition_network() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_most_generated_clips_are_recognised_by_the_evaluator(tmp_path: Path) -> None:
     model = STGAN.from_pretrained("weizmann", device="cpu")
     clips, motions = [], []
@@ -55,9 +56,9 @@ def test_most_generated_clips_are_recognised_by_the_evaluator(tmp_path: Path) ->
 
 
 @pytest.mark.real
-def test_classifiers_recognise_real_clips(real_data: Path) -> None:
+def test_classifiers_recognise_real_clips(real_data: Path, tmp_path: Path) -> None:
     folder = find_model("weizmann")
-    data = ClipData.load(find_clips(real_data / "weizmann"), 64)
+    data = ClipData.load(find_clips(real_data / "weizmann"), ClipCache(tmp_path, 64))
     assert data.actions == ACTIONS
     for part in (*folder.condition.values(), *folder.evaluators.values()):
         checkpoint = folder.load(part)

@@ -15,9 +15,10 @@ from lightning_fabric import Fabric
 
 from stgan import STGAN
 from stgan.errors import StganError
+from stgan.metrics.classification import wilson_interval
 from stgan.training import classifier as classifier_training
 from stgan.training import generator as generator_training
-from stgan.training.classifier import Verdicts, train_classifier, wilson_interval
+from stgan.training.classifier import Verdicts, train_classifier
 from stgan.training.consistency import check_recipes
 from stgan.training.data import Augmentation, ClipData, gaussian_blur
 from stgan.training.interruption import Interruptible

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from stgan.errors import Interrupted, StganError
 from stgan.files import replacing
+from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
 from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output, recorded_threads
-from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, STRENGTH, generate_clips, manifest_entry, run_settings
+from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
 from stgan.sampling import Init
 from stgan.video import center_window, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.io import LARGEST_GIF

@@ -36,3 +36,10 @@ def motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
     return 255 * videos.diff(dim=2).abs().mean((1, 2, 3, 4))
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927): honest for few clips and near 0 or 1."""
+    p, zz = successes / n, z * z / n
+    center, half = p + zz / 2, z * (p * (1 - p) / n + zz / (4 * n)) ** 0.5
+    return max(0.0, (center - half) / (1 + zz)), min(1.0, (center + half) / (1 + zz))

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from stgan.checkpoints import Checkpoint
 from stgan.errors import StganError
+from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
 from stgan.manifest import Manifest
 from stgan.metrics.appearance import appearance_drift, variety
+from stgan.metrics.classification import wilson_interval
 from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.output_folder import open_output
-from stgan.pipeline import BOTH, FPS, FRAMES, STGAN, OnIteration, generate_clips, manifest_entry, run_settings
+from stgan.pipeline import BOTH, FRAMES, STGAN, OnIteration
 from stgan.sampling import PAPER, PIXELS, ROBUST, Preset
 from stgan.scoring import generated_clips, score
-from stgan.training.classifier import wilson_interval
 from stgan.video import read_video, to_float, to_uint8
 from stgan.video.strips import Strip, save_strips
 

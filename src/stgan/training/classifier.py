@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stgan.metrics.classification import wilson_interval
 from stgan.networks import C3D, LRCN, C3DConfig, LRCNConfig, R2Plus1D, R2Plus1DConfig
 from stgan.networks.layout import channels_last
 from stgan.training.data import Augmentation, ClipData, to_videos
@@ -119,13 +120,6 @@ class Verdicts:
             "correct": self.correct,
             "clips": n,
         }
-
-
-def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927): honest for few clips and near 0 or 1."""
-    p, zz = successes / n, z * z / n
-    center, half = p + zz / 2, z * (p * (1 - p) / n + zz / (4 * n)) ** 0.5
-    return max(0.0, (center - half) / (1 + zz)), min(1.0, (center + half) / (1 + zz))
 
 
 @torch.no_grad()
