@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from stgan.training.preparation import Prepared
-    from stgan.training.run import Workshop
 
 
 _SAMPLES = 2  # clips of each action after training all
@@ -108,7 +107,7 @@ def train(
     fabric = _fabric(accelerator, devices, precision)
     console = Console(markup=False, highlight=False, soft_wrap=True, quiet=not fabric.is_global_zero)
     workshop = Workshop(fabric, work / (config.name if config else out.resolve().name), save_every)
-    with _alone(workshop), _forgiving():
+    with _alone(fabric, workshop.folder, out), _forgiving():
         with _decoding(console) as progress:
             prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
         if stage is not Stage.ALL and not dry_run:
@@ -152,21 +151,20 @@ def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
 
 
 @contextmanager
-def _alone(workshop: "Workshop") -> Iterator[None]:
-    """Refuse a second training in the same folder; the system frees the lock of a process that was killed."""
+def _alone(fabric: "Fabric", *folders: Path) -> Iterator[None]:
+    """Refuse a second training in one of the folders; the system frees the locks of a process that was killed."""
     from filelock import FileLock, Timeout
 
-    if not workshop.fabric.is_global_zero:
+    with ExitStack() as locks:
+        for folder in folders if fabric.is_global_zero else ():
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                locks.enter_context(FileLock(folder / ".lock", timeout=0))
+            except Timeout as error:
+                raise StganError(
+                    f"another training works in {folder}; wait for it, or choose another --out and --work"
+                ) from error
         yield
-        return
-    workshop.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(workshop.folder / ".lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise StganError(
-            f"another training works in {workshop.folder}; wait for it, or choose another --work"
-        ) from error
 
 
 @contextmanager

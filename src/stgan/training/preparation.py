@@ -184,7 +184,7 @@ def _check_wishes(wishes: Wishes, model: ModelRecipe | None, out: Path) -> None:
     if wishes.size and wishes.size != model.size:
         raise StganError(
             f"--size {wishes.size} contradicts the recipes, which are for frames of {model.size} pixels; "
-            f"leave it away, or choose another --out than {out}"
+            f"leave it away, delete {out / RECIPES} to plan anew, or choose another --out"
         )
     if wishes.encoder and str(wishes.encoder.resolve()) != model.encoder:
         raise StganError(
