@@ -68,7 +68,8 @@ def print_survey(console: Console, survey: Survey) -> None:
     """Tables of what is there, then each warning and each problem on its own."""
     readable = survey.readable
     splits = [split for split in SPLITS if split in survey.splits]
-    table = Table(title=f"{readable.root}: {len(readable)} clips, {len(readable.actions)} actions")
+    console.print(f"{readable.root}: {len(readable)} clips, {len(readable.actions)} actions", soft_wrap=True)
+    table = Table()
     table.add_column("action")
     for column in ("clips", "groups", *splits, "frames (median)", "unreadable"):
         table.add_column(column, justify="right")

@@ -1,7 +1,7 @@
 """`stgan train`: from clips to a model."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
 from functools import partial
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from stgan.cli.data import progress_bar
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
 from stgan.errors import Interrupted, StganError
@@ -108,7 +108,7 @@ def train(
     console = Console(markup=False, highlight=False, soft_wrap=True, quiet=not fabric.is_global_zero)
     workshop = Workshop(fabric, work / (config.name if config else out.resolve().name), save_every)
     with _alone(fabric, workshop.folder, out), _forgiving():
-        with _decoding(console) as progress:
+        with progress_bar(console, "looking at the clips") as progress:
             prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
         if stage is not Stage.ALL and not dry_run:
             prepared.training.train(name or stage.value.replace("-", "_"))
@@ -187,14 +187,6 @@ def _forgiving() -> Iterator[None]:
                 "another process of this training has ended; the same command goes on where it was last saved"
             ) from error
         raise
-
-
-@contextmanager
-def _decoding(console: Console) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=console.quiet, transient=True) as progress:
-        task = progress.add_task("looking at the clips", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
