@@ -201,7 +201,7 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
     table = Table()
     for column in ("stage", "steps", "batch", "about"):
         table.add_column(column, justify="left" if column == "stage" else "right")
-    for stage, settings in training.stage_recipes.items():
+    for stage, settings in training.recipes.stages.items():
         folds = len(getattr(settings, "folds", ()))
         steps = f"{settings.steps}" + (f" x {1 + folds}" if folds else "")
         table.add_row(stage, steps, str(settings.batch_size), _duration(seconds[stage]))
@@ -224,10 +224,7 @@ def _show_samples(model: Path) -> None:
 
 
 def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+    for unit, length, most in (("s", 1, 90), ("min", 60, 5400)):
+        if seconds < most:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 3600:.1f} h"

@@ -16,9 +16,9 @@ from stgan.checkpoints.checkpoint import CONFIG, read_json
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.report.curves import draw_curves, read_curves
+from stgan.video.survey import SURVEY
 
 PAGE = "report.html"
-SURVEY = "survey.json"
 CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
 _WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in the page

@@ -68,19 +68,9 @@ def check_recipes(recipes: Recipes) -> None:
                 f"{name}.yaml: network.frames is {recipe.network.frames}, but model.yaml's frames is {model.frames}"
             )
         trial(f"{name}.network", lambda recipe=recipe: build(recipe.network)(videos()))  # type: ignore[misc]
-    for stage, recipe in stages(recipes).items():
-        if not 2 <= recipe.batch_size <= 100_000:
-            raise StganError(f"{stage}.yaml: batch_size must be from 2 to 100000, not {recipe.batch_size}")
-
-
-def stages(recipes: Recipes) -> dict[str, Any]:
-    """Each stage's recipe by its name, in the order of training."""
-    return {
-        "encoder": recipes.encoder,
-        "code_prior": recipes.code_prior,
-        "generator": recipes.generator,
-        **recipes.classifiers,
-    }
+    for stage, settings in recipes.stages.items():
+        if not 2 <= settings.batch_size <= 100_000:
+            raise StganError(f"{stage}.yaml: batch_size must be from 2 to 100000, not {settings.batch_size}")
 
 
 def trial(part: str, run: Callable[[], Any]) -> None:

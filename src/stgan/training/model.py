@@ -21,7 +21,7 @@ from stgan.networks import CodePrior, Encoder
 from stgan.training.cards import model_card
 from stgan.training.classifier import cross_validate, test_classifier, train_classifier
 from stgan.training.code_prior import train_code_prior
-from stgan.training.consistency import check_recipes, stages
+from stgan.training.consistency import check_recipes
 from stgan.training.data import ClipData
 from stgan.training.encoder import train_encoder
 from stgan.training.generator import reconstruction_error, train_generator
@@ -71,13 +71,8 @@ class ModelTraining:
         self._check_clips()
 
     @property
-    def stage_recipes(self) -> dict[str, Any]:
-        """Each stage's recipe by its name, in the order of training."""
-        return stages(self.recipes)
-
-    @property
     def stages(self) -> tuple[str, ...]:
-        return tuple(self.stage_recipes)
+        return tuple(self.recipes.stages)
 
     def train(self, stage: str) -> Checkpoint:
         """Train one stage, or load it if the model already has it from the same recipe and clips."""

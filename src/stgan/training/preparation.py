@@ -5,9 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import yaml
 from lightning_fabric import Fabric
 
 from stgan.checkpoints import load_checkpoint
@@ -40,10 +38,8 @@ from stgan.training.run import Workshop
 from stgan.video import ClipFolder, VideoError, find_clips
 from stgan.video.cache import ClipCache
 from stgan.video.decoding import inspect_clip
-from stgan.video.survey import Survey, survey_clips
+from stgan.video.survey import SURVEY, Survey, survey_clips
 
-SURVEY = "survey.json"
-"""What was seen of the clips (`Survey.summary`), in the folder to work in."""
 RECIPES = "recipes"
 """Where in a model's folder the recipes are kept that it was trained by."""
 
@@ -205,7 +201,7 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     if not isinstance(network, Encoder):
         raise StganError(f"{folder} holds a {type(network).__name__}, which is no encoder")
     values[MODEL]["encoder"] = str(folder.resolve())
-    values[ENCODER]["network"] = yaml.safe_load(yaml.safe_dump(_plain(network.config.to_dict())))
+    values[ENCODER]["network"] = json.loads(json.dumps(network.config.to_dict()))  # tuples as lists
     code_size = network.config.code_size
     for settings, part in (
         (values[ENCODER], "decoder"), (values[CODE_PRIOR], "network"),
@@ -215,9 +211,3 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     prior = values[CODE_PRIOR]["network"]
     prior["rank"] = min(prior["rank"], max(2, code_size // 2))
     prior["appearance_rank"] = min(prior["appearance_rank"], prior["rank"] // 2)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value

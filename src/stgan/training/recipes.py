@@ -95,6 +95,13 @@ class Recipes:
     generator: GeneratorRecipe
     classifiers: dict[str, ClassifierRecipe] = field(default_factory=dict)
 
+    @property
+    def stages(self) -> dict[str, EncoderRecipe | CodePriorRecipe | GeneratorRecipe | ClassifierRecipe]:
+        """Each stage's recipe by its name, in the order of training."""
+        return {
+            ENCODER: self.encoder, CODE_PRIOR: self.code_prior, GENERATOR: self.generator, **self.classifiers,
+        }  # fmt: skip
+
 
 def load_model_recipe(folder: Path, overrides: Overrides | None = None) -> ModelRecipe:
     path = folder / "model.yaml"

@@ -19,6 +19,8 @@ from stgan.video.decoding import ClipFacts, in_order, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import VideoError
 
+SURVEY = "survey.json"
+"""Name of a file with `Survey.summary`."""
 TRAIN = "train"
 _WINDOW = 16  # frames; what the networks look at
 _FEW = 5  # clips of an action
