@@ -58,6 +58,19 @@ def test_probabilities_sum_to_one(make: type) -> None:
 
 
 @pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+def test_features_and_log_probabilities_come_from_one_pass(make: type) -> None:
+    network, videos, passes = make(), random_videos(), []
+    layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d))
+    layer.register_forward_hook(lambda *_: passes.append(layer))
+    features, log_p = network.features_and_log_probabilities(videos)
+    assert len(passes) == 1
+    assert torch.equal(features, network.features(videos)) and torch.equal(log_p, network.log_probabilities(videos))
+    logits = network(videos)
+    wanted = F.softmax(logits, -1) if logits.ndim == 2 else F.softmax(logits, -1).mean(1)
+    torch.testing.assert_close(log_p, wanted.log())
+
+
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
 def test_dropout_only_in_training(make: type) -> None:
     network = make()
     videos = random_videos()

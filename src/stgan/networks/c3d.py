@@ -82,9 +82,16 @@ class C3D(nn.Module):
         """Logits. Raises ValueError for another number of frames than the network was made for."""
         return self.fc8(self.features(videos))
 
+    def features_and_log_probabilities(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
+        """`features` and `log_probabilities` in one pass."""
+        features = self.features(videos)
+        return features, F.log_softmax(self.fc8(features), -1)
+
     def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
         """log softmax of the clip."""
-        return F.log_softmax(self(videos), -1)
+        return self.features_and_log_probabilities(videos)[1]
 
     def _padded(self, stage: int) -> bool:
         return self.config.pad_last_pool and stage == len(self.config.stages) - 1

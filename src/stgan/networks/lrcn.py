@@ -49,10 +49,19 @@ class LRCN(nn.Module):
 
     def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch time classes"]:
         """Logits per frame of RGB videos in [0, 1]."""
-        states = F.dropout(self.states(videos), self.config.lstm_dropout, self.training)
-        return self.fc8(states)
+        return self._logits(self.states(videos))
+
+    def features_and_log_probabilities(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
+        """`features` and `log_probabilities` in one pass."""
+        states = self.states(videos)
+        per_frame = F.log_softmax(self._logits(states), -1)
+        return states.mean(1), torch.logsumexp(per_frame, 1) - math.log(per_frame.shape[1])
 
     def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
         """log of the softmax averaged over frames: what LRCN predicts for the clip."""
-        per_frame = F.log_softmax(self(videos), -1)
-        return torch.logsumexp(per_frame, 1) - math.log(per_frame.shape[1])
+        return self.features_and_log_probabilities(videos)[1]
+
+    def _logits(self, states: Tensor) -> Tensor:
+        return self.fc8(F.dropout(states, self.config.lstm_dropout, self.training))

@@ -83,8 +83,18 @@ class R2Plus1D(nn.Module):
 
     def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        return self.fc(F.dropout(self.features(videos), self.config.dropout, self.training))
+        return self._logits(self.features(videos))
+
+    def features_and_log_probabilities(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
+        """`features` and `log_probabilities` in one pass."""
+        features = self.features(videos)
+        return features, F.log_softmax(self._logits(features), -1)
 
     def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
         """log softmax of the clip."""
-        return F.log_softmax(self(videos), -1)
+        return self.features_and_log_probabilities(videos)[1]
+
+    def _logits(self, features: Tensor) -> Tensor:
+        return self.fc(F.dropout(features, self.config.dropout, self.training))
