@@ -18,6 +18,7 @@ import av
 import numpy as np
 import torch
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -102,6 +103,8 @@ def read_video(
             _check_frame_size(path, context.height, context.width, max_pixels)
             context.options = {"max_pixels": str(max_pixels)}  # the header's size is only a claim
             context.thread_count = threads
+            # One for all frames: `frame.to_ndarray` would set up the conversion anew for each, and a thread a core.
+            converter = VideoReformatter()
             last = 0.0  # the time of the last frame, in seconds
             for frame in _decode(path, container, stream):
                 if count == 0:
@@ -112,7 +115,7 @@ def read_video(
                 count += 1
                 if max_frames is not None and count > max_frames:
                     raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
-                kept = frame.to_ndarray(format="rgb24")
+                kept = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
                 if transform is not None:
                     kept = transform(kept)
                 if len(data) + kept.nbytes > max_bytes:
