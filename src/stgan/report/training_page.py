@@ -1,28 +1,21 @@
 """A page about a trained model: what it learned from, its networks and their figures, how its losses fell."""
 
-import base64
-import io
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
-
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
 from stgan.checkpoints.checkpoint import CONFIG, read_json
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.report.curves import draw_curves, read_curves
+from stgan.report.page import data_uri, picture_uri, sane_number, write_page
 from stgan.video.survey import SURVEY
 
 PAGE = "report.html"
 CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
-_WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in the page
-_HUGE = 1e12  # no figure of a training is larger; also keeps out what is not finite
 _ORDER = ("encoder", "code_prior", "generator")
 _ROLES = {
     "Encoder": "defines the codes",
@@ -57,7 +50,7 @@ class Part:
 
     def number(self, *path: str) -> float | None:
         """An entry of the provenance that is a number of sane size, or None."""
-        return _number(self.known(*path))
+        return sane_number(self.known(*path))
 
 
 def write_training_page(model_folder: Path, work: Path, *, title: str | None = None) -> Path:
@@ -83,9 +76,6 @@ def write_training_page(model_folder: Path, work: Path, *, title: str | None = N
     model = _model(model_folder)
     parts = _parts(model_folder, model)
     name = title or (model.name if model else model_folder.resolve().name)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
-    )
     actions = next((part.checkpoint.actions for part in parts if part.checkpoint and part.checkpoint.actions), ())
     actions = model.actions if model else actions
     size = next((side for part in parts if isinstance(side := part.known("data", "size"), int)), None)
@@ -94,7 +84,7 @@ def write_training_page(model_folder: Path, work: Path, *, title: str | None = N
         "title": name,
         "subtitle": _subtitle(actions, size),
         "tiles": _tiles(parts),
-        "contact_sheet": _picture(model_folder / CONTACT_SHEET),
+        "contact_sheet": picture_uri(model_folder / CONTACT_SHEET),
         "actions": actions,
         **_data(parts, _survey(work / SURVEY)),
         "networks": [_network(part) for part in parts],
@@ -105,10 +95,7 @@ def write_training_page(model_folder: Path, work: Path, *, title: str | None = N
         "example": shlex.quote(actions[0]) if actions else "",
         "python_example": repr(actions[0]) if actions else "",
     }
-    path = model_folder / PAGE
-    html = environment.get_template("training.html").render(page=page)
-    write_text(path, html.encode(errors="replace").decode())  # names from files may be no text
-    return path
+    return write_page(model_folder / PAGE, "training.html", page=page)
 
 
 def _model(folder: Path) -> ModelFolder | None:
@@ -232,12 +219,12 @@ def _figure(name: str, value: Any) -> str:
     """One line; nothing for what is neither an accuracy with its interval nor a number."""
     words = name.removeprefix("psnr_").replace("_", " ")
     found = _table(value)
-    accuracy, ends = _number(found.get("accuracy")), found.get("interval")
+    accuracy, ends = sane_number(found.get("accuracy")), found.get("interval")
     if accuracy is not None:
-        low, high = map(_number, ends) if isinstance(ends, list) and len(ends) == 2 else (None, None)
+        low, high = map(sane_number, ends) if isinstance(ends, list) and len(ends) == 2 else (None, None)
         between = "" if low is None or high is None else f" ({low:.3f}–{high:.3f}, n = {found.get('clips')})"
         return f"{words}: {accuracy:.3f}{between}"
-    number = _number(value)
+    number = sane_number(value)
     if number is None:
         return ""
     return f"{words}: {number:.1f} dB PSNR" if name.startswith("psnr_") else f"{words}: {number:.4g}"
@@ -248,36 +235,16 @@ def _stage(name: str, folder: Path) -> dict[str, str | None] | None:
     folds = [curves for path in sorted(folder.glob("fold_*/log.csv")) if (curves := read_curves(path))]
     svg = draw_curves(read_curves(folder / "log.csv"), folds, read_curves(folder / "validation.csv"))
     last = max(folder.glob("step_*.png"), key=lambda path: (len(path.name), path.name), default=None)
-    picture = _picture(last) if last else None
+    picture = picture_uri(last) if last else None
     if not svg and not picture:
         return None
     return {
         "name": name,
-        "curves": svg and _data_uri("image/svg+xml", svg.encode()),
+        "curves": svg and data_uri("image/svg+xml", svg.encode()),
         "picture": picture,
         "picture_name": f"step {last.stem.removeprefix('step_').lstrip('0') or '0'}" if last else "",
         "caption": _CAPTIONS.get(name),
     }
-
-
-def _picture(path: Path) -> str | None:
-    """A PNG as an address that holds it, made smaller if it is very large; None if it cannot be read."""
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            image.load()
-            if image.width <= _WIDEST and image.height <= _HIGHEST:
-                return _data_uri("image/png", path.read_bytes())
-            smaller = image.convert("RGB")
-            smaller.thumbnail((_WIDEST, _HIGHEST))
-            data = io.BytesIO()
-            smaller.save(data, "PNG")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    return _data_uri("image/png", data.getvalue())
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _survey(path: Path) -> dict[str, Any]:
@@ -289,11 +256,6 @@ def _survey(path: Path) -> dict[str, Any]:
 
 def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _number(value: Any) -> float | None:
-    sane = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _HUGE
-    return float(value) if sane else None
 
 
 def _duration(seconds: float) -> str:
