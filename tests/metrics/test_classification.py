@@ -1,5 +1,7 @@
 """The scores, against closed forms, numpy and torchmetrics."""
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.image.inception import InceptionScore
 
-from stgan.metrics.classification import confusion_matrix, inception_score, motion
+from stgan.metrics.classification import (
+    confusion_matrix,
+    contributions,
+    inception_interval,
+    inception_score,
+    wilson_interval,
+)
 
 sizes = st.tuples(st.integers(1, 12), st.integers(1, 6))
 weights = sizes.flatmap(lambda size: arrays(float, size, elements=st.sampled_from([0.0, 1e-30, 0.1, 0.5, 1.0, 7.0])))
@@ -38,9 +47,9 @@ def restated(probabilities: Tensor, splits: int) -> tuple[float, float]:
 def test_inception_score_in_numpy(values: np.ndarray, splits: int) -> None:
     probabilities = probabilities_of(values)
     splits = min(splits, len(probabilities))
-    mean, std = inception_score(probabilities, splits)
-    assert (mean.item(), std.item()) == pytest.approx(restated(probabilities, splits), rel=1e-9, abs=1e-9)
-    assert 1 - 1e-9 <= mean <= probabilities.shape[1] + 1e-9
+    mean, std = inception_score(probabilities.log(), splits)
+    assert (mean.item(), std.item()) == pytest.approx(restated(probabilities, splits), rel=1e-12, abs=1e-12)
+    assert 1 <= mean <= probabilities.shape[1] + 1e-12
 
 
 @pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save", r"ignore:std\(\)")
@@ -54,46 +63,129 @@ def test_inception_score_of_torchmetrics(splits: int) -> None:
     torch.manual_seed(1)
     mean, std = reference.compute()
     torch.manual_seed(1)
-    ours = inception_score(logits[torch.randperm(40)].softmax(1), splits)
-    torch.testing.assert_close(ours[0], mean)
+    ours = inception_score(logits[torch.randperm(40)].log_softmax(1), splits)
+    torch.testing.assert_close(ours[0], mean, rtol=1e-12, atol=0)
     if splits > 1:
-        torch.testing.assert_close(ours[1], std * ((splits - 1) / splits) ** 0.5)
+        torch.testing.assert_close(ours[1], std * ((splits - 1) / splits) ** 0.5, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 101])
 def test_inception_score_in_closed_form(classes: int) -> None:
     balanced = torch.eye(classes).repeat(3, 1)
-    assert inception_score(balanced)[0].item() == pytest.approx(classes)
+    assert inception_score(balanced.log())[0].item() == pytest.approx(classes)
     uniform = torch.full((5, classes), 1 / classes)
-    assert inception_score(uniform)[0].item() == pytest.approx(1)
+    assert inception_score(uniform.log())[0].item() == pytest.approx(1)
     always_the_first = torch.eye(classes)[:1].repeat(5, 1)
-    assert inception_score(always_the_first)[0].item() == pytest.approx(1)
+    assert inception_score(always_the_first.log())[0].item() == pytest.approx(1)
 
 
 def test_inception_score_of_classes_between_which_clips_are_undecided() -> None:
     pairs = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]])
-    assert inception_score(pairs)[0].item() == pytest.approx(2)
+    assert inception_score(pairs.log())[0].item() == pytest.approx(2)
 
 
 def test_splits_are_taken_in_order() -> None:
     one_class_a_split = torch.eye(2).repeat_interleave(5, 0)
-    assert [x.item() for x in inception_score(one_class_a_split)] == pytest.approx([2, 0])
-    assert [x.item() for x in inception_score(one_class_a_split, 2)] == pytest.approx([1, 0])
+    assert [x.item() for x in inception_score(one_class_a_split.log())] == pytest.approx([2, 0])
+    assert [x.item() for x in inception_score(one_class_a_split.log(), 2)] == pytest.approx([1, 0])
     certain_then_undecided = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.5, 0.5]])
-    assert [x.item() for x in inception_score(certain_then_undecided, 2)] == pytest.approx([1.5, 0.5])
+    assert [x.item() for x in inception_score(certain_then_undecided.log(), 2)] == pytest.approx([1.5, 0.5])
 
 
-def test_small_differences_survive_single_precision() -> None:
-    probabilities = torch.tensor([[0.5 + 1e-4, 0.5 - 1e-4], [0.5 - 1e-4, 0.5 + 1e-4]])
-    score = inception_score(probabilities)[0]
+def test_rounding_of_single_precision_does_not_count() -> None:
+    """Rows of float32 logarithms sum to one only nearly; their scores must not show it."""
+    logits = torch.tensor([[0.5 + 1e-4, 0.5 - 1e-4], [0.5 - 1e-4, 0.5 + 1e-4]], dtype=torch.float64).log()
+    score = inception_score(logits.float())[0]
     assert score.dtype == torch.float64
     assert score.item() - 1 == pytest.approx(2e-8, rel=1e-2)
+    unnormalised = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        inception_score(unnormalised.log_softmax(1) + 1e-3), inception_score(unnormalised), rtol=1e-6, atol=1e-7
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([0, -1, 3, -400, -1000]), min_size=3, max_size=3), min_size=2, max_size=6),
+    st.booleans(),
+)
+def test_probabilities_below_the_smallest_number(rows: list[list[int]], impossible: bool) -> None:
+    """Against the definition in 60 decimal digits; a probability of exp(-1000) is 0 in float64."""
+    log_p = torch.tensor(rows, dtype=torch.float64)
+    if impossible:
+        log_p = torch.cat([log_p, torch.full((len(rows), 1), -float("inf"), dtype=torch.float64)], 1)
+    with localcontext() as context:
+        context.prec = 60
+        p = [[Decimal(x).exp() for x in row] for row in rows]
+        p = [[x / sum(row) for x in row] for row in p]
+        marginal = [sum(column) / len(p) for column in zip(*p, strict=True)]
+        exact = [float(sum(x * (x / m).ln() for x, m in zip(row, marginal, strict=True))) for row in p]
+    assert contributions(log_p).tolist() == pytest.approx(exact, rel=1e-12, abs=1e-12)
+    assert inception_score(log_p)[0].item() == pytest.approx(float(np.exp(np.mean(exact))), rel=1e-12)
+
+
+@settings(deadline=None)
+@given(weights, st.integers(0, 99))
+def test_contributions_belong_to_their_clips(values: np.ndarray, seed: int) -> None:
+    log_p = probabilities_of(values).log()
+    each = contributions(log_p)
+    assert ((each >= 0) & (each <= np.log(len(log_p)) + 1e-12)).all()
+    torch.testing.assert_close(each.mean().exp(), inception_score(log_p)[0])
+    order = torch.randperm(len(log_p), generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(contributions(log_p[order]), each[order], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(contributions(log_p.repeat(3, 1)), each.repeat(3), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("row", [[float("nan"), 0.0], [-float("inf")] * 2])
+def test_a_clip_without_probabilities_is_refused(row: list[float]) -> None:
+    for measure in (inception_score, contributions, inception_interval):
+        with pytest.raises(ValueError, match="a clip has no probabilities"):
+            measure(torch.tensor([row, [0.0, 0.0]]))
+
+
+def logits_of(n: int, classes: int, generator: torch.Generator) -> Tensor:
+    """A judge that names 80 % of the clips of random classes as asked, more and less certainly."""
+    named = torch.randint(classes, (n,), generator=generator)
+    certainty = 5 * torch.empty(n).exponential_(generator=generator)
+    return torch.randn(n, classes, generator=generator) + certainty[:, None] * torch.eye(classes)[named]
+
+
+@pytest.mark.parametrize(("n", "classes"), [(36, 9), (90, 9), (202, 101)])
+def test_interval_covers_the_score_of_as_many_clips(n: int, classes: int) -> None:
+    """The mean score of sets of n clips lies in 95 % of the intervals, and each holds the score it stands beside."""
+    generator = torch.Generator().manual_seed(0)
+    expected = np.mean([inception_score(logits_of(n, classes, generator))[0].log() for _ in range(400)])
+    covered = 0
+    for _ in range(100):
+        clips = logits_of(n, classes, generator)
+        low, high = inception_interval(clips, resamples=200)
+        assert 1 <= low <= inception_score(clips)[0] <= high <= classes
+        covered += low <= np.exp(expected) <= high
+    assert 88 <= covered <= 100
+
+
+def test_interval_is_that_of_drawing_clips_one_set_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = logits_of(30, 4, torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(7)
+    sets = torch.randint(30, (50, 30), generator=generator)
+    drawn = np.log([inception_score(clips[indices])[0].item() for indices in sets])
+    score = np.log(inception_score(clips)[0].item())
+    expected = np.exp(score + np.quantile(drawn - drawn.mean(), [0.025, 0.975]))
+    assert inception_interval(clips, 50, seed=7) == pytest.approx(tuple(expected), rel=1e-12)
+    monkeypatch.setattr("stgan.metrics.classification._BLOCK", 100)
+    assert inception_interval(clips, 50, seed=7) == pytest.approx(tuple(expected), rel=1e-12)
+
+
+def test_interval_of_clips_that_are_all_alike() -> None:
+    assert inception_interval(torch.zeros(5, 3)) == pytest.approx((1, 1))
+    assert inception_interval(torch.zeros(1, 3)) == pytest.approx((1, 1))
+    assert inception_interval(torch.eye(4).repeat(20, 1).log())[1] == 4
 
 
 @pytest.mark.parametrize(("clips", "splits"), [(0, 1), (3, 4), (3, 0), (3, -1)])
 def test_impossible_splits(clips: int, splits: int) -> None:
     with pytest.raises(ValueError, match=f"{clips} clips cannot be scored in {splits} splits"):
-        inception_score(torch.full((clips, 2), 0.5), splits)
+        inception_score(torch.zeros(clips, 2), splits)
 
 
 @settings(deadline=None)
@@ -102,20 +194,23 @@ def test_confusion_matrix(drawn: tuple[int, list[tuple[int, int]]]) -> None:
     classes, pairs = drawn
     naive = [[pairs.count((row, column)) for column in range(classes)] for row in range(classes)]
     actions, predicted = torch.tensor(pairs, dtype=torch.int64).view(-1, 2).T
-    assert confusion_matrix(actions, predicted, classes).tolist() == naive
+    matrix = confusion_matrix(actions, predicted, classes)
+    assert matrix.tolist() == naive
+    if classes > 1:  # torchmetrics knows no single class
+        assert torch.equal(matrix, multiclass_confusion_matrix(predicted, actions, classes))
 
 
-@pytest.mark.parametrize("step", [0.0, 0.125, -0.25])
-def test_motion_of_a_steady_change(step: float) -> None:
-    ramp = 0.5 + step * torch.arange(3).view(1, 1, 3, 1, 1)
-    assert motion(ramp.expand(2, 3, 3, 4, 5)).tolist() == pytest.approx([255 * abs(step)] * 2)
+@given(n=st.integers(1, 200), data=st.data())
+def test_wilson_interval_solves_its_quadratic(n: int, data: st.DataObject) -> None:
+    """Its ends are the proportions that lie 1.96 standard errors of their own from the one observed."""
+    successes = data.draw(st.integers(0, n))
+    low, high = wilson_interval(successes, n)
+    assert 0 <= low <= successes / n <= high <= 1
+    for end in (low, high):
+        assert abs(end - successes / n) == pytest.approx(1.96 * (end * (1 - end) / n) ** 0.5, abs=1e-6)
 
 
-def test_motion_is_a_mean_over_pixels_of_each_clip() -> None:
-    videos = torch.zeros(2, 3, 4, 8, 8)
-    videos[1, :, 1::2, :2] = 1.0  # a quarter of the picture flickers: changes of opposite sign do not cancel
-    assert motion(videos).tolist() == pytest.approx([0, 255 / 4])
-
-
-def test_motion_of_a_single_frame() -> None:
-    assert motion(torch.rand(2, 3, 1, 4, 4)).tolist() == [0, 0]
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (4, 3), (-1, 3)])
+def test_no_proportion(successes: int, n: int) -> None:
+    with pytest.raises(ValueError, match="is no proportion"):
+        wilson_interval(successes, n)

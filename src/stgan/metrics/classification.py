@@ -1,45 +1,102 @@
 """Scores that follow from an evaluator's class probabilities."""
 
+from math import exp
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+_BLOCK = 2**22  # draws held at a time: 32 MiB
+
 
 def inception_score(
-    probabilities: Float[Tensor, "n classes"], splits: int = 1
+    log_probabilities: Float[Tensor, "n classes"], splits: int = 1
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """exp(E_x KL(p(y|x) || p(y))) (Salimans et al. 2016): mean and standard deviation over `splits` equal parts.
+    """exp(E_x KL(p(y|x) || p(y))) (Salimans et al. 2016): mean and standard deviation over `splits` parts.
 
-    Computed in float64. The standard deviation is the population's, as in the reference implementation; with one
-    split it is 0. Clips are split in the order given. Raises ValueError for fewer clips than splits.
+    From 1 to the number of classes; more is better. Every row is normalised and everything computed in float64, from
+    logarithms, so that neither a network's rounding nor a tiny probability counts; -inf is a probability of 0. Clips
+    are split in the order given, as evenly as possible (the first parts are a clip longer where they must be). The
+    standard deviation is the population's, as in the reference implementation; with one split it is 0.
+
+    Raises ValueError for fewer clips than splits, and for a row without any probability (NaN, or -inf throughout).
     """
-    if not 1 <= splits <= len(probabilities):
-        raise ValueError(f"{len(probabilities)} clips cannot be scored in {splits} splits")
+    if not 1 <= splits <= len(log_probabilities):
+        raise ValueError(f"{len(log_probabilities)} clips cannot be scored in {splits} splits")
+    scores = torch.stack([contributions(part).mean().exp() for part in log_probabilities.tensor_split(splits)])
+    return scores.mean(), scores.std(correction=0)
+
+
+def contributions(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
+    """Each clip's KL(p(y|x) || p(y)) in nats, p(y) the mean of all: exp of their mean is the Inception Score.
+
+    At least 0, and at most log n. A clip adds much where it is certain of a class that few others have. Float64.
+
+    Raises ValueError for no clips, and for a row without any probability.
+    """
+    log_p = _normalised(log_probabilities)
+    log_marginal = log_p.logsumexp(0) - torch.tensor(float(len(log_p)), dtype=torch.float64).log()
+    p = log_p.exp()
+    return torch.where(p > 0, p * (log_p - log_marginal), 0).sum(1).clamp(min=0)
+
+
+def inception_interval(
+    log_probabilities: Float[Tensor, "n classes"], resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the Inception Score (one split) of as many clips as these: a bootstrap over clips.
+
+    A drawn set holds clips twice, so its marginal is less even and its score lower on average than that of the clips
+    it is drawn from, just as this is lower than the score of infinitely many. The plain percentile interval has that
+    bias twice and often misses the score itself. Here the draws tell the spread only: their deviations from their own
+    mean, in log units, are put around the score. So the interval is about scores of n clips, not of infinitely many.
+    """
+    log_p = _normalised(log_probabilities)
+    n, classes = log_p.shape
+    p = log_p.exp()
+    negative_entropy = torch.xlogy(p, p).sum(1)
+    generator = torch.Generator().manual_seed(seed)
+    block = max(1, _BLOCK // n)
     scores = []
-    for part in probabilities.double().tensor_split(splits):
-        marginal = part.mean(0, keepdim=True)
-        divergence = torch.xlogy(part, part) - torch.xlogy(part, marginal)
-        scores.append(divergence.sum(1).mean().exp())
-    stacked = torch.stack(scores)
-    return stacked.mean(), stacked.std(correction=0)
+    for start in range(0, resamples, block):
+        draws = torch.randint(n, (min(block, resamples - start), n), generator=generator)
+        weights = torch.zeros(draws.shape, dtype=torch.float64).scatter_add_(
+            1, draws, torch.ones(draws.shape, dtype=torch.float64)
+        )
+        weights = weights.to(p.device) / n
+        marginal = weights @ p
+        scores.append(weights @ negative_entropy - torch.xlogy(marginal, marginal).sum(1))
+    log_scores = torch.cat(scores)
+    deviations = (log_scores - log_scores.mean()).quantile(log_scores.new_tensor([0.025, 0.975]))
+    score = float(contributions(log_p).mean())
+    low, high = (score + deviations).tolist()
+    return max(1.0, exp(low)), min(float(classes), exp(high))
+
+
+def _normalised(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
+    """Rows whose exponentials sum to one, in float64."""
+    log_p = log_probabilities.double().log_softmax(1)
+    if not len(log_p):
+        raise ValueError("no clips to score")
+    if log_p.isnan().any():
+        raise ValueError("a clip has no probabilities: its row is NaN, or -inf throughout")
+    return log_p
 
 
 def confusion_matrix(
     actions: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: int
 ) -> Int[Tensor, "classes classes"]:
-    """Counts: row = the action asked for, column = the action named."""
+    """Counts: row = the action asked for, column = the action named; both are numbers below `classes`."""
     return torch.bincount(actions * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
-def motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
-    """Mean absolute difference of neighbouring frames in 0-255 units; 0 for a single frame."""
-    if videos.shape[2] < 2:
-        return videos.new_zeros(len(videos))
-    return 255 * videos.diff(dim=2).abs().mean((1, 2, 3, 4))
-
-
 def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927): honest for few clips and near 0 or 1."""
+    """95 % interval of a proportion (Wilson 1927): honest for few clips and near 0 or 1. It holds successes / n.
+
+    Raises ValueError unless 0 <= successes <= n and n >= 1.
+    """
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"{successes} of {n} is no proportion")
     p, zz = successes / n, z * z / n
     center, half = p + zz / 2, z * (p * (1 - p) / n + zz / (4 * n)) ** 0.5
-    return max(0.0, (center - half) / (1 + zz)), min(1.0, (center + half) / (1 + zz))
+    # At the ends, rounding could leave out the proportion itself.
+    return min(p, max(0.0, (center - half) / (1 + zz))), max(p, min(1.0, (center + half) / (1 + zz)))

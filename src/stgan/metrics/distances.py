@@ -1,0 +1,87 @@
+"""How far the features of two sets of clips lie apart."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_BLOCK = 1024  # clips of either side whose kernels are held at a time: 8 MiB
+
+
+def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
+    """|mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017), float64.
+
+    Covariances are unbiased (n - 1). 0 for the same set, never below, in the features' squared unit; symmetric. It is
+    larger the fewer clips there are, so only distances of equal numbers compare.
+
+    With A and B the centred features over sqrt(n - 1), C_a = A'A, and tr (C_a C_b)^(1/2) is the sum of the singular
+    values of A B': no square root of a matrix is taken, and fewer clips than features are no special case.
+
+    Raises ValueError for a set of fewer than two clips, and for features that are not finite.
+    """
+    a, b = _features(a), _features(b)
+    root_a, root_b = _root(a), _root(b)
+    spread = root_a.square().sum() + root_b.square().sum() - 2 * torch.linalg.svdvals(root_a @ root_b.T).sum()
+    return (a.mean(0) - b.mean(0)).square().sum() + spread.clamp(min=0)
+
+
+def _root(features: Float[Tensor, "n d"]) -> Float[Tensor, "rows d"]:
+    """A matrix R of at most d rows with R'R = the covariance."""
+    centred = (features - features.mean(0)) / (len(features) - 1) ** 0.5
+    return torch.linalg.qr(centred, mode="r").R if len(centred) > centred.shape[1] else centred
+
+
+def kernel_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
+    """Unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski et al. 2018, KID), float64.
+
+    Of all clips at once instead of random subsets. 0 on average for two samples of one distribution, whatever their
+    sizes, so it may be slightly negative; larger is worse. Symmetric.
+
+    Raises ValueError for a set of fewer than two clips, and for features that are not finite.
+    """
+    n, m = len(_features(a)), len(_features(b))
+    within_a = (_kernel_sum(a, a) - _kernel(a).sum()) / (n * (n - 1))
+    within_b = (_kernel_sum(b, b) - _kernel(b).sum()) / (m * (m - 1))
+    return within_a + within_b - 2 * _kernel_sum(a, b) / (n * m)
+
+
+def _kernel(a: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """The kernel of each clip with itself."""
+    return (a.double().square().mean(1) + 1) ** 3
+
+
+def _kernel_sum(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
+    """Sum over all pairs, a block at a time."""
+    total = torch.zeros((), dtype=torch.float64, device=a.device)
+    for x in a.split(_BLOCK):
+        for y in b.split(_BLOCK):
+            total += ((x.double() @ y.double().T / a.shape[1] + 1) ** 3).sum()
+    return total
+
+
+def equal_sizes(
+    a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], seed: int = 0
+) -> tuple[Float[Tensor, "k d"], Float[Tensor, "k d"]]:
+    """As many clips of the one as of the other: all of the smaller set, a random draw of the larger.
+
+    Which clips are drawn depends on the seed and the features, not on the order they come in.
+    """
+    k = min(len(a), len(b))
+    return _draw(a, k, seed), _draw(b, k, seed)
+
+
+def _draw(features: Float[Tensor, "n d"], k: int, seed: int) -> Float[Tensor, "k d"]:
+    if k == len(features):
+        return features
+    # Clips are ordered by a projection: where rounding differs between machines, neighbours at most change places.
+    weights = torch.arange(1, features.shape[1] + 1, dtype=torch.float64, device=features.device).sqrt()
+    order = (features.double() @ weights).argsort(stable=True)
+    drawn = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:k]
+    return features[order[drawn.to(order.device)]]
+
+
+def _features(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    if len(features) < 2:
+        raise ValueError("a distance between sets takes two clips or more of each")
+    if not features.isfinite().all():
+        raise ValueError("the features of a clip are not finite")
+    return features.double()

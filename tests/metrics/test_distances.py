@@ -1,0 +1,166 @@
+"""Distances between sets of features, against closed forms, numpy and torchmetrics."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.kid import poly_mmd
+
+from stgan.metrics.distances import equal_sizes, frechet_distance, kernel_distance
+
+numbers = st.integers(2, 12)
+measures = pytest.mark.parametrize("measure", [frechet_distance, kernel_distance])
+
+
+def features(n: int, d: int, seed: int, offset: float = 0.0) -> Tensor:
+    """Correlated features of uneven scale, as networks have them."""
+    generator = torch.Generator().manual_seed(seed)
+    mixed = (
+        torch.randn(n, d, generator=generator, dtype=torch.float64) @ torch.randn(d, d, generator=generator).double()
+    )
+    return mixed * torch.linspace(0.1, 3, d, dtype=torch.float64) + offset
+
+
+def frechet_by_symmetric_roots(a: Tensor, b: Tensor) -> float:
+    """tr (C_a C_b)^(1/2) through the eigenvalues of C_a^(1/2) C_b C_a^(1/2), with numpy's covariances."""
+    x, y = a.numpy(), b.numpy()
+    cov_x, cov_y = np.atleast_2d(np.cov(x.T)), np.atleast_2d(np.cov(y.T))
+    values, vectors = np.linalg.eigh(cov_x)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ cov_y @ root).clip(0)).sum()
+    return float(((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(cov_x) + np.trace(cov_y) - 2 * cross)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(60, 80, 5), (200, 150, 64), (300, 300, 128)])
+def test_frechet_distance_of_torchmetrics(n: int, m: int, d: int) -> None:
+    """Where both have more clips than features: there its square root of a matrix is a safe one."""
+    a, b = features(n, d, 0), features(m, d, 1, 0.3)
+    reference = _compute_fid(a.mean(0), torch.cov(a.T), b.mean(0), torch.cov(b.T))
+    torch.testing.assert_close(frechet_distance(a, b), reference, rtol=1e-10, atol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(numbers, numbers, st.integers(1, 8), st.integers(0, 99))
+def test_frechet_distance_in_numpy_of_few_clips_too(n: int, m: int, d: int, seed: int) -> None:
+    a, b = features(n, d, seed), features(m, d, seed + 100, 1.0)
+    assert frechet_distance(a, b).item() == pytest.approx(frechet_by_symmetric_roots(a, b), rel=1e-6)
+
+
+def test_frechet_distance_in_closed_form() -> None:
+    """One feature: (difference of means)^2 + (difference of standard deviations)^2. Two sets on one line: the same."""
+    x, y = torch.tensor([0.0, 2.0, 4.0]).double(), torch.tensor([5.0, 6.0, 7.0]).double()
+    assert frechet_distance(x[:, None], y[:, None]).item() == pytest.approx(16 + 1)
+    direction = torch.tensor([[0.6, 0.8, 0.0]]).double()
+    assert frechet_distance(x[:, None] * direction, y[:, None] * direction).item() == pytest.approx(16 + 1)
+    across = torch.tensor([[-0.8, 0.6, 0.0]]).double()  # nothing in common: all variance counts, 4 + 1
+    assert frechet_distance((x - 2)[:, None] * direction, (y - 6)[:, None] * across).item() == pytest.approx(5)
+
+
+def kernel_distance_pair_by_pair(a: np.ndarray, b: np.ndarray) -> float:
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return float((x @ y / len(x) + 1) ** 3)
+
+    def within(z: np.ndarray) -> float:
+        return float(np.mean([k(x, y) for i, x in enumerate(z) for j, y in enumerate(z) if i != j]))
+
+    return within(a) + within(b) - 2 * float(np.mean([k(x, y) for x in a for y in b]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(numbers, numbers, st.integers(1, 6), st.integers(0, 99))
+def test_kernel_distance_pair_by_pair(n: int, m: int, d: int, seed: int) -> None:
+    a, b = features(n, d, seed), features(m, d, seed + 100, 0.5)
+    expected = kernel_distance_pair_by_pair(a.numpy(), b.numpy())
+    assert kernel_distance(a, b).item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("block", [7, 1024])
+def test_kernel_distance_of_torchmetrics(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wants as many of the one as of the other."""
+    monkeypatch.setattr("stgan.metrics.distances._BLOCK", block)
+    a, b = features(90, 64, 0), features(90, 64, 1, 0.2)
+    torch.testing.assert_close(kernel_distance(a, b), poly_mmd(a, b), rtol=1e-11, atol=0)
+
+
+@measures
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(2, 30), m=st.integers(2, 30), d=st.integers(1, 8), seed=st.integers(0, 99))
+def test_order_and_sides_and_rotation_make_no_difference(measure: Any, n: int, m: int, d: int, seed: int) -> None:
+    a, b = features(n, d, seed), features(m, d, seed + 100, 0.5)
+    value = measure(a, b)
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = measure(a[torch.randperm(n, generator=generator)], b[torch.randperm(m, generator=generator)])
+    rotation = torch.linalg.qr(features(d, d, seed + 200)).Q
+    for other in (shuffled, measure(b, a), measure(a @ rotation, b @ rotation)):
+        torch.testing.assert_close(other, value, rtol=1e-8, atol=1e-8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(2, 30), d=st.integers(1, 8), seed=st.integers(0, 99), scale=st.sampled_from([1e-3, 1.0, 50.0]))
+def test_frechet_distance_of_moved_and_scaled_sets(n: int, d: int, seed: int, scale: float) -> None:
+    a, b = features(n, d, seed), features(n + 3, d, seed + 100)
+    size = float(a.square().sum() + b.square().sum())
+    assert 0 <= frechet_distance(a, a) <= 1e-13 * size  # the same set, also where the covariance has no inverse
+    assert frechet_distance(a, a + 2).item() == pytest.approx(4 * d, rel=1e-6)
+    scaled, moved = frechet_distance(scale * a, scale * b), frechet_distance(a + 7, b + 7)
+    torch.testing.assert_close(scaled, scale**2 * frechet_distance(a, b), rtol=1e-8, atol=1e-12 * size * scale**2)
+    torch.testing.assert_close(moved, frechet_distance(a, b), rtol=1e-8, atol=1e-12 * size)
+
+
+def test_kernel_distance_of_one_distribution_is_zero_on_average() -> None:
+    """Of any sizes, and as often below as above."""
+    generator = torch.Generator().manual_seed(0)
+    draws = [
+        kernel_distance(torch.randn(6, 2, generator=generator), torch.randn(15, 2, generator=generator)).item()
+        for _ in range(800)
+    ]
+    assert abs(np.mean(draws)) < 3 * np.std(draws) / 800**0.5
+    assert min(draws) < 0
+
+
+@measures
+def test_single_precision_features_are_measured_in_double(measure: Any) -> None:
+    a, b = features(40, 16, 0, 100.0).float(), features(40, 16, 1, 100.0).float()
+    assert torch.equal(measure(a, b), measure(a.double(), b.double()))
+    assert measure(a, b).dtype == torch.float64
+
+
+@measures
+def test_what_cannot_be_measured_is_refused(measure: Any) -> None:
+    a, b = features(4, 3, 0), features(4, 3, 1)
+    for pair in ((a[:1], b), (a, b[:1])):
+        with pytest.raises(ValueError, match="two clips"):
+            measure(*pair)
+    b[2, 1] = float("nan")
+    for pair in ((a, b), (b, a)):
+        with pytest.raises(ValueError, match="not finite"):
+            measure(*pair)
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(1, 12), m=st.integers(1, 12), seed=st.integers(0, 99))
+def test_equal_sizes_draws_without_regard_to_order_or_rounding(n: int, m: int, seed: int) -> None:
+    a, b = features(n, 4, seed), features(m, 4, seed + 100)
+    drawn = equal_sizes(a, b, seed)
+    assert len(drawn[0]) == len(drawn[1]) == min(n, m)
+    for whole, part in zip((a, b), drawn, strict=True):
+        rows = [tuple(row) for row in part.tolist()]
+        assert len(set(rows)) == len(rows)
+        assert set(rows) <= {tuple(row) for row in whole.tolist()}
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    again = equal_sizes(a[order] * (1 + 1e-12), b, seed)
+    torch.testing.assert_close(again[0].sort(0).values, drawn[0].sort(0).values)
+    torch.testing.assert_close(again[1], drawn[1])
+
+
+def test_equal_sizes_draws_every_clip_as_often() -> None:
+    large, small = torch.arange(5.0)[:, None], torch.zeros(2, 1)
+    drawn = torch.cat([equal_sizes(large, small, seed)[0] for seed in range(1000)])
+    counts = drawn.flatten().long().bincount(minlength=5)
+    assert counts.sum() == 2000
+    assert (counts - 400).abs().max() < 5 * (1000 * 0.4 * 0.6) ** 0.5
