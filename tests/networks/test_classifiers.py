@@ -1,5 +1,7 @@
 """LRCN, C3D and R(2+1)D: probabilities, time, dropout."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -27,7 +29,7 @@ def lrcn() -> LRCN:
     return network
 
 
-def c3d(pad_last_pool: bool = True) -> C3D:
+def c3d(pad_last_pool: bool | str = True, size: int = 16) -> C3D:
     torch.manual_seed(0)
     config = C3DConfig(
         num_classes=5,
@@ -35,7 +37,7 @@ def c3d(pad_last_pool: bool = True) -> C3D:
         hidden_sizes=(8, 8),
         frames=4,
         pad_last_pool=pad_last_pool,
-        preprocessing=PIXELS,
+        preprocessing=replace(PIXELS, size=size),
     )
     return C3D(config).double().eval()
 
@@ -132,12 +134,39 @@ def test_c3d_takes_one_number_of_frames(time: int) -> None:
         c3d()(random_videos(time))
 
 
-@pytest.mark.parametrize(("pad_last_pool", "inputs"), [(True, 6 * 2 * 5 * 5), (False, 6 * 2 * 4 * 4)])
-def test_c3d_pooling(pad_last_pool: bool, inputs: int) -> None:
-    """16 pixels and 4 frames: the first pooling is over space only, the last may be padded."""
-    network = c3d(pad_last_pool)
-    assert network.hidden[0].in_features == inputs
-    assert network.features(random_videos()).shape == (2, 8)
+@pytest.mark.parametrize(
+    ("pad_last_pool", "size", "side", "cells"),
+    [
+        (True, 16, 5, [(0, 1), (1, 3), (3, 5), (5, 7), (7, 8)]),
+        (True, 14, 4, [(0, 1), (1, 3), (3, 5), (5, 7)]),
+        (False, 16, 4, [(0, 2), (2, 4), (4, 6), (6, 8)]),
+        (False, 14, 3, [(0, 2), (2, 4), (4, 6)]),
+        ("after", 16, 4, [(0, 2), (2, 4), (4, 6), (6, 8)]),
+        ("after", 14, 4, [(0, 2), (2, 4), (4, 6), (6, 7)]),
+    ],
+)
+def test_c3d_pooling(pad_last_pool: bool | str, size: int, side: int, cells: list[tuple[int, int]]) -> None:
+    """The first pooling is over space only; of the 8 or 7 rows that the last one meets, what becomes of the edges."""
+    network, seen = c3d(pad_last_pool, size), []
+    assert network.hidden[0].in_features == 6 * 2 * side * side
+    network.convolutions[-1].register_forward_hook(lambda layer, inputs, output: seen.append(output.relu()))
+    network.hidden[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    assert network.features(random_videos(size=size)).shape == (2, 8)
+    maps, flat = seen
+    wanted = [
+        maps[:, :, t : t + 2, top:bottom, left:right].amax((2, 3, 4))
+        for t in (0, 2)
+        for top, bottom in cells
+        for left, right in cells
+    ]
+    assert torch.equal(flat, torch.stack(wanted, 2).flatten(1))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("pad_last_pool", ["before", None, 2])
+def test_unknown_paddings(pad_last_pool: object) -> None:
+    with pytest.raises(ValueError, match="pad_last_pool"):
+        C3DConfig(pad_last_pool=pad_last_pool)
 
 
 def test_c3d_knows_the_order_of_frames() -> None:

@@ -105,7 +105,11 @@ def test_to_unit_range() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
-    "values", [{"fit": "stretch"}, {"channels": "BGR"}, {"mean": (0.5,)}, {"std": (1.0, 1.0, 1.0, 1.0)}]
+    "values",
+    [
+        *[{"fit": "squeeze"}, {"fit": None}, {"channels": "BGR"}, {"mean": (0.5,)}, {"mean": "cube"}],
+        *[{"std": (1.0, 1.0, 1.0, 1.0)}, {"mean": "volume", "std": (1.0,)}],
+    ],
 )
 def test_unknown_settings(values: dict) -> None:
     with pytest.raises(ValueError):

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,8 +17,13 @@ from stgan.networks.preprocessing import C3D_FRAMES, Preprocessing
 class C3DConfig(Configuration):
     """The defaults are the published network with UCF-101's classes.
 
-    stages: channels of the convolutions between two poolings. The first pooling is over space only, the last one
-            is padded by one pixel, so that 512x1x4x4 = 8192 values reach fc6 from 16 frames of 112x112.
+    stages:        channels of the convolutions between two poolings. The first pooling is over space only.
+    pad_last_pool: "after": the last pooling keeps an odd last row and column, so that 512x1x4x4 = 8192 values reach
+                   fc6 from 16 frames of 112x112 (C3D's Caffe rounds up, as do its TensorFlow and Chainer ports);
+                   True: it is padded by one pixel on all sides, as in ports to PyTorch, which gives as many values
+                   of other cells; False: it drops them.
+    preprocessing: where its mean is "volume", the network has a buffer `mean_volume` in the units and the order of
+                   channels of its input, zero until it is filled.
     """
 
     network: ClassVar[str] = "c3d"
@@ -25,14 +31,20 @@ class C3DConfig(Configuration):
     stages: tuple[tuple[int, ...], ...] = ((64,), (128,), (256, 256), (512, 512), (512, 512))
     hidden_sizes: tuple[int, ...] = (4096, 4096)
     frames: int = 16
-    pad_last_pool: bool = True
+    pad_last_pool: bool | Literal["after"] = "after"
     batch_norm: bool = False
     dropout: float = 0.5
     preprocessing: Preprocessing = C3D_FRAMES
 
+    def __post_init__(self) -> None:
+        if self.pad_last_pool not in (True, False, "after"):
+            raise ValueError(f"pad_last_pool is true, false or 'after', not {self.pad_last_pool!r}")
+
 
 class C3D(nn.Module):
     """A condition network or an evaluator: the probability of an action in a video of `config.frames` frames."""
+
+    mean_volume: Float[Tensor, "3 time height width"] | None
 
     def __init__(self, config: C3DConfig | None = None) -> None:
         super().__init__()
@@ -48,6 +60,9 @@ class C3D(nn.Module):
         sizes = (self.flat_size(), *c.hidden_sizes)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.fc8 = nn.Linear(sizes[-1], c.num_classes)
+        size = c.preprocessing.size or 0
+        has_volume = c.preprocessing.mean == "volume"
+        self.register_buffer("mean_volume", torch.zeros(3, c.frames, size, size) if has_volume else None)
 
     def flat_size(self) -> int:
         """Number of values that leave the last pooling."""
@@ -56,7 +71,8 @@ class C3D(nn.Module):
             raise ValueError("C3D needs a fixed input size: set preprocessing.size")
         size, time = c.preprocessing.size, c.frames
         for i in range(len(c.stages)):
-            size = (size + (2 if self._padded(i) else 0)) // 2
+            before, after = self._padding(i, size)
+            size = (before + size + after) // 2
             time = time if i == 0 else time // 2
         return c.stages[-1][-1] * time * size * size
 
@@ -65,14 +81,17 @@ class C3D(nn.Module):
         frames = self.config.frames
         if videos.shape[2] != frames:
             raise ValueError(f"this C3D takes clips of {frames} frames, not {videos.shape[2]}")
-        x = self.config.preprocessing.video(videos)
+        x = self.config.preprocessing.video(videos, self.mean_volume)
         layer = 0
         for i, stage in enumerate(self.config.stages):
             for _ in stage:
                 x = F.relu(self.norms[layer](self.convolutions[layer](x)))
                 layer += 1
             window = (1, 2, 2) if i == 0 else (2, 2, 2)
-            x = F.max_pool3d(x, window, padding=(0, 1, 1) if self._padded(i) else 0)
+            padding = self._padding(i, x.shape[-1])
+            if any(padding):
+                x = F.pad(x, padding * 2)  # with zeros: after a ReLU nothing is below them
+            x = F.max_pool3d(x, window)
         x = x.flatten(1)
         for fc in self.hidden:
             x = F.dropout(F.relu(fc(x)), self.config.dropout, self.training)
@@ -93,5 +112,8 @@ class C3D(nn.Module):
         """log softmax of the clip."""
         return self.features_and_log_probabilities(videos)[1]
 
-    def _padded(self, stage: int) -> bool:
-        return self.config.pad_last_pool and stage == len(self.config.stages) - 1
+    def _padding(self, stage: int, size: int) -> tuple[int, int]:
+        """Pixels before and after each row and column of a square map, in front of a stage's pooling."""
+        if stage < len(self.config.stages) - 1 or self.config.pad_last_pool is False:
+            return 0, 0
+        return (0, size % 2) if self.config.pad_last_pool == "after" else (1, 1)

@@ -1,10 +1,11 @@
 """From RGB in [0, 1] to what a network was trained on, and back.
 
-Only this file knows about BGR, means, crops and the 0-255 range of Caffe models.
+Only this file knows about BGR, means, crops and the 0-255 range of Caffe models. It also holds what published
+evaluations do to a frame; docs/metrics.md has them step by step, with their sources.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,29 +19,48 @@ LRCN_MEAN_BGR = (103.939, 116.779, 128.68)
 """Mean of the published LRCN; its last figure differs from VGG's 123.68 and is meant as written there."""
 
 
+Fit = Literal["resize", "crop", "stretch", "c3d-tensorflow", "tgan", "tgan2"]
+
+_INTERPOLATION: dict[str, dict[str, Any]] = {
+    "resize": {"mode": "bilinear", "antialias": True},
+    "stretch": {"mode": "bilinear"},
+    "c3d-tensorflow": {"mode": "bilinear"},
+    "tgan": {"mode": "bicubic"},
+    "tgan2": {"mode": "bilinear", "align_corners": True},
+}
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How a network wants its pixels: `(scale * x - mean) / std`, per channel.
 
     size:     side of the square network input in pixels; None leaves the size alone.
-    fit:      "resize": the short side becomes `size` (bilinear, antialiased), then the centre is cropped;
-              "crop": the centre is cropped, as LRCN's 227 out of the generator's 256.
+    fit:      how frames come to it.
+              "resize":         the short side becomes `size` (bilinear, antialiased), then the centre is cropped;
+              "crop":           the centre is cropped, as LRCN's 227 out of the generator's 256;
+              "stretch":        both sides become `size` (bilinear), as FVD does with I3D.
+              What published evaluations do with C3D, without antialiasing:
+              "c3d-tensorflow": the short side becomes `size` (bilinear), the other one (of a square the height)
+                                int(side * size / short + 1); then the centre is cropped;
+              "tgan":           both sides become 8/7 `size`, 128 for 112 (bicubic), then the centre is cropped;
+              "tgan2":          both sides become `size` (bilinear, corners on corners).
     channels: "rgb" or "bgr", the order in which `mean` and `std` are given too.
+    mean:     a number per channel, or "volume": a number per channel, frame and pixel, which the network holds.
     """
 
     size: int | None = None
-    fit: Literal["resize", "crop"] = "resize"
+    fit: Fit = "resize"
     channels: Literal["rgb", "bgr"] = "rgb"
     scale: float = 1.0
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    mean: tuple[float, float, float] | Literal["volume"] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.fit not in ("resize", "crop"):
-            raise ValueError(f"fit is 'resize' or 'crop', not {self.fit!r}")
+        if self.fit not in get_args(Fit):
+            raise ValueError(f"fit is one of {', '.join(get_args(Fit))}, not {self.fit!r}")
         if self.channels not in ("rgb", "bgr"):
             raise ValueError(f"channels is 'rgb' or 'bgr', not {self.channels!r}")
-        if len(self.mean) != 3 or len(self.std) != 3:
+        if (self.mean != "volume" and len(self.mean) != 3) or len(self.std) != 3:
             raise ValueError("mean and std have one number per channel, three in all")
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 new_height new_width"]:
@@ -48,49 +68,83 @@ class Preprocessing:
         return self.normalize(self.resize(images))
 
     def video(
-        self, videos: Float[Tensor, "batch 3 time height width"]
+        self,
+        videos: Float[Tensor, "batch 3 time height width"],
+        volume: Float[Tensor, "3 time new_height new_width"] | None = None,
     ) -> Float[Tensor, "batch 3 time new_height new_width"]:
-        """The same, frame by frame, for videos."""
-        return unflatten_time(self(flatten_time(videos)), len(videos))
+        """The same, frame by frame, for videos. `volume` is the mean where `mean` is "volume"."""
+        images = self.resize(flatten_time(videos))
+        if volume is None:
+            return unflatten_time(self.normalize(images), len(videos))
+        std = images.new_tensor(self.std).view(3, 1, 1, 1)
+        return (unflatten_time(self._scaled(images), len(videos)) - volume) / std
 
     def resize(self, images: Tensor) -> Tensor:
-        if self.size is None or images.shape[-2:] == (self.size, self.size):
+        if self.size is None:
             return images
-        height, width = images.shape[-2:]
-        if self.fit == "resize" and min(height, width) != self.size:
-            factor = self.size / min(height, width)
-            shape = (max(self.size, round(height * factor)), max(self.size, round(width * factor)))
+        height, width = shape = self._resized(*images.shape[-2:])
+        if shape != images.shape[-2:]:
             if images.dtype is torch.bfloat16:  # there is no such kernel on CPUs
                 images = images.float()
-            images = F.interpolate(images, shape, mode="bilinear", antialias=True)
-            height, width = shape
+            images = F.interpolate(images, shape, **_INTERPOLATION[self.fit])
         if min(height, width) < self.size:
             raise ValueError(f"frames of {height}x{width} are smaller than the {self.size}-pixel crop of the network")
         top, left = (height - self.size) // 2, (width - self.size) // 2
         return images[..., top : top + self.size, left : left + self.size]
 
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """The size of frames before the centre is cropped."""
+        size = self.size or 0
+        if self.fit == "crop":
+            return height, width
+        if self.fit in ("stretch", "tgan2"):
+            return size, size
+        if self.fit == "tgan":
+            return round(size * 8 / 7), round(size * 8 / 7)
+        factor = size / min(height, width)
+        if self.fit == "resize":
+            return max(size, round(height * factor)), max(size, round(width * factor))
+        # In floating point as published: of 320x240 it makes 150x112, of 64x64 it makes 112x113.
+        return (size, int(width * factor + 1)) if width > height else (int(height * factor + 1), size)
+
     def normalize(self, images: Tensor) -> Tensor:
-        mean, std = self._statistics(images)
-        return (self._reorder(images) * self.scale - mean) / std
+        if self.mean == "volume":
+            raise ValueError("a mean volume is subtracted from videos by a network that has one, which is C3D")
+        return (self._scaled(images) - self._per_channel(images, self.mean)) / self._per_channel(images, self.std)
 
     def invert(self, outputs: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """Network units to RGB in [0, 1] (not clamped): how a generator's last layer becomes an image."""
-        mean, std = self._statistics(outputs)
+        if self.mean == "volume":
+            raise ValueError("a generator's images have a mean per channel, not a volume")
+        mean, std = self._per_channel(outputs, self.mean), self._per_channel(outputs, self.std)
         return self._reorder((outputs * std + mean) / self.scale)
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        return self._reorder(images) * self.scale
 
     def _reorder(self, images: Tensor) -> Tensor:
         return images.flip(1) if self.channels == "bgr" else images
 
-    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        shape = (1, 3, 1, 1)
-        return like.new_tensor(self.mean).view(shape), like.new_tensor(self.std).view(shape)
+    @staticmethod
+    def _per_channel(like: Tensor, values: tuple[float, float, float]) -> Tensor:
+        return like.new_tensor(values).view(1, 3, 1, 1)
 
 
 CAFFENET = Preprocessing(size=227, fit="crop", channels="bgr", scale=255.0, mean=IMAGENET_MEAN_BGR)
 LRCN_FRAMES = Preprocessing(size=227, fit="crop", channels="bgr", scale=255.0, mean=LRCN_MEAN_BGR)
 C3D_FRAMES = Preprocessing(size=112, fit="resize", channels="rgb", scale=255.0, mean=(101.4, 97.7, 90.2))
 """C3D's published mean is a volume (16x112x112); the figures here are a stand-in of its order of magnitude
-for networks that are trained from scratch. Imported weights bring their own."""
+for networks that are trained from scratch."""
+
+C3D_TENSORFLOW = Preprocessing(size=112, fit="c3d-tensorflow", channels="rgb", scale=255.0, mean="volume")
+"""hx173149/C3D-tensorflow (`input_data.py`), with which the STGAN paper scores: the volume is crop_mean.npy. The
+original works on bytes and rounds to bytes after resizing, which is not done here (it has no gradient)."""
+
+C3D_TGAN = Preprocessing(size=112, fit="tgan", channels="bgr", scale=255.0, mean="volume")
+"""TGAN (`evaluation/calc_inception.py`): bicubic, and of mean2.npz the rows from 8 and the columns from 29."""
+
+C3D_TGAN2 = Preprocessing(size=112, fit="tgan2", channels="bgr", scale=255.0, mean="volume")
+"""TGANv2 (`C3DVersion1UCF101`), also in StyleGAN-V: bilinear, of mean2.npz rows and columns from 8 (off the centre)."""
 
 
 def flatten_time(videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "frames 3 height width"]:
