@@ -1,9 +1,23 @@
-"""Motion, against made videos."""
+"""Motion, flicker and standstill: what they see in made videos, and what they must not."""
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
-from stgan.metrics.motion import motion
+from stgan.metrics.motion import flicker, frozen, motion
+
+
+def passing(width: int, speed: int, height: int = 32, time: int = 12) -> Tensor:
+    """A bright bar of `width` pixels on grey that moves to the right by `speed` pixels a frame, and leaves."""
+    video = torch.full((1, 3, time, height, height), 0.25)
+    for t in range(time):
+        video[..., t, 4:20, max(0, t * speed - width) : max(0, t * speed)] = 0.75
+    return video
 
 
 @pytest.mark.parametrize("step", [0.0, 0.125, -0.25])
@@ -18,5 +32,86 @@ def test_motion_is_a_mean_over_pixels_of_each_clip() -> None:
     assert motion(videos).tolist() == pytest.approx([0, 255 / 4])
 
 
-def test_motion_of_a_single_frame() -> None:
-    assert motion(torch.rand(2, 3, 1, 4, 4)).tolist() == [0, 0]
+@pytest.mark.parametrize(("measure", "frames", "value"), [(motion, 1, 0), (flicker, 3, 0), (frozen, 1, 1)])
+def test_clips_that_are_too_short(measure: object, frames: int, value: float) -> None:
+    assert callable(measure)
+    assert measure(torch.rand(2, 3, frames, 4, 4)).tolist() == [value] * 2
+
+
+@pytest.mark.parametrize("width", [1, 3, 8])
+@pytest.mark.parametrize("speed", [1, 2, 3, 5, 8, 16])
+def test_what_moves_does_not_flicker_however_fast(width: int, speed: int) -> None:
+    video = passing(width, speed)
+    assert motion(video) > 0.5
+    assert flicker(video).item() == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99), st.integers(4, 9))
+def test_all_change_of_alternating_frames_is_flicker(seed: int, time: int) -> None:
+    two = torch.rand(1, 3, 2, 16, 16, generator=torch.Generator().manual_seed(seed))
+    alternating = two[:, :, torch.arange(time) % 2]
+    torch.testing.assert_close(flicker(alternating), motion(alternating))
+
+
+def test_flicker_is_found_beside_motion_and_in_brightness_alone() -> None:
+    video = passing(8, 2)
+    brighter = video + 0.1 * (torch.arange(12) % 2).view(1, 1, -1, 1, 1)
+    # To and fro everywhere but where the bar's own change is larger for a moment.
+    assert 0.8 * 25.5 < flicker(brighter).item() <= 25.5 + 1e-4
+
+
+def test_sensor_noise_moves_but_hardly_flickers() -> None:
+    noise = 0.5 + 0.02 * torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert motion(noise) > 5
+    assert flicker(noise) < 0.1 * motion(noise)
+    assert frozen(0.5 + 0.3 * (noise - 0.5)).item() == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(time=st.integers(4, 7), height=st.integers(1, 6), seed=st.integers(0, 99))
+def test_flicker_and_standstill_pixel_by_pixel(time: int, height: int, seed: int) -> None:
+    """Clips under 32 pixels have blocks of one pixel."""
+    video = torch.rand(1, 3, time, height, 5, generator=torch.Generator().manual_seed(seed)) * 0.05
+    pixels = 255 * video[0].double().numpy()
+    total = 0.0
+    for channel, y, x in itertools.product(range(3), range(height), range(5)):
+        a = np.diff(pixels[channel, :, y, x])
+        for t in range(time - 3):
+            if len({bool(a[t] > 0), bool(a[t + 1] <= 0), bool(a[t + 2] > 0)}) == 1:
+                total += min(abs(a[t : t + 3]))
+    assert flicker(video).item() == pytest.approx(total / (3 * (time - 3) * height * 5), rel=1e-3)
+    still = [np.abs(pixels[:, t + 1] - pixels[:, t]).max() < 4 for t in range(time - 1)]
+    assert frozen(video).item() == pytest.approx(np.mean(still))
+
+
+@settings(max_examples=25, deadline=None)
+@given(scale=st.floats(0.01, 1.0), seed=st.integers(0, 99))
+def test_contrast_brightness_direction_of_time_and_mirrors(scale: float, seed: int) -> None:
+    video = torch.rand(2, 3, 6, 32, 32, generator=torch.Generator().manual_seed(seed))
+    for measure in (motion, flicker):
+        torch.testing.assert_close(measure(scale * video + 0.1), scale * measure(video), rtol=1e-3, atol=1e-3)
+    for measure in (motion, flicker, frozen):
+        for dimension in (2, 3, 4):
+            torch.testing.assert_close(measure(video.flip(dimension)), measure(video))
+        torch.testing.assert_close(measure(video)[1:], measure(video[1:]))
+
+
+def test_steps_without_visible_change() -> None:
+    video = passing(8, 2)
+    assert frozen(video).item() == 0
+    held = torch.cat([video, video[:, :, -1:].expand(-1, -1, 11, -1, -1)], 2)
+    assert frozen(held).item() == 0.5
+    repeated = video.repeat_interleave(2, 2)  # each frame twice
+    assert frozen(repeated).item() == pytest.approx(12 / 23)
+    fading = (torch.arange(9) / 100).view(1, 1, -1, 1, 1).expand(1, 3, -1, 8, 8)  # 2.55 levels a step
+    assert frozen(fading).item() == 1
+    assert frozen(2 * fading).item() == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (33, 70), (48, 32)])
+def test_any_size_of_picture(height: int, width: int) -> None:
+    video = torch.full((1, 3, 4, height, width), 0.5)
+    video[:, :, 1::2] += 0.2
+    assert flicker(video).item() == pytest.approx(51, rel=1e-5)
+    assert frozen(video).item() == 0
