@@ -1,8 +1,9 @@
-"""Whether a clip keeps its colours, and how much clips of one action differ: measured on pixels, without a network."""
+"""Whether a clip keeps its colours, and how much clips of one action differ."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pdist
 
 
 def appearance_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
@@ -24,3 +25,18 @@ def variety(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, ""]
         raise ValueError("variety is a difference: it takes two clips or more")
     pictures = 255 * videos.mean(2).flatten(1)
     return torch.stack([(a - b).abs().mean() for i, a in enumerate(pictures) for b in pictures[:i]]).mean()
+
+
+def diversity(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Mean Euclidean distance between the features of two clips of one action, averaged over actions; float64.
+
+    0 where all clips of an action are the same; in the features' unit, so to be read beside that of real clips. Every
+    action counts alike, whatever its number of clips; actions of a single clip are left out.
+
+    Raises ValueError where no action has two clips.
+    """
+    actions = [features[labels == label].double() for label in labels.unique()]
+    means = [pdist(clips).mean() for clips in actions if len(clips) > 1]
+    if not means:
+        raise ValueError("diversity is that of clips of one action: it takes two clips or more of one")
+    return torch.stack(means).mean()

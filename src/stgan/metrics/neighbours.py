@@ -1,0 +1,118 @@
+"""Whether clips lie among the real ones, and how near: by the distances between their features."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+_BLOCK = 2**22  # distances held at a time: 32 MiB
+
+
+class Neighbourhood(NamedTuple):
+    """How two sets of features cover each other; see `precision_recall_density_coverage`."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def precision_recall_density_coverage(
+    real: Float[Tensor, "n d"], generated: Float[Tensor, "m d"], k: int = 5
+) -> Neighbourhood:
+    """How far generated clips lie among real ones, and the other way round; more is better in all four.
+
+    Around each clip of a set lies a ball that reaches to its k-th nearest neighbour in the set (`k` is lowered to what
+    the smaller set has). Kynkaanniemi et al. 2019:
+
+    precision: share of the generated clips in the ball of any real clip;
+    recall:    share of the real clips in the ball of any generated clip;
+
+    and Naeem et al. 2020, which one real clip far from the others spoils less:
+
+    density:   number of real clips' balls that a generated clip lies in, on average, over k; may be more than 1;
+    coverage:  share of the real clips that have a generated clip in their ball.
+
+    Of as many clips of the one as of the other; each depends on how many that is. The edge of a ball belongs to it.
+
+    Raises ValueError for a set of fewer than two clips, for features that are not finite, and for k below 1.
+    """
+    if min(len(real), len(generated)) < 2:
+        raise ValueError("neighbours are looked for among two clips or more of each kind")
+    if k < 1:
+        raise ValueError(f"a clip has no {k}th neighbour; k is 1 or more")
+    real, generated = _finite(real), _finite(generated)
+    k = min(k, len(real) - 1, len(generated) - 1)
+    real_radius, generated_radius = _radius(real, k), _radius(generated, k)
+    covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    recalled = covered.clone()
+    precise, balls = 0, 0
+    for block in _blocks(len(generated), len(real)):
+        distance = _distances(generated[block], real)
+        inside = distance <= real_radius
+        precise += int(inside.any(1).sum())
+        balls += int(inside.sum())
+        covered |= inside.any(0)
+        recalled |= (distance <= generated_radius[block, None]).any(0)
+    m = len(generated)
+    return Neighbourhood(precise / m, float(recalled.double().mean()), balls / (k * m), float(covered.double().mean()))
+
+
+def nearest_distances(
+    queries: Float[Tensor, "n d"],
+    references: Float[Tensor, "m d"],
+    *,
+    query_groups: Int[Tensor, " n"] | None = None,
+    reference_groups: Int[Tensor, " m"] | None = None,
+) -> Float[Tensor, " n"]:
+    """Each query's Euclidean distance to the nearest reference, in float64; inf where there is none.
+
+    With groups, references of the query's own group are left out: so real clips can be asked for their nearest of
+    another person. A copy lies at distance 0.
+
+    Raises ValueError for the groups of one side alone, and for features that are not finite.
+    """
+    if (query_groups is None) != (reference_groups is None):
+        raise ValueError("groups are compared: name those of the queries and of the references, or of neither")
+    queries, references = _finite(queries), _finite(references)
+    nearest = queries.new_full((len(queries),), torch.inf)
+    if not len(references):
+        return nearest
+    for block in _blocks(len(queries), len(references)):
+        distance = _distances(queries[block], references)
+        if query_groups is not None and reference_groups is not None:
+            distance[_same(query_groups[block], reference_groups)] = torch.inf
+        nearest[block] = distance.min(1).values
+    return nearest
+
+
+def _radius(features: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
+    """Distance of each clip to its k-th nearest other."""
+    numbers = torch.arange(len(features), device=features.device)
+    radius = features.new_empty(len(features))
+    for block in _blocks(len(features), len(features)):
+        distance = _distances(features[block], features)
+        distance[_same(numbers[block], numbers)] = torch.inf
+        radius[block] = distance.kthvalue(k, 1).values
+    return radius
+
+
+def _distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    # By differences: a matrix product would be faster, and would not see that two clips are the same.
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _same(a: Int[Tensor, " n"], b: Int[Tensor, " m"]) -> Bool[Tensor, "n m"]:
+    return a[:, None] == b
+
+
+def _blocks(rows: int, columns: int) -> list[slice]:
+    size = max(1, _BLOCK // columns)
+    return [slice(start, start + size) for start in range(0, rows, size)]
+
+
+def _finite(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    if not features.isfinite().all():
+        raise ValueError("the features of a clip are not finite")
+    return features.double()

@@ -1,0 +1,132 @@
+"""Precision, recall, density, coverage and nearest neighbours, against their definitions and a closed case."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stgan.metrics import neighbours
+from stgan.metrics.neighbours import nearest_distances, precision_recall_density_coverage
+
+numbers, seeds = st.integers(2, 12), st.integers(0, 99)
+
+
+def features(n: int, d: int, seed: int) -> Tensor:
+    """Points of a coarse grid: many distances are equal, and many points the same."""
+    return torch.randint(0, 4, (n, d), generator=torch.Generator().manual_seed(seed)).double()
+
+
+def by_definition(real: np.ndarray, generated: np.ndarray, k: int) -> tuple[float, float, float, float]:
+    k = min(k, len(real) - 1, len(generated) - 1)
+
+    def distance(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.sqrt(((x - y) ** 2).sum()))
+
+    def radii(z: np.ndarray) -> list[float]:
+        return [sorted(distance(x, y) for j, y in enumerate(z) if i != j)[k - 1] for i, x in enumerate(z)]
+
+    in_real = np.array(
+        [[distance(g, r) <= radius for r, radius in zip(real, radii(real), strict=True)] for g in generated]
+    )
+    in_generated = np.array(
+        [[distance(r, g) <= s for g, s in zip(generated, radii(generated), strict=True)] for r in real]
+    )
+    return (
+        in_real.any(1).mean(),
+        in_generated.any(1).mean(),
+        sum(row.sum() / k for row in in_real) / len(generated),
+        in_real.any(0).mean(),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=numbers, m=numbers, d=st.integers(1, 4), k=st.integers(1, 6), seed=seeds)
+def test_by_definition(n: int, m: int, d: int, k: int, seed: int) -> None:
+    real, generated = features(n, d, seed), features(m, d, seed + 100)
+    ours = precision_recall_density_coverage(real, generated, k)
+    assert tuple(ours) == pytest.approx(by_definition(real.numpy(), generated.numpy(), k), rel=1e-12)
+
+
+def test_a_case_on_a_line() -> None:
+    """Real clips at 0, 1, 2, 10 with balls of 1, 1, 1, 8; generated ones at 1.5 and 30 with balls of 28.5."""
+    real, generated = torch.tensor([[0.0], [1], [2], [10]]), torch.tensor([[1.5], [30.0]])
+    scores = precision_recall_density_coverage(real, generated, 1)
+    assert (scores.precision, scores.recall, scores.density, scores.coverage) == (0.5, 1, 1, 0.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=numbers, m=numbers, seed=seeds)
+def test_order_sides_and_scale(n: int, m: int, seed: int) -> None:
+    real, generated = features(n, 3, seed), features(m, 3, seed + 100)
+    scores = precision_recall_density_coverage(real, generated)
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = generated[torch.randperm(m, generator=generator)]
+    assert precision_recall_density_coverage(4 * real[torch.randperm(n, generator=generator)], 4 * shuffled) == scores
+    swapped = precision_recall_density_coverage(generated, real)
+    assert (swapped.precision, swapped.recall) == (scores.recall, scores.precision)
+    same = precision_recall_density_coverage(real, real)
+    assert (same.precision, same.recall, same.coverage) == (1, 1, 1)
+    assert same.density >= 1
+    assert tuple(precision_recall_density_coverage(real, generated + 1000)) == (0, 0, 0, 0)
+
+
+def test_lost_and_invented_clips_show_where_they_should() -> None:
+    """All generated clips near one real mode of two: precise, half recalled. One in two far off: half as precise."""
+    generator = torch.Generator().manual_seed(0)
+    mode = torch.randn(100, 4, generator=generator)
+    real = torch.cat([mode, torch.randn(100, 4, generator=generator) + 50])
+    one_mode = precision_recall_density_coverage(real, torch.randn(200, 4, generator=generator))
+    assert one_mode.precision > 0.9 and one_mode.density > 0.9
+    assert 0.4 < one_mode.recall < 0.5 and 0.4 < one_mode.coverage <= 0.5
+    invented = torch.cat([torch.randn(100, 4, generator=generator), torch.randn(100, 4, generator=generator) - 50])
+    scores = precision_recall_density_coverage(mode, invented)
+    assert 0.4 < scores.precision <= 0.5
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(0, 8), m=st.integers(0, 8), seed=seeds, grouped=st.booleans())
+def test_nearest_distances_one_by_one(n: int, m: int, seed: int, grouped: bool) -> None:
+    queries, references = features(n, 3, seed), features(m, 3, seed + 100)
+    own, theirs = features(n, 1, seed + 200)[:, 0].long(), features(m, 1, seed + 300)[:, 0].long()
+    groups = {"query_groups": own, "reference_groups": theirs} if grouped else {}
+    expected = [
+        min(
+            (float((q - r).norm()) for r, h in zip(references, theirs, strict=True) if not grouped or g != h),
+            default=np.inf,
+        )
+        for q, g in zip(queries, own, strict=True)
+    ]
+    assert nearest_distances(queries, references, **groups).tolist() == pytest.approx(expected)
+
+
+def test_a_copy_lies_at_distance_zero() -> None:
+    """However large the features are; through inner products it would lie at 1e-2 or so."""
+    real = 1e6 + torch.rand(40, 128, generator=torch.Generator().manual_seed(0))
+    assert nearest_distances(real[:5].clone(), real).tolist() == [0] * 5
+    numbers = torch.arange(40)
+    assert (nearest_distances(real, real, query_groups=numbers, reference_groups=numbers) > 0).all()
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, generated = features(23, 3, 0), features(17, 3, 1)
+    whole = precision_recall_density_coverage(real, generated), nearest_distances(generated, real)
+    monkeypatch.setattr(neighbours, "_BLOCK", 50)
+    assert precision_recall_density_coverage(real, generated) == whole[0]
+    assert torch.equal(nearest_distances(generated, real), whole[1])
+
+
+def test_what_cannot_be_measured_is_refused() -> None:
+    few, clips, broken = torch.zeros(1, 2), torch.rand(4, 2), torch.tensor([[0.0, 1], [float("inf"), 0]])
+    for pair in ((few, clips), (clips, few)):
+        with pytest.raises(ValueError, match="two clips"):
+            precision_recall_density_coverage(*pair)
+    for measure in (precision_recall_density_coverage, nearest_distances):
+        for pair in ((broken, clips), (clips, broken)):
+            with pytest.raises(ValueError, match="not finite"):
+                measure(*pair)
+    with pytest.raises(ValueError, match="no 0th neighbour"):
+        precision_recall_density_coverage(clips, clips, 0)
+    with pytest.raises(ValueError, match="or of neither"):
+        nearest_distances(clips, clips, query_groups=torch.arange(4))
