@@ -52,6 +52,14 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Scores are kept for the tests alone: not among the user's own, and none from an earlier version."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 TINY_ACTIONS = ("grow", "left", "right")
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model
+from stgan.devices import choose_device
 from stgan.errors import StganError
 from stgan.networks import CodePrior, Encoder, ImageGenerator
 from stgan.networks.layout import channels_last
@@ -69,12 +70,7 @@ class STGAN:
             CheckpointError: there is no such model, or part of it is missing, damaged or does not fit.
             StganError: there is no such device.
         """
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            torch.empty(1, device=device).tolist()
-        except (RuntimeError, AssertionError) as error:
-            raise StganError(f"device {str(device)!r} is not to be had here; name another or none") from error
-        return cls(find_model(model), device)
+        return cls(find_model(model), choose_device(device))
 
     @property
     def name(self) -> str:
@@ -240,14 +236,17 @@ class STGAN:
         return [condition]
 
     def hashes(self, condition: str) -> dict[str, Any]:
-        """Weight hashes of the generator and of every network that steered, for the manifest."""
+        """Weight hashes of the generator, of every network that steered and of their ancestors, for the manifest."""
+        steering = {name: self.checkpoints[self.folder.condition[name]] for name in self.condition_names(condition)}
+        ancestors = {
+            f"{name}: {label}": value for name, each in steering.items() for label, value in each.ancestors.items()
+        }
         return {
             "generator": self.checkpoints[self.folder.generator].hash,
             "encoder": self.checkpoints[self.folder.encoder].hash,
             "code_prior": self.checkpoints[self.folder.code_prior].hash,
-            "condition": {
-                name: self.checkpoints[self.folder.condition[name]].hash for name in self.condition_names(condition)
-            },
+            "condition": {name: each.hash for name, each in steering.items()},
+            **({"condition_ancestors": ancestors} if ancestors else {}),
         }
 
     def check_actions(self, actions: Sequence[str]) -> list[str]:

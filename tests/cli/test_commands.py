@@ -222,4 +222,4 @@ def test_damaged_weights_end_with_one_sentence(stgan: Any, tiny_model: Path, tmp
 
 def test_evaluate_of_a_folder_without_clips(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
     result = stgan.run("evaluate", tmp_path, "--model", tiny_model)
-    assert result.returncode == 1 and "no manifest" in result.stderr and "Traceback" not in result.stderr
+    assert result.returncode == 1 and "has no clips" in result.stderr and "Traceback" not in result.stderr

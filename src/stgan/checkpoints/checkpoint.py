@@ -24,6 +24,7 @@ from stgan.files import replacing, write_text
 from stgan.names import is_file_name, quoted
 from stgan.networks import (
     C3D,
+    I3D,
     LRCN,
     C3DConfig,
     CodePrior,
@@ -31,6 +32,7 @@ from stgan.networks import (
     Encoder,
     EncoderConfig,
     GeneratorConfig,
+    I3DConfig,
     ImageGenerator,
     LRCNConfig,
     R2Plus1D,
@@ -54,6 +56,7 @@ NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "lrcn": (LRCNConfig, LRCN),
     "c3d": (C3DConfig, C3D),
     "r2plus1d": (R2Plus1DConfig, R2Plus1D),
+    "i3d": (I3DConfig, I3D),
 }
 """Architectures a checkpoint may hold, by the name in its config."""
 
@@ -76,6 +79,12 @@ class Checkpoint:
     actions: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     hash: str = ""
+
+    @property
+    def ancestors(self) -> dict[str, str]:
+        """Hashes of the networks that it was made from, by a label; provenance is what somebody wrote into a file."""
+        values = self.provenance.get("ancestors")
+        return {str(label): str(value) for label, value in values.items()} if isinstance(values, dict) else {}
 
 
 def save_checkpoint(
@@ -164,7 +173,7 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
     if not os.path.isfile(path):
         raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
     try:
-        _check_header(path)
+        check_header(path)
         with safe_open(path, framework="pt") as file:
             slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
             found = {key: tuple(part.get_shape()) for key, part in slices.items()}
@@ -191,8 +200,8 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
     return tensors
 
 
-def _check_header(path: Path) -> None:
-    """The table of contents may be 100 MB long for safetensors, which then takes a minute to read it."""
+def check_header(path: Path) -> None:
+    """ValueError for a table of contents beyond 1 MB: safetensors reads up to 100 MB, which takes it a minute."""
     with path.open("rb") as file:
         start = file.read(8)
     if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_CONFIG:

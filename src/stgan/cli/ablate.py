@@ -42,7 +42,7 @@ def ablate(
         raise StganError(f"--num must be at least 1, not {num}")
     chosen = find_variants(variants or [])
     stgan = STGAN.from_pretrained(model, device)
-    judge = find_evaluator(evaluator, stgan.folder)
+    judge = find_evaluator(evaluator, stgan.folder, device=stgan.device)
     shown = stgan.check_actions([action] if action else [])[0]
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -57,7 +57,7 @@ def ablate(
                     stgan, variant, num, seed, out, iterations=iterations,
                     on_clip=lambda: progress.update(clips, advance=1),
                 )  # fmt: skip
-                rows.append(score_variant(variant, folders[variant.name], num, judge, evaluator))
+                rows.append(score_variant(variant, folders[variant.name], num, judge))
     except KeyboardInterrupt:
         raise Interrupted("finished clips are kept, the same command makes the rest") from None
     draw_variants(out / FIGURE, folders, shown)

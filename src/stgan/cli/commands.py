@@ -2,7 +2,7 @@
 
 import typer
 
-from stgan.cli import ablate, data, evaluate, generate, info, train
+from stgan.cli import ablate, data, evaluate, fooling, generate, info, report, train
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -15,6 +15,8 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
+app.command("fooling")(fooling.fooling)
 app.command("info")(info.info)
 app.command("ablate")(ablate.ablate)
 app.command("train")(train.train)

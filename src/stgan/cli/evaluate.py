@@ -1,61 +1,176 @@
-"""`stgan evaluate`: what a network that did not steer sees in generated clips."""
+"""`stgan evaluate`: what a network that did not steer sees in clips."""
 
+import csv
+import io
 import json
-from dataclasses import asdict
+from collections.abc import Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from stgan.checkpoints import find_model
+from stgan.cli.score_tables import show_scores
+from stgan.devices import choose_device
+from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
-from stgan.scoring import find_evaluator, generated_clips, score
+from stgan.manifest import Manifest
+from stgan.scoring import (
+    Clip,
+    Real,
+    ScoreCache,
+    Scores,
+    default_cache,
+    evenly,
+    find_evaluator,
+    folder_clips,
+    labelled_clips,
+    unlisted,
+)
+from stgan.scoring import evaluate as score
+from stgan.video import find_clips
+
+SCORES = "scores.json"
+_MOST_CLIPS = 1_000_000
+_MOST_WORKERS = 256
+_MOST_AT_ONCE = 4096
+_FASTEST = 1000.0  # frames a second
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A folder that stgan generate wrote.")],
+    folder: Annotated[
+        Path, typer.Argument(help="What stgan generate wrote; or any clips, in a folder per action or loose.")
+    ],
+    real: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Real clips to compare with, laid out as for training.")
+    ] = None,
     model: Annotated[str, typer.Option(help="The model whose evaluators are meant.")] = "weizmann",
-    evaluator: Annotated[str, typer.Option(help="evaluator, c3d, lrcn, or a checkpoint folder.")] = "evaluator",
+    evaluator: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="evaluator, c3d, lrcn, a checkpoint folder, or an I3D file.")
+    ] = "evaluator",
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Take distances on this network's features; default: the evaluator's."),
+    ] = None,
+    num: Annotated[int | None, typer.Option(help="Score so many clips, of all actions alike; default: all.")] = None,
     splits: Annotated[int, typer.Option(help="Parts over which the Inception Score is averaged.")] = 1,
+    frames: Annotated[
+        int | None, typer.Option(help="Frames of a window; default: as many as the evaluator was trained on.")
+    ] = None,
+    csv_list: Annotated[
+        str | None, typer.Option("--real-csv", metavar="NAME", help="The list in the real folder, if it has several.")
+    ] = None,
+    split_column: Annotated[str, typer.Option(help="Of that list: the column that says train or test.")] = "split",
+    ucf_split: Annotated[int, typer.Option(help="Which of UCF-101's three splits.")] = 1,
+    real_fps: Annotated[
+        float | None, typer.Option(help="Read real clips at so many frames a second; default: all their frames.")
+    ] = None,
     allow_fooled: Annotated[
         bool, typer.Option("--allow-fooled", help="Score with a network that steered, and say so.")
     ] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores here too.")] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave out what cannot be scored, and say what that was.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all scores here.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a line for each clip here.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where results are kept; default: ~/.cache/stgan.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything anew and keep nothing.")] = False,
+    batch_size: Annotated[int, typer.Option(help="Clips that the network judges at once.")] = 8,
+    workers: Annotated[int | None, typer.Option(help="Decoding threads; default: one a core.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
 ) -> None:
-    """Score generated clips by recognition accuracy, Inception Score and motion.
+    """Score clips: recognition, Inception Score, distances to real clips, diversity, motion.
 
-    Example: stgan generate --num 10 --out clips && stgan evaluate clips
+    What networks said of a clip is kept, so that an interrupted run goes on where it stopped. Scores of clips that
+    stgan generated are also written to scores.json beside them.
+
+    Examples:
+
+      stgan generate --num 10 --out clips && stgan evaluate clips
+
+      stgan evaluate clips --real weizmann --json scores.json --csv clips.csv
+
+      stgan evaluate clips --real UCF-101 --features i3d_torchscript.pt        (a true FVD)
+
+      stgan evaluate clips --evaluator c3d --allow-fooled                      (it steered them)
     """
     console = Console(markup=False, highlight=False)
-    clips = generated_clips(folder)
-    checkpoint = find_evaluator(evaluator, find_model(model))
-    scores = score(
-        clips,
-        checkpoint,
-        evaluator,
-        splits=splits,
-        allow_fooled=allow_fooled,
-        watch=lambda clips: track(clips, description="scoring", console=console),
-    )
-    table = Table(title=f"{scores.num_videos} clips, scored by {scores.evaluator}" + " (FOOLED)" * scores.fooled)
-    table.add_column("action")
-    table.add_column("recognised", justify="right")
-    table.add_column("named instead")
-    for number, action in enumerate(checkpoint.actions):
-        if action in scores.per_action:
-            row = scores.confusion[number]
-            others = {
-                name: count for name, count in zip(checkpoint.actions, row, strict=True) if name != action and count
-            }
-            named = ", ".join(f"{name} {count}" for name, count in others.items())
-            table.add_row(action, f"{scores.per_action[action]:.2f}", named)
-    console.print(table)
-    console.print(
-        f"accuracy {scores.accuracy:.3f}   inception score {scores.inception_score['mean']:.2f} "
-        f"(std over {splits} splits {scores.inception_score['std']:.2f})   motion {scores.motion:.2f}"
-    )
+    for option, value, low, high in (
+        ("--num", num, 1, _MOST_CLIPS),
+        ("--real-fps", real_fps, 0.01, _FASTEST),
+        ("--batch-size", batch_size, 1, _MOST_AT_ONCE),
+        ("--workers", workers, 1, _MOST_WORKERS),
+    ):
+        if value is not None and not (low <= value and (high is None or value <= high)):
+            raise StganError(
+                f"{option} must be {low} to {high}, not {value}"
+                if high
+                else f"{option} must be {low} or more, not {value}"
+            )
+    clips = folder_clips(folder)
+    notes = _left_out(folder, clips)
+    clips = clips if num is None else evenly(clips, num)
+    whole = find_model(model)
+    place = choose_device(device)
+    judge = find_evaluator(evaluator, whole, frames=frames, device=place)
+    space = find_evaluator(features, whole, frames=frames, device=place) if features else None
+    beside = None
+    if real:
+        beside = Real(
+            labelled_clips(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)), real_fps
+        )
+    kept = None if no_cache else open_cache(cache, console)
+    try:
+        with closing(kept) if kept else nullcontext():
+            scores = score(
+                clips, judge, features=space, real=beside, splits=splits, allow_fooled=allow_fooled,
+                keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers,
+                watch=lambda results, what, total: track(results, description=what, total=total, console=console),
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "the same command goes on where this one stopped" if kept else "nothing was kept: --no-cache"
+        ) from None
+    scores.notes.extend(notes)
+    show_scores(console, scores)
+    text = json.dumps(scores.to_json(), indent=2, allow_nan=False) + "\n"
     if json_file:
-        write_text(json_file, json.dumps(asdict(scores), indent=2) + "\n")
+        write_text(json_file, text)
+    if csv_file:
+        write_text(csv_file, _as_csv(scores))
+    if Manifest(folder).path.is_file() and scores.fooled is False and num is None:
+        write_text(folder / SCORES, text)
+
+
+def open_cache(folder: Path | None, console: Console) -> ScoreCache | None:
+    """The cache that was asked for; the usual one if it can be used."""
+    if folder:
+        return ScoreCache(folder)
+    try:
+        return ScoreCache(default_cache())
+    except StganError as error:
+        console.print(f"nothing is kept: {error}", soft_wrap=True)
+        return None
+
+
+def _left_out(folder: Path, clips: Iterable[Clip]) -> list[str]:
+    """What lies beside the clips of a manifest and is not scored."""
+    if not Manifest(folder).path.is_file():
+        return []
+    names = unlisted(folder, clips)
+    return (
+        [f"{len(names)} clips in the folder are not in its manifest and not scored, {names[0]} first"] if names else []
+    )
+
+
+def _as_csv(scores: Scores) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(scores.clips[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(scores.clips)
+    return file.getvalue()

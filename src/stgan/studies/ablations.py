@@ -11,18 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stgan.checkpoints import Checkpoint
 from stgan.errors import StganError
-from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
 from stgan.manifest import Manifest
-from stgan.metrics.appearance import appearance_drift, variety
-from stgan.metrics.classification import wilson_interval
+from stgan.metrics.appearance import variety
 from stgan.networks.temporal import UNIFORM_KERNEL
-from stgan.output_folder import open_output
-from stgan.pipeline import BOTH, FRAMES, STGAN, OnIteration
+from stgan.pipeline import BOTH, STGAN, OnIteration
 from stgan.sampling import PAPER, PIXELS, ROBUST, Preset
-from stgan.scoring import generated_clips, score
-from stgan.video import read_video, to_float, to_uint8
+from stgan.scoring import Evaluator, evaluate, generated_clips
+from stgan.studies.generating import generate_set
+from stgan.video import read_video, to_float
 from stgan.video.strips import Strip, save_strips
 
 FIGURE = "ablations.png"
@@ -111,53 +108,35 @@ def generate_variant(
     on_iteration: OnIteration | None = None,
     on_clip: Callable[[], None] = lambda: None,
 ) -> Path:
-    """`num` clips of every action in OUT/VARIANT, those that are there already kept; returns that folder.
-
-    on_clip: called for every clip, made or kept.
-
-    Raises:
-        StganError: the folder holds clips that were made otherwise, is in use, or cannot be written to.
-    """
+    """`num` clips of every action in OUT/VARIANT, those that are there already kept; returns that folder."""
     preset = model.preset(variant.preset, iterations)
-    settings = run_settings(model, seed, preset, variant.condition, FRAMES)
-    with open_output(out / variant.name, settings, resume=True) as folder:
-        keys = [(action, index) for index in range(num) for action in model.actions]
-        for key in keys:
-            if folder.finished(key):
-                on_clip()
-        for clip in generate_clips(
-            model, model.actions, num, seed, preset, variant.condition, FRAMES, on_iteration,
-            skip=lambda request: folder.finished((request.action, request.index)),
-        ):  # fmt: skip
-            name = folder.name((clip.request.action, clip.request.index))
-            folder.add(manifest_entry(clip, name, settings), to_uint8(clip.samples.videos[0].cpu()), FPS)
-            on_clip()
-        folder.finish(keys)
-    return folder.path
+    return generate_set(
+        model, preset, variant.condition, num, seed, out / variant.name, on_iteration=on_iteration, on_clip=on_clip
+    )
 
 
-def score_variant(variant: Variant, folder: Path, num: int, evaluator: Checkpoint, name: str) -> Row:
+def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator) -> Row:
     """Score the first `num` clips of each action with an evaluator that did not steer them."""
     entries = [entry for entry in Manifest(folder).read() if entry["index"] < num]
     wanted = {folder / entry["file"] for entry in entries}
     clips = [clip for clip in generated_clips(folder) if clip.path in wanted]
-    scores = score(clips, evaluator, name)
-    shown: dict[str, list[Tensor]] = {}
-    for clip in clips:
+    scores = evaluate(clips, evaluator)
+    assert scores.accuracy is not None and scores.accuracy_interval is not None  # the evaluator knows every action
+    shown: dict[str | None, list[Tensor]] = {}
+    for clip in clips if num > 1 else ():
         shown.setdefault(clip.action, []).append(to_float(read_video(clip.path).frames))
-    actions = [torch.stack(videos) for videos in shown.values()]
-    correct = round(scores.accuracy * scores.num_videos)
+    varieties = [variety(torch.stack(videos)) for videos in shown.values()]
     return Row(
         variant=variant.name,
         difference=variant.difference,
         num_videos=scores.num_videos,
         accuracy=scores.accuracy,
-        interval=wilson_interval(correct, scores.num_videos),
+        interval=scores.accuracy_interval,
         per_action=scores.per_action,
         inception_score=scores.inception_score["mean"],
         motion=scores.motion,
-        appearance_drift=float(torch.cat([appearance_drift(videos) for videos in actions]).mean()),
-        variety=float(torch.stack([variety(videos) for videos in actions]).mean()) if num > 1 else None,
+        appearance_drift=scores.appearance_drift,
+        variety=float(torch.stack(varieties).mean()) if varieties else None,
         probability=sum(entry["probability"] for entry in entries) / len(entries),
         steps=sum(entry["steps"] for entry in entries) / len(entries),
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from stgan.training.randomness import StepRandomness
 from stgan.video import ClipCache, ClipFile, ClipFolder, all_windows, random_window, windows_in_view
+from stgan.video.decoding import ClipFacts
 
 
 def group_of(clip: ClipFile) -> str:
@@ -23,13 +24,17 @@ def group_of(clip: ClipFile) -> str:
 
 @dataclass(frozen=True)
 class ClipData:
-    """Decoded clips: uint8 arrays "time height width 3" with a label, a group, a split and a SHA-256 of each."""
+    """Decoded clips: uint8 arrays "time height width 3" with a label, a group, a split and a SHA-256 of each.
+
+    sources: the SHA-256 of each clip's frames before they were brought to one size (`ClipFacts.sha256`).
+    """
 
     clips: list[np.ndarray]
     labels: list[int]
     groups: list[str]
     splits: list[str | None]
     hashes: list[str]
+    sources: list[str]
     actions: tuple[str, ...]
     length: int
     """Frames in a window."""
@@ -44,6 +49,7 @@ class ClipData:
             [group_of(clip) for clip in folder.clips],
             [clip.split for clip in folder.clips],
             cache.hashes(folder),
+            [facts.sha256 for facts in cache.inspect(folder) if isinstance(facts, ClipFacts)],
             actions,
             length,
         )
@@ -56,6 +62,7 @@ class ClipData:
             list(compress(self.groups, keep)),
             list(compress(self.splits, keep)),
             list(compress(self.hashes, keep)),
+            list(compress(self.sources, keep)),
             self.actions,
             self.length,
         )

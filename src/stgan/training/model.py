@@ -30,6 +30,7 @@ from stgan.training.run import TrainingRun, Workshop
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
+_MOST_SEEN = 20_000  # clips that a card lists: 26 bytes each
 
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
 
@@ -226,6 +227,11 @@ class ModelTraining:
                 f"after test clips and {len(self.recipe.held_out)} held-out groups; hold out fewer, or add clips"
             )
 
+    def _seen(self) -> list[str]:
+        """The clips trained on, by the first 16 digits of their content hashes, so that scores on them can say so."""
+        sources = self.roles.train.sources
+        return sorted(source[:16] for source in sources) if len(sources) <= _MOST_SEEN else []
+
     def _stage(
         self,
         name: str,
@@ -265,6 +271,7 @@ class ModelTraining:
         network, run, figures = make()
         provenance = {
             **made_from,
+            "seen": self._seen(),
             "figures": figures,
             "steps": run.step if run else 0,
             "seconds": round(run.seconds if run else time.monotonic() - started),

@@ -17,6 +17,7 @@ from stgan.video.windows import (
     center_window,
     foreground,
     random_window,
+    spread_windows,
     window_at,
     windows_in_view,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "random_window",
     "read_video",
     "resize_and_crop",
+    "spread_windows",
     "survey_clips",
     "to_float",
     "to_uint8",

@@ -37,8 +37,10 @@ class ClipFacts:
     sha256: str
 
 
-def decode_clip(path: Path, size: int | None = None) -> tuple[ClipFacts, UInt8[np.ndarray, "time height width 3"]]:
-    """A clip's facts and its frames, `resize_and_crop`ped to a square of `size` (None: as stored).
+def decode_clip(
+    path: Path, size: int | tuple[int, int] | None = None
+) -> tuple[ClipFacts, UInt8[np.ndarray, "time height width 3"]]:
+    """A clip's facts and its frames, `resize_and_crop`ped to (height, width) or a square (None: as stored).
 
     Raises:
         VideoError: the file cannot be read.

@@ -5,6 +5,8 @@ Looping or holding the last frame would add a jump cut or a freeze, which a netw
 learn to see; back and forth, every step is a step between neighbouring frames of the real clip.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
@@ -54,6 +56,18 @@ def all_windows(num_frames: int, length: int, stride: int | None = None) -> list
     if starts[-1] != last:
         starts.append(last)
     return [window_at(num_frames, length, start) for start in starts]
+
+
+def spread_windows(
+    num_frames: int, length: int, count: int, starts: Sequence[int] | None = None
+) -> list[Int[np.ndarray, "{length}"]]:
+    """Up to `count` windows, evenly spread over those that start at `starts` (default: all); one is the middle one.
+
+    A clip that is too short has one window.
+    """
+    starts = range(_last_start(num_frames, length) + 1) if starts is None else starts
+    places = (np.arange(count) + 0.5) / count * (len(starts) - 1)
+    return [window_at(num_frames, length, starts[i]) for i in np.unique(np.floor(places).astype(int))]
 
 
 def foreground(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[np.ndarray, " time"]:

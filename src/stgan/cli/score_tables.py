@@ -1,0 +1,106 @@
+"""Scores as tables on the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from stgan.scoring import Quoted, Row, Scores
+
+
+def show_scores(console: Console, scores: Scores) -> None:
+    """What `stgan evaluate` prints."""
+    by = scores.evaluator
+    if scores.feature_network != scores.evaluator:
+        by += f", distances by {scores.feature_network}"
+    title = f"{scores.num_videos} clips, scored by {by}" + " (FOOLED)" * bool(scores.fooled)
+    console.print(rows_table(title, scores.rows, scores.quoted))
+    console.print(_pixels(scores.rows))
+    if scores.per_action:
+        console.print(_per_action(scores))
+    if scores.temporal_order:
+        order = scores.temporal_order
+        console.print(
+            f"temporal order: accuracy {order['ordered']:.2f} in order, {order['shuffled']:.2f} with frames shuffled"
+        )
+    if scores.precision is not None:
+        console.print(
+            f"precision {scores.precision:.2f}, recall {scores.recall:.2f}, density {scores.density:.2f}, "
+            f"coverage {scores.coverage:.2f}"
+        )
+    if scores.copying:
+        console.print(
+            f"nearest training clip: {scores.copying['ratio']:.2f} times as far as of {scores.copying['baseline']}"
+        )
+    if scores.fooled:
+        console.print("FOOLED: the evaluator steered these clips; the scores say how well it was fooled, nothing else")
+    if scores.fooled is None:
+        console.print("nothing says what steered these clips: whether the evaluator did is not known")
+    for skipped in scores.skipped:
+        console.print(f"left out: {skipped.reason}", soft_wrap=True)
+    for note in scores.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def rows_table(title: str, rows: Sequence[Row], quoted: Sequence[Quoted] = (), first: str = "") -> Table:
+    """Recognition and distances of several sets of clips; published scores apart from ours."""
+    table = Table(title=title)
+    table.add_column(first)
+    for column in ("clips", "accuracy (95 %)", "Inception Score (95 %)", "Fréchet", "kernel"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        score = row.inception_score
+        spread = f" ± {score['std']:.2f}" * bool(score["std"])
+        table.add_row(
+            row.name,
+            str(row.num_videos),
+            f"{row.accuracy:.3f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
+            f"{score['mean']:.2f}{spread} {shown_interval((score['low'], score['high']))}",
+            _number(row.frechet_video_distance, 2),
+            _number(row.kernel_video_distance, 4),
+        )
+    if quoted:
+        table.add_section()
+        table.add_row("quoted, not comparable:", style="dim")
+        for each in quoted:
+            table.add_row(f"  {each.method}", "", "", f"{each.inception_score:.2f}", style="dim")
+    return table
+
+
+def shown_interval(bounds: tuple[float, float] | None) -> str:
+    """As [low high]; nothing if there is none."""
+    return "[{:.2f} {:.2f}]".format(*bounds) if bounds else ""
+
+
+def _pixels(rows: Sequence[Row]) -> Table:
+    """How clips of an action differ, and what moves and changes in a clip."""
+    table = Table()
+    table.add_column("")
+    for column in ("diversity", "motion", "flicker", "frozen", "drift"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        values = (row.diversity, row.motion, row.flicker, row.frozen, row.appearance_drift)
+        table.add_row(row.name, *(_number(value, 2) for value in values))
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _per_action(scores: Scores) -> Table:
+    table = Table()
+    table.add_column("action")
+    table.add_column("recognised", justify="right")
+    table.add_column("95 %", justify="right")
+    table.add_column("contribution", justify="right")
+    table.add_column("named instead")
+    for action, share in scores.per_action.items():
+        row = scores.confusion[scores.actions.index(action)]
+        others = [
+            f"{name} {count}" for name, count in zip(scores.actions, row, strict=True) if name != action and count
+        ]
+        low, high = scores.per_action_interval[action]
+        contribution = scores.per_action_contribution[action]
+        table.add_row(action, f"{share:.2f}", f"{low:.2f}-{high:.2f}", f"{contribution:.2f}", ", ".join(others))
+    return table

@@ -1,0 +1,33 @@
+"""Scores of clips by a network that did not steer them: which clips, which network, measured how, and what follows."""
+
+from stgan.scoring.cache import ScoreCache, default_cache
+from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_clips, labelled_clips, unlisted
+from stgan.scoring.evaluation import Real, evaluate
+from stgan.scoring.evaluators import Evaluator, as_evaluator, find_evaluator
+from stgan.scoring.measurements import Measurements, Protocol, Skipped, measure
+from stgan.scoring.scores import QUOTED, Quoted, Row, Scores
+
+__all__ = [
+    "QUOTED",
+    "Clip",
+    "Evaluator",
+    "Measurements",
+    "Protocol",
+    "Quoted",
+    "Real",
+    "Row",
+    "ScoreCache",
+    "Scores",
+    "Skipped",
+    "Steering",
+    "as_evaluator",
+    "default_cache",
+    "evaluate",
+    "evenly",
+    "find_evaluator",
+    "folder_clips",
+    "generated_clips",
+    "labelled_clips",
+    "measure",
+    "unlisted",
+]

@@ -1,0 +1,146 @@
+"""What is to be scored: the clips of a folder, the actions they should show, and what steered them."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stgan.errors import StganError
+from stgan.files import sha256
+from stgan.manifest import Manifest
+from stgan.names import quoted
+from stgan.video import EXTENSIONS, ClipFolder, find_clips
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Steering:
+    """The networks that steered a clip: their names, and the weight hashes of them and of their ancestors."""
+
+    names: tuple[str, ...]
+    hashes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip to score.
+
+    name:     its path within the folder, with "/".
+    action:   what it should show; None if nothing says so.
+    group:    whose clips look alike (actor, source video), of real clips; None if unknown.
+    split:    "train", "val" or "test", of real clips; None if unknown.
+    sha256:   of the file that the manifest describes; None without manifest.
+    steering: None if nothing says what steered it.
+    """
+
+    path: Path
+    name: str
+    action: str | None = None
+    group: str | None = None
+    split: str | None = None
+    sha256: str | None = None
+    steering: Steering | None = None
+
+    def check_file(self) -> None:
+        """Raise StganError unless the file is there, and the very one that the manifest's hashes are about."""
+        try:
+            if not self.path.is_file():
+                raise StganError(f"{quoted(self.path)} is missing; make it again with stgan generate --resume")
+            if self.sha256 is None:
+                return
+            if self.path.is_symlink():
+                raise StganError(
+                    f"{quoted(self.path)} is a link; put the clip itself there, or take it out of the manifest"
+                )
+            if sha256(self.path) != self.sha256:
+                raise StganError(
+                    f"{quoted(self.path)} was changed or damaged; make it again with stgan generate --resume"
+                )
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise StganError(f"{quoted(self.path)} cannot be read; check the file") from error
+
+
+def folder_clips(folder: Path) -> list[Clip]:
+    """The clips of a folder: those of its manifest; without one, those of a folder per action or of a list (see
+    `stgan.video.find_clips`), or clips that lie in the folder itself, whose actions are unknown.
+
+    Raises:
+        StganError: there are none, or the manifest or list cannot be trusted.
+    """
+    if os.path.lexists(Manifest(folder).path):
+        return generated_clips(folder)
+    if not folder.is_dir():
+        raise StganError(f"{quoted(folder)} is not a folder; give a folder of clips")
+    loose = [path for path in sorted(folder.iterdir()) if _is_clip(path)]
+    if loose:
+        return [Clip(path, path.name) for path in loose]
+    return labelled_clips(find_clips(folder))
+
+
+def generated_clips(folder: Path) -> list[Clip]:
+    """The clips that a folder's manifest lists; of a folder that is being written to, those that are finished.
+
+    Raises:
+        StganError: there is no manifest, or it cannot be trusted.
+    """
+    clips = [_generated(folder, entry) for entry in Manifest(folder).read()]
+    if not clips:
+        raise StganError(
+            f"{quoted(folder)} has no manifest.jsonl with clips; generate some with stgan generate --out FOLDER"
+        )
+    return clips
+
+
+def labelled_clips(folder: ClipFolder) -> list[Clip]:
+    """Clips of a folder of real ones, or of any that are sorted by action."""
+    return [
+        Clip(clip.path, Path(os.path.relpath(clip.path, folder.root)).as_posix(), clip.label, clip.group, clip.split)
+        for clip in folder.clips
+    ]
+
+
+def unlisted(folder: Path, clips: Iterable[Clip]) -> list[str]:
+    """Clips that lie in a folder's action folders without being in its manifest."""
+    listed = {clip.name for clip in clips}
+    found = (path for inner in sorted(folder.iterdir()) if inner.is_dir() for path in sorted(inner.glob("*.mp4")))
+    names = (path.relative_to(folder).as_posix() for path in found if not path.name.startswith("."))
+    return [name for name in names if name not in listed]
+
+
+def evenly(clips: Sequence[Clip], num: int) -> list[Clip]:
+    """`num` of the clips, actions as equally as possible: the first of each action, then the second of each, ..."""
+    of: dict[str | None, list[Clip]] = {}
+    for clip in sorted(clips, key=lambda clip: clip.name):
+        of.setdefault(clip.action, []).append(clip)
+    turns = (clip for turn in zip_longest(*of.values()) for clip in turn if clip is not None)
+    return list(turns)[:num]
+
+
+def _generated(folder: Path, entry: dict[str, Any]) -> Clip:
+    hashes = entry.get("hashes", {})
+    steered, ancestors = hashes.get("condition"), hashes.get("condition_ancestors", {})
+    if not _names_hashes(steered) or not steered or not _names_hashes(ancestors):
+        raise StganError(
+            f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry['file'])}"
+        )
+    path, recorded = folder / entry["file"], entry.get("sha256")
+    if path.parent.resolve() != folder.resolve() / Path(entry["file"]).parent:
+        raise StganError(f"{quoted(path.parent)} is a link; put the clips themselves there")
+    return Clip(
+        path,
+        entry["file"],
+        entry["action"],
+        sha256=recorded if isinstance(recorded, str) else None,
+        steering=Steering(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()])),
+    )
+
+
+def _names_hashes(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _is_clip(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()

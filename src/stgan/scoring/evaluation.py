@@ -1,0 +1,285 @@
+"""The whole evaluation of a folder of clips: which clips are judged by which network, beside which real ones."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from stgan.errors import StganError
+from stgan.names import quoted
+from stgan.scoring.cache import ScoreCache
+from stgan.scoring.clips import Clip
+from stgan.scoring.evaluators import Evaluator
+from stgan.scoring.measurements import BATCH, MIDDLE, Measurements, Protocol, Watch, measure
+from stgan.scoring.scores import (
+    QUOTED,
+    Row,
+    Scores,
+    by_action,
+    clip_lines,
+    copying,
+    distances,
+    make_row,
+    manifold,
+    temporal_order,
+    within_actions,
+)
+
+_MOST_WINDOWS = 10
+"""Windows taken of a real clip."""
+_MOST_SHUFFLED = 256
+"""Clips that are shown with shuffled frames too: enough for the drop, and no great cost where there are thousands."""
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real clips to set beside the generated ones, and the frame rate to read them at (None: their own)."""
+
+    clips: Sequence[Clip]
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """Real clips: those that distances are taken to, and others of the same kind."""
+
+    name: str
+    reference: Measurements
+    other_name: str
+    others: Measurements | None
+
+
+def evaluate(
+    clips: Sequence[Clip],
+    evaluator: Evaluator,
+    *,
+    features: Evaluator | None = None,
+    real: Real | None = None,
+    protocol: Protocol = MIDDLE,
+    splits: int = 1,
+    allow_fooled: bool = False,
+    keep_going: bool = False,
+    cache: ScoreCache | None = None,
+    batch_size: int = BATCH,
+    workers: int | None = None,
+    watch: Watch = lambda results, description, total: results,
+) -> Scores:
+    """Score clips with a network that did not steer them.
+
+    Args:
+        features: the network on whose features distances are taken; default: the evaluator.
+        real: of its clips, those of the actions that were generated are brought to the size of the generated clips.
+            Distances are taken to those that the evaluator was trained on (if its card says so; else to the train
+            split; else to all), and the others show how far real clips lie from them.
+        protocol: what of the clips is judged; default: the middle window, at their own size.
+        splits: parts over which the Inception Score is averaged; clips fall into them at random.
+        allow_fooled: score with a network that steered, and say so.
+        keep_going: score what can be scored, and say what cannot.
+        cache, batch_size, workers, watch: see `measure`.
+
+    Raises:
+        StganError: a network steered the clips; a clip cannot be read; an action is unknown; too many splits.
+    """
+    judges = [evaluator] if features is None else [evaluator, features]
+    fooled = _fooled(judges, clips, allow_fooled)
+    notes = _check_actions(evaluator, clips, keep_going)
+    if not 1 <= splits <= len(clips):
+        raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
+    run = partial(measure, cache=cache, batch_size=batch_size, workers=workers, keep_going=keep_going, watch=watch)
+    generated, skipped = run(clips, evaluator, protocol, description="scoring")
+    if len(generated) < splits:
+        raise StganError(f"only {len(generated)} clips could be read, too few for {splits} splits")
+    sample = generated.select(range(min(len(generated), _MOST_SHUFFLED)))
+    order = None
+    if any(number is not None for number in evaluator.numbers(sample.clips)):
+        shuffled, _ = run(sample.clips, evaluator, replace(protocol, shuffled=True), description="shuffled")
+        order = temporal_order(sample, shuffled, evaluator)
+
+    space = judges[-1]
+    ours = generated
+    if features:
+        ours, _ = run(_kept(clips, generated), features, protocol, description="features")
+    rows: list[Row] = []
+    compared: _Reference | None = None
+    own: tuple[float | None, float | None] = (None, None)
+    if real:
+        chosen, reading = _real_protocol(real, generated)
+        measured, unread = run(chosen, evaluator, reading, description="real clips")
+        skipped = [*skipped, *unread]
+        judged = compared = _split(measured, evaluator)
+        if features:
+            compared = _split(run(chosen, features, reading, description="their features")[0], evaluator)
+        own = distances(ours.features, compared.reference.features)
+        rows = _real_rows(judged, compared, evaluator, splits, len(generated))
+        notes += _notes_on_sizes(ours, compared, space)
+    shape = manifold(ours.features, compared.reference.features) if compared else {}
+    row = make_row("generated", generated, evaluator, splits=splits, distances=own)
+    row = replace(row, diversity=within_actions(ours))
+    actions = by_action(generated, evaluator)
+    return Scores(
+        num_videos=len(generated),
+        evaluator=evaluator.name,
+        evaluator_network=evaluator.kind,
+        evaluator_hash=evaluator.hash,
+        protocol=evaluator.protocol,
+        feature_network=space.name,
+        feature_size=ours.features.shape[1],
+        fooled=fooled,
+        steered_by=sorted({name for clip in clips if clip.steering for name in clip.steering.names}),
+        actions=list(evaluator.actions),
+        accuracy=row.accuracy,
+        accuracy_interval=row.accuracy_interval,
+        per_action=actions.accuracy,
+        per_action_interval=actions.interval,
+        per_action_contribution=actions.contribution,
+        confusion=actions.confusion,
+        inception_score=row.inception_score,
+        splits=splits,
+        frechet_video_distance=row.frechet_video_distance,
+        kernel_video_distance=row.kernel_video_distance,
+        precision=shape.get("precision"),
+        recall=shape.get("recall"),
+        density=shape.get("density"),
+        coverage=shape.get("coverage"),
+        diversity=row.diversity,
+        motion=row.motion,
+        flicker=row.flicker,
+        frozen=row.frozen,
+        appearance_drift=row.appearance_drift,
+        temporal_order=order,
+        copying=copying(ours, compared.reference, compared.others) if compared else None,
+        rows=[row, *rows],
+        quoted=list(QUOTED),
+        clips=clip_lines(generated, evaluator),
+        skipped=skipped,
+        notes=notes,
+    )
+
+
+def _fooled(judges: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
+    verdicts = {judge.name: judge.steered(clips) for judge in judges}
+    for name, verdict in verdicts.items():
+        if verdict and not allowed:
+            raise StganError(
+                f"{name} steered these clips, or shares an ancestor with a network that did, so its scores would only "
+                "show how well it was fooled; use another --evaluator, or --allow-fooled to see that"
+            )
+    return True if True in verdicts.values() else None if None in verdicts.values() else False
+
+
+def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
+    """Notes on clips without a verdict, or StganError."""
+    nameless = sum(clip.action is None for clip in clips)
+    unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
+    notes = []
+    if nameless:
+        notes.append(f"nothing says what {nameless} of the clips should show: accuracy is of the others")
+    if unknown:
+        known = ", ".join(evaluator.actions) or "none by name"
+        first = quoted(min(unknown))
+        if not keep_going:
+            raise StganError(
+                f"{evaluator.name} does not know the action {first}; it knows {known}; --keep-going scores the rest"
+            )
+        notes.append(f"{evaluator.name} does not know the action {first}: {sum(unknown.values())} clips of "
+                     f"{len(unknown)} unknown actions count in everything but accuracy")  # fmt: skip
+    return notes
+
+
+def _kept(clips: Sequence[Clip], generated: Measurements) -> list[Clip]:
+    """Without those that could not be read a first time."""
+    names = {clip.name for clip in generated.clips}
+    return [clip for clip in clips if clip.name in names]
+
+
+def _real_protocol(real: Real, generated: Measurements) -> tuple[list[Clip], Protocol]:
+    """Real clips of the actions that were generated, at the size of the generated clips, and as many windows.
+
+    Where no split is known, twice as many, so that one half can be set against the other.
+    """
+    actions = {clip.action for clip in generated.clips}
+    chosen = [clip for clip in real.clips if None in actions or clip.action in actions]
+    if not chosen:
+        raise StganError(
+            f"the real clips show none of the generated actions ({', '.join(sorted(a for a in actions if a))}); "
+            "choose another --real"
+        )
+    wanted = len(generated) * (1 if any(clip.split for clip in chosen) else 2)
+    size = Counter(generated.sizes).most_common(1)[0][0]
+    windows = min(_MOST_WINDOWS, math.ceil(wanted / len(chosen)))
+    return chosen, Protocol(size=size, windows=windows, fps=real.fps)
+
+
+def _split(measured: Measurements, evaluator: Evaluator) -> _Reference:
+    """By the evaluator's card; if that does not list its clips, by the split; if there is none, all are reference."""
+    trained = [content[:16] in evaluator.seen for content in measured.contents]
+    names = ("real, seen in training", "real, unseen")
+    if not any(trained):
+        trained = [clip.split == "train" for clip in measured.clips]
+        names = ("real, train split", "real, other splits")
+    if not any(trained):
+        return _Reference("real", measured, "", None)
+    others = [i for i, seen in enumerate(trained) if not seen]
+    return _Reference(
+        names[0],
+        measured.select([i for i, seen in enumerate(trained) if seen]),
+        names[1],
+        measured.select(others) if others else None,
+    )
+
+
+def _real_rows(judged: _Reference, looked: _Reference, evaluator: Evaluator, splits: int, most: int) -> list[Row]:
+    """The reference clips, and others or one half of the reference against the other half.
+
+    judged: by the evaluator. looked: the same clips on the feature network's features. Of each at most as many clips
+    as were generated, because scores of more clips are higher and distances lower.
+    """
+
+    def line(name: str, judgement: Measurements, look: Measurements, to: Measurements | None) -> Row:
+        part, look = _at_most(judgement, most), _at_most(look, most)
+        apart = distances(look.features, _at_most(to, most).features) if to else (None, None)
+        row = make_row(name, part, evaluator, splits=min(splits, len(part)), distances=apart)
+        return replace(row, diversity=within_actions(look))
+
+    rows = [line(judged.name, judged.reference, looked.reference, None)]
+    if judged.others is not None and looked.others is not None:
+        return [*rows, line(judged.other_name, judged.others, looked.others, looked.reference)]
+    first, second = _halves(looked.reference)
+    if first and second:
+        others = looked.reference.select(second)
+        half = _halves(judged.reference)[0]
+        rows.append(
+            line("real, half against half", judged.reference.select(half), looked.reference.select(first), others)
+        )
+    return rows
+
+
+def _at_most(measured: Measurements, most: int) -> Measurements:
+    """The first ones, which are as good as random."""
+    return measured.select(range(min(len(measured), most)))
+
+
+def _halves(measured: Measurements) -> tuple[list[int], list[int]]:
+    """Rows of two halves of about equal size that share no group (actor, source video)."""
+    of: dict[str, list[int]] = {}
+    for i, clip in enumerate(measured.clips):
+        of.setdefault(clip.group or clip.name, []).append(i)
+    first: list[int] = []
+    second: list[int] = []
+    for group in sorted(of, key=lambda group: (-len(of[group]), group)):  # the largest first
+        (first if len(first) <= len(second) else second).extend(of[group])
+    return sorted(first), sorted(second)
+
+
+def _notes_on_sizes(ours: Measurements, compared: _Reference, space: Evaluator) -> list[str]:
+    k, size = min(len(ours), len(compared.reference)), ours.features.shape[1]
+    notes = [f"distances are of {k} clips to {k} of '{compared.name}'; they compare only at equal numbers of clips"]
+    if k <= size:
+        notes.append(
+            f"{k} clips are not more than the {size} features of {space.name}: the Fréchet distance is far from its "
+            "value for many clips; go by the kernel distance"
+        )
+    if compared.others is not None and len(compared.others) < k:
+        notes.append(f"the distances of '{compared.other_name}' are of only {len(compared.others)} clips")
+    return notes

@@ -1,0 +1,153 @@
+"""A network as a judge of clips: what it is shown, and what it may not have done before."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint
+from stgan.errors import StganError
+from stgan.names import quoted
+from stgan.networks import Preprocessing
+from stgan.networks.layout import channels_last
+from stgan.scoring.clips import Clip
+
+FRAMES = 16
+"""Frames of a window for networks that take any number and do not say what they were trained on."""
+_MOST_FRAMES = 1024
+_TOLERANCE = 1e-3  # beyond [0, 1], for videos that went through arithmetic
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A classifier that judges videos.
+
+    name:      as the user gave it.
+    kind:      its architecture.
+    actions:   class names in the order of its outputs; empty if it does not say.
+    frames:    of the windows it is shown.
+    fixed:     whether it takes no other number of frames.
+    hash:      weight hash; `ancestors` are the hashes of the networks it was made from.
+    seen:      first 16 digits of the content hashes (`ClipFacts.sha256`) of the clips it was trained on.
+    """
+
+    name: str
+    kind: str
+    network: nn.Module
+    actions: tuple[str, ...]
+    frames: int
+    fixed: bool
+    hash: str
+    ancestors: frozenset[str]
+    seen: frozenset[str]
+
+    @torch.no_grad()
+    def __call__(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
+        """Features and log probabilities of RGB videos in [0, 1], of any size: its own preprocessing fits them.
+
+        Raises:
+            StganError: a video has a single frame, or values that are not finite or not in [0, 1].
+        """
+        check_videos(videos)
+        try:
+            return self.network.features_and_log_probabilities(videos)  # type: ignore[operator]
+        except ValueError as error:  # too few frames, a crop that does not fit
+            raise StganError(f"{quoted(self.name)} cannot judge these clips: {error}") from error
+
+    @property
+    def identity(self) -> str:
+        """What its judgements depend on besides the clip."""
+        return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash}"
+
+    @property
+    def protocol(self) -> str:
+        """In words: what it sees of a clip."""
+        config: Any = self.network.config
+        pixels: Preprocessing = getattr(config, "frame", config).preprocessing
+        size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
+        mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
+        return (
+            f"the middle {self.frames} frames of a clip (a shorter one is played back and forth), {size}, "
+            f"{pixels.channels.upper()} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
+        )
+
+    def numbers(self, clips: Iterable[Clip]) -> list[int | None]:
+        """Each clip's action as a number of its classes; None where it does not know the action or there is none."""
+        number = {action: i for i, action in enumerate(self.actions)}
+        return [number.get(clip.action) if clip.action is not None else None for clip in clips]
+
+    def steered(self, clips: Iterable[Clip]) -> bool | None:
+        """Whether it, or a network it shares an ancestor with, steered one of the clips; None if that is not known."""
+        own, known = {self.hash, *self.ancestors}, True
+        for clip in clips:
+            if clip.steering is None:
+                known = False
+            elif own & clip.steering.hashes:
+                return True
+        return False if known else None
+
+
+def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
+    """Raise StganError for what is no video of RGB values in [0, 1]; scores of it would be numbers all the same."""
+    if videos.shape[2] < 2:
+        raise StganError("a video has two frames or more; this one is a still")
+    if not videos.isfinite().all():
+        raise StganError("the video has values that are not finite numbers")
+    low, high = float(videos.min()), float(videos.max())
+    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+        raise StganError(f"a video's values are in [0, 1], not from {low:.3g} to {high:.3g}; rescale it")
+
+
+def find_evaluator(
+    name: str, model: ModelFolder, *, frames: int | None = None, device: torch.device | str = "cpu"
+) -> Evaluator:
+    """A classifier: an evaluator or condition network of the model by name, or any checkpoint folder.
+
+    Args:
+        frames: of the windows it is shown; default: as many as it was trained on.
+
+    Raises:
+        StganError: there is none, it cannot score clips, or it takes another number of frames.
+    """
+    part = {**model.condition, **model.evaluators}.get(name)
+    checkpoint = model.load(part, device) if part else load_checkpoint(Path(name), device)
+    return as_evaluator(checkpoint, name, frames=frames)
+
+
+def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None) -> Evaluator:
+    """A loaded classifier as a judge. Errors as for `find_evaluator`."""
+    network: Any = checkpoint.network
+    if not hasattr(network, "features_and_log_probabilities"):
+        raise CheckpointError(f"{quoted(name)} is a {type(network).__name__}, which cannot score clips")
+    own = getattr(network.config, "frames", None)
+    if frames is not None and not 2 <= frames <= _MOST_FRAMES:
+        raise StganError(f"clips are scored by 2 to {_MOST_FRAMES} frames, not {frames}")
+    if own and frames not in (None, own):
+        raise StganError(f"{quoted(name)} takes clips of {own} frames, not {frames}")
+    data = checkpoint.provenance.get("data")
+    data = data if isinstance(data, dict) else {}
+    trained_on = data.get("frames")
+    if not isinstance(trained_on, int) or not 2 <= trained_on <= _MOST_FRAMES:
+        trained_on = FRAMES
+    seen = checkpoint.provenance.get("seen")
+    return Evaluator(
+        name=name,
+        kind=network.config.network,
+        network=channels_last(network),
+        actions=checkpoint.actions,
+        frames=own or frames or trained_on,
+        fixed=bool(own),
+        hash=checkpoint.hash,
+        ancestors=frozenset(checkpoint.ancestors.values()),
+        seen=frozenset(map(str, seen)) if isinstance(seen, list) else frozenset(),
+    )
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return "/".join(dict.fromkeys(f"{value:g}" for value in values))

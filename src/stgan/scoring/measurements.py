@@ -1,0 +1,270 @@
+"""Stream clips through a network: decoded side by side, judged in batches, a few of them in memory at a time."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stgan.errors import StganError
+from stgan.files import sha256
+from stgan.metrics.appearance import appearance_drift
+from stgan.metrics.motion import flicker, frozen, motion
+from stgan.names import quoted
+from stgan.scoring.cache import ScoreCache
+from stgan.scoring.clips import Clip
+from stgan.scoring.evaluators import Evaluator
+from stgan.video import spread_windows, windows_in_view
+from stgan.video.decoding import decode_clip, in_order
+
+BATCH = 8
+"""Windows that a network judges at once."""
+_FORMAT = 1  # of the cached results; rises with whatever changes them
+_PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
+    "motion": motion,
+    "flicker": flicker,
+    "frozen": frozen,
+    "appearance_drift": appearance_drift,
+}
+
+Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
+Arrays = dict[str, np.ndarray]
+"""Of one clip, a row a window: features, log_probabilities, start, a row for each pixel metric; and `content`."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What of a clip is judged.
+
+    size:     (height, width) that frames are brought to first: scaled until they cover it, the centre cut out (as
+              the generator's training clips are); None leaves them as stored.
+    windows:  of a clip, evenly spread over those that show the person; 1: the one in the middle.
+    fps:      frames a second to read a clip at, by leaving frames out; None takes all of them.
+    shuffled: a window's frames in random order, which is the same for each clip whenever it is read.
+    """
+
+    size: tuple[int, int] | None = None
+    windows: int = 1
+    fps: float | None = None
+    shuffled: bool = False
+
+
+MIDDLE = Protocol()
+"""The middle window of a clip, at its own size."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A clip that could not be scored, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What a network says of windows, and what their pixels say. Row i is a window of clips[i].
+
+    Rows are in the order of a hash of what they show: the same whatever the files are called, and as good as random.
+
+    contents: the content hash of the clip that each row is from, hexadecimal.
+    sizes:    (height, width) of each clip as it was judged.
+    pixels:   `motion`, `flicker`, `frozen`, `appearance_drift` of each row.
+    """
+
+    clips: tuple[Clip, ...]
+    contents: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    features: Float[Tensor, "n d"]
+    log_probabilities: Float[Tensor, "n classes"]
+    pixels: dict[str, Float[Tensor, " n"]]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def select(self, rows: Sequence[int]) -> "Measurements":
+        """Some of the rows, in the order given."""
+        index = torch.tensor(rows, dtype=torch.long)
+        return Measurements(
+            tuple(self.clips[i] for i in rows),
+            tuple(self.contents[i] for i in rows),
+            tuple(self.sizes[i] for i in rows),
+            self.features[index],
+            self.log_probabilities[index],
+            {name: values[index] for name, values in self.pixels.items()},
+        )
+
+
+def measure(
+    clips: Sequence[Clip],
+    evaluator: Evaluator,
+    protocol: Protocol = MIDDLE,
+    *,
+    cache: ScoreCache | None = None,
+    batch_size: int = BATCH,
+    workers: int | None = None,
+    keep_going: bool = False,
+    watch: Watch = lambda results, description, total: results,
+    description: str = "clips",
+) -> tuple[Measurements, list[Skipped]]:
+    """Judge clips. Which of them share a batch, and how many threads decode, does not matter to the result.
+
+    Args:
+        cache: results are taken from it and kept in it, by the contents of clip and network.
+        batch_size: windows that the network judges at once.
+        workers: decoding threads; default: one a core, at most eight.
+        keep_going: leave out clips that cannot be read, and say which. Otherwise the first one ends it.
+        watch: may wrap the results, of which there are `total`, to show progress.
+
+    Raises:
+        StganError: a clip is missing, damaged, a still, or not the one of its manifest; or none is left.
+    """
+    found: list[tuple[Clip, Arrays]] = []
+    skipped: list[Skipped] = []
+
+    def results() -> Iterator[Arrays]:
+        for clip, result in _judge(clips, evaluator, protocol, cache, batch_size, workers):
+            if isinstance(result, StganError):
+                if not keep_going:
+                    raise result
+                skipped.append(Skipped(clip.name, str(result)))
+                yield {}
+            else:
+                found.append((clip, result))
+                yield result
+
+    for _ in watch(results(), description, len(clips)):
+        pass
+    if not found:
+        raise StganError(f"none of the {len(clips)} clips can be scored; the first: {skipped[0].reason}")
+    return _collect(found), skipped
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A decoded clip that waits for its batch. windows: uint8 "windows time height width 3"."""
+
+    key: str
+    content: str
+    starts: list[int]
+    windows: np.ndarray
+
+
+def _judge(
+    clips: Sequence[Clip],
+    evaluator: Evaluator,
+    protocol: Protocol,
+    cache: ScoreCache | None,
+    batch_size: int,
+    workers: int | None,
+) -> Iterator[tuple[Clip, Arrays | StganError]]:
+    """Every clip with its results or the reason why it has none, in whatever order they are ready."""
+    rules = repr((_FORMAT, evaluator.identity, sorted(asdict(protocol).items())))
+
+    def read(clip: Clip) -> _Read | Arrays | StganError:
+        try:
+            clip.check_file()
+            key = hashlib.sha256(f"{clip.sha256 or sha256(clip.path)} {rules}".encode()).hexdigest()
+            known = cache.get(key) if cache else None
+            return known if known is not None else _read(clip, key, evaluator.frames, protocol)
+        except StganError as error:
+            return error
+        except OSError as error:
+            return StganError(f"{quoted(clip.path)} cannot be read ({error.strerror or error}); check the file")
+
+    waiting: list[tuple[Clip, _Read]] = []
+
+    def flush() -> Iterator[tuple[Clip, Arrays | StganError]]:
+        judged = _judge_batch([each for _, each in waiting], evaluator, batch_size)
+        if cache:
+            cache.put({each.key: arrays for (_, each), arrays in zip(waiting, judged, strict=True)})
+        yield from ((clip, arrays) for (clip, _), arrays in zip(waiting, judged, strict=True))
+        waiting.clear()
+
+    for clip, result in zip(clips, in_order(read, clips, workers), strict=True):
+        if not isinstance(result, _Read):
+            yield clip, result
+            continue
+        waiting.append((clip, result))
+        if sum(len(each.windows) for _, each in waiting) >= batch_size:
+            yield from flush()
+    if waiting:
+        yield from flush()
+
+
+def _read(clip: Clip, key: str, frames: int, protocol: Protocol) -> _Read:
+    facts, video = decode_clip(clip.path, protocol.size)
+    if protocol.fps is not None and protocol.fps < facts.fps:
+        kept = np.arange(0, len(video) - 0.5, facts.fps / protocol.fps).round().astype(int)
+        video = video[kept]
+    if len(video) < 2:
+        raise StganError(f"{quoted(clip.path)} has a single frame; give videos")
+    starts = windows_in_view(video, frames) if protocol.windows > 1 else None
+    windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
+    first = [int(window[0]) for window in windows]
+    if protocol.shuffled:
+        windows = windows[:, np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames)]
+    return _Read(key, facts.sha256, first, video[windows])
+
+
+def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays]:
+    """The results of each clip; windows of one shape are judged together."""
+    windows = [(number, window) for number, each in enumerate(reads) for window in each.windows]
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for i, (_, window) in enumerate(windows):
+        shapes.setdefault(window.shape, []).append(i)
+    rows: list[Arrays] = [{}] * len(windows)
+    for indices in shapes.values():
+        for start in range(0, len(indices), batch_size):
+            part = indices[start : start + batch_size]
+            frames = torch.from_numpy(np.stack([windows[i][1] for i in part])).to(_device(evaluator))
+            videos = frames.permute(0, 4, 1, 2, 3).float() / 255
+            features, log_probabilities = evaluator(videos)
+            values = {"features": features.float(), "log_probabilities": log_probabilities.double()}
+            values |= {name: metric(videos).double() for name, metric in _PIXEL_METRICS.items()}
+            arrays = {name: value.cpu().numpy() for name, value in values.items()}
+            for row, i in enumerate(part):
+                rows[i] = {name: array[row] for name, array in arrays.items()}
+    results = []
+    for number, each in enumerate(reads):
+        own = [row for (owner, _), row in zip(windows, rows, strict=True) if owner == number]
+        results.append(
+            {
+                **{name: np.stack([row[name] for row in own]) for name in own[0]},
+                "start": np.array(each.starts),
+                "size": np.array(each.windows.shape[2:4]),
+                "content": np.frombuffer(bytes.fromhex(each.content), np.uint8),
+            }
+        )
+    return results
+
+
+def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
+    rows = []
+    for number, (clip, arrays) in enumerate(found):
+        content = arrays["content"].tobytes().hex()
+        for window, start in enumerate(arrays["start"]):
+            mixed = hashlib.sha256(f"{content} {start}".encode()).hexdigest()
+            rows.append((mixed, clip.name, number, window))
+    rows.sort()
+    take = [(found[number][1], window) for _, _, number, window in rows]
+    sizes = [tuple(int(side) for side in arrays["size"]) for arrays, _ in take]
+    return Measurements(
+        clips=tuple(found[number][0] for _, _, number, _ in rows),
+        contents=tuple(arrays["content"].tobytes().hex() for arrays, _ in take),
+        sizes=tuple((height, width) for height, width in sizes),
+        features=_stack(take, "features"),
+        log_probabilities=_stack(take, "log_probabilities"),
+        pixels={name: _stack(take, name) for name in _PIXEL_METRICS},
+    )
+
+
+def _stack(take: Sequence[tuple[Mapping[str, np.ndarray], int]], name: str) -> Tensor:
+    return torch.from_numpy(np.stack([arrays[name][window] for arrays, window in take]))
+
+
+def _device(evaluator: Evaluator) -> torch.device:
+    return next(evaluator.network.parameters()).device

@@ -1,0 +1,119 @@
+"""The paper's fooling experiment (Section 5.2, Table 2, Figure 5).
+
+Clips are steered by one condition network, and judged by that network and by networks that never saw them. What the
+steering network says of its own clips is how well it was fooled; the gap to the others' verdicts is what an Inception
+Score computed with it would hide.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stgan.errors import StganError
+from stgan.manifest import Manifest
+from stgan.pipeline import STGAN
+from stgan.scoring import (
+    Clip,
+    Evaluator,
+    Protocol,
+    ScoreCache,
+    Scores,
+    Steering,
+    as_evaluator,
+    evaluate,
+    generated_clips,
+)
+from stgan.version import __version__
+from stgan.video import read_video
+from stgan.video.strips import Strip, save_strips
+
+REAL = "real"
+FIGURE = "fooling.png"
+RECORD = "fooling.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one network says of one set of clips. clips: the network that steered them, or "real"."""
+
+    clips: str
+    evaluator: str
+    fooled: bool
+    scores: Scores
+
+
+def judges_of(model: STGAN) -> list[Evaluator]:
+    """Every classifier of the model: those that steer, then those that never do."""
+    folder = model.folder
+    if not folder.evaluators:
+        raise StganError(f"{model.name} has no evaluator, so nothing in it can judge clips that its networks steered")
+    return [
+        as_evaluator(folder.load(part, model.device), name)
+        for name, part in {**folder.condition, **folder.evaluators}.items()
+    ]
+
+
+def judge(
+    sets: Mapping[str, Path],
+    judges: Sequence[Evaluator],
+    num: int,
+    *,
+    real: Sequence[Clip] = (),
+    cache: ScoreCache | None = None,
+    on_set: Callable[[], None] = lambda: None,
+) -> list[Verdict]:
+    """Each network's scores of each set of clips: the first `num` of every action of each set, and real ones.
+
+    Args:
+        sets: folders of clips, by the network that steered them.
+        real: brought to the size of the generated clips.
+        on_set: called after each verdict.
+    """
+    clips = {name: _first(folder, num) for name, folder in sets.items()}
+    protocols = dict.fromkeys(clips, Protocol())
+    if real:
+        height, width = read_video(next(iter(clips.values()))[0].path).frames.shape[1:3]
+        clips[REAL] = [replace(clip, steering=Steering((), frozenset())) for clip in real]  # nothing steered them
+        protocols[REAL] = Protocol(size=(height, width))
+    verdicts = []
+    for name, chosen in clips.items():
+        for each in judges:
+            scores = evaluate(chosen, each, protocol=protocols[name], allow_fooled=True, cache=cache)
+            verdicts.append(Verdict(name, each.name, bool(scores.fooled), scores))
+            on_set()
+    return verdicts
+
+
+def record(model: STGAN, preset: str, seed: int, num: int, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What `fooling.json` holds: how the clips were made, and every verdict without the scores of single clips."""
+    rows = [asdict(verdict) for verdict in verdicts]
+    for row in rows:
+        del row["scores"]["clips"]
+    return {
+        "format": FORMAT,
+        "model": model.name,
+        "preset": preset,
+        "seed": seed,
+        "num": num,
+        "steered_by": sorted({verdict.clips for verdict in verdicts} - {REAL}),
+        "rows": rows,
+        "version": __version__,
+    }
+
+
+def draw(path: Path, sets: Mapping[str, Path], actions: Sequence[str], columns: int = 8) -> None:
+    """The paper's Figure 5, beside clips that another network steered: a strip for each set and action."""
+    strips = []
+    for action in actions:
+        for name, folder in sets.items():
+            for entry in Manifest(folder).read():
+                if entry["action"] == action and entry["index"] == 0:
+                    strips.append(Strip(f"{action}, {name}", read_video(folder / entry["file"]).frames))
+    save_strips(path, strips, columns=columns)
+
+
+def _first(folder: Path, num: int) -> list[Clip]:
+    kept = {entry["file"] for entry in Manifest(folder).read() if entry["index"] < num}
+    return [clip for clip in generated_clips(folder) if clip.name in kept]

@@ -1,0 +1,45 @@
+"""A set of clips for a study: made once, kept, and completed if a run was interrupted."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
+from stgan.output_folder import open_output
+from stgan.pipeline import FRAMES, STGAN, OnIteration
+from stgan.sampling import Preset
+from stgan.video import to_uint8
+
+
+def generate_set(
+    model: STGAN,
+    preset: Preset,
+    condition: str,
+    num: int,
+    seed: int,
+    folder: Path,
+    *,
+    on_iteration: OnIteration | None = None,
+    on_clip: Callable[[], None] = lambda: None,
+) -> Path:
+    """`num` clips of every action in a folder, those that are there already kept; returns the folder.
+
+    on_clip: called for every clip, made or kept.
+
+    Raises:
+        StganError: the folder holds clips that were made otherwise, is in use, or cannot be written to.
+    """
+    settings = run_settings(model, seed, preset, condition, FRAMES)
+    with open_output(folder, settings, resume=True) as output:
+        keys = [(action, index) for index in range(num) for action in model.actions]
+        for key in keys:
+            if output.finished(key):
+                on_clip()
+        for clip in generate_clips(
+            model, model.actions, num, seed, preset, condition, FRAMES, on_iteration,
+            skip=lambda request: output.finished((request.action, request.index)),
+        ):  # fmt: skip
+            name = output.name((clip.request.action, clip.request.index))
+            output.add(manifest_entry(clip, name, settings), to_uint8(clip.samples.videos[0].cpu()), FPS)
+            on_clip()
+        output.finish(keys)
+    return output.path
