@@ -20,10 +20,10 @@ from stgan.files import replacing
 from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
 from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output, recorded_threads
 from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
+from stgan.report.iterations import Trace
 from stgan.sampling import Init
 from stgan.video import center_window, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.io import LARGEST_GIF
-from stgan.video.strips import Strip, save_strips
 
 _MOST_CLIPS = 1_000_000  # of each action
 _MOST_ITERATIONS = 100_000
@@ -184,25 +184,6 @@ def saying_how_to_go_on() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted("finished clips are kept, --resume makes the rest") from None
-
-
-class Trace:
-    """The video at a few iterations, closer together at the beginning (the paper's Figure 3)."""
-
-    def __init__(self, iterations: int, rows: int = 8) -> None:
-        spread = torch.linspace(0, 1, rows).square() * (iterations - 1)
-        self.moments = {round(float(moment)) for moment in spread}
-        self.strips: list[Strip] = []
-
-    def record(self, iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
-        if iteration in self.moments:
-            label = f"{iteration + 1}:  {float(objective[0]):.2f}"
-            self.strips.append(Strip(label, to_uint8(render()[0].cpu())))
-
-    def save(self, path: Path) -> None:
-        """Write the rows recorded since the last call."""
-        save_strips(path, self.strips, columns=8)
-        self.strips = []
 
 
 class Intermediates:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from stgan.files import replacing
@@ -23,7 +24,7 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["fixed"] = fixed
+    environment.filters |= {"fixed": fixed, "breakable": breakable}
     html = environment.get_template(template).render(**values)
     with replacing(path) as temporary:
         temporary.write_bytes(html.encode(errors="replace"))  # names from files may be no text
@@ -35,6 +36,11 @@ def fixed(value: float | None, digits: int = 2) -> str:
     if value is None:
         return "–"
     return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.2e}"
+
+
+def breakable(name: str) -> Markup:
+    """A file's name that may go on in the next line after an underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def sane_number(value: Any) -> float | None:

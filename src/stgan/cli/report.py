@@ -1,0 +1,107 @@
+"""`stgan report`: one page about generated clips."""
+
+import json
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from stgan.checkpoints import ModelFolder, find_model
+from stgan.cli.evaluate import open_cache
+from stgan.errors import Interrupted, StganError
+from stgan.files import write_text
+from stgan.manifest import Manifest
+from stgan.names import quoted
+from stgan.report.recorded import FOOLING, SCORES, Scores, as_scores, is_current, read_scores, read_study
+from stgan.scoring import Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
+from stgan.video import find_clips
+
+_EVALUATOR = "evaluator"
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="What stgan generate or stgan fooling wrote; or any clips.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page; default: FOLDER/report.html.")] = None,
+    model: Annotated[str, typer.Option(help="The model that made the clips, and whose evaluators are meant.")] = (
+        "weizmann"
+    ),
+    evaluator: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Who judges; one that steered the clips too, and the page says so."),
+    ] = None,
+    real: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Real clips to compare with, laid out as for training.")
+    ] = None,
+    fooling: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A fooling study to set beside the clips.")
+    ] = None,
+) -> None:
+    """Write one HTML page about clips, to be read in any browser, without network: the clips themselves, scores with
+    their intervals, failures chosen by rule, how a clip comes about, and how all of it was made.
+
+    Takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first if there are none of
+    these clips. The figures are also written to FOLDER/figures.
+
+    Examples:
+
+      stgan generate --num 4 --trace --out clips && stgan report clips
+
+      stgan report clips --real weizmann --fooling study
+    """
+    from stgan.report.scores_page import Request, write_scores_page  # matplotlib is slow to load
+
+    console = Console(markup=False, highlight=False)
+    if not folder.is_dir():
+        raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
+    if out and out.is_dir():
+        raise StganError(f"{quoted(out)} is a folder; give --out the name of a file")
+    whole = find_model(model)
+    options = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
+    given = [(name, str(value)) for name, value in options.items() if value is not None]
+    command = ("stgan", "report", str(folder), *(word for option in given for word in option))
+    if (folder / FOOLING).is_file():
+        request = Request(folder, whole, model, study=read_study(folder), command=command)
+    else:
+        study = read_study(fooling) if fooling else None
+        scores = find_scores(folder, whole, evaluator, real, console)
+        request = Request(folder, whole, model, scores, study, command)
+    with console.status("drawing"):
+        page, figures = write_scores_page(request, out)
+    size = page.stat().st_size / 1e6
+    console.print(f"{page} ({size:.1f} MB) needs no other file", soft_wrap=True)
+    console.print(f"{len(figures)} figures are in {figures[0].parent}", soft_wrap=True)
+
+
+def find_scores(folder: Path, model: ModelFolder, evaluator: str | None, real: Path | None, console: Console) -> Scores:
+    """The scores in the folder if they are of its clips and by this evaluator; else new ones."""
+    clips = folder_clips(folder)
+    judge = find_evaluator(evaluator, model) if evaluator else None
+    path = folder / SCORES
+    if real is None and path.exists():
+        scores = read_scores(path)
+        if is_current(scores, path, clips) and (judge is None or judge.hash == scores["evaluator_hash"]):
+            return scores
+    return new_scores(folder, clips, judge or find_evaluator(_EVALUATOR, model), real, bool(evaluator), console)
+
+
+def new_scores(
+    folder: Path, clips: list[Clip], judge: Evaluator, real: Path | None, allow_fooled: bool, console: Console
+) -> Scores:
+    """Score the clips; honest scores of generated clips are kept beside them."""
+    kept = open_cache(None, console)
+    try:
+        with closing(kept) if kept else nullcontext():
+            scores = evaluate(
+                clips, judge, real=Real(labelled_clips(find_clips(real))) if real else None, allow_fooled=allow_fooled,
+                keep_going=True, cache=kept,
+                watch=lambda results, what, total: track(results, description=what, total=total, console=console),
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise Interrupted("the same command goes on where this one stopped") from None
+    record = scores.to_json()
+    if Manifest(folder).path.is_file() and scores.fooled is False and not scores.skipped:
+        write_text(folder / SCORES, json.dumps(record, indent=2, allow_nan=False) + "\n")
+    return as_scores(json.loads(json.dumps(record)))

@@ -1,0 +1,194 @@
+"""The method as a diagram (the paper's Figure 2): one description, drawn as SVG in the page and as PNG beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from xml.sax.saxutils import escape
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from stgan.files import replacing
+
+WIDTH, HEIGHT = 480, 560
+_FONT, _SMALL = 14, 12.5
+_ROUND = 7  # radius of a box's corners
+
+Kind = Literal["variable", "network", "judge", "fooled"]
+
+# What a page may call a colour, and the colour where nothing says otherwise.
+_FILL: dict[Kind, tuple[str, str]] = {
+    "variable": ("--box-variable", "#f1f3f6"),
+    "network": ("--box-network", "#dfeaf8"),
+    "judge": ("--box-judge", "#dff3e6"),
+    "fooled": ("--box-fooled", "#fbdcd9"),
+}
+_INK, _SOFT, _GRADIENT = ("--ink", "#1d2430"), ("--soft", "#5d6877"), ("--orange", "#d1661f")
+
+
+@dataclass(frozen=True)
+class Box:
+    """Lines of text in a frame, the first in bold. Left, top, width and height in units of the diagram."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    lines: tuple[str, ...]
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A line through these points, with a head at its last; beside it a word, upright if `turned`."""
+
+    points: tuple[tuple[float, float], ...]
+    word: str = ""
+    at: tuple[float, float] = (0, 0)
+    turned: bool = False
+    gradient: bool = False
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """Boxes and arrows on a sheet of WIDTH x HEIGHT, y downwards."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+
+    def svg(self) -> str:
+        """SVG whose colours a page may set, as it is and in the dark."""
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            f'aria-label="The method: {escape("; ".join(b.lines[0] for b in self.boxes), {chr(34): "&quot;"})}" '
+            'font-family="system-ui, DejaVu Sans, sans-serif" text-anchor="middle">'
+        ]
+        for name, colour in (("forward", _SOFT), ("gradient", _GRADIENT)):
+            parts.append(
+                f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+                f'orient="auto"><path d="M0 0 8 4 0 8z" style="fill:{_css(colour)}"/></marker>'
+            )
+        for arrow in self.arrows:
+            colour, name = (_GRADIENT, "gradient") if arrow.gradient else (_SOFT, "forward")
+            line = " ".join(f"{x:g},{y:g}" for x, y in arrow.points)
+            dashes = ' stroke-dasharray="5 4"' if arrow.gradient else ""
+            parts.append(
+                f'<polyline points="{line}" fill="none" stroke-width="1.6"{dashes} '
+                f'style="stroke:{_css(colour)}" marker-end="url(#{name})"/>'
+            )
+            if arrow.word:
+                x, y = arrow.at
+                turn = f' transform="rotate(-90 {x:g} {y:g})"' if arrow.turned else ""
+                parts.append(
+                    f'<text x="{x:g}" y="{y:g}" dy=".35em" font-size="{_SMALL}"{turn} style="fill:{_css(colour)}">'
+                    f"{escape(arrow.word)}</text>"
+                )
+        for box in self.boxes:
+            parts.append(
+                f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}" rx="{_ROUND}" '
+                f'style="fill:{_css(_FILL[box.kind])};stroke:{_css(_SOFT)}" stroke-width="1"/>'
+            )
+            for y, line, bold in _text(box):
+                weight = ' font-weight="600"' if bold else ""
+                parts.append(
+                    f'<text x="{box.x + box.width / 2:g}" y="{y:g}" dy=".35em" font-size="{_FONT if bold else _SMALL}"'
+                    f'{weight} style="fill:{_css(_INK)}">{escape(line)}</text>'
+                )
+        return "".join([*parts, "</svg>"])
+
+    def save(self, path: Path) -> None:
+        """Write the same as PNG."""
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(HEIGHT, 0))
+        axes.set_axis_off()
+        for arrow in self.arrows:
+            colour = (_GRADIENT if arrow.gradient else _SOFT)[1]
+            xs, ys = zip(*arrow.points, strict=True)
+            axes.plot(xs, ys, color=colour, linewidth=1.4, linestyle=(0, (4, 3)) if arrow.gradient else "-")
+            head = FancyArrowPatch(*arrow.points[-2:], arrowstyle="-|>", mutation_scale=11, color=colour, shrinkB=0)
+            axes.add_patch(head)
+            if arrow.word:
+                turn = 90 if arrow.turned else 0
+                axes.text(
+                    *arrow.at, arrow.word, color=colour, fontsize=_SMALL - 2, rotation=turn, ha="center", va="center",
+                    parse_math=False,
+                )  # fmt: skip
+        for box in self.boxes:
+            corner = box.x + _ROUND, box.y + _ROUND
+            size = box.width - 2 * _ROUND, box.height - 2 * _ROUND
+            rounded = f"round,pad={_ROUND},rounding_size={_ROUND}"
+            fill = _FILL[box.kind][1]
+            axes.add_patch(FancyBboxPatch(corner, *size, boxstyle=rounded, facecolor=fill, edgecolor=_SOFT[1]))
+            for y, line, bold in _text(box):
+                axes.text(
+                    box.x + box.width / 2, y, line, color=_INK[1], fontsize=(_FONT if bold else _SMALL) - 2,
+                    fontweight="bold" if bold else "normal", ha="center", va="center", parse_math=False,
+                )  # fmt: skip
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=144)
+
+
+def method_diagram(
+    *, condition: str, evaluator: str, fooled: bool | None, preset: str, iterations: str, frames: str
+) -> Diagram:
+    """How a clip comes about and who judges it.
+
+    Args:
+        condition: names of the networks that steered. evaluator: name of the one that judges.
+        preset: its name says what keeps the codes natural.
+        iterations, frames: numbers as words.
+    """
+    code_prior = {
+        "paper": ("reconstruction", "encoder E after G,", "as in PPGN"),
+        "pixels": ("no generator", "the pixels are", "optimised"),
+    }.get(preset, ("code prior", "denoises the", "codes every time"))
+    judge = (
+        ("evaluator", _short(evaluator), "STEERED: FOOLED")
+        if fooled
+        else ("evaluator", _short(evaluator), "never steers" if fooled is False else "steered? unknown")
+    )
+    boxes = (
+        Box(90, 16, 200, 44, ("start", "noise from the seed"), "variable"),
+        Box(90, 100, 200, 60, ("codes z(t)", "one for each frame"), "variable"),
+        Box(330, 100, 140, 60, code_prior, "network"),
+        Box(90, 208, 200, 60, ("video generator G", "image generator, inflated", "by Eq. 6\u20137"), "network"),
+        Box(90, 316, 200, 44, ("video", frames), "variable"),
+        Box(330, 310, 140, 56, ("clip", "after the last", "iteration"), "variable"),
+        Box(90, 408, 200, 60, ("condition network \u03a6", _short(condition)), "network"),
+        Box(330, 408, 140, 60, judge, "fooled" if fooled else "judge"),
+        Box(90, 504, 200, 44, ("log p of the action", "to be maximised: Eq. 8"), "variable"),
+        Box(330, 504, 140, 44, ("scores", "accuracy, IS, ..."), "variable"),
+    )  # fmt: skip
+    arrows = (
+        Arrow(((190, 60), (190, 100))),
+        Arrow(((290, 120), (330, 120))),
+        Arrow(((330, 142), (290, 142))),
+        Arrow(((190, 160), (190, 208))),
+        Arrow(((190, 268), (190, 316))),
+        Arrow(((190, 360), (190, 408)), "shifted, noisy" if preset == "robust" else "", (236, 384)),
+        Arrow(((290, 338), (330, 338))),
+        Arrow(((400, 366), (400, 408))),
+        Arrow(((190, 468), (190, 504))),
+        Arrow(((400, 468), (400, 504))),
+        Arrow(
+            ((90, 526), (44, 526), (44, 130), (90, 130)), f"gradient, {iterations} times", (28, 328), True, True
+        ),
+    )  # fmt: skip
+    return Diagram(boxes, arrows)
+
+
+def _text(box: Box) -> list[tuple[float, str, bool]]:
+    """The middle of each line, the line, and whether it is the bold one."""
+    middle, step = box.y + box.height / 2, 16
+    first = middle - step * (len(box.lines) - 1) / 2
+    return [(first + step * i, line, i == 0) for i, line in enumerate(box.lines)]
+
+
+def _css(colour: tuple[str, str]) -> str:
+    return f"var({colour[0]}, {colour[1]})"
+
+
+def _short(name: str) -> str:
+    """A name that fits into a box, whatever it holds."""
+    name = name if name.isprintable() else ascii(name)
+    return name if len(name) <= 20 else f"{name[:18]}..."

@@ -1,0 +1,95 @@
+"""Figures of scores: which action is taken for which, and how well each is recognised."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stgan.files import replacing
+
+MOST_ACTIONS = 40
+"""In a figure or table; of more, those that are recognised least."""
+_LEAST_INK = 0.55  # share from which on a number is white
+_INK, _SOFT, _BLUE, _ORANGE, _RED = "#1d2430", "#5d6877", "#8fb4dd", "#e3a276", "#b3161b"
+
+
+def draw_confusion(
+    path: Path, actions: Sequence[str], confusion: Sequence[Sequence[int]], rows: Sequence[int], *, fooled: bool
+) -> None:
+    """Counts, coloured by their share of the row: rows are the actions asked for, columns those that were named.
+
+    rows: numbers of the actions to show; the rest of the named ones share the column "other".
+    """
+    counts = np.array(confusion, dtype=float)[rows]
+    named = counts[:, rows]
+    labels = [_label(actions[row]) for row in rows]
+    other = counts.sum(1) - named.sum(1)
+    columns = [*labels, "other"] if other.any() else labels
+    table = np.column_stack([named, other]) if other.any() else named
+    share = table / np.maximum(1, table.sum(1, keepdims=True))
+    side = max(3.4, 0.42 * len(labels) + 1.2)
+    figure = Figure(figsize=(side + 0.4, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(table > 0):
+        axes.text(
+            column, row, f"{table[row, column]:.0f}", ha="center", va="center", fontsize=9,
+            color="white" if share[row, column] > _LEAST_INK else _INK,
+        )  # fmt: skip
+    axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    axes.set_xlabel("named by the evaluator", color=_SOFT)
+    axes.set_ylabel("asked for", color=_SOFT)
+    axes.tick_params(length=0, labelsize=10, colors=_INK)
+    axes.spines[:].set_visible(False)
+    _save(figure, path, fooled)
+
+
+def draw_per_action(
+    path: Path,
+    accuracy: Mapping[str, float],
+    intervals: Mapping[str, Sequence[float]],
+    contributions: Mapping[str, float],
+    *,
+    fooled: bool,
+) -> None:
+    """How often each action is recognised, with its interval, and how much its clips add to the Inception Score."""
+    names = list(accuracy)
+    panels = 2 if contributions else 1
+    figure = Figure(figsize=(5.0, 0.32 * len(names) + 1.0), layout="constrained")
+    axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    places = np.arange(len(names))
+    values = np.array([accuracy[name] for name in names])
+    axes[0].barh(places, values, color=_BLUE, height=0.62)
+    for place, name in enumerate(names):
+        if name in intervals:
+            axes[0].plot(intervals[name], (place, place), color=_INK, linewidth=1.2)
+    axes[0].set_xlim(0, 1)
+    axes[0].set_xlabel("recognised (95 %)", color=_SOFT)
+    if contributions:
+        axes[1].barh(places, [contributions.get(name, 0.0) for name in names], color=_ORANGE, height=0.62)
+        axes[1].set_xlabel("contribution (nats)", color=_SOFT)
+    for axis in axes:
+        axis.set_yticks(places, [_label(name) for name in names], parse_math=False)
+        axis.grid(axis="x", color="#e6e9ee", linewidth=0.7)
+        axis.set_axisbelow(True)
+        axis.tick_params(length=0, labelsize=10, colors=_INK)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    axes[0].invert_yaxis()
+    _save(figure, path, fooled)
+
+
+def _save(figure: Figure, path: Path, fooled: bool) -> None:
+    """A figure of scores by a network that steered says so itself, as it may leave the page."""
+    if fooled:
+        figure.suptitle("FOOLED: judged by a network that steered", color=_RED, fontsize=11, fontweight="bold")
+    with warnings.catch_warnings(), replacing(path) as temporary:
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # no font has the letters of every name
+        figure.savefig(temporary, format="png", dpi=160)
+
+
+def _label(name: str) -> str:
+    name = name if name.isprintable() else ascii(name)
+    return name if len(name) <= 24 else f"{name[:22]}..."

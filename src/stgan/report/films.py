@@ -1,0 +1,163 @@
+"""Clips inside a page, in formats that every browser plays.
+
+The clips on disk have colour at full resolution, which Firefox and Safari do not play. Each is encoded twice more,
+with halved colour: H.264 (baseline) and VP8. Small clips are enlarged by an even factor before, so that halving the
+resolution of the colour takes nothing away.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from stgan.report.page import data_uri, image_uri
+from stgan.video import DecodedVideo, VideoError, read_video
+from stgan.video.strips import thumbnails
+
+LONGEST = 250
+"""Frames of a clip that are shown."""
+_SHORT = 1  # seconds
+SPEED = "Clips of less than a second play at half their speed."
+_MOST_FRAMES = 3000  # of a clip that is read at all
+_MOST_BYTES = 1 << 29  # of a clip in memory
+_SIDE = 320  # pixels: the longer side of a film is at most this, and small clips come as close as factors allow
+_WHOLE_PAGE = 30_000_000  # bytes of all films together
+
+_BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # named, because players guess another one for large frames
+_H264 = {"profile": "baseline", "level": "3.1", "crf": "18", "preset": "veryfast", "tune": "psnr", **_BT601}
+_VP8 = {"crf": "8", "b": "2M", "deadline": "good", "cpu-used": "4"}  # knows no other colours than BT.601
+
+Frames = UInt8[np.ndarray, "time height width 3"]
+
+
+@dataclass(frozen=True)
+class Film:
+    """A clip as addresses that hold it, to be shown without any other file; its size in pixels."""
+
+    mp4: str
+    webm: str
+    poster: str
+    width: int
+    height: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in the page."""
+        return len(self.mp4) + len(self.webm) + len(self.poster)
+
+
+@dataclass
+class Films:
+    """Makes the films of a page, up to so many bytes in all.
+
+    refused: why clips could not be shown, by file.
+    left_out: how many were left out because the page was full.
+    """
+
+    budget: int = _WHOLE_PAGE
+    refused: dict[str, str] = field(default_factory=dict)
+    left_out: int = 0
+    _made: dict[Path, Film] = field(default_factory=dict)
+
+    def get(self, path: Path) -> Film | None:
+        """The film of a clip, or None if it cannot be shown; a clip may be shown twice."""
+        if path.name in self.refused:
+            return None
+        if path not in self._made and self.budget > 0:
+            try:
+                self._made[path] = make_film(path)
+            except VideoError as error:
+                self.refused[path.name] = str(error)
+                return None
+        film = self._made.get(path)
+        if film is None or film.size > self.budget:
+            self.left_out += 1
+            return None
+        self.budget -= film.size
+        return film
+
+
+def make_film(path: Path) -> Film:
+    """Encode a clip for the page: its first 250 frames at most, none larger than 320 pixels; short ones slowly.
+
+    Raises:
+        VideoError: it cannot be read, or is too long.
+    """
+    clip = read_clip(path)
+    frames, fps = clip.frames[:LONGEST], Fraction(clip.fps).limit_denominator(1000)
+    if len(frames) < _SHORT * fps:
+        fps /= 2
+    factor = enlargement(frames.shape[1:3])
+    large = even_sides(frames.repeat(factor, axis=1).repeat(factor, axis=2))
+    poster = Image.fromarray(frames[len(frames) // 2])
+    return Film(
+        mp4=data_uri("video/mp4", _encode(large, fps, "libx264", "mp4", _H264)),
+        webm=data_uri("video/webm", _encode(large, fps, "libvpx", "webm", _VP8)),
+        poster=image_uri(poster),
+        width=large.shape[2],
+        height=large.shape[1],
+    )
+
+
+def read_clip(path: Path) -> DecodedVideo:
+    """A clip, its frames made smaller if they are larger than a page needs."""
+    return read_video(path, max_frames=_MOST_FRAMES, max_bytes=_MOST_BYTES, transform=_fit)
+
+
+def enlargement(size: Iterable[int]) -> int:
+    """The factor by which frames of this height and width are enlarged: even, or 1 where they are large enough."""
+    return max(1, _SIDE // max(size) // 2 * 2)
+
+
+def even_sides(frames: Frames) -> Frames:
+    """With the last row or column repeated where a side is odd, which halved colour does not allow."""
+    height, width = frames.shape[1:3]
+    return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def strip(frames: Frames, columns: int = 8) -> str:
+    """Frames evenly spread over a clip, side by side, as an address that holds the picture."""
+    return image_uri(Image.fromarray(np.concatenate(list(thumbnails(frames, min(columns, len(frames)))), axis=1)))
+
+
+def alike(clips: list[Frames]) -> list[Frames]:
+    """Clips with frames of one size, that of the first; others are scaled."""
+    size = clips[0].shape[2], clips[0].shape[1]
+    return [
+        clip
+        if (clip.shape[2], clip.shape[1]) == size
+        else np.stack([np.asarray(Image.fromarray(frame).resize(size)) for frame in clip])
+        for clip in clips
+    ]
+
+
+def _fit(frame: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    if max(frame.shape[:2]) <= _SIDE:
+        return frame
+    image = Image.fromarray(frame)
+    image.thumbnail((_SIDE, _SIDE))
+    return np.asarray(image)
+
+
+def _encode(frames: Frames, fps: Fraction, codec: str, container: str, options: dict[str, str]) -> bytes:
+    """In a file, because the beginning of an mp4 is written last."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"film.{container}")
+        movflags = {"movflags": "+faststart"} if container == "mp4" else {}
+        with av.open(str(path), "w", format=container, options=movflags) as output:
+            stream: Any = output.add_stream(codec, rate=fps, options=options)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.thread_count = 1  # the same bytes on every machine
+            for array in frames:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode())
+        return path.read_bytes()

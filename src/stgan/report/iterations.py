@@ -1,0 +1,131 @@
+"""How a clip comes about: the video at a few iterations of activation maximization (the paper's Figure 3)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stgan.checkpoints import CheckpointError
+from stgan.errors import StganError
+from stgan.files import replacing
+from stgan.pipeline import STGAN, ClipRequest
+from stgan.report.films import read_clip
+from stgan.report.page import picture_uri
+from stgan.report.selection import Shown
+from stgan.sampling import Preset
+from stgan.video import VideoError, to_uint8
+from stgan.video.strips import Strip, save_strips
+
+_ROWS, _COLUMNS = 8, 8
+_HASHES = ("generator", "encoder", "code_prior", "condition")
+_MOST_WORK = 64 * 1000  # frames times iterations: of what is sampled again for a page
+
+
+class Trace:
+    """The video at a few iterations, closer together at the beginning."""
+
+    def __init__(self, iterations: int, rows: int = _ROWS) -> None:
+        spread = torch.linspace(0, 1, rows).square() * (iterations - 1)
+        self.moments = {round(float(moment)) for moment in spread}
+        self.strips: list[Strip] = []
+
+    def record(self, iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
+        if iteration in self.moments:
+            label = f"{iteration + 1}:  {float(objective[0]):.2f}"
+            self.strips.append(Strip(label, to_uint8(render()[0].cpu())))
+
+    def save(self, path: Path) -> None:
+        """Write the rows recorded since the last call."""
+        save_strips(path, self.strips, columns=_COLUMNS)
+        self.strips = []
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Where the picture of a clip's iterations is from, in words."""
+
+    clip: Shown
+    source: str
+
+
+def draw_iterations(path: Path, clips: Sequence[Shown], model: str) -> Drawn | str:
+    """Write the picture for the first clip that one can be had of: from what `stgan generate --trace` or
+    `--intermediate` left beside it, else by sampling the first clip again, if this model is the one that made it.
+
+    Returns:
+        Which clip it shows, or why there is none.
+    """
+    for clip in clips:
+        beside = clip.path.with_suffix(".trace.png")
+        if beside.is_file() and not beside.is_symlink() and picture_uri(beside):
+            with replacing(path) as temporary, Image.open(beside) as image:
+                image.convert("RGB").save(temporary, format="PNG")
+            return Drawn(clip, "its trace; beside each row the number of the iteration and log p of the action")
+    for clip in clips:
+        strips = _intermediates(clip.path.with_suffix(".iterations"))
+        if strips:
+            save_strips(path, strips, columns=_COLUMNS)
+            return Drawn(clip, "its intermediate clips; beside each row the number of the iteration")
+    if not clips:
+        return "there are no clips"
+    trace = _sample_again(clips[0], model)
+    if isinstance(trace, str):
+        return f"no clip has a trace beside it (stgan generate --trace), and {trace}"
+    trace.save(path)
+    return Drawn(
+        clips[0], "sampled again from the manifest; beside each row the number of the iteration and log p of the action"
+    )
+
+
+def _intermediates(folder: Path) -> list[Strip]:
+    if not folder.is_dir() or folder.is_symlink():
+        return []
+    files = sorted(path for path in folder.glob("*.mp4") if not path.is_symlink())
+    chosen = sorted({round(i * (len(files) - 1) / (_ROWS - 1)) for i in range(_ROWS)}) if files else []
+    strips = []
+    for number in chosen:
+        try:
+            strips.append(Strip(files[number].stem.lstrip("0")[:12] or "0", read_clip(files[number]).frames))
+        except VideoError:
+            continue
+    sizes = {strip.frames.shape[1:] for strip in strips}
+    return strips if len(sizes) == 1 else []
+
+
+def _sample_again(clip: Shown, model: str) -> Trace | str:
+    """The trace of a clip that is made once more, or why it cannot be."""
+    entry = clip.entry
+    if not entry:
+        return "there is no manifest to make one from"
+    if entry.get("init") or entry.get("target"):
+        return "clips that started from a video or show a target are not made again here"
+    try:
+        preset = _preset(entry["settings"])
+        if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
+            raise TypeError
+        if preset.iterations * entry["frames"] > _MOST_WORK:
+            return "to make one again would take too long"
+        stgan = STGAN.from_pretrained(model)
+        hashes = stgan.hashes(entry["condition"])
+        if any(entry["hashes"][name] != hashes[name] for name in _HASHES):
+            return f"the model {stgan.name} is not the one that made the clips"
+        trace = Trace(preset.iterations)
+        request = ClipRequest(clip.action, entry["index"])
+        stgan.sample([request], entry["seed"], preset, entry["condition"], entry["frames"], trace.record)
+    except CheckpointError:
+        return "the model that made them is not at hand (--model)"
+    except (StganError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):
+        return "the manifest does not say how to make one again"
+    return trace
+
+
+def _preset(settings: dict[str, Any]) -> Preset:
+    """As the manifest records it: with lists where there were tuples."""
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
+    return Preset(**values)

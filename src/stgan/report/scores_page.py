@@ -1,0 +1,301 @@
+"""A page about generated clips: the clips, what an evaluator says of them, where they fail, how all of it was made."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from stgan.checkpoints import ModelFolder
+from stgan.report.diagram import method_diagram
+from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
+from stgan.report.films import LONGEST, SPEED, Film, Films, alike, read_clip, strip
+from stgan.report.iterations import Drawn, draw_iterations
+from stgan.report.page import fixed, picture_uri, write_page
+from stgan.report.provenance import data_note, fooling_command, generate_command, settings
+from stgan.report.recorded import Scores, Study
+from stgan.report.selection import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
+from stgan.report.study import beside_each_other, clip_sets, draw_beside
+from stgan.version import __version__
+from stgan.video import VideoError
+from stgan.video.strips import Strip, save_strips
+
+PAGE, FIGURES = "report.html", "figures"
+_MOST_STRIPS = 24
+_MOST_TILES = 12
+_MOST_LINES = 50  # of notes, of clips that were left out
+_NETWORKS = {"r2plus1d": "R(2+1)D", "c3d": "C3D", "lrcn": "LRCN", "i3d": "I3D"}
+
+_HONEST = "Not fooled: the evaluator had no part in making these clips."
+_FOOLED = (
+    "The network that judges these clips also steered them. Its scores say how well it was fooled, "
+    "and nothing about the clips."
+)
+_UNKNOWN = "Nothing says which networks steered these clips, so nobody can tell whether the evaluator was fooled."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a page is asked to be about.
+
+    folder: what `stgan generate` wrote, or any clips; or a fooling study, then `scores` is None.
+    model:  whose card tells of the data, by its folder; and `model_name`, as it was asked for.
+    command: the words of the command that asked for the page.
+    """
+
+    folder: Path
+    model: ModelFolder
+    model_name: str
+    scores: Scores | None = None
+    study: Study | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass
+class _Drawing:
+    """The figures of a page: each a file in the folder `figures`, and in the page."""
+
+    folder: Path
+    written: list[Path] = field(default_factory=list)
+
+    def path(self, name: str) -> Path:
+        self.folder.mkdir(exist_ok=True)
+        self.written.append(self.folder / f"{name}.png")
+        return self.written[-1]
+
+
+def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, list[Path]]:
+    """Write the page: one file that needs no other and no network. Also writes its figures as PNG to FOLDER/figures.
+
+    Args:
+        out: default: FOLDER/report.html.
+
+    Returns:
+        The page and the figures.
+
+    Raises:
+        StganError: the folder has no clips, or its manifest cannot be trusted.
+    """
+    scores, study = request.scores, request.study
+    of_study = study is not None and study.folder == request.folder
+    sets = clip_sets(study) if study else {}
+    if of_study:
+        clips = [clip for found in sets.values() for of_action in found.values() for clip in of_action]
+    else:
+        clips = shown_clips(request.folder, scores)
+    drawing, films = _Drawing(request.folder / FIGURES), Films()
+    actions = {} if of_study else by_action(clips, scores["actions"] if scores else ())
+    chosen, rule = first_of_each(actions)
+    # In the order of the page, as its space may come to an end.
+    beside = beside_each_other(study, sets, films) if study else []
+    main = [_action(action, found, scores, films) for action, found in chosen.items()]
+    cases = [_case(case, films) for case in failures(clips)]
+    contributions = [_case(case, films) for case in extremes(clips)]
+    known = settings(clips)
+    page = {
+        "title": _printable(request.folder.resolve().name),
+        "subtitle": _subtitle(clips, actions, known, study if of_study else None),
+        "verdict": _verdict(scores),
+        "fooled": bool(scores and scores["fooled"]),
+        "tiles": _study_tiles(study) if study and of_study else _tiles(scores),
+        "scores": scores,
+        "study": study,
+        "study_rows": study.rows if study else [],
+        "sets": list(sets),
+        "beside": beside,
+        "beside_figure": _beside_figure(sets, drawing),
+        "rule": rule,
+        "actions": main,
+        "strips": _strips(chosen, drawing),
+        **_iterations(clips, request.model_name, drawing),
+        **_diagram(scores, study if of_study else None, known, drawing),
+        **_per_action(scores, drawing),
+        "cases": cases,
+        "contributions": contributions,
+        "known": known,
+        "frames_shown": LONGEST,
+        "speed": SPEED,
+        "commands": _commands(request, clips, of_study),
+        "data_note": data_note(request.model, clips[0].entry) if clips else None,
+        "notes": scores["notes"][:_MOST_LINES] if scores else [],
+        "skipped": scores["skipped"][:_MOST_LINES] if scores else [],
+        "refused": list(films.refused.values())[:_MOST_LINES],
+        "left_out": films.left_out,
+        "figures": [path.name for path in drawing.written],
+        "figures_folder": _printable(str(drawing.folder)),
+        "network_name": _NETWORKS.get((scores or {}).get("evaluator_network") or "", "") if scores else "",
+        "version": __version__,
+    }
+    return write_page(out or request.folder / PAGE, "scores.html", page=page), drawing.written
+
+
+def _subtitle(clips: Sequence[Shown], actions: Mapping[str, Any], known: Mapping[str, str], study: Study | None) -> str:
+    if study:
+        seed = "" if study.seed is None else f", seed {study.seed:.0f}"
+        return f"A fooling study: {len(clips)} clips, steered by {' or '.join(study.steered_by)}{seed}"
+    words = [f"{len(clips)} clips of {len(actions)} actions"]
+    words += [f"{name} {known[name]}" for name in ("model", "preset", "seed") if name in known]
+    return ", ".join(words)
+
+
+def _verdict(scores: Scores | None) -> dict[str, str] | None:
+    if scores is None:
+        return None
+    word, sentence = {True: ("fooled", _FOOLED), False: ("honest", _HONEST), None: ("unknown", _UNKNOWN)}[
+        scores["fooled"]
+    ]
+    return {"word": word, "sentence": sentence, "steered_by": ", ".join(scores["steered_by"])}
+
+
+def _tiles(scores: Scores | None) -> list[dict[str, Any]]:
+    """The figures to see first: value, interval, label; and whether they are those of a network that was fooled."""
+    if scores is None:
+        return []
+    inception, fooled = scores["inception_score"] or {}, bool(scores["fooled"])
+    features = scores["feature_network"] or "the evaluator"
+    best = f", {len(scores['actions'])} at best" if scores["actions"] else ""
+    tiles = (
+        _tile(scores["accuracy"], scores["accuracy_interval"], "of the clips named as asked", fooled),
+        _tile(inception.get("mean"), [inception.get("low"), inception.get("high")], f"Inception Score{best}", fooled),
+        _tile(scores["frechet_video_distance"], None, f"Fréchet video distance, features of {features}", fooled),
+        _tile(scores["motion"], None, "motion: difference of neighbouring frames, 0–255", False),
+    )
+    return [tile for tile in tiles if tile]
+
+
+def _study_tiles(study: Study) -> list[dict[str, Any]]:
+    tiles = []
+    for row in study.rows[:_MOST_TILES]:
+        clips = "real clips" if row["clips"] == "real" else f"clips steered by {row['clips']}"
+        label = f"of the {clips} named as asked by {row['evaluator']}"
+        tiles.append(_tile(row["scores"]["accuracy"], row["scores"]["accuracy_interval"], label, bool(row["fooled"])))
+    return [tile for tile in tiles if tile]
+
+
+def _tile(value: float | None, interval: Sequence[float | None] | None, label: str, fooled: bool) -> dict[str, Any]:
+    if value is None:
+        return {}
+    between = "–".join(fixed(end) for end in interval) if interval and None not in interval else ""
+    return {"value": fixed(value), "interval": between, "label": label, "fooled": fooled}
+
+
+def _action(action: str, clips: Sequence[Shown], scores: Scores | None, films: Films) -> dict[str, Any]:
+    share = scores["per_action"].get(action) if scores else None
+    return {
+        "name": action,
+        "share": share,
+        "interval": scores["per_action_interval"].get(action) if scores else None,
+        "clips": [(clip, films.get(clip.path), "") for clip in clips],
+    }
+
+
+def _case(case: Case, films: Films) -> dict[str, Any]:
+    shown: list[tuple[Shown, Film | None, str]] = [(clip, films.get(clip.path), why) for clip, why in case.clips]
+    return {"title": case.title, "rule": case.rule, "clips": shown}
+
+
+def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: _Drawing) -> list[tuple[str, str]]:
+    """The first clip of each action as frames side by side: (action, picture)."""
+    found = []
+    for action, clips in list(chosen.items())[:_MOST_STRIPS]:
+        try:
+            found.append((action, read_clip(clips[0].path).frames))
+        except VideoError:
+            continue
+    if not found:
+        return []
+    labels = [_printable(action)[:14] for action, _ in found]
+    pictures = alike([frames for _, frames in found])
+    save_strips(drawing.path("strips"), [Strip(*pair) for pair in zip(labels, pictures, strict=True)])
+    return [(action, strip(frames)) for action, frames in found]
+
+
+def _iterations(clips: Sequence[Shown], model: str, drawing: _Drawing) -> dict[str, Any]:
+    path = drawing.path("iterations")
+    drawn = draw_iterations(path, clips, model)
+    if isinstance(drawn, Drawn):
+        return {"iterations": picture_uri(path), "iterations_of": drawn, "no_iterations": ""}
+    drawing.written.remove(path)
+    return {"iterations": None, "iterations_of": None, "no_iterations": drawn}
+
+
+def _beside_figure(sets: Mapping[str, Mapping[str, list[Shown]]], drawing: _Drawing) -> str | None:
+    if not sets:
+        return None
+    path = drawing.path("fooling")
+    if draw_beside(path, sets):
+        return picture_uri(path)
+    drawing.written.remove(path)
+    return None
+
+
+def _diagram(scores: Scores | None, study: Study | None, known: Mapping[str, str], drawing: _Drawing) -> dict[str, Any]:
+    condition = known.get("condition", "").replace("both", "lrcn and c3d")
+    if study:
+        condition = " or ".join(study.steered_by)
+    elif scores and scores["steered_by"]:
+        condition = " and ".join(scores["steered_by"])
+    judge = (_NETWORKS.get(scores["evaluator_network"] or "") or scores["evaluator"]) if scores else None
+    diagram = method_diagram(
+        condition=condition or "LRCN, C3D",
+        evaluator=judge or "a network of its own",
+        fooled=scores["fooled"] if scores else False,
+        preset=known.get("preset", "robust"),
+        iterations=known.get("iterations", "many"),
+        frames=f"{known['frames']} frames" if "frames" in known else "RGB in [0, 1]",
+    )
+    diagram.save(drawing.path("method"))
+    return {"diagram": Markup(diagram.svg())}
+
+
+def _per_action(scores: Scores | None, drawing: _Drawing) -> dict[str, Any]:
+    """The figures about actions, and the table's lines; of very many actions those that are recognised least."""
+    nothing: dict[str, Any] = {"confusion": None, "per_action": None, "action_lines": [], "actions_rule": ""}
+    if scores is None:
+        return nothing
+    share, fooled = scores["per_action"], bool(scores["fooled"])
+    names = [action for action in scores["actions"] if action in share]
+    names += [action for action in share if action not in names]
+    rule = ""
+    if len(names) > MOST_ACTIONS:
+        worst = set(sorted(names, key=lambda action: share[action])[:MOST_ACTIONS])
+        rule = f"Of {len(names)} actions, the {MOST_ACTIONS} that are recognised least."
+        names = [action for action in names if action in worst]
+    if not names:
+        return nothing
+    path = drawing.path("per_action")
+    intervals, contributions = scores["per_action_interval"], scores["per_action_contribution"]
+    draw_per_action(path, {name: share[name] for name in names}, intervals, contributions, fooled=fooled)
+    found = {"per_action": picture_uri(path), "actions_rule": rule, "confusion": None}
+    rows = [scores["actions"].index(name) for name in names if name in scores["actions"]]
+    if rows and scores["confusion"]:
+        path = drawing.path("confusion")
+        draw_confusion(path, scores["actions"], scores["confusion"], rows, fooled=fooled)
+        found["confusion"] = picture_uri(path)
+    lines = [
+        {"name": name, "share": share[name], "interval": intervals.get(name), "contribution": contributions.get(name)}
+        for name in names
+    ]
+    return {**found, "action_lines": lines}
+
+
+def _commands(request: Request, clips: Sequence[Shown], of_study: bool) -> list[str]:
+    """What makes all this again."""
+    commands = []
+    if of_study and request.study:
+        commands.append(fooling_command(request.study))
+    elif command := generate_command(request.folder, clips):
+        commands.append(command)
+    if request.scores:
+        evaluate = ["stgan", "evaluate", str(request.folder), "--model", request.model_name]
+        evaluate += ["--evaluator", request.scores["evaluator"] or "evaluator"]
+        evaluate += ["--allow-fooled"] * bool(request.scores["fooled"])
+        evaluate += ["--real", "FOLDER"] * (request.scores["frechet_video_distance"] is not None)
+        commands.append(shlex.join(evaluate))
+    return [_printable(command) for command in (*commands, shlex.join(request.command)) if command]
+
+
+def _printable(word: str) -> str:
+    return word if word.isprintable() else ascii(word)

@@ -1,0 +1,152 @@
+"""Which clips a page shows: by rules that the page states, so that nobody picked them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stgan.manifest import Manifest
+from stgan.report.page import sane_number
+from stgan.report.recorded import Scores
+from stgan.scoring.clips import folder_clips
+
+MOST_CLIPS = 48
+"""In the main part of a page."""
+_EACH_ACTION = 4
+_EACH_RULE = 3
+_BEST = 4
+_NO_ACTION = "?"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A clip that a page may show.
+
+    name:    its path within the folder.
+    entry:   its line of the manifest; empty without one.
+    verdict: what the evaluator says of it, as `clips` of `scores.json` has it; empty if it was not scored.
+    """
+
+    path: Path
+    name: str
+    action: str
+    entry: Mapping[str, Any]
+    verdict: Mapping[str, Any]
+
+    @property
+    def recognised(self) -> bool | None:
+        """Whether the evaluator named the action asked for; None if it was not asked."""
+        named = self.verdict.get("named")
+        return None if named is None else named == self.action
+
+    @property
+    def steered_to(self) -> float | None:
+        """The probability that the networks that steered gave it in the end."""
+        return sane_number(self.entry.get("probability"))
+
+    def measured(self, name: str) -> float | None:
+        return self.verdict.get(name)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Clips that one rule picks out, each with what it was picked for."""
+
+    title: str
+    rule: str
+    clips: list[tuple[Shown, str]]
+
+
+def shown_clips(folder: Path, scores: Scores | None) -> list[Shown]:
+    """All clips of a folder with what is known of them. StganError if there are none."""
+    entries = {entry["file"]: entry for entry in Manifest(folder).read()}
+    verdicts = {clip["file"]: clip for clip in scores["clips"]} if scores else {}
+    return [
+        Shown(clip.path, clip.name, clip.action or _NO_ACTION, entries.get(clip.name, {}), verdicts.get(clip.name, {}))
+        for clip in folder_clips(folder)
+    ]
+
+
+def by_action(clips: Sequence[Shown], order: Sequence[str] = ()) -> dict[str, list[Shown]]:
+    """The clips of each action, actions in this order and then as they come."""
+    of: dict[str, list[Shown]] = {action: [] for action in order}
+    for clip in clips:
+        of.setdefault(clip.action, []).append(clip)
+    return {action: found for action, found in of.items() if found}
+
+
+def first_of_each(actions: Mapping[str, Sequence[Shown]]) -> tuple[dict[str, list[Shown]], str]:
+    """The first clips of every action, at most 4 of each and 48 in all, and that rule in words."""
+    each = max(1, min(_EACH_ACTION, MOST_CLIPS // max(1, len(actions))))
+    chosen = {action: list(clips[:each]) for action, clips in list(actions.items())[:MOST_CLIPS]}
+    total, shown = sum(map(len, actions.values())), sum(map(len, chosen.values()))
+    if shown == total:
+        return chosen, f"All {total} clips."
+    which = f"the first {each}" if each > 1 else "the first"
+    places = f" of the first {len(chosen)} of {len(actions)} actions" if len(chosen) < len(actions) else ""
+    return chosen, f"{shown} of {total} clips, not selected: {which} of each action{places}."
+
+
+def failures(clips: Sequence[Shown]) -> list[Case]:
+    """Where it went wrong, by rules. A clip is shown for the first rule that it comes up for."""
+    used: set[str] = set()
+
+    def worst(
+        title: str, rule: str, value: Callable[[Shown], float | None], word: str, keep: Callable[[Shown], bool]
+    ) -> Case:
+        found = [(measured, clip) for clip in clips if keep(clip) and (measured := value(clip)) is not None]
+        found.sort(key=lambda item: (-item[0], item[1].name))
+        picked = [(clip, word.format(abs(value))) for value, clip in found if clip.name not in used][:_EACH_RULE]
+        used.update(clip.name for clip, _ in picked)
+        return Case(title, rule, picked)
+
+    def anyone(clip: Shown) -> bool:
+        return True
+
+    def missed(clip: Shown) -> bool:
+        return clip.recognised is False
+
+    cases = [
+        worst(
+            "Taken for something else", "the lowest probability of the action asked for, of clips named otherwise",
+            lambda clip: _minus(clip.measured("probability")), "p = {:.3f}", missed,
+        ),
+        worst(
+            "What steered was sure, the evaluator disagrees",
+            "the highest probability by the networks that steered, of clips named otherwise",
+            lambda clip: clip.steered_to, "steered to {:.3f}", missed,
+        ),
+        worst(
+            "Hardly any motion", "the largest share of steps from frame to frame in which nothing changes visibly",
+            lambda clip: clip.measured("frozen") or None, "frozen {:.2f}", anyone,
+        ),
+        worst(
+            "Flicker", "the largest change of colours to and fro",
+            lambda clip: clip.measured("flicker") or None, "flicker {:.2f}", anyone,
+        ),
+        worst(
+            "Colours that wander", "the largest drift of the frames' mean colour",
+            lambda clip: clip.measured("appearance_drift"), "drift {:.2f}", anyone,
+        ),
+    ]  # fmt: skip
+    return [case for case in cases if case.clips]
+
+
+def extremes(clips: Sequence[Shown]) -> list[Case]:
+    """The clips that add most and least to the Inception Score."""
+    found = [(value, clip) for clip in clips if (value := clip.measured("contribution")) is not None]
+    found.sort(key=lambda item: (-item[0], item[1].name))
+    if len(found) < 2:
+        return []
+    most = min(_BEST, len(found) // 2)
+    return [
+        Case(title, rule, [(clip, f"{value:.2f} nats") for value, clip in picked])
+        for title, rule, picked in (
+            ("Most", f"the {most} highest", found[:most]),
+            ("Least", f"the {most} lowest", found[: -most - 1 : -1]),
+        )
+    ]
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
