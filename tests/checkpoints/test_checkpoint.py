@@ -27,8 +27,9 @@ def trained(model: Path, part: str) -> nn.Module:
 
 
 def test_every_architecture_is_in_the_model(model: Path) -> None:
+    """But I3D, which comes from elsewhere: test_i3d_files.py."""
     configs = [json.loads(path.read_text()) for path in model.glob("*/config.json")]
-    assert {config["network"] for config in configs} == set(NETWORKS)
+    assert {config["network"] for config in configs} == set(NETWORKS) - {"i3d"}
 
 
 @pytest.mark.parametrize("half", [True, False])

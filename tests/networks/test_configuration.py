@@ -11,11 +11,14 @@ from stgan.networks import (
     DiscriminatorConfig,
     EncoderConfig,
     GeneratorConfig,
+    I3DConfig,
     LRCNConfig,
     Preprocessing,
     R2Plus1DConfig,
 )
 from stgan.networks.configuration import Configuration
+from stgan.networks.i3d import ScriptedI3DConfig
+from stgan.networks.preprocessing import C3D_TGAN
 
 PIXELS = Preprocessing(size=20, fit="crop", channels="bgr", scale=3.0, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
 DEFAULTS = [
@@ -24,17 +27,22 @@ DEFAULTS = [
     DiscriminatorConfig(),
     EncoderConfig(),
     GeneratorConfig(),
+    I3DConfig(),
     LRCNConfig(),
     R2Plus1DConfig(),
+    ScriptedI3DConfig(),
 ]
 OTHERS = [
     C3DConfig(num_classes=3, stages=((4, 5), (6,)), hidden_sizes=(), frames=8, preprocessing=PIXELS),
+    C3DConfig(pad_last_pool=True, preprocessing=C3D_TGAN),
     CodePriorConfig(rank=5, sigma_min=0.5),
     DiscriminatorConfig(channels=(2,), kernels=(3,), strides=(1,), code_layers=(4, 5), preprocessing=PIXELS),
     EncoderConfig(channels=(1, 2, 3), batch_norm=True, preprocessing=PIXELS),
     GeneratorConfig(stages=((4, 5), (6,)), slope=0.1, preprocessing=replace(PIXELS, size=None)),
+    I3DConfig(stages=(((1, 2, 3, 4, 5, 6),),) * 3, feature_layer="pooled", preprocessing=PIXELS),
     LRCNConfig(frame=EncoderConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
     R2Plus1DConfig(widths=(2, 3), preprocessing=PIXELS),
+    ScriptedI3DConfig(num_classes=3, preprocessing=PIXELS),
 ]
 
 

@@ -1,6 +1,7 @@
 """Networks and models on disk."""
 
 from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from stgan.checkpoints.i3d import load_i3d
 from stgan.checkpoints.model_folder import ModelFolder, bundled_models, find_model
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "bundled_models",
     "find_model",
     "load_checkpoint",
+    "load_i3d",
     "save_checkpoint",
 ]

@@ -40,7 +40,8 @@ def _run(network: Any) -> list[Tensor]:
     size = getattr(config, "frame", config).preprocessing.size or 64
     if isinstance(network, Encoder):
         return [network(_grey(1, 3, size, size))]
-    return [network.log_probabilities(_grey(1, 3, getattr(config, "frames", 2), size, size))]
+    frames = getattr(config, "frames", getattr(config, "min_frames", 2))
+    return list(network.features_and_log_probabilities(_grey(1, 3, frames, size, size)))
 
 
 def _grey(*shape: int) -> Tensor:

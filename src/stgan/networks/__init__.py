@@ -5,12 +5,14 @@ from stgan.networks.code_prior import CodePrior, CodePriorConfig
 from stgan.networks.discriminator import Discriminator, DiscriminatorConfig
 from stgan.networks.encoder import Encoder, EncoderConfig
 from stgan.networks.generator import GeneratorConfig, ImageGenerator, VideoGenerator, inflate
+from stgan.networks.i3d import I3D, I3DConfig
 from stgan.networks.lrcn import LRCN, LRCNConfig
 from stgan.networks.preprocessing import Preprocessing
 from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
 
 __all__ = [
     "C3D",
+    "I3D",
     "LRCN",
     "C3DConfig",
     "CodePrior",
@@ -20,6 +22,7 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "GeneratorConfig",
+    "I3DConfig",
     "ImageGenerator",
     "LRCNConfig",
     "Preprocessing",

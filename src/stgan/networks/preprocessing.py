@@ -146,6 +146,9 @@ C3D_TGAN = Preprocessing(size=112, fit="tgan", channels="bgr", scale=255.0, mean
 C3D_TGAN2 = Preprocessing(size=112, fit="tgan2", channels="bgr", scale=255.0, mean="volume")
 """TGANv2 (`C3DVersion1UCF101`), also in StyleGAN-V: bilinear, of mean2.npz rows and columns from 8 (off the centre)."""
 
+I3D_FRAMES = Preprocessing(size=224, fit="stretch", scale=2.0, mean=(1.0, 1.0, 1.0))
+"""RGB in [-1, 1]; frames that are not square are squeezed, as in the FVD's first implementation."""
+
 
 def flatten_time(videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "frames 3 height width"]:
     """Videos as a batch of frames, clip after clip."""

@@ -1,0 +1,173 @@
+"""I3D from a file that a user has: weights in the naming of the port to PyTorch, or TorchScript.
+
+Weights are data and cannot run code. TorchScript is a program in a small language: it can neither start other
+programs nor open connections, but it can compute for ever, and two of its functions write files. A script that has
+these is refused, and none is ever loaded that the user did not name.
+"""
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, check_header, one_line, weights_hash
+from stgan.names import quoted
+from stgan.networks import I3D, I3DConfig
+from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
+from stgan.networks.layout import channels_last
+
+_FIRST, _LAST = "Conv3d_1a_7x7.conv3d.weight", "logits.conv3d.weight"
+_MOST_BYTES = 1 << 30  # of a file, unpacked; the known ones have 50 MB
+_MOST_CODE = 1 << 22  # bytes of TorchScript; the known file has a tenth of a megabyte
+_WRITES_FILES = re.compile(rb"\b(save|from_file|load_tensor)\b")
+
+
+def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """The I3D in a file, in eval mode: `I3D` or `ScriptedI3D`. It has no names of actions.
+
+    path: .safetensors, or a file by torch.save (a state dict, also inside another dict or behind a prefix such as
+          "module."), in the naming "Conv3d_1a_7x7.conv3d.weight", for any number of classes; or TorchScript.
+          The provenance holds the file's name and SHA-256, by which well-known files are recognised.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, too large, something else, or answers every clip alike.
+    """
+    try:
+        if not path.is_file():
+            raise CheckpointError(f"there is no file {quoted(path)} with an I3D")
+        _check_size(path)
+        checkpoint = _load_script(path) if _is_torchscript(path) else _load_weights(path)
+        _check_answers(checkpoint.network)
+    except CheckpointError:
+        raise
+    except Exception as error:  # of zip files, pickles, safetensors and TorchScript each its own kinds
+        raise CheckpointError(f"{quoted(path)} is no I3D that can be used: {one_line(error, lines=1)}") from error
+    provenance = {"file": path.name, "sha256": _file_hash(path)}
+    return replace(checkpoint, network=checkpoint.network.to(device), provenance=provenance)
+
+
+def _load_weights(path: Path) -> Checkpoint:
+    shapes = {name: tuple(value.shape) for name, value in _read(path, "meta").items()}
+    if _LAST not in shapes:
+        raise CheckpointError(f"{quoted(path)} has no {_LAST}, which FVD needs; was its classifier cut off?")
+    config = I3DConfig(num_classes=shapes[_LAST][0])
+    with torch.device("meta"):
+        network = I3D(config)
+    counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}  # optional: training's
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if name not in counters}
+    wrong = sorted(name for name in (shapes.keys() | wanted.keys()) - counters if shapes.get(name) != wanted.get(name))
+    if wrong:
+        raise CheckpointError(
+            f"{quoted(path)} does not fit I3D: {len(wrong)} tensors differ, the first is {quoted(wrong[0])} "
+            f"({shapes.get(wrong[0], 'missing')} in the file, {wanted.get(wrong[0], 'none')} expected)"
+        )
+    if sum(torch.Size(shape).numel() for shape in wanted.values()) > path.stat().st_size:
+        raise CheckpointError(f"{quoted(path)} is damaged: it names more numbers than it has bytes")
+    found = _read(path, "cpu")
+    odd = [name for name in wanted if not found[name].is_floating_point()]
+    if odd:
+        raise CheckpointError(f"{quoted(path)} holds {odd[0]} as {found[odd[0]].dtype}, which is no kind of weight")
+    tensors = {name: found[name].float().contiguous() for name in wanted}
+    network.load_state_dict(tensors | {name: torch.tensor(0) for name in counters}, assign=True)
+    return Checkpoint(channels_last(network.eval().requires_grad_(False)), hash=weights_hash(network.state_dict()))
+
+
+def _read(path: Path, device: str) -> dict[str, Tensor]:
+    """The file's tensors by their names without a prefix. On "meta" they have shapes only."""
+    if path.suffix == ".safetensors":
+        check_header(path)
+        with safe_open(path, framework="pt") as file:
+            values: Any = {
+                name: torch.empty(file.get_slice(name).get_shape(), device="meta")
+                if device == "meta"
+                else file.get_tensor(name)
+                for name in list(file.keys())
+            }
+    else:
+        values = torch.load(path, map_location=device, weights_only=True)
+    for wrapped in (values, *(values.values() if isinstance(values, dict) else ())):
+        named = _unprefixed(wrapped) if isinstance(wrapped, dict) else {}
+        if named:
+            return named
+    raise CheckpointError(f"{quoted(path)} holds no I3D: it has no tensor that is called {_FIRST}, also within a dict")
+
+
+def _unprefixed(values: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The tensors beside the first layer's weights, named from there; none if there are none."""
+    tensors = {name: value for name, value in values.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    prefix = next((name[: -len(_FIRST)] for name in tensors if name.endswith(_FIRST)), None)
+    if prefix is None:
+        return {}
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _load_script(path: Path) -> Checkpoint:
+    _check_code(path)
+    script = torch.jit.load(str(path), map_location="cpu").eval()
+    for parameter in script.parameters():
+        parameter.requires_grad_(False)
+    with torch.no_grad():
+        pixels = torch.zeros(1, 3, ScriptedI3DConfig.min_frames, 224, 224)
+        logits = script(pixels, rescale=False, resize=False, return_features=True)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        raise ValueError("it gives no logits for a clip")
+    state = script.state_dict()
+    return Checkpoint(
+        ScriptedI3D(script, ScriptedI3DConfig(num_classes=logits.shape[1])),
+        # A frozen script keeps its weights among its constants, out of sight.
+        hash=weights_hash(state) if state else _file_hash(path),
+    )
+
+
+def _check_code(path: Path) -> None:
+    """CheckpointError for a script that can write files. Its names stand in the archive's .py files as they are."""
+    with zipfile.ZipFile(path) as archive:
+        if any(info.filename.endswith("model.json") for info in archive.infolist()):
+            raise CheckpointError(f"{quoted(path)} is TorchScript of before 2020; save it again with a newer PyTorch")
+        sources = [info for info in archive.infolist() if info.filename.endswith(".py")]
+        if sum(info.file_size for info in sources) > _MOST_CODE:
+            raise CheckpointError(f"{quoted(path)} is not loaded: it has more code than any I3D needs")
+        for info in sources:
+            found = _WRITES_FILES.search(archive.read(info))
+            if found:
+                name = found[0].decode()
+                raise CheckpointError(f"{quoted(path)} is not loaded: its code has {name!r}, which can write files")
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _check_size(path: Path) -> None:
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = max(size, sum(info.file_size for info in archive.infolist()))
+    if size > _MOST_BYTES:
+        raise CheckpointError(f"{quoted(path)} is too large to be an I3D ({size} bytes)")
+
+
+@torch.no_grad()
+def _check_answers(network: Any) -> None:
+    """ValueError unless a grey clip and one that is not have different, finite features."""
+    videos = torch.full((2, 3, network.config.min_frames, 224, 224), 0.5)
+    videos[1] = torch.linspace(0, 1, 224)
+    features, log_p = network.features_and_log_probabilities(videos)
+    if not (features.isfinite().all() and log_p.isfinite().all()):
+        raise ValueError("its weights lead to numbers that are not finite")
+    if torch.equal(features[0], features[1]):
+        raise ValueError("it says the same of different clips, so these are no trained weights")
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
