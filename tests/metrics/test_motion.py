@@ -1,6 +1,7 @@
 """Motion, flicker and standstill: what they see in made videos, and what they must not."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stgan.metrics.motion import flicker, frozen, motion
+from stgan.video import center_window, read_video, to_float, write_video
 
 
 def passing(width: int, speed: int, height: int = 32, time: int = 12) -> Tensor:
@@ -115,3 +117,22 @@ def test_any_size_of_picture(height: int, width: int) -> None:
     video[:, :, 1::2] += 0.2
     assert flicker(video).item() == pytest.approx(51, rel=1e-5)
     assert frozen(video).item() == 0
+
+
+@pytest.mark.real
+def test_real_clips_move_and_do_not_flicker(real_data: Path, tmp_path: Path) -> None:
+    """And what is made of them does neither, or both, also once it has been compressed."""
+    for path in sorted((real_data / "weizmann").glob("*/denis_*.mp4")):
+        frames = read_video(path).frames
+        frames = frames[center_window(len(frames), 16)]
+        brightened = frames.astype(np.int16) + 8 * (np.arange(16) % 2).reshape(-1, 1, 1, 1)
+        made = {"as it is": frames, "held": frames[[0] * 16], "flickering": brightened.clip(0, 255).astype(np.uint8)}
+        clips = {}
+        for name, clip in made.items():
+            write_video(tmp_path / f"{name}.mp4", clip)
+            clips[name] = to_float(read_video(tmp_path / f"{name}.mp4").frames)[None]
+        assert flicker(clips["as it is"]) < 0.08 * motion(clips["as it is"])
+        assert frozen(clips["as it is"]) <= 0.2  # a pause at the lowest point of bend
+        assert flicker(clips["flickering"]) > 10 * flicker(clips["as it is"])
+        assert frozen(clips["flickering"]) == 0
+        assert frozen(clips["held"]) == 1

@@ -1,6 +1,6 @@
 """Scores that follow from an evaluator's class probabilities."""
 
-from math import exp
+from math import exp, log
 
 import torch
 from jaxtyping import Float, Int
@@ -35,7 +35,7 @@ def contributions(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor
     Raises ValueError for no clips, and for a row without any probability.
     """
     log_p = _normalised(log_probabilities)
-    log_marginal = log_p.logsumexp(0) - torch.tensor(float(len(log_p)), dtype=torch.float64).log()
+    log_marginal = log_p.logsumexp(0) - log(len(log_p))
     p = log_p.exp()
     return torch.where(p > 0, p * (log_p - log_marginal), 0).sum(1).clamp(min=0)
 
