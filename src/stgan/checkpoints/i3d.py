@@ -6,7 +6,9 @@ these is refused, and none is ever loaded that the user did not name.
 """
 
 import hashlib
+import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,12 +45,20 @@ def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         if not path.is_file():
             raise CheckpointError(f"there is no file {quoted(path)} with an I3D")
         _check_size(path)
-        checkpoint = _load_script(path) if _is_torchscript(path) else _load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of how other people saved their files
+            checkpoint = _load_script(path) if _is_torchscript(path) else _load_weights(path)
         _check_answers(checkpoint.network)
     except CheckpointError:
         raise
-    except Exception as error:  # of zip files, pickles, safetensors and TorchScript each its own kinds
-        raise CheckpointError(f"{quoted(path)} is no I3D that can be used: {one_line(error, lines=1)}") from error
+    except pickle.UnpicklingError as error:  # torch's own words end in advice to run what is in the file
+        raise CheckpointError(
+            f"{quoted(path)} is not loaded: it is damaged, or holds more than tensors, which could run code; "
+            "save the network's state_dict alone"
+        ) from error
+    except Exception as error:  # of zip files, safetensors and TorchScript each its own kinds
+        reason = one_line(error, lines=1).rstrip(" .:")
+        raise CheckpointError(f"{quoted(path)} is no I3D that can be used: {reason}") from error
     provenance = {"file": path.name, "sha256": _file_hash(path)}
     return replace(checkpoint, network=checkpoint.network.to(device), provenance=provenance)
 
@@ -81,7 +91,7 @@ def _load_weights(path: Path) -> Checkpoint:
 
 def _read(path: Path, device: str) -> dict[str, Tensor]:
     """The file's tensors by their names without a prefix. On "meta" they have shapes only."""
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         check_header(path)
         with safe_open(path, framework="pt") as file:
             values: Any = {
