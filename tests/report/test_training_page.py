@@ -1,11 +1,11 @@
 """The page about a trained model."""
 
-import base64
 import json
 import re
 import shutil
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,39 +18,8 @@ from stgan.report.training_page import write_training_page
 from stgan.video import find_clips, survey_clips
 
 HOSTILE = "<script>alert(1)</script>&\"'{{ 7*7 }}"
+PageOf = Callable[[Path], Any]
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-class Page(HTMLParser):
-    """The tags, their attributes, and the text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += "" if "style" in self.open else data
-
-    @property
-    def pictures(self) -> list[tuple[str, bytes]]:
-        found = []
-        for tag, attributes in self.tags:
-            if tag == "img":
-                kind, _, data = (attributes["src"] or "").partition(";base64,")
-                found.append((kind, base64.b64decode(data)))
-        return found
 
 
 def write_log(path: Path, header: str = "loss,accuracy", rows: int = 30) -> None:
@@ -75,7 +44,7 @@ def set_provenance(model: Path, part: str, provenance: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), "provenance": provenance}))
 
 
-def test_everything_is_on_the_page(model: Path, tmp_path: Path, tiny_clips: Path) -> None:
+def test_everything_is_on_the_page(page_of: PageOf, model: Path, tmp_path: Path, tiny_clips: Path) -> None:
     work = tmp_path / "work"
     for part in ("encoder", "generator", "lrcn"):
         write_log(work / part / "log.csv")
@@ -92,7 +61,7 @@ def test_everything_is_on_the_page(model: Path, tmp_path: Path, tiny_clips: Path
 
     path = write_training_page(model, work)
     assert path == model / "report.html" and not list(model.glob("*.tmp"))
-    page = Page(path)
+    page = page_of(path)
     for word in (
         "tiny", "grow, left, right", "3 actions", "ImageGenerator", "R2Plus1D", "1,234", "28.0 dB", "1.7 h",
         "unseen groups: 0.750 (0.500–0.875, n = 8)", "fewer than 5 clips to train on show grow (3)", "20-20 (20)",
@@ -109,15 +78,15 @@ def test_everything_is_on_the_page(model: Path, tmp_path: Path, tiny_clips: Path
     assert write_training_page(model, work).read_bytes() == again
 
 
-def test_an_empty_folder_has_a_page(tmp_path: Path) -> None:
-    page = Page(write_training_page(tmp_path, tmp_path / "nowhere", title="new"))
+def test_an_empty_folder_has_a_page(page_of: PageOf, tmp_path: Path) -> None:
+    page = page_of(write_training_page(tmp_path, tmp_path / "nowhere", title="new"))
     assert "No network has been trained yet" in page.text and "not complete yet" in page.text
     assert page.pictures == []
     with pytest.raises(StganError, match="is not a folder"):
         write_training_page(tmp_path / "nowhere", tmp_path)
 
 
-def test_hostile_names_stay_text(model: Path, tmp_path: Path) -> None:
+def test_hostile_names_stay_text(page_of: PageOf, model: Path, tmp_path: Path) -> None:
     description = json.loads((model / "model.json").read_text())
     action = "<img src=x onerror=alert(1)>"
     description["actions"] = [action, "walk"]
@@ -127,7 +96,7 @@ def test_hostile_names_stay_text(model: Path, tmp_path: Path) -> None:
     write_log(work / "lrcn" / "log.csv", "</text><script>alert(1)</script>,$\\frac{$,_hidden,\x07bell")
     survey = {"warnings": [HOSTILE], "splits": {HOSTILE: 1}, "actions": {HOSTILE: {"clips": HOSTILE}}}
     (work / "survey.json").write_text(json.dumps(survey))
-    page = Page(write_training_page(model, work, title=HOSTILE + "\ud800"))
+    page = page_of(write_training_page(model, work, title=HOSTILE + "\ud800"))
     allowed = {
         "html", "head", "meta", "title", "style", "body", "main", "header", "section", "div", "h1", "h2", "h3", "p",
         "b", "span", "table", "tr", "th", "td", "code", "pre", "img", "br",
@@ -153,14 +122,16 @@ def test_hostile_names_stay_text(model: Path, tmp_path: Path) -> None:
         {"figures": {"unseen_groups": {"accuracy": 0.5, "interval": ["low", 1]}}, "ancestors": 3, "data": 4},
     ],
 )
-def test_provenance_of_wrong_types_is_left_out(model: Path, tmp_path: Path, provenance: object) -> None:
+def test_provenance_of_wrong_types_is_left_out(
+    page_of: PageOf, model: Path, tmp_path: Path, provenance: object
+) -> None:
     for part in ("encoder", "evaluator"):
         set_provenance(model, part, provenance)
-    page = Page(write_training_page(model, tmp_path))
+    page = page_of(write_training_page(model, tmp_path))
     assert "R2Plus1D" in page.text and not re.search(r"\bnan\b|many|e\+400|low", page.text)
 
 
-def test_damaged_pieces_are_left_out(model: Path, tmp_path: Path) -> None:
+def test_damaged_pieces_are_left_out(page_of: PageOf, model: Path, tmp_path: Path) -> None:
     (model / "c3d" / "model.safetensors").write_bytes(b"junk")
     (model / "samples").mkdir()
     work = tmp_path / "work"
@@ -170,7 +141,7 @@ def test_damaged_pieces_are_left_out(model: Path, tmp_path: Path) -> None:
         picture.write_bytes(picture.read_bytes()[:40])
     (work / "encoder" / "log.csv").write_bytes(b"step,loss\n1,\x00\xff\n\x01\n")
     (work / "survey.json").write_text('{"actions": [], "splits": 3, "warnings": "x"}')
-    page = Page(write_training_page(model, work))
+    page = page_of(write_training_page(model, work))
     assert "c3d/model.safetensors" in page.text and "not complete yet" in page.text and page.pictures == []
 
 

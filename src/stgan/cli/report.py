@@ -56,8 +56,8 @@ def report(
     console = Console(markup=False, highlight=False)
     if not folder.is_dir():
         raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
-    if out and out.is_dir():
-        raise StganError(f"{quoted(out)} is a folder; give --out the name of a file")
+    if out and (out.is_dir() or not out.parent.is_dir()):
+        raise StganError(f"--out {quoted(out)} is a folder or lies in none; give the name of a file")
     whole = find_model(model)
     options = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
     given = [(name, str(value)) for name, value in options.items() if value is not None]

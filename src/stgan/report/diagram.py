@@ -30,10 +30,10 @@ _INK, _SOFT, _GRADIENT = ("--ink", "#1d2430"), ("--soft", "#5d6877"), ("--orange
 class Box:
     """Lines of text in a frame, the first in bold. Left, top, width and height in units of the diagram."""
 
-    x: float
-    y: float
-    width: float
-    height: float
+    x: int
+    y: int
+    width: int
+    height: int
     lines: tuple[str, ...]
     kind: Kind
 
@@ -42,9 +42,9 @@ class Box:
 class Arrow:
     """A line through these points, with a head at its last; beside it a word, upright if `turned`."""
 
-    points: tuple[tuple[float, float], ...]
+    points: tuple[tuple[int, int], ...]
     word: str = ""
-    at: tuple[float, float] = (0, 0)
+    at: tuple[int, int] = (0, 0)
     turned: bool = False
     gradient: bool = False
 

@@ -28,7 +28,7 @@ SPEED = "Clips of less than a second play at half their speed."
 _MOST_FRAMES = 3000  # of a clip that is read at all
 _MOST_BYTES = 1 << 29  # of a clip in memory
 _SIDE = 320  # pixels: the longer side of a film is at most this, and small clips come as close as factors allow
-_WHOLE_PAGE = 30_000_000  # bytes of all films together
+_WHOLE_PAGE = 20_000_000  # bytes of all films together
 
 _BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # named, because players guess another one for large frames
 _H264 = {"profile": "baseline", "level": "3.1", "crf": "18", "preset": "veryfast", "tune": "psnr", **_BT601}
@@ -116,7 +116,7 @@ def enlargement(size: Iterable[int]) -> int:
     return max(1, _SIDE // max(size) // 2 * 2)
 
 
-def even_sides(frames: Frames) -> Frames:
+def even_sides(frames: Frames) -> UInt8[np.ndarray, "time even_height even_width 3"]:
     """With the last row or column repeated where a side is odd, which halved colour does not allow."""
     height, width = frames.shape[1:3]
     return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -127,7 +127,7 @@ def strip(frames: Frames, columns: int = 8) -> str:
     return image_uri(Image.fromarray(np.concatenate(list(thumbnails(frames, min(columns, len(frames)))), axis=1)))
 
 
-def alike(clips: list[Frames]) -> list[Frames]:
+def alike(clips: list[UInt8[np.ndarray, "_ _ _ 3"]]) -> list[UInt8[np.ndarray, "_ _ _ 3"]]:
     """Clips with frames of one size, that of the first; others are scaled."""
     size = clips[0].shape[2], clips[0].shape[1]
     return [
@@ -150,12 +150,12 @@ def _encode(frames: Frames, fps: Fraction, codec: str, container: str, options: 
     """In a file, because the beginning of an mp4 is written last."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"film.{container}")
-        movflags = {"movflags": "+faststart"} if container == "mp4" else {}
-        with av.open(str(path), "w", format=container, options=movflags) as output:
+        settings = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if container == "mp4" else {})
+        with av.open(str(path), "w", format=container, options=settings) as output:
             stream: Any = output.add_stream(codec, rate=fps, options=options)
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
-            stream.codec_context.thread_count = 1  # the same bytes on every machine
+            stream.codec_context.thread_count = 1  # with bitexact, the same bytes wherever and whenever
             for array in frames:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
                 output.mux(stream.encode(frame))

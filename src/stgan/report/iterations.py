@@ -123,8 +123,10 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
     return trace
 
 
-def _preset(settings: dict[str, Any]) -> Preset:
+def _preset(settings: Any) -> Preset:
     """As the manifest records it: with lists where there were tuples."""
+    if not isinstance(settings, dict):
+        raise TypeError
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
     }

@@ -31,7 +31,7 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
     return path
 
 
-def fixed(value: float | None, digits: int = 2) -> str:
+def fixed(value: float | int | None, digits: int = 2) -> str:
     """A number with so many digits after the point, in powers of ten if it is very large; a dash for none."""
     if value is None:
         return "–"

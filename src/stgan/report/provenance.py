@@ -11,13 +11,14 @@ from stgan.checkpoints import ModelFolder
 from stgan.checkpoints.checkpoint import CARD
 from stgan.errors import StganError
 from stgan.pipeline import BOTH, FRAMES
-from stgan.report.page import sane_number
 from stgan.report.recorded import Study
 from stgan.report.selection import Shown
 from stgan.sampling import PRESETS
 
+_COMMON = {"model", "preset", "condition", "iterations", "frames", "seed"}
+_MOST_ACTIONS = 12  # that a command names; of more, it makes all
 _LONGEST_CARD = 1 << 16  # bytes
-_LONGEST_NOTE = 1000  # characters
+_LONGEST_NOTE, _LONGEST_WORD = 1000, 200  # characters
 
 
 def settings(clips: Sequence[Shown]) -> dict[str, str]:
@@ -29,7 +30,7 @@ def settings(clips: Sequence[Shown]) -> dict[str, str]:
         values = {json.dumps(clip.entry.get(name), sort_keys=True) for clip in clips}
         value = clips[0].entry.get(name)
         if len(values) == 1 and isinstance(value, (str, int)):
-            known[name] = str(value)[:200]
+            known[name] = str(value)[:_LONGEST_WORD]
     return known
 
 
@@ -37,28 +38,22 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     """The command that makes such clips; None if the manifest does not say, or no command does."""
     known, entry = settings(clips), clips[0].entry if clips else {}
     preset = PRESETS.get(known.get("preset", ""))
-    iterations, frames = sane_number(entry.get("iterations")), sane_number(entry.get("frames"))
-    if preset is None or entry.get("init") or "seed" not in known or "model" not in known or not iterations:
+    if preset is None or entry.get("init") or not _COMMON.issubset(known) or not known["iterations"].isdecimal():
         return None
     try:
-        plain = json.loads(json.dumps(asdict(replace(preset, iterations=int(iterations)))))
-    except StganError:
+        used = replace(preset, iterations=int(known["iterations"]))
+    except (StganError, ValueError):
         return None
-    if entry.get("settings") != plain:
+    if entry.get("settings") != json.loads(json.dumps(asdict(used))):
         return None
     actions = list(dict.fromkeys(clip.action for clip in clips))
-    counts = [clip.entry["index"] + 1 for clip in clips]
-    words = ["stgan", "generate"]
-    if "target" in known:
-        words += ["--target", known["target"]]
-    elif len(actions) <= 12:
-        words += actions
-    words += ["--num", str(max(counts)), "--seed", known["seed"], "--model", known["model"]]
-    words += ["--preset", preset.name] * (preset.name != "robust")
-    words += ["--condition", known["condition"]] * (known.get("condition", BOTH) != BOTH)
-    words += ["--iterations", f"{iterations:.0f}"] * (iterations != preset.iterations)
-    words += ["--frames", f"{frames:.0f}"] * (frames not in (None, FRAMES))
-    return shlex.join([*words, "--out", str(folder)])
+    num = max(clip.entry["index"] for clip in clips) + 1
+    words = ["--target", known["target"]] if "target" in known else actions if len(actions) <= _MOST_ACTIONS else []
+    words += ["--num", str(num), "--seed", known["seed"], "--model", known["model"]]
+    usual = {"preset": "robust", "condition": BOTH, "iterations": str(preset.iterations), "frames": str(FRAMES)}
+    for name, value in usual.items():
+        words += [f"--{name}", known[name]] * (known[name] != value)
+    return shlex.join(["stgan", "generate", *words, "--out", str(folder)])
 
 
 def fooling_command(study: Study) -> str:

@@ -174,7 +174,9 @@ def _study_tiles(study: Study) -> list[dict[str, Any]]:
     return [tile for tile in tiles if tile]
 
 
-def _tile(value: float | None, interval: Sequence[float | None] | None, label: str, fooled: bool) -> dict[str, Any]:
+def _tile(
+    value: float | int | None, interval: Sequence[float | int | None] | None, label: str, fooled: bool
+) -> dict[str, Any]:
     if value is None:
         return {}
     between = "–".join(fixed(end) for end in interval) if interval and None not in interval else ""

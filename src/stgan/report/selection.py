@@ -45,7 +45,8 @@ class Shown:
         return sane_number(self.entry.get("probability"))
 
     def measured(self, name: str) -> float | None:
-        return self.verdict.get(name)
+        """One of the numbers of its verdict, or None."""
+        return sane_number(self.verdict.get(name))
 
 
 @dataclass(frozen=True)

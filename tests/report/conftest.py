@@ -1,0 +1,77 @@
+"""Pages as their tags and text, and a small folder of generated clips."""
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Page(HTMLParser):
+    """The tags, their attributes, and the text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br", "wbr", "source"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if "style" in self.open else data
+
+    @property
+    def pictures(self) -> list[tuple[str, bytes]]:
+        found = []
+        for tag, attributes in self.tags:
+            if tag == "img":
+                kind, _, data = (attributes["src"] or "").partition(";base64,")
+                found.append((kind, base64.b64decode(data)))
+        return found
+
+
+@pytest.fixture(scope="session")
+def page_of() -> Callable[[Path], Page]:
+    return Page
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """Two clips of each of three actions, as `stgan generate` writes them; not to be changed."""
+    from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
+    from stgan.output_folder import open_output
+    from stgan.pipeline import STGAN
+    from stgan.video import to_uint8
+
+    model = STGAN.from_pretrained(tiny_model, "cpu")
+    preset = replace(model.preset("robust"), iterations=3)
+    settings = run_settings(model, 0, preset, "both", 16)
+    with open_output(tmp_path_factory.mktemp("generated") / "clips", settings, resume=False) as folder:
+        for clip in generate_clips(model, model.actions, 2, 0, preset, "both", 16):
+            name = folder.name((clip.request.action, clip.request.index))
+            folder.add(manifest_entry(clip, name, settings), to_uint8(clip.samples.videos[0]), FPS)
+    return folder.path
+
+
+@pytest.fixture(scope="session")
+def record(generated: Path, tiny_model: Path) -> dict[str, Any]:
+    """What `stgan evaluate` would write about them; not to be changed."""
+    from stgan.checkpoints import find_model
+    from stgan.scoring import evaluate, find_evaluator, folder_clips
+
+    scores = evaluate(folder_clips(generated), find_evaluator("evaluator", find_model(tiny_model)))
+    written: dict[str, Any] = json.loads(json.dumps(scores.to_json()))
+    return written

@@ -1,0 +1,80 @@
+"""How a clip comes about."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stgan.manifest import Manifest
+from stgan.report.films import read_clip
+from stgan.report.iterations import Drawn, draw_iterations
+from stgan.report.selection import Shown, shown_clips
+from stgan.video import write_video
+
+
+@pytest.fixture
+def clips(generated: Path, tmp_path: Path) -> list[Shown]:
+    return shown_clips(Path(shutil.copytree(generated, tmp_path / "clips")), None)
+
+
+def rows(path: Path, frames: int = 8, side: int = 16) -> np.ndarray:
+    """The frames of each row of a picture of strips."""
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"))[:, -frames * side :].astype(int)
+    strips = [pixels[top : top + side] for top in range(0, len(pixels), side + 4)]
+    return np.stack([np.stack(np.split(strip, frames, axis=1)) for strip in strips])
+
+
+def test_a_clip_is_sampled_again_to_the_same_end(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
+    drawn = draw_iterations(tmp_path / "i.png", clips, str(tiny_model))
+    assert isinstance(drawn, Drawn) and drawn.clip == clips[0] and "sampled again" in drawn.source
+    strips = rows(tmp_path / "i.png")
+    assert len(strips) == 3  # iterations
+    clip = read_clip(clips[0].path).frames.astype(int)
+    last = clip[np.linspace(0, 15, 8).round().astype(int)]
+    assert np.abs(strips[-1] - last).mean() < 2 < np.abs(strips[0] - last).mean()
+
+
+def test_what_lies_beside_a_clip_comes_first(clips: list[Shown], tmp_path: Path) -> None:
+    stages = clips[1].path.with_suffix(".iterations")
+    stages.mkdir()
+    for number in (10, 20):
+        write_video(stages / f"{number:04d}.mp4", np.full((8, 16, 16, 3), 5 * number, np.uint8))
+    drawn = draw_iterations(tmp_path / "i.png", clips, "nowhere")
+    assert isinstance(drawn, Drawn) and drawn.clip == clips[1]
+    assert np.abs(rows(tmp_path / "i.png").mean((1, 2, 3, 4)) - [50, 100]).max() < 2
+
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(clips[2].path.with_suffix(".trace.png"))
+    drawn = draw_iterations(tmp_path / "i.png", clips, "nowhere")
+    assert isinstance(drawn, Drawn) and drawn.clip == clips[2]
+    with Image.open(tmp_path / "i.png") as picture:
+        assert picture.size == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"init": {"source": "a.mp4"}}, "started from a video"),
+        ({"settings": 5}, "does not say how"),
+        ({"settings": {"iterations": 3}}, "does not say how"),
+        ({"frames": "16"}, "does not say how"),
+        ({"frames": 10**9}, "too long"),
+        ({"hashes": {"generator": "0" * 64}}, "is not the one"),
+        ({"seed": None}, "does not say how"),
+    ],
+)
+def test_why_there_is_no_picture(
+    clips: list[Shown], tiny_model: Path, tmp_path: Path, change: dict[str, object], word: str
+) -> None:
+    folder = clips[0].path.parents[1]
+    Manifest(folder).write([{**entry, **change} for entry in Manifest(folder).read()])
+    found = [Shown(clip.path, clip.name, clip.action, {**clip.entry, **change}, {}) for clip in clips]
+    assert word in str(draw_iterations(tmp_path / "i.png", found, str(tiny_model)))
+    assert not (tmp_path / "i.png").exists()
+
+
+def test_another_model_is_not_asked(clips: list[Shown], tmp_path: Path) -> None:
+    assert "is not the one that made the clips" in str(draw_iterations(tmp_path / "i.png", clips[:1], "weizmann"))
+    assert "not at hand" in str(draw_iterations(tmp_path / "i.png", clips[:1], str(tmp_path)))

@@ -1,0 +1,247 @@
+"""The page about generated clips."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from stgan.checkpoints import find_model
+from stgan.errors import StganError
+from stgan.manifest import Manifest
+from stgan.report.recorded import FOOLING, SCORES, as_scores, is_current, read_scores, read_study
+from stgan.report.scores_page import Request, write_scores_page
+from stgan.scoring import folder_clips
+
+PageOf = Callable[[Path], Any]
+Record = dict[str, Any]
+Make = Callable[..., Path]
+HOSTILE = "<script>alert(1)</script>&\"'{{ 7*7 }}"
+FIGURES = ["confusion.png", "iterations.png", "method.png", "per_action.png", "strips.png"]
+
+
+@pytest.fixture(autouse=True)
+def small_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For speed; tests/report/test_films.py is about films of full size."""
+    monkeypatch.setattr("stgan.report.films._SIDE", 32)
+
+
+@pytest.fixture
+def clips(generated: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(generated, tmp_path / "clips"))
+
+
+@pytest.fixture
+def make(tiny_model: Path) -> Make:
+    """Write the page of a folder, with scores as they would be written, or none."""
+
+    def make_(folder: Path, record: Record | None = None, study: Path | None = None) -> Path:
+        scores = as_scores(deepcopy(record)) if record else None
+        study_ = read_study(study) if study else None
+        request = Request(folder, find_model(tiny_model), str(tiny_model), scores, study_, ("stgan", "report", "clips"))
+        return write_scores_page(request)[0]
+
+    return make_
+
+
+@pytest.fixture
+def study(clips: Path, record: Record, tmp_path: Path) -> Path:
+    """A fooling study of two sets, judged by two networks each."""
+    folder = tmp_path / "study"
+    rows = []
+    for steered in ("lrcn", "c3d"):
+        shutil.copytree(clips, folder / steered)
+        for judge in ("c3d", "evaluator"):
+            scores = {**record, "evaluator": judge, "accuracy": 0.25, "per_action": {"left": 0.125}}
+            del scores["clips"]
+            rows.append({"clips": steered, "evaluator": judge, "fooled": steered == judge, "scores": scores})
+    values = {"format": 1, "model": "tiny", "preset": "paper", "seed": 3, "num": 2, "steered_by": ["lrcn", "c3d"]}
+    (folder / FOOLING).write_text(json.dumps({**values, "rows": rows}))
+    return folder
+
+
+def videos(page: Any) -> int:
+    return sum(tag == "video" for tag, _ in page.tags)
+
+
+def test_everything_is_on_the_page(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
+    record = deepcopy(record) | {"accuracy": 0.625, "accuracy_interval": [0.5, 0.75], "frechet_video_distance": 12.34}
+    record["inception_score"] |= {"mean": 1.75, "low": 1.5, "high": 2.25}
+    record["notes"] = ["a note on what it depends on"]
+    page = page_of(make(clips, record))
+    for word in (
+        "6 clips of 3 actions, model tiny, preset robust, seed 0", "Honest scores", "Not fooled", "0.62", "0.50–0.75",
+        "1.75", "1.50–2.25", "12.34", "All 6 clips.", "quoted, not comparable", "MoCoGAN", "23.44", "66.33",
+        "Failures", "Hardly any motion", "the 3 highest", "a note on what it depends on", record["protocol"],
+        record["evaluator_hash"][:16], "sampled again from the manifest", "over 1 split", "stgan evaluate",
+        "grow left right --num 2 --seed 0 --model tiny --iterations 3", *FIGURES,
+    ):  # fmt: skip
+        assert word in page.text, word
+    assert "FOOLED" not in page.text
+    addresses = [value for _, found in page.tags for name, value in found.items() if name in ("src", "href", "poster")]
+    assert addresses and all(value.startswith("data:") for value in addresses)
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
+    # Six clips, those picked by each of the rules, and the best and worst three.
+    assert videos(page) >= 6 + 3 + 6
+    for name in FIGURES:
+        with Image.open(clips / "figures" / name) as figure:
+            figure.load()
+    again = (clips / "report.html").read_bytes()
+    assert make(clips, record).read_bytes() == again
+
+
+def test_a_fooled_judge_cannot_be_overlooked(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
+    make(clips, record)
+    honest = (clips / "figures" / "confusion.png").read_bytes()
+    page = page_of(make(clips, {**record, "fooled": True, "evaluator": "c3d"}))
+    assert [found["class"] for _, found in page.tags if "verdict" in (found.get("class") or "")] == ["verdict fooled"]
+    assert page.text.count("FOOLED") >= 6 and "Honest" not in page.text and "--allow-fooled" in page.text
+    assert "named right, but fooled" in page.text or "named right" not in page.text
+    assert (clips / "figures" / "confusion.png").read_bytes() != honest
+
+    page = page_of(make(clips, {**record, "fooled": None}))
+    assert "Not known whether fooled" in page.text and "Honest" not in page.text and "FOOLED" not in page.text
+
+
+def test_fooled_clips_stand_beside_honest_ones(
+    clips: Path, record: Record, study: Path, make: Make, page_of: PageOf
+) -> None:
+    page = page_of(make(clips, record, study))
+    assert page.text.count("FOOLED") == 1 + 1  # the row of the table, and the one action that has a share
+    assert "steered by lrcn" in page.text and "c3d: 0.12" in page.text and "Honest scores" in page.text
+    assert (clips / "figures" / "fooling.png").exists()
+
+    alone = page_of(make(study, None, study))
+    assert videos(alone) == 6 and "A fooling study: 12 clips, steered by lrcn or c3d, seed 3" in alone.text
+    assert "stgan fooling --model tiny --preset paper --num 2 --seed 3" in alone.text
+    assert "Honest scores" not in alone.text and alone.text.count("FOOLED") == 1 + 1 + 1  # and the figure at the top
+
+
+def test_hostile_names_stay_text(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
+    record = deepcopy(record) | {"evaluator": HOSTILE, "protocol": HOSTILE, "notes": [HOSTILE], "version": HOSTILE}
+    record |= {"actions": [HOSTILE], "confusion": [[2]], "per_action": {HOSTILE: 0.5}, "steered_by": [HOSTILE]}
+    record |= {"quoted": [{"method": HOSTILE, "inception_score": 1e300, "source": HOSTILE}][:0], "rows": []}
+    entries = list(Manifest(clips).read())
+    for number, entry in enumerate(entries):
+        folder = "<img src=x onerror=alert(1)>"
+        (clips / folder).mkdir(exist_ok=True)
+        name = f"{folder}/<b>{number}$x^2$ é.mp4"
+        shutil.move(clips / entry["file"], clips / name)
+        entry |= {
+            "file": name,
+            "action": HOSTILE,
+            "index": number,
+            "model": HOSTILE,
+            "preset": HOSTILE,
+            "torch": HOSTILE,
+        }
+    Manifest(clips).write(entries)
+    record["clips"] = [{"file": e["file"], "named": HOSTILE + "!", "contribution": 0.5, "frozen": 0.5} for e in entries]
+    page = page_of(make(clips, record))
+    assert HOSTILE in page.text and "<b>0$x^2$ é" in page.text
+    assert not [tag for tag, found in page.tags if tag in ("script", "b", "img") and "onerror" in found]
+    assert "script" not in {tag for tag, _ in page.tags}
+
+
+def test_a_page_of_very_many_clips_stays_small(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
+    entries = []
+    first = next(Manifest(clips).read())
+    for number in range(60):
+        (clips / f"action{number}").mkdir()
+        for index in range(5):
+            name = f"action{number}/{index}.mp4"
+            os.link(clips / first["file"], clips / name)
+            entries.append({**first, "file": name, "action": f"action{number}", "index": index, "init": {}})
+    Manifest(clips).write(entries)
+    names = [f"action{number}" for number in range(60)]
+    many = {**record, "actions": names, "confusion": [[5] + [0] * 59] * 60, "per_action": dict.fromkeys(names, 0.5)}
+    many |= {"notes": ["note"] * 10_000, "rows": record["rows"] * 1000}
+    page = page_of(make(clips, many))
+    assert videos(page) == 48
+    assert "48 of 300 clips, not selected: the first of each action of the first 48 of 60 actions." in page.text
+    assert "Of 60 actions, the 40 that are recognised least." in page.text
+    assert (clips / "report.html").stat().st_size < 3_000_000
+
+
+def test_what_cannot_be_shown_is_told(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
+    broken, gone = [entry["file"] for entry in Manifest(clips).read()][:2]
+    (clips / broken).write_bytes(b"no video" * 20)
+    (clips / gone).unlink()
+    skipped = [{"file": gone, "reason": "it is gone"}]
+    page = page_of(make(clips, {**record, "skipped": skipped, "inception_score": None, "accuracy": None, "rows": []}))
+    assert page.text.count("Not shown:") == 2 and "Not scored: it is gone" in page.text and "not shown" in page.text
+
+
+def test_clips_without_manifest_have_a_page(tiny_clips: Path, tmp_path: Path, make: Make, page_of: PageOf) -> None:
+    folder = Path(shutil.copytree(tiny_clips, tmp_path / "folders"))
+    page = page_of(make(folder))
+    assert "9 clips of 3 actions" in page.text and videos(page) == 9 and "Scores" not in page.text
+    assert "there is no manifest to make one from" in page.text
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StganError, match="has no clips"):
+        make(tmp_path / "empty")
+
+
+def test_scores_are_those_of_the_clips_that_are_there(clips: Path, record: Record) -> None:
+    path = clips / SCORES
+    path.write_text(json.dumps(record))
+    scores = read_scores(path)
+    assert is_current(scores, path, folder_clips(clips))
+    entries = list(Manifest(clips).read())
+    Manifest(clips).write(entries[1:])
+    assert not is_current(scores, path, folder_clips(clips))
+    Manifest(clips).write(entries)
+    later = path.stat().st_mtime_ns + 10**9
+    os.utime(clips / entries[0]["file"], ns=(later, later))
+    assert not is_current(scores, path, folder_clips(clips))
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"format": 2}, "format"),
+        ({"num_videos": None}, "num_videos"),
+        ({"num_videos": True}, "num_videos"),
+        ({"accuracy": 1.5}, "accuracy"),
+        ({"accuracy": float("nan")}, "NaN is not JSON"),
+        ({"accuracy_interval": [0.9, 0.1]}, "accuracy_interval"),
+        ({"inception_score": {"mean": "3"}}, "inception_score.mean"),
+        ({"inception_score": [3]}, "inception_score"),
+        ({"per_action": {"walk": "often"}}, "per_action['walk']"),
+        ({"confusion": [[1, -1]]}, "confusion[0][1]"),
+        ({"rows": [None]}, "rows"),
+        ({"clips": [{"file": 5}]}, "clips[0].file"),
+    ],
+)
+def test_scores_are_not_trusted(clips: Path, record: Record, change: Record, place: str) -> None:
+    (clips / SCORES).write_text(json.dumps({**record, **change}))
+    with pytest.raises(StganError) as error:
+        read_scores(clips / SCORES)
+    assert f"(wrong: {place})" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "7", "[" * 100_000, '{"format": 1, "num_videos": ' + "9" * 5000 + "}", "\ud800"]
+)
+def test_what_is_no_json_record_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / SCORES).write_bytes(text.encode(errors="surrogatepass"))
+    with pytest.raises(StganError, match=r"cannot be used .*; remove it"):
+        read_scores(tmp_path / SCORES)
+
+
+def test_a_matrix_that_does_not_fit_its_actions_is_left_out(record: Record) -> None:
+    assert as_scores(deepcopy(record))["confusion"] == record["confusion"]
+    assert as_scores({**record, "confusion": [[1, 2], [3, 4]]})["confusion"] == []
+
+
+def test_a_study_reads_nothing_outside_its_folder(study: Path, make: Make, page_of: PageOf) -> None:
+    values = json.loads((study / FOOLING).read_text())
+    (study / FOOLING).write_text(json.dumps({**values, "steered_by": ["..", "../clips", "nowhere", "c3d"]}))
+    assert videos(page_of(make(study, None, study))) == 3
+    with pytest.raises(StganError, match="run stgan fooling again"):
+        read_study(study / "c3d")
