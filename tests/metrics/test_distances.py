@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics.image.kid import poly_mmd
 
-from stgan.metrics.distances import equal_sizes, frechet_distance, kernel_distance
+from stgan.metrics.distances import frechet_distance, kernel_distance
 
 numbers = st.integers(2, 12)
 measures = pytest.mark.parametrize("measure", [frechet_distance, kernel_distance])
@@ -131,27 +131,3 @@ def test_what_cannot_be_measured_is_refused(measure: Any) -> None:
     for pair in ((a, b), (b, a)):
         with pytest.raises(ValueError, match="not finite"):
             measure(*pair)
-
-
-@settings(max_examples=25, deadline=None)
-@given(n=st.integers(1, 12), m=st.integers(1, 12), seed=st.integers(0, 99))
-def test_equal_sizes_draws_without_regard_to_order_or_rounding(n: int, m: int, seed: int) -> None:
-    a, b = features(n, 4, seed), features(m, 4, seed + 100)
-    drawn = equal_sizes(a, b, seed)
-    assert len(drawn[0]) == len(drawn[1]) == min(n, m)
-    for whole, part in zip((a, b), drawn, strict=True):
-        rows = [tuple(row) for row in part.tolist()]
-        assert len(set(rows)) == len(rows)
-        assert set(rows) <= {tuple(row) for row in whole.tolist()}
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    again = equal_sizes(a[order] * (1 + 1e-12), b, seed)
-    torch.testing.assert_close(again[0].sort(0).values, drawn[0].sort(0).values)
-    torch.testing.assert_close(again[1], drawn[1])
-
-
-def test_equal_sizes_draws_every_clip_as_often() -> None:
-    large, small = torch.arange(5.0)[:, None], torch.zeros(2, 1)
-    drawn = torch.cat([equal_sizes(large, small, seed)[0] for seed in range(1000)])
-    counts = drawn.flatten().long().bincount(minlength=5)
-    assert counts.sum() == 2000
-    assert (counts - 400).abs().max() < 5 * (1000 * 0.4 * 0.6) ** 0.5

@@ -30,7 +30,8 @@ def show_scores(console: Console, scores: Scores) -> None:
         )
     if scores.copying:
         console.print(
-            f"nearest training clip: {scores.copying['ratio']:.2f} times as far as of {scores.copying['baseline']}"
+            f"nearest training clip: {scores.copying['ratio']:.2f} times as far as of {scores.copying['baseline']}; "
+            f"{scores.copying['nearer_than_any']} clips come nearer than any of those"
         )
     if scores.fooled:
         console.print("FOOLED: the evaluator steered these clips; the scores say how well it was fooled, nothing else")

@@ -58,27 +58,6 @@ def _kernel_sum(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tenso
     return total
 
 
-def equal_sizes(
-    a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], seed: int = 0
-) -> tuple[Float[Tensor, "k d"], Float[Tensor, "k d"]]:
-    """As many clips of the one as of the other: all of the smaller set, a random draw of the larger.
-
-    Which clips are drawn depends on the seed and the features, not on the order they come in.
-    """
-    k = min(len(a), len(b))
-    return _draw(a, k, seed), _draw(b, k, seed)
-
-
-def _draw(features: Float[Tensor, "n d"], k: int, seed: int) -> Float[Tensor, "k d"]:
-    if k == len(features):
-        return features
-    # Clips are ordered by a projection: where rounding differs between machines, neighbours at most change places.
-    weights = torch.arange(1, features.shape[1] + 1, dtype=torch.float64, device=features.device).sqrt()
-    order = (features.double() @ weights).argsort(stable=True)
-    drawn = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:k]
-    return features[order[drawn.to(order.device)]]
-
-
 def _features(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     if len(features) < 2:
         raise ValueError("a distance between sets takes two clips or more of each")

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint
+from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, load_i3d
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.networks import Preprocessing
@@ -19,6 +19,7 @@ from stgan.scoring.clips import Clip
 FRAMES = 16
 """Frames of a window for networks that take any number and do not say what they were trained on."""
 _MOST_FRAMES = 1024
+_I3D_FILES = (".pt", ".pth", ".safetensors")
 _TOLERANCE = 1e-3  # beyond [0, 1], for videos that went through arithmetic
 
 
@@ -107,7 +108,7 @@ def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
 def find_evaluator(
     name: str, model: ModelFolder, *, frames: int | None = None, device: torch.device | str = "cpu"
 ) -> Evaluator:
-    """A classifier: an evaluator or condition network of the model by name, or any checkpoint folder.
+    """A classifier: an evaluator or condition network of the model by name, any checkpoint folder, or an I3D file.
 
     Args:
         frames: of the windows it is shown; default: as many as it was trained on.
@@ -115,8 +116,12 @@ def find_evaluator(
     Raises:
         StganError: there is none, it cannot score clips, or it takes another number of frames.
     """
-    part = {**model.condition, **model.evaluators}.get(name)
-    checkpoint = model.load(part, device) if part else load_checkpoint(Path(name), device)
+    if part := {**model.condition, **model.evaluators}.get(name):
+        checkpoint = model.load(part, device)
+    elif Path(name).suffix.lower() in _I3D_FILES or Path(name).is_file():
+        checkpoint = load_i3d(Path(name), device)
+    else:
+        checkpoint = load_checkpoint(Path(name), device)
     return as_evaluator(checkpoint, name, frames=frames)
 
 

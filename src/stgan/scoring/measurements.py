@@ -267,4 +267,4 @@ def _stack(take: Sequence[tuple[Mapping[str, np.ndarray], int]], name: str) -> T
 
 
 def _device(evaluator: Evaluator) -> torch.device:
-    return next(evaluator.network.parameters()).device
+    return next(evaluator.network.parameters(), torch.empty(0)).device

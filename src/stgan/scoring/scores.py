@@ -101,7 +101,7 @@ class Scores:
     flicker: float
     frozen: float
     appearance_drift: float
-    temporal_order: dict[str, float] | None
+    temporal_order: dict[str, int | float] | None
     copying: dict[str, Any] | None
     rows: list[Row]
     quoted: list[Quoted]
@@ -171,26 +171,35 @@ def manifold(generated: Tensor, reference: Tensor) -> dict[str, float | None]:
 def copying(generated: Measurements, seen: Measurements, unseen: Measurements | None) -> dict[str, Any] | None:
     """How near generated clips come to the nearest training clip, beside how near real unseen clips come to it.
 
-    Medians of distances between features. A ratio well below 1 says that training clips were copied. Without unseen
-    clips, each training clip takes their place in turn, and only clips of other groups (actors) count as training.
+    Medians of distances between features, and how many generated clips come nearer than any real unseen clip. Without
+    unseen clips, each training clip takes their place in turn, and only clips of other groups (actors) count as
+    training.
     """
     if unseen is not None:
-        distance, baseline = nearest_distances(unseen.features, seen.features), "real clips not seen in training"
+        usual, baseline = nearest_distances(unseen.features, seen.features), "real clips not seen in training"
     else:
         groups = [clip.group or clip.name for clip in seen.clips]
         number = {group: i for i, group in enumerate(sorted(set(groups)))}
         numbers = torch.tensor([number[group] for group in groups])
-        distance = nearest_distances(seen.features, seen.features, query_groups=numbers, reference_groups=numbers)
+        usual = nearest_distances(seen.features, seen.features, query_groups=numbers, reference_groups=numbers)
         known = all(clip.group for clip in seen.clips)
         baseline = f"each training clip beside those of other {'groups' if known else 'files'}"
-    distance = distance[distance.isfinite()]
-    if not len(distance) or not (usual := float(distance.median())):
+    usual = usual[usual.isfinite()]
+    if not len(usual) or not float(usual.median()):
         return None
-    ours = float(nearest_distances(generated.features, seen.features).median())
-    return {"generated": ours, "unseen": usual, "ratio": ours / usual, "baseline": baseline}
+    ours = nearest_distances(generated.features, seen.features)
+    return {
+        "generated": float(ours.median()),
+        "unseen": float(usual.median()),
+        "ratio": float(ours.median() / usual.median()),
+        "nearer_than_any": int((ours < usual.min()).sum()),
+        "baseline": baseline,
+    }
 
 
-def temporal_order(ordered: Measurements, shuffled: Measurements, evaluator: Evaluator) -> dict[str, float] | None:
+def temporal_order(
+    ordered: Measurements, shuffled: Measurements, evaluator: Evaluator
+) -> dict[str, int | float] | None:
     """Accuracy on the same clips with their frames in order and in random order, and what the disorder costs."""
     (right, known), (still, _) = _recognised(ordered, evaluator), _recognised(shuffled, evaluator)
     if not known:

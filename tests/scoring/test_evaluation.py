@@ -1,0 +1,206 @@
+"""Scores of folders of clips: against restatements, beside real clips; never by a network that steered in silence."""
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stgan.checkpoints import find_model, save_checkpoint
+from stgan.errors import StganError
+from stgan.networks.i3d import I3D, I3DConfig
+from stgan.scoring import (
+    QUOTED,
+    Clip,
+    Evaluator,
+    Real,
+    Scores,
+    Steering,
+    evaluate,
+    evenly,
+    find_evaluator,
+    folder_clips,
+    labelled_clips,
+    measure,
+)
+from stgan.video import find_clips, read_video, write_video
+from stgan.video.decoding import inspect_clip
+
+
+@pytest.fixture(scope="module")
+def scores(tiny_clips: Path, evaluator: Evaluator) -> Scores:
+    return evaluate(folder_clips(tiny_clips), evaluator, splits=2)
+
+
+def test_scores_are_those_of_a_restatement(scores: Scores, tiny_clips: Path, evaluator: Evaluator) -> None:
+    """The definitions once more, in numpy and float64, from the same logits."""
+    measured, _ = measure(folder_clips(tiny_clips), evaluator)
+    p = np.exp(measured.log_probabilities.numpy())
+    p /= p.sum(1, keepdims=True)
+    parts = [p[:5], p[5:]]
+    values = [math.exp(np.mean([np.sum(q * np.log(q / part.mean(0))) for q in part])) for part in parts]
+    assert scores.inception_score["mean"] == pytest.approx(np.mean(values), rel=1e-9)
+    assert scores.inception_score["std"] == pytest.approx(np.std(values), rel=1e-6)
+    asked = [evaluator.actions.index(clip.action) for clip in measured.clips]
+    named = p.argmax(1)
+    assert scores.accuracy == np.mean(named == asked)
+    assert sum(map(sum, scores.confusion)) == 9 and np.trace(scores.confusion) == round(9 * (scores.accuracy or 0))
+    features, apart = measured.features.double().numpy(), []
+    for action in range(3):
+        own = features[np.array(asked) == action]
+        apart.append(np.mean([np.linalg.norm(own[i] - own[j]) for i in range(3) for j in range(i)]))
+    assert scores.diversity == pytest.approx(np.mean(apart), rel=1e-6)
+    shares = {line["file"]: line["contribution"] for line in scores.clips}
+    assert math.exp(np.mean(list(shares.values()))) == pytest.approx(
+        math.exp(np.mean(np.sum(p * np.log(p / p.mean(0)), 1))), rel=1e-9
+    )
+    assert scores.per_action_contribution["left"] == pytest.approx(
+        np.mean([value for file, value in shares.items() if file.startswith("left/")])
+    )
+
+
+def test_scores_are_plain_json_and_name_every_choice(scores: Scores) -> None:
+    values = json.loads(json.dumps(scores.to_json(), allow_nan=False))
+    assert values["evaluator"] == "evaluator" and values["evaluator_network"] == "r2plus1d"
+    assert values["feature_network"] == "evaluator" and values["feature_size"] == 8 and values["splits"] == 2
+    assert "16 frames" in values["protocol"] and values["fooled"] is None and values["frechet_video_distance"] is None
+    assert values["rows"][0]["name"] == "generated" and len(values["quoted"]) == len(QUOTED) == 7
+    assert {"mean", "std", "low", "high"} == set(values["inception_score"])
+
+
+def steered(clips: list[Clip], *hashes: str) -> list[Clip]:
+    return [replace(clip, steering=Steering(("c3d",), frozenset(hashes))) for clip in clips]
+
+
+def test_a_network_that_steered_or_shares_an_ancestor_is_refused(tiny_clips: Path, evaluator: Evaluator) -> None:
+    clips = folder_clips(tiny_clips)
+    relative = replace(evaluator, ancestors=frozenset({"backbone"}))
+    for judge, hashes in ((evaluator, (evaluator.hash,)), (relative, ("backbone", "else")), (evaluator, ("x", "y"))):
+        fooled = "x" not in hashes
+        if fooled:
+            with pytest.raises(StganError, match="steered these clips"):
+                evaluate(steered(clips, *hashes), judge)
+        assert evaluate(steered(clips, *hashes), judge, allow_fooled=True).fooled is fooled
+    # One clip is enough, and so is a feature network that steered.
+    some = [*clips[1:], *steered(clips[:1], evaluator.hash)]
+    with pytest.raises(StganError, match="steered these clips"):
+        evaluate(some, evaluator)
+    other = replace(evaluator, name="other", hash="other")
+    with pytest.raises(StganError, match="evaluator steered these clips"):
+        evaluate(steered(clips, evaluator.hash), other, features=evaluator)
+    assert evaluate(steered(clips, evaluator.hash), other, features=evaluator, allow_fooled=True).fooled
+
+
+def test_real_clips_are_told_apart_by_what_the_evaluator_was_trained_on(tiny_clips: Path, evaluator: Evaluator) -> None:
+    real = labelled_clips(find_clips(tiny_clips))
+    seen = frozenset(inspect_clip(clip.path).sha256[:16] for clip in real if "clip2" not in clip.name)
+    scores = evaluate(folder_clips(tiny_clips), replace(evaluator, seen=seen), real=Real(real))
+    assert [row.name for row in scores.rows] == ["generated", "real, seen in training", "real, unseen"]
+    reference, unseen = scores.rows[1:]
+    assert reference.frechet_video_distance is None and unseen.frechet_video_distance is not None
+    assert scores.copying and scores.copying["baseline"] == "real clips not seen in training"
+    assert scores.copying["ratio"] < 1  # most of the clips are the training clips themselves, at another time
+
+
+def test_without_a_card_the_split_tells_and_without_a_split_the_halves(tiny_clips: Path, evaluator: Evaluator) -> None:
+    real = labelled_clips(find_clips(tiny_clips))
+    split = [replace(clip, split="test" if "clip2" in clip.name else "train") for clip in real]
+    scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(split))
+    assert [row.name for row in scores.rows] == ["generated", "real, train split", "real, other splits"]
+    # The clips are the real ones, and a window of each is looked at: two thirds are copies.
+    assert scores.copying and scores.copying["generated"] == 0 and scores.copying["nearer_than_any"] == 6
+    scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
+    assert [row.name for row in scores.rows] == ["generated", "real", "real, half against half"]
+    assert scores.copying and scores.copying["baseline"] == "each training clip beside those of other files"
+    assert scores.rows[1].frechet_video_distance is None and scores.rows[2].frechet_video_distance is not None
+    assert scores.rows[1].num_videos == scores.rows[2].num_videos == 9  # two windows of each, and then as many
+
+
+def test_distances_to_the_clips_themselves_are_zero(tiny_clips: Path, evaluator: Evaluator) -> None:
+    real = [replace(clip, split="train") for clip in labelled_clips(find_clips(tiny_clips))]
+    scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
+    assert scores.frechet_video_distance == pytest.approx(0, abs=1e-9)
+    assert scores.rows[1].num_videos == 9 and scores.coverage == scores.precision == scores.recall == 1
+    assert not any("not more than" in note for note in scores.notes)  # 9 clips, 8 features
+    worse = evaluate([clip for clip in folder_clips(tiny_clips) if clip.action == "grow"], evaluator, real=Real(real))
+    assert worse.num_videos == 3 and worse.rows[1].num_videos == 3  # as many, and of the action that was generated
+
+
+def test_real_clips_are_brought_to_the_size_of_the_generated_ones(
+    tiny_clips: Path, evaluator: Evaluator, tmp_path: Path
+) -> None:
+    for clip in folder_clips(tiny_clips):
+        frames = read_video(clip.path).frames.repeat(2, axis=1).repeat(3, axis=2)  # larger, and wider
+        (tmp_path / clip.name).parent.mkdir(exist_ok=True)
+        write_video(tmp_path / clip.name, frames)
+    real = labelled_clips(find_clips(tmp_path))
+    scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
+    assert scores.rows[1].motion < 2.5 * scores.motion  # a larger frame alone would not change it
+
+
+def test_evenly() -> None:
+    clips = [Clip(Path(f"{a}/{i}"), f"{a}/{i}", a) for a, n in (("a", 3), ("b", 1), ("c", 2)) for i in range(n)]
+    assert [clip.name for clip in evenly(clips[::-1], 5)] == ["a/0", "b/0", "c/0", "a/1", "c/1"]
+    assert len(evenly(clips, 100)) == 6
+
+
+def test_unknown_actions_and_what_cannot_be_split(tiny_clips: Path, evaluator: Evaluator) -> None:
+    clips = [replace(clip, action="fly") if clip.action == "grow" else clip for clip in folder_clips(tiny_clips)]
+    with pytest.raises(StganError, match="does not know the action 'fly'"):
+        evaluate(clips, evaluator)
+    scores = evaluate(clips, evaluator, keep_going=True)
+    assert scores.num_videos == 9 and sum(map(sum, scores.confusion)) == 6 and "fly" not in scores.per_action
+    assert "fly" in scores.per_action_contribution and any("'fly'" in note for note in scores.notes)
+    for splits in (0, 10):
+        with pytest.raises(StganError, match="splits"):
+            evaluate(folder_clips(tiny_clips), evaluator, splits=splits)
+    with pytest.raises(StganError, match="none of the generated actions"):
+        real = [replace(clip, action="swim") for clip in labelled_clips(find_clips(tiny_clips))]
+        evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
+
+
+def test_loose_clips_have_scores_but_no_accuracy(tiny_clips: Path, evaluator: Evaluator, tmp_path: Path) -> None:
+    for number, clip in enumerate(folder_clips(tiny_clips)):
+        shutil.copyfile(clip.path, tmp_path / f"{number}.mp4")
+    scores = evaluate(folder_clips(tmp_path), evaluator)
+    assert scores.accuracy is None and scores.temporal_order is None and scores.confusion == []
+    assert scores.inception_score["mean"] >= 1 and scores.diversity is not None
+
+
+def test_distances_on_the_logits_of_an_i3d_from_a_file(
+    tiny_clips: Path, tiny_model: Path, evaluator: Evaluator, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = I3D(I3DConfig(num_classes=5)).eval()
+    torch.save(network.state_dict(), tmp_path / "i3d.pt")
+    space = find_evaluator(str(tmp_path / "i3d.pt"), find_model(tiny_model), frames=9)
+    clips = [replace(clip, split="train") for clip in labelled_clips(find_clips(tiny_clips))]
+    scores = evaluate(clips[:2], evaluator, features=space, real=Real(clips[1:3]))  # all of them grow
+    assert scores.feature_network.endswith("i3d.pt") and scores.feature_size == 5
+    assert scores.frechet_video_distance is not None and scores.accuracy is not None
+
+
+def test_ones_own_classifier(tiny_clips: Path, tiny_model: Path, evaluator: Evaluator, tmp_path: Path) -> None:
+    network: Any = evaluator.network
+    save_checkpoint(tmp_path / "own", network, actions=("right", "left", "grow"))
+    own = find_evaluator(str(tmp_path / "own"), find_model(tiny_model))
+    ours, theirs = (evaluate(folder_clips(tiny_clips), judge) for judge in (own, evaluator))
+    assert ours.inception_score["mean"] == pytest.approx(theirs.inception_score["mean"], rel=1e-6)
+    assert ours.actions == ["right", "left", "grow"] and own.hash == evaluator.hash
+    for wrong in (tiny_model / "encoder", tiny_model / "nothing", tmp_path / "own/config.json"):
+        with pytest.raises(StganError):
+            find_evaluator(str(wrong), find_model(tiny_model))
+
+
+def test_a_window_of_another_length(tiny_clips: Path, tiny_model: Path) -> None:
+    model = find_model(tiny_model)
+    assert find_evaluator("evaluator", model, frames=8).frames == 8
+    with pytest.raises(StganError, match="takes clips of 16 frames"):
+        find_evaluator("c3d", model, frames=8)
+    with pytest.raises(StganError, match="2 to 1024"):
+        find_evaluator("lrcn", model, frames=1)
