@@ -77,10 +77,10 @@ class Diagram:
                 f'style="stroke:{_css(colour)}" marker-end="url(#{name})"/>'
             )
             if arrow.word:
-                x, y = arrow.at
-                turn = f' transform="rotate(-90 {x:g} {y:g})"' if arrow.turned else ""
+                left, top = arrow.at
+                turn = f' transform="rotate(-90 {left} {top})"' if arrow.turned else ""
                 parts.append(
-                    f'<text x="{x:g}" y="{y:g}" dy=".35em" font-size="{_SMALL}"{turn} style="fill:{_css(colour)}">'
+                    f'<text x="{left}" y="{top}" dy=".35em" font-size="{_SMALL}"{turn} style="fill:{_css(colour)}">'
                     f"{escape(arrow.word)}</text>"
                 )
         for box in self.boxes:

@@ -1,0 +1,60 @@
+"""`stgan report` as a user starts it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def clips(stgan: Any, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "clips"
+    arguments = ["--model", tiny_model, "--num", 2, "--iterations", 2, "--trace", "--out", folder]
+    assert stgan.run("generate", *arguments).returncode == 0
+    return folder
+
+
+def test_clips_are_scored_if_nobody_has_and_the_page_written(
+    stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(clips, tmp_path / "clips"))
+    result = stgan.run("report", folder, "--model", tiny_model)
+    assert result.returncode == 0, result.stderr
+    assert "scoring" in result.stdout and str(folder / "report.html") in result.stdout
+    scores = (folder / "scores.json").read_text()
+    page = (folder / "report.html").read_text()
+    assert json.loads(scores)["num_videos"] == 6 and "Honest scores" in page and "its trace" in page
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        "confusion.png", "iterations.png", "method.png", "per_action.png", "strips.png",
+    }  # fmt: skip
+
+    again = stgan.run("report", folder, "--model", tiny_model)
+    assert again.returncode == 0 and "scoring" not in again.stdout and (folder / "report.html").read_text() == page
+
+    out = tmp_path / "fooled.html"
+    fooled = stgan.run("report", folder, "--model", tiny_model, "--evaluator", "c3d", "--out", out)
+    assert fooled.returncode == 0 and "FOOLED" in out.read_text() and "Honest scores" not in out.read_text()
+    assert (folder / "scores.json").read_text() == scores and (folder / "report.html").read_text() == page
+
+    (folder / "scores.json").write_text('{"format": 1, "num_videos": NaN}')
+    refused = stgan.run("report", folder, "--model", tiny_model)
+    assert refused.returncode == 1 and refused.is_one_sentence and "remove it" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "is not a folder"),
+        (["CLIPS", "--out", "nowhere/page.html"], "give the name of a file"),
+        (["CLIPS", "--fooling", "nowhere"], "run stgan fooling again"),
+        (["CLIPS", "--evaluator", "nobody"], "nobody"),
+        (["CLIPS", "--real", "nowhere"], "is not a folder"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    stgan: Any, clips: Path, tiny_model: Path, arguments: list[str], message: str
+) -> None:
+    result = stgan.run("report", *[clips if word == "CLIPS" else word for word in arguments], "--model", tiny_model)
+    assert result.returncode == 1 and result.is_one_sentence and message in result.stderr

@@ -1,0 +1,88 @@
+"""The pages in a real browser, at the width of a phone and of a desk."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Error, sync_playwright
+
+from stgan.checkpoints import find_model
+from stgan.report.recorded import FOOLING, as_scores, read_study
+from stgan.report.scores_page import Request, write_scores_page
+from stgan.report.training_page import write_training_page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+LONG = "a" * 90 + " & <b>"
+
+# What is wrong with a page that has been scrolled through: nothing, if all is well.
+PROBLEMS = """async () => {
+    const wrong = []
+    for (const image of document.images)
+        if (!image.complete || !image.naturalWidth) wrong.push('an image: ' + image.alt)
+    for (const video of document.querySelectorAll('video')) {
+        video.scrollIntoView()
+        for (let i = 0; i < 100 && video.readyState < 2 && !video.error; i++)
+            await new Promise(resolve => setTimeout(resolve, 20))
+        if (video.readyState < 2 || video.error || !video.videoWidth) wrong.push('a video: ' + video.ariaLabel)
+    }
+    if (document.documentElement.scrollWidth > innerWidth) wrong.push('wide: ' + document.documentElement.scrollWidth)
+    return wrong
+}"""
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """An installed Chromium, or one that playwright has; none is downloaded."""
+    with sync_playwright() as playwright:
+        known = playwright.chromium.executable_path
+        path = next(filter(None, map(shutil.which, NAMES)), known if os.path.exists(known) else None)
+        if path is None:
+            pytest.skip("needs a Chromium or Chrome: install one, or run playwright install chromium")
+        try:
+            chromium = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        except Error as error:
+            pytest.skip(f"{path} does not start here: {str(error).splitlines()[0]}")
+        yield chromium
+        chromium.close()
+
+
+def test_pages_are_whole_in_a_browser(
+    generated: Path, record: dict[str, Any], tiny_model: Path, tmp_path: Path, browser: Browser
+) -> None:
+    clips, study = Path(shutil.copytree(generated, tmp_path / "clips")), tmp_path / "study"
+    record = deepcopy(record) | {"fooled": True, "notes": [LONG], "protocol": LONG, "evaluator": LONG}
+    for steered in ("lrcn", "c3d"):
+        shutil.copytree(clips, study / steered)
+    row = {"clips": "c3d", "evaluator": LONG, "fooled": True, "scores": {**record, "clips": None}}
+    (study / FOOLING).write_text(json.dumps({"format": 1, "steered_by": ["lrcn", "c3d"], "rows": [row]}))
+    request = Request(clips, find_model(tiny_model), str(tiny_model), as_scores(record), read_study(study), ("stgan",))
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    pages = [write_scores_page(request)[0], write_training_page(model, tmp_path / "work")]
+
+    context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda request: said.append(request.url[:100]))
+    for path, videos in zip(pages, (21, 0), strict=True):
+        page.goto(path.as_uri())
+        for width in (390, 1200):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert page.evaluate(PROBLEMS) == [], (path.name, width)
+        assert page.locator("video").count() >= videos
+    assert said == []
+    page.goto(pages[0].as_uri())
+    verdict = page.locator(".verdict b")
+    assert verdict.inner_text() == "FOOLED" and verdict.is_visible()
+    size = verdict.evaluate("element => [parseFloat(getComputedStyle(element).fontSize), element.offsetTop]")
+    assert size[0] >= 30 and size[1] < 844  # large, and seen without scrolling
