@@ -8,7 +8,7 @@ import torch
 
 from stgan import STGAN
 from stgan.checkpoints import bundled_models, find_model
-from stgan.metrics.classification import motion
+from stgan.metrics.motion import motion
 from stgan.scoring import Clip, find_evaluator, score
 from stgan.training import classifier as classifier_training
 from stgan.training.data import ClipData
