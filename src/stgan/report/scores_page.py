@@ -89,8 +89,8 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     actions = {} if of_study else by_action(clips, scores["actions"] if scores else ())
     chosen, rule = first_of_each(actions)
     # In the order of the page, as its space may come to an end.
-    beside = beside_each_other(study, sets, films) if study else []
     main = [_action(action, found, scores, films) for action, found in chosen.items()]
+    beside = beside_each_other(study, sets, films) if study else []
     cases = [_case(case, films) for case in failures(clips)]
     contributions = [_case(case, films) for case in extremes(clips)]
     known = settings(clips)
