@@ -1,11 +1,12 @@
 """Scores as tables on the terminal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 
-from stgan.scoring import Quoted, Row, Scores
+from stgan.scoring import GENERATED, Quoted, Row, Scores
 
 
 def show_scores(console: Console, scores: Scores) -> None:
@@ -14,8 +15,12 @@ def show_scores(console: Console, scores: Scores) -> None:
     if scores.feature_network != scores.evaluator:
         by += f", distances by {scores.feature_network}"
     title = f"{scores.num_videos} clips, scored by {by}" + " (FOOLED)" * bool(scores.fooled)
-    console.print(rows_table(title, scores.rows, scores.quoted))
-    console.print(_pixels(scores.rows))
+    rows = [
+        replace(row, name=f"{row.name}, fooled") if scores.fooled and row.name == GENERATED else row
+        for row in scores.rows
+    ]
+    console.print(_rows(title, rows, scores.quoted))
+    console.print(_pixels(rows))
     if scores.per_action:
         console.print(_per_action(scores))
     if scores.temporal_order:
@@ -43,10 +48,10 @@ def show_scores(console: Console, scores: Scores) -> None:
         console.print(f"note: {note}", soft_wrap=True)
 
 
-def rows_table(title: str, rows: Sequence[Row], quoted: Sequence[Quoted] = (), first: str = "") -> Table:
+def _rows(title: str, rows: Sequence[Row], quoted: Sequence[Quoted]) -> Table:
     """Recognition and distances of several sets of clips; published scores apart from ours."""
     table = Table(title=title)
-    table.add_column(first)
+    table.add_column("")
     for column in ("clips", "accuracy (95 %)", "Inception Score (95 %)", "Fréchet", "kernel"):
         table.add_column(column, justify="right")
     for row in rows:
@@ -60,11 +65,10 @@ def rows_table(title: str, rows: Sequence[Row], quoted: Sequence[Quoted] = (), f
             _number(row.frechet_video_distance, 2),
             _number(row.kernel_video_distance, 4),
         )
-    if quoted:
-        table.add_section()
-        table.add_row("quoted, not comparable:", style="dim")
-        for each in quoted:
-            table.add_row(f"  {each.method}", "", "", f"{each.inception_score:.2f}", style="dim")
+    table.add_section()
+    table.add_row("quoted, not comparable:", style="dim")
+    for each in quoted:
+        table.add_row(f"  {each.method}", "", "", f"{each.inception_score:.2f}", style="dim")
     return table
 
 

@@ -5,9 +5,10 @@ from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_
 from stgan.scoring.evaluation import Real, evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, find_evaluator
 from stgan.scoring.measurements import Measurements, Protocol, Skipped, measure
-from stgan.scoring.scores import QUOTED, Quoted, Row, Scores
+from stgan.scoring.scores import GENERATED, QUOTED, Quoted, Row, Scores
 
 __all__ = [
+    "GENERATED",
     "QUOTED",
     "Clip",
     "Evaluator",

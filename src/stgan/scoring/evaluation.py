@@ -13,6 +13,7 @@ from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import BATCH, MIDDLE, Measurements, Protocol, Watch, measure
 from stgan.scoring.scores import (
+    GENERATED,
     QUOTED,
     Row,
     Scores,
@@ -114,7 +115,7 @@ def evaluate(
         rows = _real_rows(judged, compared, evaluator, splits, len(generated))
         notes += _notes_on_sizes(ours, compared, space)
     shape = manifold(ours.features, compared.reference.features) if compared else {}
-    row = make_row("generated", generated, evaluator, splits=splits, distances=own)
+    row = make_row(GENERATED, generated, evaluator, splits=splits, distances=own)
     row = replace(row, diversity=within_actions(ours))
     actions = by_action(generated, evaluator)
     return Scores(

@@ -1,5 +1,6 @@
 """A network as a judge of clips: what it is shown, and what it may not have done before."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def find_evaluator(
     """
     if part := {**model.condition, **model.evaluators}.get(name):
         checkpoint = model.load(part, device)
-    elif Path(name).suffix.lower() in _I3D_FILES or Path(name).is_file():
+    elif Path(name).suffix.lower() in _I3D_FILES or os.path.isfile(name):
         checkpoint = load_i3d(Path(name), device)
     else:
         checkpoint = load_checkpoint(Path(name), device)

@@ -22,6 +22,8 @@ from stgan.scoring.measurements import Measurements, Skipped
 from stgan.version import __version__
 
 FORMAT = 1
+GENERATED = "generated"
+"""The name of the row of the clips that are scored."""
 
 
 @dataclass(frozen=True)

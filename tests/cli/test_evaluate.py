@@ -1,0 +1,169 @@
+"""`stgan evaluate` and `stgan fooling` as a user meets them: tables, files, and one sentence for what is wrong."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stgan.video import write_video
+
+
+@pytest.fixture(scope="module")
+def generated(stgan: Any, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("generated")
+    result = stgan.run("generate", "--model", tiny_model, "--num", 3, "--iterations", 2, "--out", out)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def test_scores_beside_real_clips_in_every_form(
+    stgan: Any, generated: Path, tiny_model: Path, tiny_clips: Path, tmp_path: Path
+) -> None:
+    result = stgan.run(
+        "evaluate", generated, "--model", tiny_model, "--real", tiny_clips, "--splits", 2,
+        "--json", tmp_path / "s.json", "--csv", tmp_path / "s.csv",
+    )  # fmt: skip
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    for word in ("real, half against half", "quoted, not comparable", "UCF-101 itself", "temporal order", "precision"):
+        assert word in result.stdout
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["num_videos"] == 9 and scores["fooled"] is False and scores["steered_by"] == ["c3d", "lrcn"]
+    assert scores["frechet_video_distance"] > 0 and scores["kernel_video_distance"] is not None
+    for name in ("accuracy", "diversity", "motion", "flicker", "frozen", "appearance_drift", "coverage"):
+        assert isinstance(scores[name], float)
+    assert json.loads((generated / "scores.json").read_text()) == scores
+    with (tmp_path / "s.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line["file"] for line in lines] == sorted(
+        path.relative_to(generated).as_posix() for path in generated.glob("*/*.mp4")
+    )
+    assert np.exp(np.mean([float(line["contribution"]) for line in lines])) <= 3
+
+
+def test_a_part_of_the_clips_evenly(stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (generated / "scores.json").unlink(missing_ok=True)
+    result = stgan.run("evaluate", generated, "--model", tiny_model, "--num", 4, "--json", tmp_path / "s.json")
+    assert result.returncode == 0
+    files = [clip["file"] for clip in json.loads((tmp_path / "s.json").read_text())["clips"]]
+    assert [file.split("/")[0] for file in files] == ["grow", "grow", "left", "right"]
+    assert not (generated / "scores.json").exists()  # which is about the whole folder
+
+
+def test_scores_by_a_network_that_steered_say_so_everywhere(
+    stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (generated / "scores.json").unlink(missing_ok=True)
+    arguments = ("evaluate", generated, "--model", tiny_model, "--evaluator", "lrcn")
+    refused = stgan.run(*arguments)
+    assert refused.returncode == 1 and "--allow-fooled" in refused.stderr and refused.is_one_sentence
+    result = stgan.run(*arguments, "--allow-fooled", "--json", tmp_path / "s.json")
+    assert result.returncode == 0 and result.stdout.count("FOOLED") == 2 and "generated, fooled" in result.stdout
+    assert json.loads((tmp_path / "s.json").read_text())["fooled"] is True
+    assert not (generated / "scores.json").exists()  # nothing may take them for honest ones
+
+
+def test_any_clips_can_be_scored(stgan: Any, tiny_model: Path, tiny_clips: Path, tmp_path: Path) -> None:
+    sorted_by_action = stgan.run("evaluate", tiny_clips, "--model", tiny_model)
+    assert sorted_by_action.returncode == 0 and "whether the evaluator did is not known" in sorted_by_action.stdout
+    assert not (tiny_clips / "scores.json").exists()
+    shutil.copytree(tiny_clips / "left", tmp_path / "loose")
+    loose = stgan.run("evaluate", tmp_path / "loose", "--model", tiny_model, "--json", tmp_path / "s.json")
+    assert loose.returncode == 0 and "nothing says what 3 of the clips should show" in loose.stdout
+    assert json.loads((tmp_path / "s.json").read_text())["accuracy"] is None
+
+
+def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
+    stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    clips = tmp_path / "clips"
+    shutil.copytree(generated, clips)
+    (clips / "grow/grow_seed0_0000.mp4").write_bytes(b"cut short")
+    (clips / "left/left_seed0_0001.mp4").unlink()
+    write_video(clips / "right/stranger.mp4", np.zeros((16, 16, 16, 3), np.uint8))
+    arguments = ("evaluate", clips, "--model", tiny_model)
+    refused = stgan.run(*arguments)
+    assert refused.returncode == 1 and refused.is_one_sentence and "grow/grow_seed0_0000.mp4" in refused.stderr
+    result = stgan.run(*arguments, "--keep-going", "--json", tmp_path / "s.json")
+    assert result.returncode == 0, result.stderr
+    assert (
+        "grow/grow_seed0_0000.mp4' was changed or damaged" in result.stdout
+        and "left/left_seed0_0001.mp4' is missing" in result.stdout
+    )
+    assert "1 clips in the folder are not in its manifest" in result.stdout
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["num_videos"] == 7 and {line["file"] for line in scores["skipped"]} == {
+        "grow/grow_seed0_0000.mp4", "left/left_seed0_0001.mp4",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--splits", 0), "splits"),
+        (("--splits", 10), "splits"),
+        (("--num", 0), "--num must be"),
+        (("--frames", 1), "2 to 1024 frames"),
+        (("--evaluator", "nobody"), "nobody"),
+        (("--evaluator", "nobody.pt"), "no file 'nobody.pt'"),
+        (("--evaluator", "encoder"), "encoder"),
+        (("--features", "nobody"), "nobody"),
+        (("--real", "nowhere"), "'nowhere' is not a folder"),
+        (("--real-fps", 0), "--real-fps must be"),
+        (("--batch-size", 0), "--batch-size must be"),
+        (("--workers", 0), "--workers must be"),
+        (("--device", "abacus"), "abacus"),
+        (("--model", "nobody"), "nobody"),
+        (("--json", "no/such/folder.json"), "no/such"),
+    ],
+)
+def test_mistakes(stgan: Any, arguments: tuple, message: str, generated: Path, tiny_model: Path) -> None:
+    result = stgan.run("evaluate", generated, "--model", tiny_model, *arguments)
+    assert result.returncode == 1 and result.is_one_sentence and message in result.stderr, result.stderr
+
+
+def test_actions_that_the_evaluator_does_not_know(
+    stgan: Any, tiny_clips: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_clips, tmp_path / "clips")
+    (tmp_path / "clips/left").rename(tmp_path / "clips/swim")
+    refused = stgan.run("evaluate", tmp_path / "clips", "--model", tiny_model)
+    assert refused.returncode == 1 and refused.is_one_sentence and "does not know the action 'swim'" in refused.stderr
+    result = stgan.run("evaluate", tmp_path / "clips", "--model", tiny_model, "--keep-going")
+    assert result.returncode == 0 and "count in everything but accuracy" in result.stdout
+
+
+def test_a_cache_that_cannot_be_used(stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    arguments = ("evaluate", generated, "--model", tiny_model)
+    result = stgan.run(*arguments, "--cache", tmp_path / "file")
+    assert result.returncode == 1 and result.is_one_sentence and "--no-cache" in result.stderr
+    assert stgan.run(*arguments, "--no-cache").returncode == 0
+
+
+def test_the_fooling_experiment(stgan: Any, tiny_model: Path, tiny_clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fooling"
+    arguments = (
+        "fooling", "--model", tiny_model, "--iterations", 2, "--num", 1, "--real", tiny_clips, "--out", out,
+    )  # fmt: skip
+    result = stgan.run(*arguments)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    assert result.stdout.count("FOOLED") == 2 and "gives the clips it steered an Inception Score" in result.stdout
+    study = json.loads((out / "fooling.json").read_text())
+    judged = {(row["clips"], row["evaluator"]): row["fooled"] for row in study["rows"]}
+    assert judged == {
+        (clips, judge): clips == judge for clips in ("lrcn", "c3d", "real") for judge in ("lrcn", "c3d", "evaluator")
+    }
+    assert {row["scores"]["num_videos"] for row in study["rows"] if row["clips"] != "real"} == {3}
+    for name in ("lrcn", "c3d"):
+        line = json.loads((out / name / "manifest.jsonl").read_text().splitlines()[0])
+        assert list(line["hashes"]["condition"]) == [name]
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*.mp4")}
+    assert stgan.run(*arguments).returncode == 0  # what is there is kept
+    assert before == {path: path.stat().st_mtime_ns for path in out.glob("*/*/*.mp4")} and len(before) == 6
+    for wrong, message in ((("--num", 0), "--num"), (("--real", tmp_path / "x"), "not a folder")):
+        refused = stgan.run(*arguments, *wrong)
+        assert refused.returncode == 1 and refused.is_one_sentence and message in refused.stderr
