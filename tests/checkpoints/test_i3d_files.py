@@ -187,6 +187,8 @@ def test_cut_off_files_folders_and_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder.pt").mkdir()
     assert "there is no file" in refused(tmp_path / "folder.pt")
     assert "there is no file" in refused(tmp_path / "nothing.pt")
+    with pytest.raises(CheckpointError, match="there is no file"):
+        load_i3d(tmp_path / f"{'x' * 4000}.pt")
 
 
 class Payload:

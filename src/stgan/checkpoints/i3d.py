@@ -6,6 +6,7 @@ these is refused, and none is ever loaded that the user did not name.
 """
 
 import hashlib
+import os
 import pickle
 import re
 import warnings
@@ -42,7 +43,7 @@ def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         CheckpointError: the file is missing, damaged, too large, something else, or answers every clip alike.
     """
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise CheckpointError(f"there is no file {quoted(path)} with an I3D")
         _check_size(path)
         with warnings.catch_warnings():
