@@ -118,7 +118,7 @@ def test_fooled_clips_stand_beside_honest_ones(
 
     alone = page_of(make(study, None, study))
     assert videos(alone) == 6 and "A fooling study: 12 clips, steered by lrcn or c3d, seed 3" in alone.text
-    assert "stgan fooling --model tiny --preset paper --num 2 --seed 3" in alone.text
+    assert "stgan fooling --model tiny --preset paper --num 2 --seed 3 --iterations 3 --out" in alone.text
     assert "Honest scores" not in alone.text and alone.text.count("FOOLED") == 1 + 1 + 1  # and the figure at the top
 
 

@@ -56,10 +56,13 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     return shlex.join(["stgan", "generate", *words, "--out", str(folder)])
 
 
-def fooling_command(study: Study) -> str:
-    """The command that makes such a study."""
+def fooling_command(study: Study, clips: Sequence[Shown]) -> str:
+    """The command that makes such a study of these clips."""
     given = {"--model": study.model, "--preset": study.preset, "--num": study.num, "--seed": study.seed}
     words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    iterations, preset = settings(clips).get("iterations"), PRESETS.get(study.preset or "")
+    words += ["--iterations", str(iterations)] * bool(preset and iterations not in (None, str(preset.iterations)))
+    words += ["--real", "FOLDER"] * any(row["clips"] == "real" for row in study.rows)
     return shlex.join(["stgan", "fooling", *words, "--out", str(study.folder)])
 
 

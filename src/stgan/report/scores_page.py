@@ -180,6 +180,7 @@ def _tile(
     if value is None:
         return {}
     between = "–".join(fixed(end) for end in interval) if interval and None not in interval else ""
+    label += " (95 % interval)" if between else ""
     return {"value": fixed(value), "interval": between, "label": label, "fooled": fooled}
 
 
@@ -287,7 +288,7 @@ def _commands(request: Request, clips: Sequence[Shown], of_study: bool) -> list[
     """What makes all this again."""
     commands = []
     if of_study and request.study:
-        commands.append(fooling_command(request.study))
+        commands.append(fooling_command(request.study, clips))
     elif command := generate_command(request.folder, clips):
         commands.append(command)
     if request.scores:
