@@ -9,7 +9,7 @@ import torch
 from stgan import STGAN
 from stgan.checkpoints import bundled_models, find_model
 from stgan.metrics.motion import motion
-from stgan.scoring import Clip, find_evaluator, score
+from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, labelled_clips
 from stgan.training import classifier as classifier_training
 from stgan.training.data import ClipData
 from stgan.video import ClipCache, find_clips, to_uint8, write_video
@@ -42,17 +42,26 @@ def test_the_evaluator_is_no_condition_network() -> None:
 @pytest.mark.timeout(900)
 def test_most_generated_clips_are_recognised_by_the_evaluator(tmp_path: Path) -> None:
     model = STGAN.from_pretrained("weizmann", device="cpu")
-    clips, motions = [], []
+    motions = []
     for action in ACTIONS:
         video = model.generate(action, seed=123)
         assert video.shape == (1, 3, 16, 64, 64)
         motions.append(float(motion(video)[0]))
-        path = tmp_path / f"{action}.mp4"
-        write_video(path, to_uint8(video[0]))
-        clips.append(Clip(path, action))
+        (tmp_path / action).mkdir()
+        write_video(tmp_path / action / "clip.mp4", to_uint8(video[0]))
     assert 1 < median(motions) < 10 and max(motions) < 20
-    scores = score(clips, find_evaluator("evaluator", model.folder), "evaluator")
-    assert scores.accuracy >= 5 / 9, scores.per_action
+    scores = evaluate(folder_clips(tmp_path), find_evaluator("evaluator", model.folder))
+    assert scores.accuracy is not None and scores.accuracy >= 5 / 9, scores.per_action
+
+
+@pytest.mark.real
+def test_the_cards_list_the_clips_that_were_trained_on(real_data: Path) -> None:
+    folder = find_model("weizmann")
+    clips = labelled_clips(find_clips(real_data / "weizmann"))
+    scores = evaluate(clips, find_evaluator("evaluator", folder), real=Real(clips))
+    assert [row.name for row in scores.rows[:2]] == ["generated", "real, seen in training"]
+    assert scores.accuracy == 1 and scores.rows[1].num_videos == 65
+    assert len({tuple(folder.load(part).provenance["seen"]) for part in folder.parts}) == 1
 
 
 @pytest.mark.real

@@ -183,6 +183,7 @@ def test_distances_on_the_logits_of_an_i3d_from_a_file(
     scores = evaluate(clips[:2], evaluator, features=space, real=Real(clips[1:3]))  # all of them grow
     assert scores.feature_network.endswith("i3d.pt") and scores.feature_size == 5
     assert scores.frechet_video_distance is not None and scores.accuracy is not None
+    assert any("an FVD only if" in note for note in scores.notes)
 
 
 def test_ones_own_classifier(tiny_clips: Path, tiny_model: Path, evaluator: Evaluator, tmp_path: Path) -> None:

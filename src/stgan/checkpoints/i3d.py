@@ -26,6 +26,9 @@ from stgan.networks import I3D, I3DConfig
 from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
 from stgan.networks.layout import channels_last
 
+FVD_SHA256 = "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"
+"""Of i3d_torchscript.pt, StyleGAN-V's copy of the network on whose logits the FVD is defined."""
+
 _FIRST, _LAST = "Conv3d_1a_7x7.conv3d.weight", "logits.conv3d.weight"
 _MOST_BYTES = 1 << 30  # of a file, unpacked; the known ones have 50 MB
 _MOST_CODE = 1 << 22  # bytes of TorchScript; the known file has a tenth of a megabyte

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from stgan.checkpoints import FVD_SHA256
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
@@ -281,6 +282,9 @@ def _notes_on_sizes(ours: Measurements, compared: _Reference, space: Evaluator) 
             f"{k} clips are not more than the {size} features of {space.name}: the Fréchet distance is far from its "
             "value for many clips; go by the kernel distance"
         )
+    if space.kind.startswith("i3d"):
+        known = "is an FVD" if space.file == FVD_SHA256 else "is an FVD only if these are the weights of the FVD papers"
+        notes.append(f"the Fréchet distance {known} (docs/metrics.md)")
     if compared.others is not None and len(compared.others) < k:
         notes.append(f"the distances of '{compared.other_name}' are of only {len(compared.others)} clips")
     return notes

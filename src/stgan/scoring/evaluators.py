@@ -32,8 +32,8 @@ class Evaluator:
     kind:      its architecture.
     actions:   class names in the order of its outputs; empty if it does not say.
     frames:    of the windows it is shown.
-    fixed:     whether it takes no other number of frames.
     hash:      weight hash; `ancestors` are the hashes of the networks it was made from.
+    file:      SHA-256 of the file it came from, if it is an I3D; else nothing.
     seen:      first 16 digits of the content hashes (`ClipFacts.sha256`) of the clips it was trained on.
     """
 
@@ -42,12 +42,11 @@ class Evaluator:
     network: nn.Module
     actions: tuple[str, ...]
     frames: int
-    fixed: bool
     hash: str
     ancestors: frozenset[str]
     seen: frozenset[str]
+    file: str = ""
 
-    @torch.no_grad()
     def __call__(
         self, videos: Float[Tensor, "batch 3 time height width"]
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
@@ -57,6 +56,13 @@ class Evaluator:
             StganError: a video has a single frame, or values that are not finite or not in [0, 1].
         """
         check_videos(videos)
+        return self.judge(videos)
+
+    @torch.no_grad()
+    def judge(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
+        """The same of videos that are known to be in order, such as those made of bytes."""
         try:
             return self.network.features_and_log_probabilities(videos)  # type: ignore[operator]
         except ValueError as error:  # too few frames, a crop that does not fit
@@ -136,6 +142,9 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
         raise StganError(f"clips are scored by 2 to {_MOST_FRAMES} frames, not {frames}")
     if own and frames not in (None, own):
         raise StganError(f"{quoted(name)} takes clips of {own} frames, not {frames}")
+    least = getattr(network.config, "min_frames", 2)
+    if frames is not None and frames < least:
+        raise StganError(f"{quoted(name)} takes clips of at least {least} frames, not {frames}")
     data = checkpoint.provenance.get("data")
     data = data if isinstance(data, dict) else {}
     trained_on = data.get("frames")
@@ -148,10 +157,10 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
         network=channels_last(network),
         actions=checkpoint.actions,
         frames=own or frames or trained_on,
-        fixed=bool(own),
         hash=checkpoint.hash,
         ancestors=frozenset(checkpoint.ancestors.values()),
         seen=frozenset(map(str, seen)) if isinstance(seen, list) else frozenset(),
+        file=str(checkpoint.provenance.get("sha256", "")),
     )
 
 

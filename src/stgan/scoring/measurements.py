@@ -222,7 +222,7 @@ def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
             part = indices[start : start + batch_size]
             frames = torch.from_numpy(np.stack([windows[i][1] for i in part])).to(_device(evaluator))
             videos = frames.permute(0, 4, 1, 2, 3).float() / 255
-            features, log_probabilities = evaluator(videos)
+            features, log_probabilities = evaluator.judge(videos)
             values = {"features": features.float(), "log_probabilities": log_probabilities.double()}
             values |= {name: metric(videos).double() for name, metric in _PIXEL_METRICS.items()}
             arrays = {name: value.cpu().numpy() for name, value in values.items()}
