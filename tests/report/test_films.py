@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from stgan.files import sha256
 from stgan.report.films import LONGEST, Film, Films, alike, enlargement, even_sides, make_film, read_clip, strip
+from stgan.scoring import Clip as ScoredClip
 from stgan.video import VideoError, write_video
 
 Clip = Callable[..., Path]
@@ -29,6 +32,10 @@ def clip(tmp_path: Path) -> Clip:
         return tmp_path / name
 
     return clip_
+
+
+def scored(path: Path, recorded: str | None = None) -> ScoredClip:
+    return ScoredClip(path, path.name, sha256=recorded)
 
 
 def decoded(address: str) -> tuple[np.ndarray, str, str, float]:
@@ -78,16 +85,28 @@ def test_long_clips_are_cut(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(frames) == LONGEST and rate == 25
 
 
-def test_a_page_is_filled_only_so_far(clip: Clip, tmp_path: Path) -> None:
-    first, second = clip("a.mp4"), clip("b.mp4")
-    (tmp_path / "c.mp4").write_bytes(b"no video" * 20)
-    size = make_film(first).size
+def test_a_page_is_filled_only_so_far(clip: Clip) -> None:
+    first, second = scored(clip("a.mp4")), scored(clip("b.mp4"))
+    size = make_film(first.path).size
     films = Films(budget=int(1.5 * size))
     assert isinstance(films.get(first), Film) and films.get(second) is None and films.left_out == 1
     assert films.get(first) is None and films.left_out == 2
     films = Films()
-    assert films.get(tmp_path / "c.mp4") is None and list(films.refused) == ["c.mp4"] and films.left_out == 0
     assert films.get(first) == films.get(first) and films.budget == Films().budget - 2 * size
+
+
+def test_only_the_clips_of_the_manifest_are_shown(clip: Clip, tmp_path: Path) -> None:
+    whole, films = clip("a.mp4"), Films()
+    for folder in ("no video", "another", "link"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "no video" / "a.mp4").write_bytes(b"no video" * 20)
+    shutil.copy(clip("other.mp4", time=3), tmp_path / "another" / "a.mp4")
+    (tmp_path / "link" / "a.mp4").symlink_to(whole)
+    for folder in ("no video", "another", "link"):
+        assert films.get(scored(tmp_path / folder / "a.mp4", sha256(whole))) is None
+    assert films.get(scored(tmp_path / "no video" / "a.mp4")) is None
+    assert len(films.refused) == 3 and films.left_out == 0
+    assert films.get(scored(whole, sha256(whole))) == make_film(whole)
 
 
 def test_too_long_clips_are_refused(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """How a clip comes about."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_why_there_is_no_picture(
 ) -> None:
     folder = clips[0].path.parents[1]
     Manifest(folder).write([{**entry, **change} for entry in Manifest(folder).read()])
-    found = [Shown(clip.path, clip.name, clip.action, {**clip.entry, **change}, {}) for clip in clips]
+    found = [replace(clip, entry={**clip.entry, **change}) for clip in clips]
     assert word in str(draw_iterations(tmp_path / "i.png", found, str(tiny_model)))
     assert not (tmp_path / "i.png").exists()
 

@@ -197,6 +197,8 @@ def test_scores_are_those_of_the_clips_that_are_there(clips: Path, record: Recor
     path.write_text(json.dumps(record))
     scores = read_scores(path)
     assert is_current(scores, path, folder_clips(clips))
+    scores["skipped"] = [{"file": "a real clip", "reason": "cannot be read"}]
+    assert is_current(scores, path, folder_clips(clips))
     entries = list(Manifest(clips).read())
     Manifest(clips).write(entries[1:])
     assert not is_current(scores, path, folder_clips(clips))

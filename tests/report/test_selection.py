@@ -12,11 +12,12 @@ from PIL import Image
 from stgan.report.diagram import HEIGHT, WIDTH, method_diagram
 from stgan.report.figures import draw_confusion, draw_per_action
 from stgan.report.selection import MOST_CLIPS, Shown, by_action, extremes, failures, first_of_each
+from stgan.scoring import Clip
 
 
 def shown(number: int, action: str = "walk", steered_to: float = 0.5, **verdict: Any) -> Shown:
     name = f"{action}/{number:04d}.mp4"
-    return Shown(Path(name), name, action, {"probability": steered_to}, {"named": "walk", **verdict})
+    return Shown(Clip(Path(name), name), action, {"probability": steered_to}, {"named": "walk", **verdict})
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=120))
@@ -56,7 +57,7 @@ def test_failures_are_picked_by_their_rules_and_once() -> None:
         "Flicker": [8],
         "Colours that wander": [6],
     }
-    assert failures([shown(0), Shown(Path("x"), "x", "walk", {}, {})]) == []
+    assert failures([shown(0), Shown(Clip(Path("x"), "x"), "walk", {}, {})]) == []
 
 
 def test_contributions_are_the_highest_and_the_lowest() -> None:

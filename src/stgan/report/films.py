@@ -17,8 +17,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from stgan.errors import StganError
 from stgan.report.page import data_uri, image_uri
-from stgan.video import DecodedVideo, VideoError, read_video
+from stgan.scoring import Clip
+from stgan.video import DecodedVideo, read_video
 from stgan.video.strips import thumbnails
 
 LONGEST = 250
@@ -57,25 +59,26 @@ class Film:
 class Films:
     """Makes the films of a page, up to so many bytes in all.
 
-    refused: why clips could not be shown, by file.
+    refused: why clips could not be shown.
     left_out: how many were left out because the page was full.
     """
 
     budget: int = _WHOLE_PAGE
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
     left_out: int = 0
     _made: dict[Path, Film] = field(default_factory=dict)
 
-    def get(self, path: Path) -> Film | None:
-        """The film of a clip, or None if it cannot be shown; a clip may be shown twice."""
-        if path.name in self.refused:
-            return None
-        if path not in self._made and self.budget > 0:
+    def get(self, clip: Clip) -> Film | None:
+        """The film of a clip, or None if it cannot be shown or is not the one of its manifest."""
+        path = clip.path
+        if path not in self._made and path not in self.refused and self.budget > 0:
             try:
+                clip.check_file()
                 self._made[path] = make_film(path)
-            except VideoError as error:
-                self.refused[path.name] = str(error)
-                return None
+            except StganError as error:
+                self.refused[path] = str(error)
+        if path in self.refused:
+            return None
         film = self._made.get(path)
         if film is None or film.size > self.budget:
             self.left_out += 1

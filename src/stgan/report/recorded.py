@@ -109,8 +109,8 @@ def as_scores(value: dict[str, Any]) -> Scores:
 
 def is_current(scores: Scores, path: Path, clips: Sequence[Clip]) -> bool:
     """Whether the scores in this file are of these clips: the same files, none of them written since."""
-    scored = {clip["file"] for clip in (*scores["clips"], *scores["skipped"])}
-    if scored != {clip.name for clip in clips}:
+    scored, skipped = ({clip["file"] for clip in scores[part]} for part in ("clips", "skipped"))
+    if not scored <= {clip.name for clip in clips} <= scored | skipped:
         return False
     written = path.stat().st_mtime_ns
     return all(clip.path.exists() and clip.path.stat().st_mtime_ns <= written for clip in clips)

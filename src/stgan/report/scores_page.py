@@ -190,12 +190,12 @@ def _action(action: str, clips: Sequence[Shown], scores: Scores | None, films: F
         "name": action,
         "share": share,
         "interval": scores["per_action_interval"].get(action) if scores else None,
-        "clips": [(clip, films.get(clip.path), "") for clip in clips],
+        "clips": [(clip, films.get(clip.clip), "") for clip in clips],
     }
 
 
 def _case(case: Case, films: Films) -> dict[str, Any]:
-    shown: list[tuple[Shown, Film | None, str]] = [(clip, films.get(clip.path), why) for clip, why in case.clips]
+    shown: list[tuple[Shown, Film | None, str]] = [(clip, films.get(clip.clip), why) for clip, why in case.clips]
     return {"title": case.title, "rule": case.rule, "clips": shown}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from stgan.manifest import Manifest
 from stgan.report.page import sane_number
 from stgan.report.recorded import Scores
-from stgan.scoring.clips import folder_clips
+from stgan.scoring import Clip, folder_clips
 
 MOST_CLIPS = 48
 """In the main part of a page."""
@@ -22,16 +22,24 @@ _NO_ACTION = "?"
 class Shown:
     """A clip that a page may show.
 
-    name:    its path within the folder.
+    clip:    its file, and what the manifest says that file is.
     entry:   its line of the manifest; empty without one.
     verdict: what the evaluator says of it, as `clips` of `scores.json` has it; empty if it was not scored.
     """
 
-    path: Path
-    name: str
+    clip: Clip
     action: str
     entry: Mapping[str, Any]
     verdict: Mapping[str, Any]
+
+    @property
+    def path(self) -> Path:
+        return self.clip.path
+
+    @property
+    def name(self) -> str:
+        """Its path within the folder."""
+        return self.clip.name
 
     @property
     def recognised(self) -> bool | None:
@@ -63,8 +71,10 @@ def shown_clips(folder: Path, scores: Scores | None) -> list[Shown]:
     entries = {entry["file"]: entry for entry in Manifest(folder).read()}
     verdicts = {clip["file"]: clip for clip in scores["clips"]} if scores else {}
     return [
-        Shown(clip.path, clip.name, clip.action or _NO_ACTION, entries.get(clip.name, {}), verdicts.get(clip.name, {}))
+        Shown(clip, clip.action or _NO_ACTION, entries.get(clip.name, {}), verdicts.get(clip.name, {}))
         for clip in folder_clips(folder)
+        # A page may be given away: nobody's manifest shall put into it what a link leads to.
+        if clip.steering is None or not clip.path.is_symlink()
     ]
 
 

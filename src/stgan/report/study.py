@@ -45,7 +45,7 @@ def beside_each_other(study: Study, sets: Mapping[str, Mapping[str, list[Shown]]
         shown = []
         for name, clips in sets.items():
             if action in clips:
-                shown.append((name, films.get(clips[action][0].path), _verdicts(study, name, action)))
+                shown.append((name, films.get(clips[action][0].clip), _verdicts(study, name, action)))
         rows.append(Beside(action, shown))
     return rows
 
