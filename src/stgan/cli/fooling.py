@@ -28,7 +28,7 @@ _SHOWN = 3  # actions in the figure
 def fooling(
     model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
     preset: Annotated[str, typer.Option(help="paper (as published), robust, or pixels (no generator).")] = "paper",
-    num: Annotated[int, typer.Option(help="Clips of each action and each steering network.")] = 4,
+    num: Annotated[int, typer.Option(help="Clips of each action and each steering network.")] = 2,
     seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
     iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
     real: Annotated[

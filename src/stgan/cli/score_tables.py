@@ -23,11 +23,12 @@ def show_scores(console: Console, scores: Scores) -> None:
     console.print(_pixels(rows))
     if scores.per_action:
         console.print(_per_action(scores))
-    if scores.temporal_order:
-        order = scores.temporal_order
-        console.print(
-            f"temporal order: accuracy {order['ordered']:.2f} in order, {order['shuffled']:.2f} with frames shuffled"
-        )
+    for name, order in ((GENERATED, scores.temporal_order), ("real", scores.temporal_order_real)):
+        if order:
+            console.print(
+                f"temporal order, {name}: accuracy {order['ordered']:.2f} in order, "
+                f"{order['shuffled']:.2f} with frames shuffled"
+            )
     if scores.precision is not None:
         console.print(
             f"precision {scores.precision:.2f}, recall {scores.recall:.2f}, density {scores.density:.2f}, "

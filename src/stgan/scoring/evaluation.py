@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,7 +12,7 @@ from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
-from stgan.scoring.measurements import BATCH, MIDDLE, Measurements, Protocol, Watch, measure
+from stgan.scoring.measurements import BATCH, MIDDLE, Measurements, Protocol, Skipped, Watch, measure
 from stgan.scoring.scores import (
     GENERATED,
     QUOTED,
@@ -25,7 +25,6 @@ from stgan.scoring.scores import (
     make_row,
     manifold,
     temporal_order,
-    within_actions,
 )
 
 _MOST_WINDOWS = 10
@@ -42,14 +41,30 @@ class Real:
     fps: float | None = None
 
 
+Measure = Callable[..., tuple[Measurements, list[Skipped]]]
+"""`measure` with its settings."""
+
+
 @dataclass(frozen=True)
-class _Reference:
+class _Split:
     """Real clips: those that distances are taken to, and others of the same kind."""
 
     name: str
     reference: Measurements
     other_name: str
     others: Measurements | None
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What real clips are to the generated ones, on the feature network's features: reference clips, and others."""
+
+    reference: Measurements
+    others: Measurements | None
+    rows: list[Row]
+    order: dict[str, int | float] | None
+    skipped: list[Skipped]
+    notes: list[str]
 
 
 def evaluate(
@@ -92,32 +107,21 @@ def evaluate(
     generated, skipped = run(clips, evaluator, protocol, description="scoring")
     if len(generated) < splits:
         raise StganError(f"only {len(generated)} clips could be read, too few for {splits} splits")
-    sample = generated.select(range(min(len(generated), _MOST_SHUFFLED)))
-    order = None
-    if any(number is not None for number in evaluator.numbers(sample.clips)):
-        shuffled, _ = run(sample.clips, evaluator, replace(protocol, shuffled=True), description="shuffled")
-        order = temporal_order(sample, shuffled, evaluator)
-
-    space = judges[-1]
-    ours = generated
+    order = _temporal_order(run, generated, evaluator, protocol)
+    looked = generated
     if features:
-        ours, _ = run(_kept(clips, generated), features, protocol, description="features")
-    rows: list[Row] = []
-    compared: _Reference | None = None
-    own: tuple[float | None, float | None] = (None, None)
-    if real:
-        chosen, reading = _real_protocol(real, generated)
-        measured, unread = run(chosen, evaluator, reading, description="real clips")
-        skipped = [*skipped, *unread]
-        judged = compared = _split(measured, evaluator)
-        if features:
-            compared = _split(run(chosen, features, reading, description="their features")[0], evaluator)
-        own = distances(ours.features, compared.reference.features)
-        rows = _real_rows(judged, compared, evaluator, splits, len(generated))
-        notes += _notes_on_sizes(ours, compared, space)
-    shape = manifold(ours.features, compared.reference.features) if compared else {}
-    row = make_row(GENERATED, generated, evaluator, splits=splits, distances=own)
-    row = replace(row, diversity=within_actions(ours))
+        looked, _ = run(_kept(clips, generated), features, protocol, description="features")
+    beside = _beside(run, real, generated, looked, judges, splits) if real else None
+    reference = beside.reference if beside else None
+    row = make_row(
+        GENERATED,
+        generated,
+        looked,
+        evaluator,
+        splits=splits,
+        distances=distances(looked.features, reference.features) if reference else (None, None),
+    )
+    shape = manifold(looked.features, reference.features) if reference else {}
     actions = by_action(generated, evaluator)
     return Scores(
         num_videos=len(generated),
@@ -125,8 +129,8 @@ def evaluate(
         evaluator_network=evaluator.kind,
         evaluator_hash=evaluator.hash,
         protocol=evaluator.protocol,
-        feature_network=space.name,
-        feature_size=ours.features.shape[1],
+        feature_network=judges[-1].name,
+        feature_size=looked.features.shape[1],
         fooled=fooled,
         steered_by=sorted({name for clip in clips if clip.steering for name in clip.steering.names}),
         actions=list(evaluator.actions),
@@ -150,13 +154,27 @@ def evaluate(
         frozen=row.frozen,
         appearance_drift=row.appearance_drift,
         temporal_order=order,
-        copying=copying(ours, compared.reference, compared.others) if compared else None,
-        rows=[row, *rows],
+        temporal_order_real=beside.order if beside else None,
+        copying=copying(looked, beside.reference, beside.others) if beside else None,
+        rows=[row, *(beside.rows if beside else ())],
         quoted=list(QUOTED),
         clips=clip_lines(generated, evaluator),
-        skipped=skipped,
-        notes=notes,
+        skipped=[*skipped, *(beside.skipped if beside else ())],
+        notes=[*notes, *(beside.notes if beside else ())],
     )
+
+
+def _temporal_order(
+    run: Measure, measured: Measurements, evaluator: Evaluator, protocol: Protocol
+) -> dict[str, int | float] | None:
+    """Accuracy in order and shuffled, on the first clips, which are as good as random."""
+    names = list(dict.fromkeys(clip.name for clip in measured.clips))[: _MOST_SHUFFLED // protocol.windows]
+    ordered = measured.select([i for i, clip in enumerate(measured.clips) if clip.name in set(names)])
+    if not any(number is not None for number in evaluator.numbers(ordered.clips)):
+        return None
+    clips = list(dict.fromkeys(ordered.clips))
+    shuffled, _ = run(clips, evaluator, replace(protocol, shuffled=True), description="shuffled")
+    return temporal_order(ordered, shuffled, evaluator)
 
 
 def _fooled(judges: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
@@ -189,10 +207,34 @@ def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool
     return notes
 
 
-def _kept(clips: Sequence[Clip], generated: Measurements) -> list[Clip]:
+def _kept(clips: Sequence[Clip], measured: Measurements) -> list[Clip]:
     """Without those that could not be read a first time."""
-    names = {clip.name for clip in generated.clips}
+    names = {clip.name for clip in measured.clips}
     return [clip for clip in clips if clip.name in names]
+
+
+def _beside(
+    run: Measure,
+    real: Real,
+    generated: Measurements,
+    looked: Measurements,
+    judges: Sequence[Evaluator],
+    splits: int,
+) -> _Beside:
+    evaluator, space = judges[0], judges[-1]
+    clips, protocol = _real_protocol(real, generated)
+    measured, skipped = run(clips, evaluator, protocol, description="real clips")
+    judged = compared = _split(measured, evaluator)
+    if space is not evaluator:
+        compared = _split(run(_kept(clips, measured), space, protocol, description="their features")[0], evaluator)
+    return _Beside(
+        compared.reference,
+        compared.others,
+        _real_rows(judged, compared, evaluator, splits, len(generated)),
+        _temporal_order(run, measured, evaluator, protocol),
+        skipped,
+        _notes_on_sizes(looked, compared, space),
+    )
 
 
 def _real_protocol(real: Real, generated: Measurements) -> tuple[list[Clip], Protocol]:
@@ -213,7 +255,7 @@ def _real_protocol(real: Real, generated: Measurements) -> tuple[list[Clip], Pro
     return chosen, Protocol(size=size, windows=windows, fps=real.fps)
 
 
-def _split(measured: Measurements, evaluator: Evaluator) -> _Reference:
+def _split(measured: Measurements, evaluator: Evaluator) -> _Split:
     """By the evaluator's card; if that does not list its clips, by the split; if there is none, all are reference."""
     trained = [content[:16] in evaluator.seen for content in measured.contents]
     names = ("real, seen in training", "real, unseen")
@@ -221,9 +263,9 @@ def _split(measured: Measurements, evaluator: Evaluator) -> _Reference:
         trained = [clip.split == "train" for clip in measured.clips]
         names = ("real, train split", "real, other splits")
     if not any(trained):
-        return _Reference("real", measured, "", None)
+        return _Split("real", measured, "", None)
     others = [i for i, seen in enumerate(trained) if not seen]
-    return _Reference(
+    return _Split(
         names[0],
         measured.select([i for i, seen in enumerate(trained) if seen]),
         names[1],
@@ -231,7 +273,7 @@ def _split(measured: Measurements, evaluator: Evaluator) -> _Reference:
     )
 
 
-def _real_rows(judged: _Reference, looked: _Reference, evaluator: Evaluator, splits: int, most: int) -> list[Row]:
+def _real_rows(judged: _Split, looked: _Split, evaluator: Evaluator, splits: int, most: int) -> list[Row]:
     """The reference clips, and others or one half of the reference against the other half.
 
     judged: by the evaluator. looked: the same clips on the feature network's features. Of each at most as many clips
@@ -241,8 +283,7 @@ def _real_rows(judged: _Reference, looked: _Reference, evaluator: Evaluator, spl
     def line(name: str, judgement: Measurements, look: Measurements, to: Measurements | None) -> Row:
         part, look = _at_most(judgement, most), _at_most(look, most)
         apart = distances(look.features, _at_most(to, most).features) if to else (None, None)
-        row = make_row(name, part, evaluator, splits=min(splits, len(part)), distances=apart)
-        return replace(row, diversity=within_actions(look))
+        return make_row(name, part, look, evaluator, splits=min(splits, len(part)), distances=apart)
 
     rows = [line(judged.name, judged.reference, looked.reference, None)]
     if judged.others is not None and looked.others is not None:
@@ -274,7 +315,7 @@ def _halves(measured: Measurements) -> tuple[list[int], list[int]]:
     return sorted(first), sorted(second)
 
 
-def _notes_on_sizes(ours: Measurements, compared: _Reference, space: Evaluator) -> list[str]:
+def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator) -> list[str]:
     k, size = min(len(ours), len(compared.reference)), ours.features.shape[1]
     notes = [f"distances are of {k} clips to {k} of '{compared.name}'; they compare only at equal numbers of clips"]
     if k <= size:

@@ -104,6 +104,7 @@ class Scores:
     frozen: float
     appearance_drift: float
     temporal_order: dict[str, int | float] | None
+    temporal_order_real: dict[str, int | float] | None
     copying: dict[str, Any] | None
     rows: list[Row]
     quoted: list[Quoted]
@@ -120,12 +121,16 @@ class Scores:
 def make_row(
     name: str,
     measured: Measurements,
+    looked: Measurements,
     evaluator: Evaluator,
     *,
-    splits: int = 1,
-    distances: tuple[float | None, float | None] = (None, None),
+    splits: int,
+    distances: tuple[float | None, float | None],
 ) -> Row:
-    """The scores of a set of clips that need no other clips; distances as given."""
+    """The scores of a set of clips that need no other clips, and distances as given.
+
+    measured: by the evaluator. looked: the same clips on the feature network's features.
+    """
     right, known = _recognised(measured, evaluator)
     return Row(
         name=name,
@@ -135,7 +140,7 @@ def make_row(
         inception_score=inception(measured.log_probabilities, splits),
         frechet_video_distance=distances[0],
         kernel_video_distance=distances[1],
-        diversity=within_actions(measured),
+        diversity=within_actions(looked),
         motion=float(measured.pixels["motion"].mean()),
         flicker=float(measured.pixels["flicker"].mean()),
         frozen=float(measured.pixels["frozen"].mean()),
