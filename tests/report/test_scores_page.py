@@ -205,6 +205,8 @@ def test_scores_are_those_of_the_clips_that_are_there(clips: Path, record: Recor
     Manifest(clips).write(entries)
     later = path.stat().st_mtime_ns + 10**9
     os.utime(clips / entries[0]["file"], ns=(later, later))
+    assert is_current(scores, path, folder_clips(clips))
+    Manifest(clips).write([{**entries[0], "sha256": "0" * 64}, *entries[1:]])
     assert not is_current(scores, path, folder_clips(clips))
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from stgan.errors import StganError
+from stgan.files import sha256
 from stgan.metrics.motion import motion
 from stgan.scoring import Evaluator, Measurements, Protocol, ScoreCache, folder_clips, measure
 from stgan.video import center_window, read_video, to_float, write_video
@@ -72,7 +73,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_computed_twice(
     cache, clips = ScoreCache(tmp_path), folder_clips(tiny_clips)
     broken = Counting(evaluator.network, breaks_after=4)
     with pytest.raises(KeyboardInterrupt):
-        measure(clips, replace(evaluator, network=broken), cache=cache, batch_size=2)
+        measure(clips, replace(evaluator, network=broken), cache=cache, batch_size=2, workers=1)
     rest = Counting(evaluator.network)
     again, _ = measure(clips, replace(evaluator, network=rest), cache=cache, batch_size=2)
     assert broken.count == 4 and rest.count == 5
@@ -82,7 +83,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_computed_twice(
     assert none.count == 0
 
 
-@pytest.mark.parametrize("protocol", [Protocol(shuffled=True), Protocol(size=(12, 12)), Protocol(windows=2)])
+@pytest.mark.parametrize("protocol", [Protocol(shuffled=1.0), Protocol(size=(12, 12)), Protocol(windows=2)])
 def test_other_rules_and_other_weights_are_other_results(
     protocol: Protocol, tiny_clips: Path, evaluator: Evaluator, tmp_path: Path
 ) -> None:
@@ -90,7 +91,7 @@ def test_other_rules_and_other_weights_are_other_results(
     judge = replace(evaluator, network=counting)
     measure(clips, judge, cache=cache)
     measure(clips, judge, protocol, cache=cache)
-    assert counting.count == 9 * (2 + (protocol.windows == 2))
+    assert counting.count == 9 * (2 + (protocol.windows == 2 or protocol.shuffled == 1))
     before = counting.count
     measure(clips, replace(judge, hash="of other weights"), cache=cache)
     assert counting.count == before + 9
@@ -125,11 +126,21 @@ def test_a_file_that_is_no_cache(tmp_path: Path) -> None:
 def test_shuffling_is_the_same_each_time_and_changes_the_verdict(
     measured: Measurements, tiny_clips: Path, evaluator: Evaluator
 ) -> None:
-    first, _ = measure(folder_clips(tiny_clips), evaluator, Protocol(shuffled=True))
-    second, _ = measure(folder_clips(tiny_clips)[::-1], evaluator, Protocol(shuffled=True), batch_size=2)
-    assert first.clips == measured.clips
-    torch.testing.assert_close(first.log_probabilities, second.log_probabilities, rtol=1e-6, atol=1e-6)
-    assert not torch.allclose(first.log_probabilities, measured.log_probabilities, atol=1e-4)
+    first, _ = measure(folder_clips(tiny_clips), evaluator, Protocol(shuffled=1.0))
+    second, _ = measure(folder_clips(tiny_clips)[::-1], evaluator, Protocol(shuffled=1.0), batch_size=2)
+    assert first.clips == measured.clips and measured.shuffled.isnan().all()
+    torch.testing.assert_close(first.log_probabilities, measured.log_probabilities, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(first.shuffled, second.shuffled, rtol=1e-6, atol=1e-6)
+    assert not torch.allclose(first.shuffled, measured.log_probabilities, atol=1e-4)
+
+
+def test_a_share_of_the_clips_is_shuffled(tiny_clips: Path, evaluator: Evaluator) -> None:
+    every, _ = measure(folder_clips(tiny_clips), evaluator, Protocol(shuffled=1.0))
+    some, _ = measure(folder_clips(tiny_clips), evaluator, Protocol(shuffled=0.5))
+    chosen = ~some.shuffled.isnan().any(1)
+    by_hash = [int(sha256(clip.path)[:8], 16) < 0.5 * 16**8 for clip in some.clips]
+    assert chosen.tolist() == by_hash and 0 < sum(by_hash) < 9
+    torch.testing.assert_close(some.shuffled[chosen], every.shuffled[chosen], rtol=1e-6, atol=1e-6)
 
 
 def test_size_rate_and_windows(tiny_clips: Path, evaluator: Evaluator) -> None:

@@ -19,6 +19,7 @@ from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
 from stgan.manifest import Manifest
 from stgan.scoring import (
+    BATCH,
     Clip,
     Real,
     ScoreCache,
@@ -80,8 +81,10 @@ def evaluate(
         Path | None, typer.Option(metavar="FOLDER", help="Where results are kept; default: ~/.cache/stgan.")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything anew and keep nothing.")] = False,
-    batch_size: Annotated[int, typer.Option(help="Clips that the network judges at once.")] = 8,
-    workers: Annotated[int | None, typer.Option(help="Decoding threads; default: one a core.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Clips that a worker judges at once.")] = BATCH,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that decode and judge; default: one a core, at most 8.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
 ) -> None:
     """Score clips: recognition, Inception Score, distances to real clips, diversity, motion.

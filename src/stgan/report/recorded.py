@@ -29,6 +29,7 @@ _DISTANCES = {
         "frechet_video_distance", "kernel_video_distance", "precision", "recall", "density", "coverage", "diversity",
     )
 }  # fmt: skip
+_ORDER = {"num_videos": count, "ordered": fraction, "shuffled": fraction, "drop": number}
 _SHAPE: dict[str, Shape] = {
     "format": count,
     "num_videos": count,
@@ -51,8 +52,9 @@ _SHAPE: dict[str, Shape] = {
     "splits": count,
     **_DISTANCES,
     **_PIXELS,
-    "temporal_order": {"num_videos": count, "ordered": fraction, "shuffled": fraction, "drop": number},
-    "copying": {"generated": number, "unseen": number, "ratio": number, "baseline": text},
+    "temporal_order": _ORDER,
+    "temporal_order_real": _ORDER,
+    "copying": {"generated": number, "unseen": number, "ratio": number, "nearer_than_any": count, "baseline": text},
     "rows": [
         {
             "name": text,
@@ -70,7 +72,10 @@ _SHAPE: dict[str, Shape] = {
     "version": text,
 }
 _CLIPS = [
-    {"file": text, "action": text, "named": _name, "probability": fraction, "contribution": number, **_PIXELS},
+    {
+        "file": text, "sha256": text, "action": text, "named": _name, "probability": fraction, "contribution": number,
+        **_PIXELS,
+    },
 ]  # fmt: skip
 
 _ALL: dict[str, Shape] = {**_SHAPE, "clips": _CLIPS}
@@ -108,12 +113,23 @@ def as_scores(value: dict[str, Any]) -> Scores:
 
 
 def is_current(scores: Scores, path: Path, clips: Sequence[Clip]) -> bool:
-    """Whether the scores in this file are of these clips: the same files, none of them written since."""
-    scored, skipped = ({clip["file"] for clip in scores[part]} for part in ("clips", "skipped"))
-    if not scored <= {clip.name for clip in clips} <= scored | skipped:
+    """Whether the scores in this file are of these clips: of the same contents, or without a manifest of files that
+    have not been written since.
+    """
+    scored = {clip["file"]: clip["sha256"] for clip in scores["clips"]}
+    if (
+        not scored.keys()
+        <= {clip.name for clip in clips}
+        <= scored.keys() | {clip["file"] for clip in scores["skipped"]}
+    ):
         return False
     written = path.stat().st_mtime_ns
-    return all(clip.path.exists() and clip.path.stat().st_mtime_ns <= written for clip in clips)
+    return all(
+        clip.sha256 == scored.get(clip.name, clip.sha256)
+        if clip.sha256
+        else clip.path.exists() and clip.path.stat().st_mtime_ns <= written
+        for clip in clips
+    )
 
 
 def read_study(folder: Path) -> Study:

@@ -4,10 +4,11 @@ from stgan.scoring.cache import ScoreCache, default_cache
 from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_clips, labelled_clips, unlisted
 from stgan.scoring.evaluation import Real, evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, find_evaluator
-from stgan.scoring.measurements import Measurements, Protocol, Skipped, measure
+from stgan.scoring.measurements import BATCH, Measurements, Protocol, Skipped, measure
 from stgan.scoring.scores import GENERATED, QUOTED, Quoted, Row, Scores
 
 __all__ = [
+    "BATCH",
     "GENERATED",
     "QUOTED",
     "Clip",

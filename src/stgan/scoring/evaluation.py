@@ -30,7 +30,7 @@ from stgan.scoring.scores import (
 _MOST_WINDOWS = 10
 """Windows taken of a real clip."""
 _MOST_SHUFFLED = 256
-"""Clips that are shown with shuffled frames too: enough for the drop, and no great cost where there are thousands."""
+"""Clips, about, that are judged with shuffled frames too: enough for the drop, and cheap beside thousands."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ def evaluate(
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
     run = partial(measure, cache=cache, batch_size=batch_size, workers=workers, keep_going=keep_going, watch=watch)
-    generated, skipped = run(clips, evaluator, protocol, description="scoring")
+    shuffling = replace(protocol, shuffled=_share(len(clips)))
+    generated, skipped = run(clips, evaluator, shuffling, description="scoring")
     if len(generated) < splits:
         raise StganError(f"only {len(generated)} clips could be read, too few for {splits} splits")
-    order = _temporal_order(run, generated, evaluator, protocol)
     looked = generated
     if features:
         looked, _ = run(_kept(clips, generated), features, protocol, description="features")
@@ -153,7 +153,7 @@ def evaluate(
         flicker=row.flicker,
         frozen=row.frozen,
         appearance_drift=row.appearance_drift,
-        temporal_order=order,
+        temporal_order=temporal_order(generated, evaluator),
         temporal_order_real=beside.order if beside else None,
         copying=copying(looked, beside.reference, beside.others) if beside else None,
         rows=[row, *(beside.rows if beside else ())],
@@ -162,19 +162,6 @@ def evaluate(
         skipped=[*skipped, *(beside.skipped if beside else ())],
         notes=[*notes, *(beside.notes if beside else ())],
     )
-
-
-def _temporal_order(
-    run: Measure, measured: Measurements, evaluator: Evaluator, protocol: Protocol
-) -> dict[str, int | float] | None:
-    """Accuracy in order and shuffled, on the first clips, which are as good as random."""
-    names = list(dict.fromkeys(clip.name for clip in measured.clips))[: _MOST_SHUFFLED // protocol.windows]
-    ordered = measured.select([i for i, clip in enumerate(measured.clips) if clip.name in set(names)])
-    if not any(number is not None for number in evaluator.numbers(ordered.clips)):
-        return None
-    clips = list(dict.fromkeys(ordered.clips))
-    shuffled, _ = run(clips, evaluator, replace(protocol, shuffled=True), description="shuffled")
-    return temporal_order(ordered, shuffled, evaluator)
 
 
 def _fooled(judges: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
@@ -223,7 +210,8 @@ def _beside(
 ) -> _Beside:
     evaluator, space = judges[0], judges[-1]
     clips, protocol = _real_protocol(real, generated)
-    measured, skipped = run(clips, evaluator, protocol, description="real clips")
+    shuffling = replace(protocol, shuffled=_share(len(clips) * protocol.windows))
+    measured, skipped = run(clips, evaluator, shuffling, description="real clips")
     judged = compared = _split(measured, evaluator)
     if space is not evaluator:
         compared = _split(run(_kept(clips, measured), space, protocol, description="their features")[0], evaluator)
@@ -231,10 +219,15 @@ def _beside(
         compared.reference,
         compared.others,
         _real_rows(judged, compared, evaluator, splits, len(generated)),
-        _temporal_order(run, measured, evaluator, protocol),
+        temporal_order(measured, evaluator),
         skipped,
         _notes_on_sizes(looked, compared, space),
     )
+
+
+def _share(num: int) -> float:
+    """Of so many windows, that of those that are judged with shuffled frames, too."""
+    return min(1.0, _MOST_SHUFFLED / num)
 
 
 def _real_protocol(real: Real, generated: Measurements) -> tuple[list[Clip], Protocol]:

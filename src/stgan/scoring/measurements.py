@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
+from stgan.version import __version__
 from stgan.video import spread_windows, windows_in_view
 from stgan.video.decoding import decode_clip, in_order
 
-BATCH = 8
-"""Windows that a network judges at once."""
+BATCH = 4
+"""Windows that a worker judges at once."""
+_MOST_WORKERS = 8
 _FORMAT = 1  # of the cached results; rises with whatever changes them
 _PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
@@ -32,7 +35,7 @@ _PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
 
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
-"""Of one clip, a row a window: features, log_probabilities, start, a row for each pixel metric; and `content`."""
+"""Of one clip, a row a window: features, log_probabilities, shuffled, start, the pixel metrics; and content, size."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class Protocol:
               the generator's training clips are); None leaves them as stored.
     windows:  of a clip, evenly spread over those that show the person; 1: the one in the middle.
     fps:      frames a second to read a clip at, by leaving frames out; None takes all of them.
-    shuffled: a window's frames in random order, which is the same for each clip whenever it is read.
+    shuffled: the share of clips that are judged with their frames in random order as well; which clips, and which
+              order, follows from their contents.
     """
 
     size: tuple[int, int] | None = None
     windows: int = 1
     fps: float | None = None
-    shuffled: bool = False
+    shuffled: float = 0.0
 
 
 MIDDLE = Protocol()
@@ -72,6 +76,7 @@ class Measurements:
 
     contents: the content hash of the clip that each row is from, hexadecimal.
     sizes:    (height, width) of each clip as it was judged.
+    shuffled: log probabilities of the same windows with their frames shuffled; NaN where that was not asked.
     pixels:   `motion`, `flicker`, `frozen`, `appearance_drift` of each row.
     """
 
@@ -80,6 +85,7 @@ class Measurements:
     sizes: tuple[tuple[int, int], ...]
     features: Float[Tensor, "n d"]
     log_probabilities: Float[Tensor, "n classes"]
+    shuffled: Float[Tensor, "n classes"]
     pixels: dict[str, Float[Tensor, " n"]]
 
     def __len__(self) -> int:
@@ -94,6 +100,7 @@ class Measurements:
             tuple(self.sizes[i] for i in rows),
             self.features[index],
             self.log_probabilities[index],
+            self.shuffled[index],
             {name: values[index] for name, values in self.pixels.items()},
         )
 
@@ -114,8 +121,8 @@ def measure(
 
     Args:
         cache: results are taken from it and kept in it, by the contents of clip and network.
-        batch_size: windows that the network judges at once.
-        workers: decoding threads; default: one a core, at most eight.
+        batch_size: windows that a worker judges at once.
+        workers: threads that decode and judge; default: one for each thread that PyTorch may use, at most eight.
         keep_going: leave out clips that cannot be read, and say which. Otherwise the first one ends it.
         watch: may wrap the results, of which there are `total`, to show progress.
 
@@ -145,12 +152,13 @@ def measure(
 
 @dataclass(frozen=True)
 class _Read:
-    """A decoded clip that waits for its batch. windows: uint8 "windows time height width 3"."""
+    """A decoded clip that waits for its batch. windows: uint8 "windows time height width 3"; order: of its frames."""
 
     key: str
     content: str
     starts: list[int]
     windows: np.ndarray
+    order: np.ndarray | None
 
 
 def _judge(
@@ -161,41 +169,47 @@ def _judge(
     batch_size: int,
     workers: int | None,
 ) -> Iterator[tuple[Clip, Arrays | StganError]]:
-    """Every clip with its results or the reason why it has none, in whatever order they are ready."""
-    rules = repr((_FORMAT, evaluator.identity, sorted(asdict(protocol).items())))
+    """Every clip with its results or the reason why it has none, in order.
+
+    Each worker decodes and judges a few clips of its own. On CPUs that is faster than one that decodes beside one that
+    judges on all cores: no core waits for another.
+    """
+    rules = repr((_FORMAT, __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
+    cores = torch.get_num_threads()
+    workers = workers or min(cores, _MOST_WORKERS)
 
     def read(clip: Clip) -> _Read | Arrays | StganError:
         try:
             clip.check_file()
-            key = hashlib.sha256(f"{clip.sha256 or sha256(clip.path)} {rules}".encode()).hexdigest()
+            file = clip.sha256 or sha256(clip.path)
+            shuffled = int(file[:8], 16) < protocol.shuffled * 16**8
+            key = hashlib.sha256(f"{file} {rules} {shuffled}".encode()).hexdigest()
             known = cache.get(key) if cache else None
-            return known if known is not None else _read(clip, key, evaluator.frames, protocol)
+            return known if known is not None else _read(clip, key, evaluator.frames, protocol, shuffled)
         except StganError as error:
             return error
         except OSError as error:
             return StganError(f"{quoted(clip.path)} cannot be read ({error.strerror or error}); check the file")
 
-    waiting: list[tuple[Clip, _Read]] = []
+    def judge(some: Sequence[Clip]) -> list[Arrays | StganError]:
+        torch.set_num_threads(max(1, cores // workers))  # of this thread
+        found = [read(clip) for clip in some]
+        new = [each for each in found if isinstance(each, _Read)]
+        judged = _judge_batch(new, evaluator, batch_size)
+        if cache and new:
+            cache.put({each.key: arrays for each, arrays in zip(new, judged, strict=True)})
+        results = iter(judged)
+        return [next(results) if isinstance(each, _Read) else each for each in found]
 
-    def flush() -> Iterator[tuple[Clip, Arrays | StganError]]:
-        judged = _judge_batch([each for _, each in waiting], evaluator, batch_size)
-        if cache:
-            cache.put({each.key: arrays for (_, each), arrays in zip(waiting, judged, strict=True)})
-        yield from ((clip, arrays) for (clip, _), arrays in zip(waiting, judged, strict=True))
-        waiting.clear()
-
-    for clip, result in zip(clips, in_order(read, clips, workers), strict=True):
-        if not isinstance(result, _Read):
-            yield clip, result
-            continue
-        waiting.append((clip, result))
-        if sum(len(each.windows) for _, each in waiting) >= batch_size:
-            yield from flush()
-    if waiting:
-        yield from flush()
+    batches = [clips[start : start + batch_size] for start in range(0, len(clips), batch_size)]
+    try:
+        for batch, results in zip(batches, in_order(judge, batches, workers), strict=True):
+            yield from zip(batch, results, strict=True)
+    finally:
+        torch.set_num_threads(cores)
 
 
-def _read(clip: Clip, key: str, frames: int, protocol: Protocol) -> _Read:
+def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool) -> _Read:
     facts, video = decode_clip(clip.path, protocol.size)
     if protocol.fps is not None and protocol.fps < facts.fps:
         kept = np.arange(0, len(video) - 0.5, facts.fps / protocol.fps).round().astype(int)
@@ -204,15 +218,13 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol) -> _Read:
         raise StganError(f"{quoted(clip.path)} has a single frame; give videos")
     starts = windows_in_view(video, frames) if protocol.windows > 1 else None
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
-    first = [int(window[0]) for window in windows]
-    if protocol.shuffled:
-        windows = windows[:, np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames)]
-    return _Read(key, facts.sha256, first, video[windows])
+    order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
+    return _Read(key, facts.sha256, [int(window[0]) for window in windows], video[windows], order)
 
 
 def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays]:
     """The results of each clip; windows of one shape are judged together."""
-    windows = [(number, window) for number, each in enumerate(reads) for window in each.windows]
+    windows = [(each, window) for each in reads for window in each.windows]
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i, (_, window) in enumerate(windows):
         shapes.setdefault(window.shape, []).append(i)
@@ -220,17 +232,13 @@ def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
     for indices in shapes.values():
         for start in range(0, len(indices), batch_size):
             part = indices[start : start + batch_size]
-            frames = torch.from_numpy(np.stack([windows[i][1] for i in part])).to(_device(evaluator))
-            videos = frames.permute(0, 4, 1, 2, 3).float() / 255
-            features, log_probabilities = evaluator.judge(videos)
-            values = {"features": features.float(), "log_probabilities": log_probabilities.double()}
-            values |= {name: metric(videos).double() for name, metric in _PIXEL_METRICS.items()}
-            arrays = {name: value.cpu().numpy() for name, value in values.items()}
+            judged = _judge_windows([windows[i] for i in part], evaluator)
             for row, i in enumerate(part):
-                rows[i] = {name: array[row] for name, array in arrays.items()}
+                rows[i] = {name: array[row] for name, array in judged.items()}
+    remaining = iter(rows)
     results = []
-    for number, each in enumerate(reads):
-        own = [row for (owner, _), row in zip(windows, rows, strict=True) if owner == number]
+    for each in reads:
+        own = list(islice(remaining, len(each.windows)))
         results.append(
             {
                 **{name: np.stack([row[name] for row in own]) for name in own[0]},
@@ -240,6 +248,25 @@ def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
             }
         )
     return results
+
+
+def _judge_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evaluator) -> Arrays:
+    """A row for each window, all of one shape."""
+    frames = torch.from_numpy(np.stack([window for _, window in windows])).to(_device(evaluator))
+    videos = frames.permute(0, 4, 1, 2, 3).contiguous().float() / 255
+    features, log_probabilities = evaluator.judge(videos)
+    shuffled = torch.full_like(log_probabilities, torch.nan)
+    some = [i for i, (each, _) in enumerate(windows) if each.order is not None]
+    if some:
+        disordered = torch.stack([videos[i][:, torch.from_numpy(windows[i][0].order)] for i in some])
+        shuffled[some] = evaluator.judge(disordered)[1]
+    values = {
+        "features": features.float(),
+        "log_probabilities": log_probabilities.double(),
+        "shuffled": shuffled.double(),
+        **{name: metric(videos).double() for name, metric in _PIXEL_METRICS.items()},
+    }
+    return {name: value.cpu().numpy() for name, value in values.items()}
 
 
 def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
@@ -258,6 +285,7 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
         sizes=tuple((height, width) for height, width in sizes),
         features=_stack(take, "features"),
         log_probabilities=_stack(take, "log_probabilities"),
+        shuffled=_stack(take, "shuffled"),
         pixels={name: _stack(take, name) for name in _PIXEL_METRICS},
     )
 

@@ -17,6 +17,7 @@ from stgan.metrics.classification import (
 )
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.neighbours import nearest_distances, precision_recall_density_coverage
+from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements, Skipped
 from stgan.version import __version__
@@ -131,7 +132,7 @@ def make_row(
 
     measured: by the evaluator. looked: the same clips on the feature network's features.
     """
-    right, known = _recognised(measured, evaluator)
+    right, known = _recognised(measured.log_probabilities, measured.clips, evaluator)
     return Row(
         name=name,
         num_videos=len(measured),
@@ -204,11 +205,11 @@ def copying(generated: Measurements, seen: Measurements, unseen: Measurements | 
     }
 
 
-def temporal_order(
-    ordered: Measurements, shuffled: Measurements, evaluator: Evaluator
-) -> dict[str, int | float] | None:
+def temporal_order(measured: Measurements, evaluator: Evaluator) -> dict[str, int | float] | None:
     """Accuracy on the same clips with their frames in order and in random order, and what the disorder costs."""
-    (right, known), (still, _) = _recognised(ordered, evaluator), _recognised(shuffled, evaluator)
+    both = measured.select((~measured.shuffled.isnan().any(1)).nonzero().flatten().tolist())
+    right, known = _recognised(both.log_probabilities, both.clips, evaluator)
+    still, _ = _recognised(both.shuffled, both.clips, evaluator)
     if not known:
         return None
     return {
@@ -230,6 +231,7 @@ def clip_lines(measured: Measurements, evaluator: Evaluator) -> list[dict[str, A
         lines.append(
             {
                 "file": clip.name,
+                "sha256": clip.sha256,
                 "action": clip.action,
                 "named": evaluator.actions[named[i]] if evaluator.actions else named[i],
                 "probability": None if number is None else float(measured.log_probabilities[i, number].exp()),
@@ -275,13 +277,11 @@ def _contributions_of_actions(measured: Measurements) -> dict[str, float]:
     return {action: sum(values) / len(values) for action, values in sorted(of.items())}
 
 
-def _recognised(measured: Measurements, evaluator: Evaluator) -> tuple[int, int]:
+def _recognised(log_probabilities: Tensor, clips: Sequence[Clip], evaluator: Evaluator) -> tuple[int, int]:
     """(clips named as asked, clips whose action the evaluator knows)."""
-    named = measured.log_probabilities.argmax(1).tolist()
+    named = log_probabilities.argmax(1).tolist()
     verdicts = [
-        number == name
-        for number, name in zip(evaluator.numbers(measured.clips), named, strict=True)
-        if number is not None
+        number == name for number, name in zip(evaluator.numbers(clips), named, strict=True) if number is not None
     ]
     return sum(verdicts), len(verdicts)
 
