@@ -150,30 +150,31 @@ def logits_of(n: int, classes: int, generator: torch.Generator) -> Tensor:
     return torch.randn(n, classes, generator=generator) + certainty[:, None] * torch.eye(classes)[named]
 
 
-@pytest.mark.parametrize(("n", "classes"), [(36, 9), (90, 9), (120, 60)])
-def test_interval_covers_the_score_of_as_many_clips(n: int, classes: int) -> None:
+@pytest.mark.parametrize(("n", "classes", "splits"), [(36, 9, 1), (90, 9, 1), (120, 60, 1), (90, 9, 10)])
+def test_interval_covers_the_score_of_as_many_clips(n: int, classes: int, splits: int) -> None:
     """The mean score of sets of n clips lies in most of the intervals, and each holds the score it stands beside."""
     generator = torch.Generator().manual_seed(0)
-    expected = np.mean([inception_score(logits_of(n, classes, generator))[0].log() for _ in range(200)])
+    expected = np.mean([inception_score(logits_of(n, classes, generator), splits)[0].log() for _ in range(200)])
     covered = 0
     for _ in range(60):
         clips = logits_of(n, classes, generator)
-        low, high = inception_interval(clips, resamples=200)
-        assert 1 <= low <= inception_score(clips)[0] <= high <= classes
+        low, high = inception_interval(clips, splits, resamples=200)
+        assert 1 <= low <= inception_score(clips, splits)[0] <= high <= classes
         covered += low <= np.exp(expected) <= high
     assert covered >= 51  # of 60: nearer to 92 % than to 95 % for so few clips
 
 
-def test_interval_is_that_of_drawing_clips_one_set_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("splits", [1, 4])
+def test_interval_is_that_of_drawing_clips_one_set_after_another(splits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = logits_of(30, 4, torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(7)
     sets = torch.randint(30, (50, 30), generator=generator)
-    drawn = np.log([inception_score(clips[indices])[0].item() for indices in sets])
-    score = np.log(inception_score(clips)[0].item())
+    drawn = np.log([inception_score(clips[indices], splits)[0].item() for indices in sets])
+    score = np.log(inception_score(clips, splits)[0].item())
     expected = np.exp(score + np.quantile(drawn - drawn.mean(), [0.025, 0.975]))
-    assert inception_interval(clips, 50, seed=7) == pytest.approx(tuple(expected), rel=1e-12)
+    assert inception_interval(clips, splits, 50, seed=7) == pytest.approx(tuple(expected), rel=1e-12)
     monkeypatch.setattr("stgan.metrics.classification._BLOCK", 100)
-    assert inception_interval(clips, 50, seed=7) == pytest.approx(tuple(expected), rel=1e-12)
+    assert inception_interval(clips, splits, 50, seed=7) == pytest.approx(tuple(expected), rel=1e-12)
 
 
 def test_interval_of_clips_that_are_all_alike() -> None:

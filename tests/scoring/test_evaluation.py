@@ -46,6 +46,7 @@ def test_scores_are_those_of_a_restatement(scores: Scores, tiny_clips: Path, eva
     values = [math.exp(np.mean([np.sum(q * np.log(q / part.mean(0))) for q in part])) for part in parts]
     assert scores.inception_score["mean"] == pytest.approx(np.mean(values), rel=1e-9)
     assert scores.inception_score["std"] == pytest.approx(np.std(values), rel=1e-6)
+    assert scores.inception_score["low"] <= scores.inception_score["mean"] <= scores.inception_score["high"]
     asked = [evaluator.actions.index(clip.action) for clip in measured.clips]
     named = p.argmax(1)
     assert scores.accuracy == np.mean(named == asked)

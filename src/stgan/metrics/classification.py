@@ -1,6 +1,6 @@
 """Scores that follow from an evaluator's class probabilities."""
 
-from math import exp, log
+from math import log
 
 import torch
 from jaxtyping import Float, Int
@@ -41,35 +41,40 @@ def contributions(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor
 
 
 def inception_interval(
-    log_probabilities: Float[Tensor, "n classes"], resamples: int = 1000, seed: int = 0
+    log_probabilities: Float[Tensor, "n classes"], splits: int = 1, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of the Inception Score (one split) of as many clips as these: a bootstrap over clips.
+    """95 % interval of the Inception Score of as many clips as these in as many splits: a bootstrap over clips.
 
     A drawn set holds clips twice, so its marginal is less even and its score lower on average than that of the clips
     it is drawn from, just as this is lower than the score of infinitely many. The plain percentile interval has that
     bias twice and often misses the score itself. Here the draws tell the spread only: their deviations from their own
     mean, in log units, are put around the score. So the interval is about scores of n clips, not of infinitely many.
+
+    Raises ValueError as `inception_score` does.
     """
-    log_p = _normalised(log_probabilities)
-    n, classes = log_p.shape
-    p = log_p.exp()
-    negative_entropy = torch.xlogy(p, p).sum(1)
+    score = float(inception_score(log_probabilities, splits)[0])
+    p = _normalised(log_probabilities).exp()
+    n, classes = p.shape
     generator = torch.Generator().manual_seed(seed)
     block = max(1, _BLOCK // n)
     scores = []
     for start in range(0, resamples, block):
         draws = torch.randint(n, (min(block, resamples - start), n), generator=generator)
-        weights = torch.zeros(draws.shape, dtype=torch.float64).scatter_add_(
-            1, draws, torch.ones(draws.shape, dtype=torch.float64)
-        )
-        weights = weights.to(p.device) / n
-        marginal = weights @ p
-        scores.append(weights @ negative_entropy - torch.xlogy(marginal, marginal).sum(1))
-    log_scores = torch.cat(scores)
+        parts = [_scores_of_draws(p, part) for part in draws.tensor_split(splits, dim=1)]
+        scores.append(torch.stack(parts).mean(0))
+    log_scores = torch.cat(scores).log()
     deviations = (log_scores - log_scores.mean()).quantile(log_scores.new_tensor([0.025, 0.975]))
-    score = float(contributions(log_p).mean())
-    low, high = (score + deviations).tolist()
-    return max(1.0, exp(low)), min(float(classes), exp(high))
+    low, high = (score * deviations.exp()).tolist()
+    return max(1.0, low), min(float(classes), high)
+
+
+def _scores_of_draws(p: Float[Tensor, "n classes"], draws: Int[Tensor, "sets drawn"]) -> Float[Tensor, " sets"]:
+    """The Inception Score of each set of clips, which are drawn by their numbers."""
+    shares = torch.zeros(len(draws), len(p), dtype=torch.float64)
+    shares.scatter_add_(1, draws, torch.full(draws.shape, 1 / draws.shape[1], dtype=torch.float64))
+    shares = shares.to(p.device)
+    marginal = shares @ p
+    return (shares @ torch.xlogy(p, p).sum(1) - torch.xlogy(marginal, marginal).sum(1)).exp()
 
 
 def _normalised(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:

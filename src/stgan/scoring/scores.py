@@ -150,9 +150,9 @@ def make_row(
 
 
 def inception(log_probabilities: Tensor, splits: int) -> dict[str, float]:
-    """The Inception Score: mean and standard deviation over splits, and its 95 % interval by bootstrap."""
+    """The Inception Score: mean and standard deviation over splits, and the mean's 95 % interval by bootstrap."""
     mean, std = inception_score(log_probabilities, splits)
-    low, high = inception_interval(log_probabilities)
+    low, high = inception_interval(log_probabilities, splits)
     return {"mean": float(mean), "std": float(std), "low": low, "high": high}
 
 
