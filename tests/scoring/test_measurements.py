@@ -1,6 +1,7 @@
 """Measurements of clips: the same however they are read, and never made twice."""
 
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,15 @@ def test_other_rules_and_other_weights_are_other_results(
     assert counting.count == 9 * (2 + (protocol.windows == 2 or protocol.shuffled == 1))
     before = counting.count
     measure(clips, replace(judge, hash="of other weights"), cache=cache)
-    assert counting.count == before + 9
+    measure(clips, replace(judge, file="with other code around the same weights"), cache=cache)
+    assert counting.count == before + 18
+
+
+def test_a_network_whose_answers_are_not_finite_is_refused(tiny_clips: Path, evaluator: Evaluator) -> None:
+    broken: Any = deepcopy(evaluator.network)
+    broken.fc.bias[0] = torch.inf
+    with pytest.raises(StganError, match="numbers that are not finite"):
+        measure(folder_clips(tiny_clips), replace(evaluator, network=broken))
 
 
 def test_a_changed_file_is_judged_again(tiny_clips: Path, evaluator: Evaluator, tmp_path: Path) -> None:

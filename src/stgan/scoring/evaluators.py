@@ -53,7 +53,8 @@ class Evaluator:
         """Features and log probabilities of RGB videos in [0, 1], of any size: its own preprocessing fits them.
 
         Raises:
-            StganError: a video has a single frame, or values that are not finite or not in [0, 1].
+            StganError: a video has a single frame, or values that are not finite or not in [0, 1]; or the network
+                cannot judge it.
         """
         check_videos(videos)
         return self.judge(videos)
@@ -64,14 +65,19 @@ class Evaluator:
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
         """The same of videos that are known to be in order, such as those made of bytes."""
         try:
-            return self.network.features_and_log_probabilities(videos)  # type: ignore[operator]
+            features, log_probabilities = self.network.features_and_log_probabilities(videos)  # type: ignore[operator]
         except ValueError as error:  # too few frames, a crop that does not fit
             raise StganError(f"{quoted(self.name)} cannot judge these clips: {error}") from error
+        if not (features.isfinite().all() and log_probabilities.isfinite().all()):
+            raise StganError(
+                f"{quoted(self.name)} answers some of these clips with numbers that are not finite; use another network"
+            )
+        return features, log_probabilities
 
     @property
     def identity(self) -> str:
-        """What its judgements depend on besides the clip."""
-        return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash}"
+        """What its judgements depend on besides the clip; of a TorchScript that is its code too, hence its file."""
+        return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}"
 
     @property
     def protocol(self) -> str:
