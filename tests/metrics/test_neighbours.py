@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stgan.metrics import neighbours
-from stgan.metrics.neighbours import nearest_distances, precision_recall_density_coverage
+from stgan.metrics.neighbours import mean_distance, nearest_distances, precision_recall_density_coverage
 
 numbers, seeds = st.integers(2, 12), st.integers(0, 99)
 
@@ -115,6 +115,8 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "_BLOCK", 50)
     assert precision_recall_density_coverage(real, generated) == whole[0]
     assert torch.equal(nearest_distances(generated, real), whole[1])
+    apart = np.linalg.norm(real[:, None].numpy() - real[None].numpy(), axis=2)
+    assert mean_distance(real).item() == pytest.approx(apart.sum() / (23 * 22), rel=1e-12)
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
@@ -126,6 +128,9 @@ def test_what_cannot_be_measured_is_refused() -> None:
         for pair in ((broken, clips), (clips, broken)):
             with pytest.raises(ValueError, match="not finite"):
                 measure(*pair)
+    for refused, words in ((few, "two clips"), (broken, "not finite")):
+        with pytest.raises(ValueError, match=words):
+            mean_distance(refused)
     with pytest.raises(ValueError, match="no 0th neighbour"):
         precision_recall_density_coverage(clips, clips, 0)
     with pytest.raises(ValueError, match="or of neither"):

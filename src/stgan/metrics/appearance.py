@@ -3,7 +3,8 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import pdist
+
+from stgan.metrics.neighbours import mean_distance
 
 
 def appearance_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
@@ -33,10 +34,10 @@ def diversity(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Floa
     0 where all clips of an action are the same; in the features' unit, so to be read beside that of real clips. Every
     action counts alike, whatever its number of clips; actions of a single clip are left out.
 
-    Raises ValueError where no action has two clips.
+    Raises ValueError where no action has two clips, and for features that are not finite.
     """
-    actions = [features[labels == label].double() for label in labels.unique()]
-    means = [pdist(clips).mean() for clips in actions if len(clips) > 1]
+    actions = [features[labels == label] for label in labels.unique()]
+    means = [mean_distance(clips) for clips in actions if len(clips) > 1]
     if not means:
         raise ValueError("diversity is that of clips of one action: it takes two clips or more of one")
     return torch.stack(means).mean()

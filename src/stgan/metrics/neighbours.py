@@ -87,6 +87,21 @@ def nearest_distances(
     return nearest
 
 
+def mean_distance(features: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Mean Euclidean distance between two of these, in float64; 0 where all are the same.
+
+    Raises ValueError for fewer than two, and for features that are not finite.
+    """
+    n = len(features)
+    if n < 2:
+        raise ValueError("a mean distance is that of two clips or more")
+    features, total = _finite(features), torch.zeros((), dtype=torch.float64, device=features.device)
+    for block in _blocks(n, n):
+        distance = _distances(features[block], features[block.start :])
+        total += 2 * distance.sum() - distance[:, : len(distance)].sum()  # the block's own pairs are in it twice
+    return total / (n * (n - 1))
+
+
 def _radius(features: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
     """Distance of each clip to its k-th nearest other."""
     numbers = torch.arange(len(features), device=features.device)
