@@ -15,6 +15,7 @@ from stgan.video import (
     foreground,
     random_window,
     read_video,
+    spread_windows,
     window_at,
     windows_in_view,
 )
@@ -48,6 +49,24 @@ def test_center_window(num_frames: int, length: int) -> None:
     if num_frames >= length:
         before, after = window[0], num_frames - 1 - window[-1]
         assert after - before in (0, 1)
+
+
+@given(num_frames_, lengths, st.integers(1, 12), st.data())
+def test_spread_windows(num_frames: int, length: int, count: int, data: st.DataObject) -> None:
+    possible = range(max(0, num_frames - length) + 1)
+    starts = data.draw(st.none() | st.lists(st.sampled_from(possible), min_size=1, unique=True).map(sorted))
+    windows = spread_windows(num_frames, length, count, starts)
+    allowed = list(possible if starts is None else starts)
+    places = [allowed.index(window[0]) for window in windows]
+    assert places == sorted(set(places)) and 1 <= len(windows) <= count
+    if len(allowed) > count:
+        assert len(windows) == count
+    steps = np.diff(places)
+    assert not len(steps) or steps.max() - steps.min() <= 1
+    for window in windows:
+        check(window, num_frames, length)
+    if count == 1 and starts is None:
+        assert np.array_equal(windows[0], center_window(num_frames, length))
 
 
 @given(num_frames_, lengths, st.integers(1, 40) | st.none())

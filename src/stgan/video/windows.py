@@ -61,9 +61,9 @@ def all_windows(num_frames: int, length: int, stride: int | None = None) -> list
 def spread_windows(
     num_frames: int, length: int, count: int, starts: Sequence[int] | None = None
 ) -> list[Int[np.ndarray, "{length}"]]:
-    """Up to `count` windows, evenly spread over those that start at `starts` (default: all); one is the middle one.
+    """Up to `count` windows, evenly spread over those that start at `starts` (default: all).
 
-    A clip that is too short has one window.
+    A single one is the one in the middle. A clip that is too short has one window.
     """
     starts = range(_last_start(num_frames, length) + 1) if starts is None else starts
     places = (np.arange(count) + 0.5) / count * (len(starts) - 1)
