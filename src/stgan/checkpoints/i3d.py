@@ -5,7 +5,6 @@ programs nor open connections, but it can compute for ever, and two of its funct
 these is refused, and none is ever loaded that the user did not name.
 """
 
-import hashlib
 import os
 import pickle
 import re
@@ -21,6 +20,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, check_header, one_line, weights_hash
+from stgan.files import sha256
 from stgan.names import quoted
 from stgan.networks import I3D, I3DConfig
 from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
@@ -63,7 +63,7 @@ def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
     except Exception as error:  # of zip files, safetensors and TorchScript each its own kinds
         reason = one_line(error, lines=1).rstrip(" .:")
         raise CheckpointError(f"{quoted(path)} is no I3D that can be used: {reason}") from error
-    provenance = {"file": path.name, "sha256": _file_hash(path)}
+    provenance = {"file": path.name, "sha256": sha256(path)}
     return replace(checkpoint, network=checkpoint.network.to(device), provenance=provenance)
 
 
@@ -136,7 +136,7 @@ def _load_script(path: Path) -> Checkpoint:
     return Checkpoint(
         ScriptedI3D(script, ScriptedI3DConfig(num_classes=logits.shape[1])),
         # A frozen script keeps its weights among its constants, out of sight.
-        hash=weights_hash(state) if state else _file_hash(path),
+        hash=weights_hash(state) if state else sha256(path),
     )
 
 
@@ -181,7 +181,3 @@ def _check_answers(network: Any) -> None:
         raise ValueError("its weights lead to numbers that are not finite")
     if torch.equal(features[0], features[1]):
         raise ValueError("it says the same of different clips, so these are no trained weights")
-
-
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
