@@ -17,8 +17,8 @@ from stgan.metrics.appearance import variety
 from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.pipeline import BOTH, STGAN, OnIteration
 from stgan.sampling import PAPER, PIXELS, ROBUST, Preset
-from stgan.scoring import Evaluator, evaluate, generated_clips
-from stgan.studies.generating import generate_set
+from stgan.scoring import Evaluator, evaluate
+from stgan.studies.generating import first_clips, first_frames, generate_set
 from stgan.video import read_video, to_float
 from stgan.video.strips import Strip, save_strips
 
@@ -118,8 +118,7 @@ def generate_variant(
 def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator) -> Row:
     """Score the first `num` clips of each action with an evaluator that did not steer them."""
     entries = [entry for entry in Manifest(folder).read() if entry["index"] < num]
-    wanted = {folder / entry["file"] for entry in entries}
-    clips = [clip for clip in generated_clips(folder) if clip.path in wanted]
+    clips = first_clips(folder, num)
     scores = evaluate(clips, evaluator)
     assert scores.accuracy is not None and scores.accuracy_interval is not None  # the evaluator knows every action
     shown: dict[str | None, list[Tensor]] = {}
@@ -144,9 +143,5 @@ def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator
 
 def draw_variants(path: Path, folders: dict[str, Path], action: str, columns: int = 8) -> None:
     """A strip for each variant: its first clip of the action, `columns` of its frames from left to right."""
-    strips = []
-    for name, folder in folders.items():
-        for entry in Manifest(folder).read():
-            if entry["action"] == action and entry["index"] == 0:
-                strips.append(Strip(name, read_video(folder / entry["file"]).frames))
+    strips = [Strip(name, first_frames(folder, action)) for name, folder in folders.items()]
     save_strips(path, strips, columns=columns)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from stgan.errors import StganError
-from stgan.manifest import Manifest
 from stgan.pipeline import STGAN
 from stgan.scoring import (
     Clip,
@@ -22,8 +21,8 @@ from stgan.scoring import (
     Steering,
     as_evaluator,
     evaluate,
-    generated_clips,
 )
+from stgan.studies.generating import first_clips, first_frames
 from stgan.version import __version__
 from stgan.video import read_video
 from stgan.video.strips import Strip, save_strips
@@ -71,7 +70,7 @@ def judge(
         real: brought to the size of the generated clips.
         on_set: called after each verdict.
     """
-    clips = {name: _first(folder, num) for name, folder in sets.items()}
+    clips = {name: first_clips(folder, num) for name, folder in sets.items()}
     protocols = dict.fromkeys(clips, Protocol())
     if real:
         height, width = read_video(next(iter(clips.values()))[0].path).frames.shape[1:3]
@@ -105,15 +104,7 @@ def record(model: STGAN, preset: str, seed: int, num: int, verdicts: Sequence[Ve
 
 def draw(path: Path, sets: Mapping[str, Path], actions: Sequence[str], columns: int = 8) -> None:
     """The paper's Figure 5, beside clips that another network steered: a strip for each set and action."""
-    strips = []
-    for action in actions:
-        for name, folder in sets.items():
-            for entry in Manifest(folder).read():
-                if entry["action"] == action and entry["index"] == 0:
-                    strips.append(Strip(f"{action}, {name}", read_video(folder / entry["file"]).frames))
+    strips = [
+        Strip(f"{action}, {name}", first_frames(folder, action)) for action in actions for name, folder in sets.items()
+    ]
     save_strips(path, strips, columns=columns)
-
-
-def _first(folder: Path, num: int) -> list[Clip]:
-    kept = {entry["file"] for entry in Manifest(folder).read() if entry["index"] < num}
-    return [clip for clip in generated_clips(folder) if clip.name in kept]

@@ -1,13 +1,18 @@
-"""A set of clips for a study: made once, kept, and completed if a run was interrupted."""
+"""A set of clips for a study: made once, kept, and completed if a run was interrupted; the first of its clips."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
+from stgan.manifest import Manifest
 from stgan.output_folder import open_output
 from stgan.pipeline import FRAMES, STGAN, OnIteration
 from stgan.sampling import Preset
-from stgan.video import to_uint8
+from stgan.scoring import Clip, generated_clips
+from stgan.video import read_video, to_uint8
 
 
 def generate_set(
@@ -43,3 +48,15 @@ def generate_set(
             on_clip()
         output.finish(keys)
     return output.path
+
+
+def first_clips(folder: Path, num: int) -> list[Clip]:
+    """The first `num` clips of every action in a set: it may have more from an earlier run."""
+    kept = {entry["file"] for entry in Manifest(folder).read() if entry["index"] < num}
+    return [clip for clip in generated_clips(folder) if clip.name in kept]
+
+
+def first_frames(folder: Path, action: str) -> UInt8[np.ndarray, "time height width 3"]:
+    """The frames of an action's first clip in a set."""
+    first = next(entry for entry in Manifest(folder).read() if entry["action"] == action and entry["index"] == 0)
+    return read_video(folder / first["file"]).frames
