@@ -14,9 +14,9 @@ from PIL import Image
 from stgan.checkpoints import find_model
 from stgan.errors import StganError
 from stgan.manifest import Manifest
-from stgan.report.recorded import FOOLING, SCORES, as_scores, is_current, read_scores, read_study
+from stgan.report.recorded import FOOLING, as_scores, is_current, read_scores, read_study
 from stgan.report.scores_page import Request, write_scores_page
-from stgan.scoring import folder_clips
+from stgan.scoring import SCORES, folder_clips
 
 PageOf = Callable[[Path], Any]
 Record = dict[str, Any]

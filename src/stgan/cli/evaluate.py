@@ -20,6 +20,7 @@ from stgan.files import write_text
 from stgan.manifest import Manifest
 from stgan.scoring import (
     BATCH,
+    SCORES,
     Clip,
     Real,
     ScoreCache,
@@ -34,7 +35,6 @@ from stgan.scoring import (
 from stgan.scoring import evaluate as score
 from stgan.video import find_clips
 
-SCORES = "scores.json"
 _MOST_CLIPS = 1_000_000
 _MOST_WORKERS = 256
 _MOST_AT_ONCE = 4096

@@ -15,8 +15,8 @@ from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
 from stgan.manifest import Manifest
 from stgan.names import quoted
-from stgan.report.recorded import FOOLING, SCORES, Scores, as_scores, is_current, read_scores, read_study
-from stgan.scoring import Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
+from stgan.report.recorded import FOOLING, Scores, as_scores, is_current, read_scores, read_study
+from stgan.scoring import SCORES, Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
 from stgan.video import find_clips
 
 _EVALUATOR = "evaluator"

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from stgan.report.untrusted import Shape, count, fitted, fraction, number, pair_of, read, text, truth
-from stgan.scoring import Clip
+from stgan.scoring import FORMAT, Clip
 
-SCORES, FOOLING = "scores.json", "fooling.json"
-_FORMAT = 1
+FOOLING, _FOOLING_FORMAT = "fooling.json", 1
 
 
 def _name(value: Any) -> bool:
@@ -79,7 +78,7 @@ _CLIPS = [
 ]  # fmt: skip
 
 _ALL: dict[str, Shape] = {**_SHAPE, "clips": _CLIPS}
-_REQUIRED = {"format": _FORMAT, "num_videos": None}
+_REQUIRED = {"format": FORMAT, "num_videos": None}
 
 Scores = dict[str, Any]
 """All that `stgan evaluate` writes: None for what could not be measured; missing lists and tables are empty."""
@@ -141,7 +140,7 @@ def read_study(folder: Path) -> Study:
     row = {"clips": text, "evaluator": text, "fooled": truth, "scores": _SHAPE}
     settings = {"model": text, "preset": text, "seed": _whole, "num": count}
     shape = {"format": count, **settings, "steered_by": [text], "rows": [row]}
-    required = {"format": _FORMAT, "steered_by": None, "rows": None}
+    required = {"format": _FOOLING_FORMAT, "steered_by": None, "rows": None}
     found = read(folder / FOOLING, shape, required, "run stgan fooling again")
     del found["format"]
     found["rows"] = [{**row, "scores": _complete(row["scores"] or dict.fromkeys(_SHAPE))} for row in found["rows"]]

@@ -5,12 +5,14 @@ from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_
 from stgan.scoring.evaluation import Real, evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Protocol, Skipped, measure
-from stgan.scoring.scores import GENERATED, QUOTED, Quoted, Row, Scores
+from stgan.scoring.scores import FORMAT, GENERATED, QUOTED, SCORES, Quoted, Row, Scores
 
 __all__ = [
     "BATCH",
+    "FORMAT",
     "GENERATED",
     "QUOTED",
+    "SCORES",
     "Clip",
     "Evaluator",
     "Measurements",

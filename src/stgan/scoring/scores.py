@@ -23,6 +23,8 @@ from stgan.scoring.measurements import Measurements, Skipped
 from stgan.version import __version__
 
 FORMAT = 1
+SCORES = "scores.json"
+"""The file beside clips that holds their scores."""
 GENERATED = "generated"
 """The name of the row of the clips that are scored."""
 
