@@ -215,13 +215,14 @@ def _beside(
     judged = compared = _split(measured, evaluator)
     if space is not evaluator:
         compared = _split(run(_kept(clips, measured), space, protocol, description="their features")[0], evaluator)
+    rows = _real_rows(judged, compared, evaluator, splits, len(generated))
     return _Beside(
         compared.reference,
         compared.others,
-        _real_rows(judged, compared, evaluator, splits, len(generated)),
+        rows,
         temporal_order(measured, evaluator),
         skipped,
-        _notes_on_sizes(looked, compared, space),
+        _notes_on_sizes(looked, compared, space, rows),
     )
 
 
@@ -297,7 +298,7 @@ def _at_most(measured: Measurements, most: int) -> Measurements:
 
 
 def _halves(measured: Measurements) -> tuple[list[int], list[int]]:
-    """Rows of two halves of about equal size that share no group (actor, source video)."""
+    """Rows of two halves of about equal size that share no group (actor, source video); the smaller one first."""
     of: dict[str, list[int]] = {}
     for i, clip in enumerate(measured.clips):
         of.setdefault(clip.group or clip.name, []).append(i)
@@ -305,10 +306,11 @@ def _halves(measured: Measurements) -> tuple[list[int], list[int]]:
     second: list[int] = []
     for group in sorted(of, key=lambda group: (-len(of[group]), group)):  # the largest first
         (first if len(first) <= len(second) else second).extend(of[group])
+    first, second = sorted((first, second), key=len)
     return sorted(first), sorted(second)
 
 
-def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator) -> list[str]:
+def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator, rows: Sequence[Row]) -> list[str]:
     k, size = min(len(ours), len(compared.reference)), ours.features.shape[1]
     notes = [f"distances are of {k} clips to {k} of '{compared.name}'; they compare only at equal numbers of clips"]
     if k <= size:
@@ -319,6 +321,7 @@ def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator) -> l
     if space.kind.startswith("i3d"):
         known = "is an FVD" if space.file == FVD_SHA256 else "is an FVD only if these are the weights of the FVD papers"
         notes.append(f"the Fréchet distance {known} (docs/metrics.md)")
-    if compared.others is not None and len(compared.others) < k:
-        notes.append(f"the distances of '{compared.other_name}' are of only {len(compared.others)} clips")
+    for row in rows:
+        if row.frechet_video_distance is not None and row.num_videos < k:
+            notes.append(f"the distances of '{row.name}' are of only {row.num_videos} clips")
     return notes
