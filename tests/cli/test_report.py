@@ -51,10 +51,13 @@ def test_clips_are_scored_if_nobody_has_and_the_page_written(
         (["CLIPS", "--fooling", "nowhere"], "run stgan fooling again"),
         (["CLIPS", "--evaluator", "nobody"], "nobody"),
         (["CLIPS", "--real", "nowhere"], "is not a folder"),
+        (["STUDY", "--evaluator", "c3d"], "leave out --evaluator"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
-    stgan: Any, clips: Path, tiny_model: Path, arguments: list[str], message: str
+    stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    result = stgan.run("report", *[clips if word == "CLIPS" else word for word in arguments], "--model", tiny_model)
+    (tmp_path / "fooling.json").touch()
+    folders = {"CLIPS": clips, "STUDY": tmp_path}
+    result = stgan.run("report", *[folders.get(word, word) for word in arguments], "--model", tiny_model)
     assert result.returncode == 1 and result.is_one_sentence and message in result.stderr

@@ -109,12 +109,8 @@ def evaluate(
         ("--batch-size", batch_size, 1, _MOST_AT_ONCE),
         ("--workers", workers, 1, _MOST_WORKERS),
     ):
-        if value is not None and not (low <= value and (high is None or value <= high)):
-            raise StganError(
-                f"{option} must be {low} to {high}, not {value}"
-                if high
-                else f"{option} must be {low} or more, not {value}"
-            )
+        if value is not None and not low <= value <= high:
+            raise StganError(f"{option} must be {low} to {high}, not {value}")
     clips = folder_clips(folder)
     notes = _left_out(folder, clips)
     clips = clips if num is None else evenly(clips, num)

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from stgan.checkpoints import ModelFolder, find_model
 from stgan.cli.evaluate import open_cache
+from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
 from stgan.manifest import Manifest
@@ -63,6 +64,9 @@ def report(
     given = [(name, str(value)) for name, value in options.items() if value is not None]
     command = ("stgan", "report", str(folder), *(word for option in given for word in option))
     if (folder / FOOLING).is_file():
+        for name in ("--evaluator", "--real", "--fooling"):
+            if options[name] is not None:
+                raise StganError(f"{quoted(folder)} is a fooling study, which has its own verdicts; leave out {name}")
         request = Request(folder, whole, model, study=read_study(folder), command=command)
     else:
         study = read_study(fooling) if fooling else None
@@ -78,13 +82,15 @@ def report(
 def find_scores(folder: Path, model: ModelFolder, evaluator: str | None, real: Path | None, console: Console) -> Scores:
     """The scores in the folder if they are of its clips and by this evaluator; else new ones."""
     clips = folder_clips(folder)
-    judge = find_evaluator(evaluator, model) if evaluator else None
+    device = choose_device()
+    judge = find_evaluator(evaluator, model, device=device) if evaluator else None
     path = folder / SCORES
     if real is None and path.exists():
         scores = read_scores(path)
         if is_current(scores, path, clips) and (judge is None or judge.hash == scores["evaluator_hash"]):
             return scores
-    return new_scores(folder, clips, judge or find_evaluator(_EVALUATOR, model), real, bool(evaluator), console)
+    judge = judge or find_evaluator(_EVALUATOR, model, device=device)
+    return new_scores(folder, clips, judge, real, bool(evaluator), console)
 
 
 def new_scores(
