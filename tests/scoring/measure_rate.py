@@ -42,10 +42,9 @@ def main(folder: Path) -> None:
             started = time.perf_counter()
             measure(chosen, evaluator, protocol)
             rate = len(chosen) / (time.perf_counter() - started)
-            words = "with shuffled frames, two passes" if passes == 2 else "one pass"
             print(
-                f"{evaluator.name}: {rate:.1f} clips a second ({words} a clip), {passes * rate / own:.2f} of the network "
-                f"alone ({own:.1f} a second)"
+                f"{evaluator.name}, {passes} {'passes' if passes > 1 else 'pass'} a clip: {rate:.1f} clips a second, "
+                f"{passes * rate / own:.2f} of the network alone ({own:.1f} a second)"
             )
 
 
