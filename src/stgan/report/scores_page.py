@@ -13,27 +13,19 @@ from stgan.report.diagram import method_diagram
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
 from stgan.report.films import LONGEST, SPEED, Film, Films, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
-from stgan.report.page import fixed, picture_uri, write_page
+from stgan.report.page import picture_uri, write_page
 from stgan.report.provenance import data_note, fooling_command, generate_command, settings
 from stgan.report.recorded import Scores, Study
 from stgan.report.selection import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
 from stgan.report.study import beside_each_other, clip_sets, draw_beside
+from stgan.report.summary import network_name, study_tiles, subtitle, tiles, verdict
 from stgan.version import __version__
 from stgan.video import VideoError
 from stgan.video.strips import Strip, save_strips
 
 PAGE, FIGURES = "report.html", "figures"
 _MOST_STRIPS = 24
-_MOST_TILES = 12
 _MOST_LINES = 50  # of notes, of clips that were left out
-_NETWORKS = {"r2plus1d": "R(2+1)D", "c3d": "C3D", "lrcn": "LRCN", "i3d": "I3D"}
-
-_HONEST = "Not fooled: the evaluator had no part in making these clips."
-_FOOLED = (
-    "The network that judges these clips also steered them. Its scores say how well it was fooled, "
-    "and nothing about the clips."
-)
-_UNKNOWN = "Nothing says which networks steered these clips, so nobody can tell whether the evaluator was fooled."
 
 
 @dataclass(frozen=True)
@@ -96,10 +88,10 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     known = settings(clips)
     page = {
         "title": _printable(request.folder.resolve().name),
-        "subtitle": _subtitle(clips, actions, known, study if of_study else None),
-        "verdict": _verdict(scores),
+        "subtitle": subtitle(clips, actions, known, study if of_study else None),
+        "verdict": verdict(scores),
         "fooled": bool(scores and scores["fooled"]),
-        "tiles": _study_tiles(study) if study and of_study else _tiles(scores),
+        "tiles": study_tiles(study) if study and of_study else tiles(scores),
         "scores": scores,
         "study": study,
         "study_rows": study.rows if study else [],
@@ -125,63 +117,10 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "left_out": films.left_out,
         "figures": [path.name for path in drawing.written],
         "figures_folder": _printable(str(drawing.folder)),
-        "network_name": _NETWORKS.get((scores or {}).get("evaluator_network") or "", "") if scores else "",
+        "network_name": network_name(scores),
         "version": __version__,
     }
     return write_page(out or request.folder / PAGE, "scores.html", page=page), drawing.written
-
-
-def _subtitle(clips: Sequence[Shown], actions: Mapping[str, Any], known: Mapping[str, str], study: Study | None) -> str:
-    if study:
-        seed = "" if study.seed is None else f", seed {study.seed:.0f}"
-        return f"A fooling study: {len(clips)} clips, steered by {' or '.join(study.steered_by)}{seed}"
-    words = [f"{len(clips)} clips of {len(actions)} actions"]
-    words += [f"{name} {known[name]}" for name in ("model", "preset", "seed") if name in known]
-    return ", ".join(words)
-
-
-def _verdict(scores: Scores | None) -> dict[str, str] | None:
-    if scores is None:
-        return None
-    word, sentence = {True: ("fooled", _FOOLED), False: ("honest", _HONEST), None: ("unknown", _UNKNOWN)}[
-        scores["fooled"]
-    ]
-    return {"word": word, "sentence": sentence, "steered_by": ", ".join(scores["steered_by"])}
-
-
-def _tiles(scores: Scores | None) -> list[dict[str, Any]]:
-    """The figures to see first: value, interval, label; and whether they are those of a network that was fooled."""
-    if scores is None:
-        return []
-    inception, fooled = scores["inception_score"] or {}, bool(scores["fooled"])
-    features = scores["feature_network"] or "the evaluator"
-    best = f", {len(scores['actions'])} at best" if scores["actions"] else ""
-    tiles = (
-        _tile(scores["accuracy"], scores["accuracy_interval"], "of the clips named as asked", fooled),
-        _tile(inception.get("mean"), [inception.get("low"), inception.get("high")], f"Inception Score{best}", fooled),
-        _tile(scores["frechet_video_distance"], None, f"Fréchet video distance, features of {features}", fooled),
-        _tile(scores["motion"], None, "motion: difference of neighbouring frames, 0–255", False),
-    )
-    return [tile for tile in tiles if tile]
-
-
-def _study_tiles(study: Study) -> list[dict[str, Any]]:
-    tiles = []
-    for row in study.rows[:_MOST_TILES]:
-        clips = "real clips" if row["clips"] == "real" else f"clips steered by {row['clips']}"
-        label = f"of the {clips} named as asked by {row['evaluator']}"
-        tiles.append(_tile(row["scores"]["accuracy"], row["scores"]["accuracy_interval"], label, bool(row["fooled"])))
-    return [tile for tile in tiles if tile]
-
-
-def _tile(
-    value: float | int | None, interval: Sequence[float | int | None] | None, label: str, fooled: bool
-) -> dict[str, Any]:
-    if value is None:
-        return {}
-    between = "–".join(fixed(end) for end in interval) if interval and None not in interval else ""
-    label += " (95 % interval)" if between else ""
-    return {"value": fixed(value), "interval": between, "label": label, "fooled": fooled}
 
 
 def _action(action: str, clips: Sequence[Shown], scores: Scores | None, films: Films) -> dict[str, Any]:
@@ -240,7 +179,7 @@ def _diagram(scores: Scores | None, study: Study | None, known: Mapping[str, str
         condition = " or ".join(study.steered_by)
     elif scores and scores["steered_by"]:
         condition = " and ".join(scores["steered_by"])
-    judge = (_NETWORKS.get(scores["evaluator_network"] or "") or scores["evaluator"]) if scores else None
+    judge = network_name(scores) or (scores["evaluator"] if scores else None)
     diagram = method_diagram(
         condition=condition or "LRCN, C3D",
         evaluator=judge or "a network of its own",
