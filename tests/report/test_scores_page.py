@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from stgan.errors import StganError
 from stgan.manifest import Manifest
 from stgan.report.recorded import FOOLING, as_scores, is_current, read_scores, read_study
 from stgan.report.scores_page import Request, write_scores_page
-from stgan.scoring import SCORES, folder_clips
+from stgan.scoring import SCORES, Real, Skipped, evaluate, find_evaluator, folder_clips
 
 PageOf = Callable[[Path], Any]
 Record = dict[str, Any]
@@ -241,6 +242,15 @@ def test_what_is_no_json_record_is_one_sentence(tmp_path: Path, text: str) -> No
     (tmp_path / SCORES).write_bytes(text.encode(errors="surrogatepass"))
     with pytest.raises(StganError, match=r"cannot be used .*; remove it"):
         read_scores(tmp_path / SCORES)
+
+
+def test_nothing_that_is_written_is_lost(record: Record, tiny_clips: Path, tiny_model: Path) -> None:
+    """The shape that is read has every entry of the one that is written, and no others."""
+    assert as_scores(deepcopy(record)) == record
+    evaluator = find_evaluator("evaluator", find_model(tiny_model))
+    beside = evaluate(folder_clips(tiny_clips), evaluator, real=Real(folder_clips(tiny_clips)))
+    written = json.loads(json.dumps(replace(beside, skipped=[Skipped("clip", "why")]).to_json()))
+    assert as_scores(deepcopy(written)) == written and written["copying"] and written["temporal_order_real"]
 
 
 def test_a_matrix_that_does_not_fit_its_actions_is_left_out(record: Record) -> None:

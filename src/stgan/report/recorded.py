@@ -22,12 +22,7 @@ def _whole(value: Any) -> bool:
 
 _INCEPTION_SCORE = {"mean": number, "std": number, "low": number, "high": number}
 _PIXELS = {"motion": number, "flicker": number, "frozen": number, "appearance_drift": number}
-_DISTANCES = {
-    name: number
-    for name in (
-        "frechet_video_distance", "kernel_video_distance", "precision", "recall", "density", "coverage", "diversity",
-    )
-}  # fmt: skip
+_FEATURES = {"frechet_video_distance": number, "kernel_video_distance": number, "diversity": number}
 _ORDER = {"num_videos": count, "ordered": fraction, "shuffled": fraction, "drop": number}
 _SHAPE: dict[str, Shape] = {
     "format": count,
@@ -49,7 +44,8 @@ _SHAPE: dict[str, Shape] = {
     "confusion": [[count]],
     "inception_score": _INCEPTION_SCORE,
     "splits": count,
-    **_DISTANCES,
+    **_FEATURES,
+    **dict.fromkeys(("precision", "recall", "density", "coverage"), number),
     **_PIXELS,
     "temporal_order": _ORDER,
     "temporal_order_real": _ORDER,
@@ -61,7 +57,7 @@ _SHAPE: dict[str, Shape] = {
             "inception_score": _INCEPTION_SCORE,
             "accuracy": fraction,
             "accuracy_interval": pair_of(fraction),
-            **_DISTANCES,
+            **_FEATURES,
             **_PIXELS,
         }
     ],
