@@ -66,8 +66,8 @@ def spread_windows(
     A single one is the one in the middle. A clip that is too short has one window.
     """
     starts = range(_last_start(num_frames, length) + 1) if starts is None else starts
-    places = (np.arange(count) + 0.5) / count * (len(starts) - 1)
-    return [window_at(num_frames, length, starts[i]) for i in np.unique(np.floor(places).astype(int))]
+    places = {(2 * i + 1) * (len(starts) - 1) // (2 * count) for i in range(count)}
+    return [window_at(num_frames, length, starts[place]) for place in sorted(places)]
 
 
 def foreground(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[np.ndarray, " time"]:
