@@ -11,6 +11,12 @@ def is_file_name(word: str) -> bool:
     return word.isprintable() and 0 < len(word.encode()) <= 100 and word[0] != "." and not set(word) & set("/\\:")
 
 
+def printable(name: str, most: int | None = None) -> str:
+    """A name for a picture or a page: escaped if it has letters that cannot be printed, cut beyond `most` letters."""
+    name = name if name.isprintable() else ascii(name)
+    return name if most is None or len(name) <= most else f"{name[: most - 3]}..."
+
+
 def quoted(name: str | PurePath) -> str:
     """A name or a path for a message: in quotes, on one line whatever is in it, and not longer than a few lines."""
     text = repr(os.fspath(name))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stgan.errors import StganError
-from stgan.names import is_file_name, quoted
+from stgan.names import is_file_name, printable, quoted
 from stgan.video import data_root, find_clips
 
 BAD_LABELS = ("a/b", "..", ".hidden", "a\\b", "C:", "x" * 101, "\u00e9" * 51, "\x1b[31m", "a\u202eb", "two\nlines")
@@ -196,3 +196,10 @@ def test_any_list_is_read_or_refused(tmp_path: Path, rows: list[tuple[str, str]]
 def test_quoted_is_one_short_line(name: str) -> None:
     assert quoted(name).isprintable() and len(quoted(name)) <= 300
     assert quoted(name) == repr(name) or len(repr(name)) > 300
+
+
+@given(st.text(), st.integers(4, 12))
+def test_printable_is_the_name_where_it_can_be_shown(name: str, most: int) -> None:
+    assert printable(name).isprintable() and (printable(name) == name) == name.isprintable()
+    cut = printable(name, most)
+    assert len(cut) <= most and (cut == printable(name) or cut.endswith("..."))

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from stgan.names import printable
+
 _MOST_POINTS = 400  # of a curve; more cannot be seen
 _MOST_PANELS = 12
 _COLUMNS = 3
@@ -97,8 +99,7 @@ def _finish(panel: Axes, name: str, runs: Sequence[Curves]) -> None:
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_locator(NullLocator())
-    title = name if name.isprintable() else ascii(name)
-    panel.set_title(title[:40], fontsize=9, loc="left", fontweight="bold", color="#333333", parse_math=False)
+    panel.set_title(printable(name, 40), fontsize=9, loc="left", fontweight="bold", color="#333333", parse_math=False)
     panel.grid(color="#e6e9ee", linewidth=0.7)
     panel.set_axisbelow(True)
     panel.tick_params(colors="#666666", labelsize=8, length=0)

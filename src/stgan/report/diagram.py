@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from stgan.files import replacing
+from stgan.names import printable
 
 WIDTH, HEIGHT = 480, 560
 _FONT, _SMALL = 14, 12.5
 _ROUND = 7  # radius of a box's corners
+_LONGEST = 21  # letters that fit into a box
 
 Kind = Literal["variable", "network", "judge", "fooled"]
 
@@ -143,9 +145,9 @@ def method_diagram(
         "pixels": ("no generator", "the pixels are", "optimised"),
     }.get(preset, ("code prior", "denoises the", "codes every time"))
     judge = (
-        ("evaluator", _short(evaluator), "STEERED: FOOLED")
+        ("evaluator", printable(evaluator, _LONGEST), "STEERED: FOOLED")
         if fooled
-        else ("evaluator", _short(evaluator), "never steers" if fooled is False else "steered? unknown")
+        else ("evaluator", printable(evaluator, _LONGEST), "never steers" if fooled is False else "steered? unknown")
     )
     boxes = (
         Box(90, 16, 200, 44, ("start", "noise from the seed"), "variable"),
@@ -154,7 +156,7 @@ def method_diagram(
         Box(90, 208, 200, 60, ("video generator G", "image generator, inflated", "by Eq. 6\u20137"), "network"),
         Box(90, 316, 200, 44, ("video", frames), "variable"),
         Box(330, 310, 140, 56, ("clip", "after the last", "iteration"), "variable"),
-        Box(90, 408, 200, 60, ("condition network \u03a6", _short(condition)), "network"),
+        Box(90, 408, 200, 60, ("condition network \u03a6", printable(condition, _LONGEST)), "network"),
         Box(330, 408, 140, 60, judge, "fooled" if fooled else "judge"),
         Box(90, 504, 200, 44, ("log p of the action", "to be maximised: Eq. 8"), "variable"),
         Box(330, 504, 140, 44, ("scores", "accuracy, IS, ..."), "variable"),
@@ -186,9 +188,3 @@ def _text(box: Box) -> list[tuple[float, str, bool]]:
 
 def _css(colour: tuple[str, str]) -> str:
     return f"var({colour[0]}, {colour[1]})"
-
-
-def _short(name: str) -> str:
-    """A name that fits into a box, whatever it holds."""
-    name = name if name.isprintable() else ascii(name)
-    return name if len(name) <= 20 else f"{name[:18]}..."

@@ -8,9 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stgan.files import replacing
+from stgan.names import printable
 
 MOST_ACTIONS = 40
 """In a figure or table; of more, those that are recognised least."""
+_LONGEST = 25  # letters of a name
 _LEAST_INK = 0.55  # share from which on a number is white
 _INK, _SOFT, _BLUE, _ORANGE, _RED = "#1d2430", "#5d6877", "#8fb4dd", "#e3a276", "#b3161b"
 
@@ -24,7 +26,7 @@ def draw_confusion(
     """
     counts = np.array(confusion, dtype=float)[rows]
     named = counts[:, rows]
-    labels = [_label(actions[row]) for row in rows]
+    labels = [printable(actions[row], _LONGEST) for row in rows]
     other = counts.sum(1) - named.sum(1)
     columns = [*labels, "other"] if other.any() else labels
     table = np.column_stack([named, other]) if other.any() else named
@@ -72,7 +74,7 @@ def draw_per_action(
         axes[1].barh(places, [contributions.get(name, 0.0) for name in names], color=_ORANGE, height=0.62)
         axes[1].set_xlabel("contribution (nats)", color=_SOFT)
     for axis in axes:
-        axis.set_yticks(places, [_label(name) for name in names], parse_math=False)
+        axis.set_yticks(places, [printable(name, _LONGEST) for name in names], parse_math=False)
         axis.grid(axis="x", color="#e6e9ee", linewidth=0.7)
         axis.set_axisbelow(True)
         axis.tick_params(length=0, labelsize=10, colors=_INK)
@@ -88,8 +90,3 @@ def _save(figure: Figure, path: Path, fooled: bool) -> None:
     with warnings.catch_warnings(), replacing(path) as temporary:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # no font has the letters of every name
         figure.savefig(temporary, format="png", dpi=160)
-
-
-def _label(name: str) -> str:
-    name = name if name.isprintable() else ascii(name)
-    return name if len(name) <= 24 else f"{name[:22]}..."

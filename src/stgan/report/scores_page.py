@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from stgan.checkpoints import ModelFolder
+from stgan.names import printable
 from stgan.report.diagram import method_diagram
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
 from stgan.report.films import LONGEST, SPEED, Film, Films, alike, read_clip, strip
@@ -87,7 +88,7 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     contributions = [_case(case, films) for case in extremes(clips)]
     known = settings(clips)
     page = {
-        "title": _printable(request.folder.resolve().name),
+        "title": printable(request.folder.resolve().name),
         "subtitle": subtitle(clips, actions, known, study if of_study else None),
         "verdict": verdict(scores),
         "fooled": bool(scores and scores["fooled"]),
@@ -116,7 +117,7 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "refused": list(films.refused.values())[:_MOST_LINES],
         "left_out": films.left_out,
         "figures": [path.name for path in drawing.written],
-        "figures_folder": _printable(str(drawing.folder)),
+        "figures_folder": printable(str(drawing.folder)),
         "network_name": network_name(scores),
         "version": __version__,
     }
@@ -148,7 +149,7 @@ def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: _Drawing) -> list[tu
             continue
     if not found:
         return []
-    labels = [_printable(action)[:14] for action, _ in found]
+    labels = [printable(action, 14) for action, _ in found]
     pictures = alike([frames for _, frames in found])
     save_strips(drawing.path("strips"), [Strip(*pair) for pair in zip(labels, pictures, strict=True)])
     return [(action, strip(frames)) for action, frames in found]
@@ -236,8 +237,4 @@ def _commands(request: Request, clips: Sequence[Shown], of_study: bool) -> list[
         evaluate += ["--allow-fooled"] * bool(request.scores["fooled"])
         evaluate += ["--real", "FOLDER"] * (request.scores["frechet_video_distance"] is not None)
         commands.append(shlex.join(evaluate))
-    return [_printable(command) for command in (*commands, shlex.join(request.command)) if command]
-
-
-def _printable(word: str) -> str:
-    return word if word.isprintable() else ascii(word)
+    return [printable(command) for command in (*commands, shlex.join(request.command)) if command]

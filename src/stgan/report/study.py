@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan.errors import StganError
-from stgan.names import is_file_name
+from stgan.names import is_file_name, printable
 from stgan.report.films import Film, Films, alike, read_clip
 from stgan.report.recorded import Study
 from stgan.report.selection import Shown, by_action, shown_clips
@@ -60,7 +60,7 @@ def draw_beside(path: Path, sets: Mapping[str, Mapping[str, list[Shown]]]) -> bo
                     clips.append(read_clip(found[action][0].path).frames)
                 except VideoError:
                     continue
-                labels.append(f"{action[:10]} {name[:6]}")
+                labels.append(f"{printable(action, 10)} {printable(name, 6)}")
     if clips:
         save_strips(path, [Strip(*pair) for pair in zip(labels, alike(clips), strict=True)], columns=8)
     return bool(clips)

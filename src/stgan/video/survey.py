@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-from stgan.names import quoted
+from stgan.names import printable, quoted
 from stgan.video.cache import ClipCache
 from stgan.video.decoding import ClipFacts, in_order, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
@@ -374,5 +374,5 @@ def _count(number: int, noun: str) -> str:
 
 
 def _names(names: list[str]) -> str:
-    shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_NAMED])
+    shown = ", ".join(printable(name) for name in names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
