@@ -117,7 +117,7 @@ def test_without_a_card_the_split_tells_and_without_a_split_the_halves(tiny_clip
     assert scores.copying and scores.copying["generated"] == 0 and scores.copying["nearer_than_any"] == 6
     scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
     assert [row.name for row in scores.rows] == ["generated", "real", "real, half against half"]
-    assert scores.copying and scores.copying["baseline"] == "each training clip beside those of other files"
+    assert scores.copying and scores.copying["baseline"] == "these from those of other files"
     assert scores.rows[1].frechet_video_distance is None and scores.rows[2].frechet_video_distance is not None
     # Two windows of each, of the whole then as many as were generated; halves of whole clips have an even number.
     assert scores.rows[1].num_videos == 9 and scores.rows[2].num_videos == 8

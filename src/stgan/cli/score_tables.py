@@ -1,12 +1,19 @@
 """Scores as tables on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 
 from stgan.scoring import GENERATED, Quoted, Row, Scores
+
+_FEATURES = {
+    "frechet_video_distance": ("Fréchet", 2), "kernel_video_distance": ("kernel", 4), "diversity": ("diversity", 2),
+}  # fmt: skip
+_PIXELS = {
+    "motion": ("motion", 2), "flicker": ("flicker", 2), "frozen": ("frozen", 2), "appearance_drift": ("drift", 2),
+}  # fmt: skip
 
 
 def show_scores(console: Console, scores: Scores) -> None:
@@ -19,8 +26,13 @@ def show_scores(console: Console, scores: Scores) -> None:
         replace(row, name=f"{row.name}, fooled") if scores.fooled and row.name == GENERATED else row
         for row in scores.rows
     ]
-    console.print(_rows(title, rows, scores.quoted))
-    console.print(_pixels(rows))
+    console.print(_recognition(title, rows, scores.quoted))
+    for columns in (_FEATURES, _PIXELS):
+        measured = {
+            field: look for field, look in columns.items() if any(getattr(row, field) is not None for row in rows)
+        }
+        if measured:
+            console.print(_values(rows, measured))
     if scores.per_action:
         console.print(_per_action(scores))
     for name, order in ((GENERATED, scores.temporal_order), ("real", scores.temporal_order_real)):
@@ -36,11 +48,15 @@ def show_scores(console: Console, scores: Scores) -> None:
         )
     if scores.copying:
         console.print(
-            f"nearest training clip: {scores.copying['ratio']:.2f} times as far as of {scores.copying['baseline']}; "
-            f"{scores.copying['nearer_than_any']} clips come nearer than any of those"
+            f"copying: clips lie {scores.copying['ratio']:.2f} times as far from the nearest of '{scores.rows[1].name}' as "
+            f"{scores.copying['baseline']}; {scores.copying['nearer_than_any']} come nearer than any of those",
+            soft_wrap=True,
         )
     if scores.fooled:
-        console.print("FOOLED: the evaluator steered these clips; the scores say how well it was fooled, nothing else")
+        console.print(
+            "FOOLED: a network that scores these clips steered them; what it says is how well it was fooled",
+            soft_wrap=True,
+        )
     if scores.fooled is None:
         console.print("nothing says what steered these clips: whether the evaluator did is not known")
     for skipped in scores.skipped:
@@ -49,11 +65,11 @@ def show_scores(console: Console, scores: Scores) -> None:
         console.print(f"note: {note}", soft_wrap=True)
 
 
-def _rows(title: str, rows: Sequence[Row], quoted: Sequence[Quoted]) -> Table:
-    """Recognition and distances of several sets of clips; published scores apart from ours."""
+def _recognition(title: str, rows: Sequence[Row], quoted: Sequence[Quoted]) -> Table:
+    """What the evaluator makes of several sets of clips; published scores apart from ours. At most 80 wide."""
     table = Table(title=title)
     table.add_column("")
-    for column in ("clips", "accuracy (95 %)", "Inception Score (95 %)", "Fréchet", "kernel"):
+    for column in ("clips", "accuracy (95 %)", "Inception Score (95 %)"):
         table.add_column(column, justify="right")
     for row in rows:
         score = row.inception_score
@@ -61,10 +77,8 @@ def _rows(title: str, rows: Sequence[Row], quoted: Sequence[Quoted]) -> Table:
         table.add_row(
             row.name,
             str(row.num_videos),
-            f"{row.accuracy:.3f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
+            f"{row.accuracy:.2f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
             f"{score['mean']:.2f}{spread} {shown_interval((score['low'], score['high']))}",
-            _number(row.frechet_video_distance, 2),
-            _number(row.kernel_video_distance, 4),
         )
     table.add_section()
     table.add_row("quoted, not comparable:", style="dim")
@@ -78,15 +92,14 @@ def shown_interval(bounds: tuple[float, float] | None) -> str:
     return "[{:.2f} {:.2f}]".format(*bounds) if bounds else ""
 
 
-def _pixels(rows: Sequence[Row]) -> Table:
-    """How clips of an action differ, and what moves and changes in a clip."""
+def _values(rows: Sequence[Row], columns: Mapping[str, tuple[str, int]]) -> Table:
+    """A column for each of some fields of a row: its name, and digits shown."""
     table = Table()
     table.add_column("")
-    for column in ("diversity", "motion", "flicker", "frozen", "drift"):
-        table.add_column(column, justify="right")
+    for name, _ in columns.values():
+        table.add_column(name, justify="right")
     for row in rows:
-        values = (row.diversity, row.motion, row.flicker, row.frozen, row.appearance_drift)
-        table.add_row(row.name, *(_number(value, 2) for value in values))
+        table.add_row(row.name, *(_number(getattr(row, field), digits) for field, (_, digits) in columns.items()))
     return table
 
 

@@ -170,7 +170,7 @@ def _fooled(judges: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -
         if verdict and not allowed:
             raise StganError(
                 f"{name} steered these clips, or shares an ancestor with a network that did, so its scores would only "
-                "show how well it was fooled; use another --evaluator, or --allow-fooled to see that"
+                "show how well it was fooled; use another network, or --allow-fooled to see that"
             )
     return True if True in verdicts.values() else None if None in verdicts.values() else False
 
@@ -180,7 +180,9 @@ def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool
     nameless = sum(clip.action is None for clip in clips)
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
     notes = []
-    if nameless:
+    if nameless == len(clips):
+        notes.append("nothing says what the clips should show: there is no accuracy")
+    elif nameless:
         notes.append(f"nothing says what {nameless} of the clips should show: accuracy is of the others")
     if unknown:
         known = ", ".join(evaluator.actions) or "none by name"
@@ -312,6 +314,8 @@ def _halves(measured: Measurements) -> tuple[list[int], list[int]]:
 
 def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator, rows: Sequence[Row]) -> list[str]:
     k, size = min(len(ours), len(compared.reference)), ours.features.shape[1]
+    if k < 2:
+        return ["distances need two clips or more on both sides"]
     notes = [f"distances are of {k} clips to {k} of '{compared.name}'; they compare only at equal numbers of clips"]
     if k <= size:
         notes.append(

@@ -193,7 +193,7 @@ def copying(generated: Measurements, seen: Measurements, unseen: Measurements | 
         numbers = torch.tensor([number[group] for group in groups])
         usual = nearest_distances(seen.features, seen.features, query_groups=numbers, reference_groups=numbers)
         known = all(clip.group for clip in seen.clips)
-        baseline = f"each training clip beside those of other {'groups' if known else 'files'}"
+        baseline = f"these from those of other {'groups' if known else 'files'}"
     usual = usual[usual.isfinite()]
     if not len(usual) or not float(usual.median()):
         return None

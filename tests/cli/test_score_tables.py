@@ -1,0 +1,51 @@
+"""Tables of scores on a terminal of the usual width."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from stgan.checkpoints import find_model
+from stgan.cli.score_tables import show_scores
+from stgan.scoring import Real, Scores, evaluate, find_evaluator, folder_clips, labelled_clips
+from stgan.video import find_clips
+
+
+@pytest.fixture(scope="module")
+def scores(tiny_clips: Path, tiny_model: Path) -> Scores:
+    evaluator = find_evaluator("evaluator", find_model(tiny_model))
+    return evaluate(folder_clips(tiny_clips), evaluator, real=Real(labelled_clips(find_clips(tiny_clips))), splits=2)
+
+
+def shown(scores: Scores) -> list[str]:
+    console = Console(markup=False, highlight=False, width=80, file=io.StringIO())
+    show_scores(console, scores)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_no_line_of_a_table_is_broken_at_80_columns(scores: Scores) -> None:
+    lines = shown(scores)
+    (line,) = (line for line in lines if re.search(r"real, half against half .*\[", line))
+    assert re.search(r"\d\.\d\d \[\d.\d\d \d.\d\d\] │ +\d\.\d\d ± \d\.\d\d \[\d\.\d\d \d\.\d\d\] │$", line)
+    assert all(len(line) <= 80 for line in lines if line[:1] in set("┏┡│├└"))
+    (head,) = (line for line in lines if "Fréchet" in line and "┃" in line)
+    assert head.replace("┃", " ").split() == ["Fréchet", "kernel", "diversity"]
+    assert sum("│ real, half against half" in line for line in lines) == 3
+
+
+def test_what_was_not_measured_has_no_column(scores: Scores) -> None:
+    alone = replace(scores.rows[0], frechet_video_distance=None, kernel_video_distance=None, diversity=None)
+    lines = shown(replace(scores, rows=[alone], copying=None, notes=[]))
+    assert not any("diversity" in line or "Fréchet" in line for line in lines) and any(
+        "flicker" in line for line in lines
+    )
+
+
+def test_distances_are_to_what_they_say(scores: Scores) -> None:
+    (line,) = (line for line in shown(scores) if "come nearer" in line)
+    assert (
+        "from the nearest of 'real' as these from those of other files" in line and "training" not in line
+    )  # nothing says that these were trained on
