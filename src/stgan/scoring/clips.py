@@ -1,6 +1,7 @@
 """What is to be scored: the clips of a folder, the actions they should show, and what steered them."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -87,6 +88,9 @@ def generated_clips(folder: Path) -> list[Clip]:
         StganError: there is no manifest, or it cannot be trusted.
     """
     clips = [_generated(folder, entry) for entry in Manifest(folder).read()]
+    for inner in {Path(clip.name).parent for clip in clips}:
+        if (folder / inner).resolve() != folder.resolve() / inner:
+            raise StganError(f"{quoted(folder / inner)} is a link; put the clips themselves there")
     if not clips:
         raise StganError(
             f"{quoted(folder)} has no manifest.jsonl with clips; generate some with stgan generate --out FOLDER"
@@ -124,22 +128,29 @@ def _generated(folder: Path, entry: dict[str, Any]) -> Clip:
     steered, ancestors = hashes.get("condition"), hashes.get("condition_ancestors", {})
     if not _names_hashes(steered) or not steered or not _names_hashes(ancestors):
         raise StganError(
-            f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry['file'])}"
+            f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry['file'])}, by their "
+            "hashes; make the clips again"
         )
-    path, recorded = folder / entry["file"], entry.get("sha256")
-    if path.parent.resolve() != folder.resolve() / Path(entry["file"]).parent:
-        raise StganError(f"{quoted(path.parent)} is a link; put the clips themselves there")
+    if not _is_hash(entry.get("sha256")):
+        raise StganError(
+            f"the manifest of {quoted(folder)} has no hash of {quoted(entry['file'])}, so that another clip could be "
+            "in its place; make the clips again"
+        )
     return Clip(
-        path,
+        folder / entry["file"],
         entry["file"],
         entry["action"],
-        sha256=recorded if isinstance(recorded, str) else None,
+        sha256=entry["sha256"],
         steering=Steering(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()])),
     )
 
 
 def _names_hashes(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+    return isinstance(value, dict) and all(map(_is_hash, value.values()))
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def _is_clip(path: Path) -> bool:

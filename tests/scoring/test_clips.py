@@ -1,0 +1,56 @@
+"""What a manifest has to say of a clip before it is scored."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stgan.errors import StganError
+from stgan.files import sha256
+from stgan.scoring import folder_clips
+
+_HASH = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def clips(tiny_clips: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_clips, tmp_path / "clips")
+    return tmp_path / "clips"
+
+
+def write_manifest(folder: Path, **changes: Any) -> None:
+    file = "left/clip0.mp4"
+    entry = {"file": file, "action": "left", "index": 0, "sha256": sha256(folder / file),
+             "hashes": {"condition": {"c3d": _HASH}}}  # fmt: skip
+    (folder / "manifest.jsonl").write_text(json.dumps({**entry, **changes}) + "\n")
+
+
+def test_a_clip_and_what_steered_it(clips: Path) -> None:
+    write_manifest(clips, hashes={"condition": {"c3d": _HASH}, "condition_ancestors": {"backbone": "f" * 64}})
+    (clip,) = folder_clips(clips)
+    assert clip.steering and clip.steering.names == ("c3d",) and clip.steering.hashes == {_HASH, "f" * 64}
+    clip.check_file()
+    shutil.copyfile(clips / "left/clip1.mp4", clip.path)
+    with pytest.raises(StganError, match="was changed or damaged"):
+        clip.check_file()
+
+
+@pytest.mark.parametrize("wrong", ["", _HASH.upper(), _HASH[:16], 5, None])
+def test_what_is_no_hash_proves_nothing(clips: Path, wrong: Any) -> None:
+    write_manifest(clips, sha256=wrong)
+    with pytest.raises(StganError, match="has no hash of"):
+        folder_clips(clips)
+    for hashes in ({"condition": {"c3d": wrong}}, {"condition": {"c3d": _HASH}, "condition_ancestors": {"a": wrong}}):
+        write_manifest(clips, hashes=hashes)
+        with pytest.raises(StganError, match="does not say which networks steered"):
+            folder_clips(clips)
+
+
+def test_folders_behind_links_are_refused(clips: Path, tmp_path: Path) -> None:
+    write_manifest(clips)
+    (clips / "left").rename(tmp_path / "elsewhere")
+    (clips / "left").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StganError, match="is a link"):
+        folder_clips(clips)
