@@ -124,6 +124,11 @@ def test_a_damaged_entry_of_the_cache_is_computed_again(tiny_clips: Path, evalua
         cache._database.execute("UPDATE results SET arrays = x'00ff' WHERE rowid % 2 = 0")
     measure(folder_clips(tiny_clips), judge, cache=cache)
     assert counting.count == 9 + 4
+    [(entry,)] = cache._database.execute("SELECT arrays FROM results WHERE rowid = 1")
+    with cache._database:  # a single bit of a number, which could be read all the same
+        cache._database.execute("UPDATE results SET arrays = ? WHERE rowid = 1", (entry[:-1] + bytes([entry[-1] ^ 1]),))
+    measure(folder_clips(tiny_clips), judge, cache=cache)
+    assert counting.count == 9 + 4 + 1
 
 
 def test_a_file_that_is_no_cache(tmp_path: Path) -> None:
@@ -163,6 +168,8 @@ def test_size_rate_and_windows(tiny_clips: Path, evaluator: Evaluator) -> None:
     frames = read_video(slow.clips[0].path).frames[::2]
     video = to_float(frames[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 8, 7, 6, 5, 4, 3]]).unsqueeze(0)
     torch.testing.assert_close(slow.features[:1], evaluator.network.features(video))
+    with pytest.raises(StganError, match="a single frame at 1 frames a second; give videos or a higher rate"):
+        measure(clips, evaluator, Protocol(fps=1.0))
 
 
 def test_clips_that_cannot_be_read(tiny_clips: Path, evaluator: Evaluator, tmp_path: Path) -> None:
@@ -193,3 +200,19 @@ def test_clips_that_cannot_be_read(tiny_clips: Path, evaluator: Evaluator, tmp_p
 def test_tensors_that_are_no_videos(video: torch.Tensor, message: str, evaluator: Evaluator) -> None:
     with pytest.raises(StganError, match=message):
         evaluator(video)
+
+
+def test_large_clips_are_judged_a_few_at_a_time(
+    measured: Measurements, tiny_clips: Path, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, judged = evaluator.network, []
+
+    class Watched(Counting):
+        def features_and_log_probabilities(self, videos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            judged.append(len(videos))
+            return super().features_and_log_probabilities(videos)
+
+    monkeypatch.setattr("stgan.scoring.measurements._MOST_VALUES", 2 * 16 * 16 * 16 * 3)  # two of these clips
+    again, _ = measure(folder_clips(tiny_clips), replace(evaluator, network=Watched(network)), batch_size=9)
+    assert sum(judged) == 9 and max(judged) == 2 and again.clips == measured.clips
+    torch.testing.assert_close(again.features, measured.features, rtol=1e-6, atol=1e-6)

@@ -1,10 +1,12 @@
 """What networks said of clips, kept on disk: nothing is computed twice, and an interrupted run goes on."""
 
+import hashlib
 import os
 import sqlite3
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,6 +16,7 @@ from stgan.errors import StganError
 from stgan.names import quoted
 
 _FILE = "scores.sqlite"
+_DIGEST = 32  # bytes of SHA-256 in front of each entry
 _PATIENCE = 30.0  # seconds to wait for another process that writes
 
 
@@ -48,15 +51,16 @@ class ScoreCache:
         try:
             with self._lock:
                 row = self._database.execute("SELECT arrays FROM results WHERE key = ?", (key,)).fetchone()
-            return load(row[0]) if row else None
-        except (SafetensorError, TypeError):
-            return None
         except sqlite3.Error as error:
             raise self._problem(error) from error
+        try:
+            return load(_checked(row[0])) if row else None
+        except (SafetensorError, ValueError):
+            return None
 
     def put(self, entries: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Keep arrays under their keys, all or none of them."""
-        rows = [(key, save(dict(arrays))) for key, arrays in entries.items()]
+        rows = [(key, _with_digest(save(dict(arrays)))) for key, arrays in entries.items()]
         try:
             with self._lock, self._database:
                 self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?)", rows)
@@ -68,6 +72,17 @@ class ScoreCache:
 
     def _problem(self, error: Exception) -> StganError:
         return StganError(
-            f"results cannot be kept in {quoted(self.path)} ({error}); remove the file, choose another --cache, or "
-            "leave it out with --no-cache"
+            f"results cannot be kept in {quoted(self.path)} ({error}); remove the file, choose another folder by "
+            "--cache or XDG_CACHE_HOME, or leave it out with --no-cache where a command has that"
         )
+
+
+def _with_digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest() + data
+
+
+def _checked(entry: Any) -> bytes:
+    """The data of an entry; ValueError if it is not what was kept, because a disk damaged it."""
+    if not isinstance(entry, bytes) or _with_digest(entry[_DIGEST:]) != entry:
+        raise ValueError
+    return entry[_DIGEST:]

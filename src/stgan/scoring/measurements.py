@@ -1,6 +1,7 @@
 """Stream clips through a network: decoded side by side, judged in batches, a few of them in memory at a time."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,6 +26,8 @@ from stgan.video.decoding import decode_clip, in_order
 BATCH = 4
 """Windows that a worker judges at once."""
 _MOST_WORKERS = 8
+_MOST_VALUES = 2**24
+"""Values of pixels that a worker judges at once, about: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
 _FORMAT = 1  # of the cached results; rises with whatever changes them
 _PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
@@ -191,15 +194,24 @@ def _judge(
         except OSError as error:
             return StganError(f"{quoted(clip.path)} cannot be read ({error.strerror or error}); check the file")
 
-    def judge(some: Sequence[Clip]) -> list[Arrays | StganError]:
-        torch.set_num_threads(max(1, cores // workers))  # of this thread
-        found = [read(clip) for clip in some]
+    def settle(found: Sequence[_Read | Arrays | StganError]) -> list[Arrays | StganError]:
         new = [each for each in found if isinstance(each, _Read)]
         judged = _judge_batch(new, evaluator, batch_size)
         if cache and new:
             cache.put({each.key: arrays for each, arrays in zip(new, judged, strict=True)})
         results = iter(judged)
         return [next(results) if isinstance(each, _Read) else each for each in found]
+
+    def judge(some: Sequence[Clip]) -> list[Arrays | StganError]:
+        torch.set_num_threads(max(1, cores // workers))  # of this thread
+        results: list[Arrays | StganError] = []
+        waiting: list[_Read | Arrays | StganError] = []
+        for clip in some:
+            waiting.append(read(clip))
+            if sum(each.windows.size for each in waiting if isinstance(each, _Read)) > _MOST_VALUES:
+                results += settle(waiting)
+                waiting = []
+        return results + settle(waiting)
 
     batches = [clips[start : start + batch_size] for start in range(0, len(clips), batch_size)]
     try:
@@ -215,7 +227,10 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
         kept = np.arange(0, len(video) - 0.5, facts.fps / protocol.fps).round().astype(int)
         video = video[kept]
     if len(video) < 2:
-        raise StganError(f"{quoted(clip.path)} has a single frame; give videos")
+        rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None and facts.frames > 1 else ""
+        raise StganError(
+            f"{quoted(clip.path)} has a single frame{rate}; give videos" + " or a higher rate" * bool(rate)
+        )
     starts = windows_in_view(video, frames) if protocol.windows > 1 else None
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
     order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
@@ -229,9 +244,10 @@ def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
     for i, (_, window) in enumerate(windows):
         shapes.setdefault(window.shape, []).append(i)
     rows: list[Arrays] = [{}] * len(windows)
-    for indices in shapes.values():
-        for start in range(0, len(indices), batch_size):
-            part = indices[start : start + batch_size]
+    for shape, indices in shapes.items():
+        step = max(1, min(batch_size, _MOST_VALUES // math.prod(shape)))
+        for start in range(0, len(indices), step):
+            part = indices[start : start + step]
             judged = _judge_windows([windows[i] for i in part], evaluator)
             for row, i in enumerate(part):
                 rows[i] = {name: array[row] for name, array in judged.items()}
@@ -253,7 +269,7 @@ def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
 def _judge_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evaluator) -> Arrays:
     """A row for each window, all of one shape."""
     frames = torch.from_numpy(np.stack([window for _, window in windows])).to(_device(evaluator))
-    videos = frames.permute(0, 4, 1, 2, 3).contiguous().float() / 255
+    videos = frames.permute(0, 4, 1, 2, 3).contiguous().float().div_(255)
     features, log_probabilities = evaluator.judge(videos)
     shuffled = torch.full_like(log_probabilities, torch.nan)
     some = [i for i, (each, _) in enumerate(windows) if each.order is not None]
