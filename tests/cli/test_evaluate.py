@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,19 @@ def test_any_clips_can_be_scored(stgan: Any, tiny_model: Path, tiny_clips: Path,
     assert sorted_by_action.returncode == 0 and "whether the evaluator did is not known" in sorted_by_action.stdout
     assert not (tiny_clips / "scores.json").exists()
     shutil.copytree(tiny_clips / "left", tmp_path / "loose")
-    loose = stgan.run("evaluate", tmp_path / "loose", "--model", tiny_model, "--json", tmp_path / "s.json")
-    assert loose.returncode == 0 and "nothing says what 3 of the clips should show" in loose.stdout
+    (tmp_path / "loose/clip0.mp4").rename(tmp_path / os.fsdecode(b"loose/no\xffunicode.mp4"))
+    loose = stgan.run(
+        "evaluate",
+        tmp_path / "loose",
+        "--model",
+        tiny_model,
+        "--json",
+        tmp_path / "s.json",
+        "--csv",
+        tmp_path / "s.csv",
+    )
+    assert "no\\udcffunicode.mp4" in (tmp_path / "s.csv").read_text()
+    assert loose.returncode == 0 and "nothing says what the clips should show" in loose.stdout
     assert json.loads((tmp_path / "s.json").read_text())["accuracy"] is None
 
 
@@ -118,6 +130,8 @@ def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
         (("--device", "abacus"), "abacus"),
         (("--model", "nobody"), "nobody"),
         (("--json", "no/such/folder.json"), "no/such"),
+        (("--json", "/dev/null"), "not a regular file"),
+        (("--csv", "."), "not a regular file"),
     ],
 )
 def test_mistakes(stgan: Any, arguments: tuple, message: str, generated: Path, tiny_model: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
 from stgan.manifest import Manifest
+from stgan.names import quoted
 from stgan.scoring import (
     BATCH,
     SCORES,
@@ -111,6 +113,9 @@ def evaluate(
     ):
         if value is not None and not low <= value <= high:
             raise StganError(f"{option} must be {low} to {high}, not {value}")
+    for option, file in (("--json", json_file), ("--csv", csv_file)):
+        if file:
+            check_output(option, file)
     clips = folder_clips(folder)
     notes = _left_out(folder, clips)
     clips = clips if num is None else evenly(clips, num)
@@ -143,7 +148,18 @@ def evaluate(
     if csv_file:
         write_text(csv_file, _as_csv(scores))
     if Manifest(folder).path.is_file() and scores.fooled is False and num is None:
-        write_text(folder / SCORES, text)
+        try:
+            write_text(folder / SCORES, text)
+        except OSError as error:  # clips that may only be read
+            console.print(f"note: {SCORES} cannot be kept beside the clips ({error.strerror or error})", soft_wrap=True)
+
+
+def check_output(option: str, path: Path) -> None:
+    """Raise StganError unless a file can be put there; a device or a link would be replaced by it."""
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        raise StganError(f"{option} {quoted(path)} is not a regular file; give the name of a file")
+    if not path.parent.is_dir():
+        raise StganError(f"{option} {quoted(path)} lies in no folder; give the name of a file in one that is there")
 
 
 def open_cache(folder: Path | None, console: Console) -> ScoreCache | None:
@@ -172,4 +188,4 @@ def _as_csv(scores: Scores) -> str:
     writer = csv.DictWriter(file, list(scores.clips[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(scores.clips)
-    return file.getvalue()
+    return file.getvalue().encode(errors="backslashreplace").decode()  # names of files need not be Unicode

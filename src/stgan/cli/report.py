@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from stgan.checkpoints import ModelFolder, find_model
-from stgan.cli.evaluate import open_cache
+from stgan.cli.evaluate import check_output, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
@@ -57,8 +57,8 @@ def report(
     console = Console(markup=False, highlight=False)
     if not folder.is_dir():
         raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
-    if out and (out.is_dir() or not out.parent.is_dir()):
-        raise StganError(f"--out {quoted(out)} is a folder or lies in none; give the name of a file")
+    if out:
+        check_output("--out", out)
     whole = find_model(model)
     options = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
     given = [(name, str(value)) for name, value in options.items() if value is not None]
