@@ -2,9 +2,10 @@
 
 from stgan.scoring.cache import ScoreCache, default_cache
 from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_clips, labelled_clips, unlisted
-from stgan.scoring.evaluation import Real, evaluate
+from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Protocol, Skipped, measure
+from stgan.scoring.real import Real
 from stgan.scoring.scores import FORMAT, GENERATED, QUOTED, SCORES, Quoted, Row, Scores
 
 __all__ = [
