@@ -69,6 +69,7 @@ def test_scores_are_plain_json_and_name_every_choice(scores: Scores) -> None:
     values = json.loads(json.dumps(scores.to_json(), allow_nan=False))
     assert values["evaluator"] == "evaluator" and values["evaluator_network"] == "r2plus1d"
     assert values["feature_network"] == "evaluator" and values["feature_size"] == 8 and values["splits"] == 2
+    assert values["feature_hash"] == values["evaluator_hash"]
     assert "16 frames" in values["protocol"] and values["fooled"] is None and values["frechet_video_distance"] is None
     assert values["rows"][0]["name"] == "generated" and len(values["quoted"]) == len(QUOTED) == 7
     assert {"mean", "std", "low", "high"} == set(values["inception_score"])
@@ -185,6 +186,7 @@ def test_distances_on_the_logits_of_an_i3d_from_a_file(
     clips = [replace(clip, split="train") for clip in labelled_clips(find_clips(tiny_clips))]
     scores = evaluate(clips[:2], evaluator, features=space, real=Real(clips[1:3]))  # all of them grow
     assert scores.feature_network.endswith("i3d.pt") and scores.feature_size == 5
+    assert scores.feature_hash == space.hash != scores.evaluator_hash
     assert scores.frechet_video_distance is not None and scores.accuracy is not None
     assert any("an FVD only if" in note for note in scores.notes)
 

@@ -32,6 +32,7 @@ _SHAPE: dict[str, Shape] = {
     "evaluator_hash": text,
     "protocol": text,
     "feature_network": text,
+    "feature_hash": text,
     "feature_size": count,
     "fooled": truth,
     "steered_by": [text],

@@ -89,6 +89,7 @@ def evaluate(
         evaluator_hash=evaluator.hash,
         protocol=evaluator.protocol,
         feature_network=judges[-1].name,
+        feature_hash=judges[-1].hash,
         feature_size=looked.features.shape[1],
         fooled=fooled,
         steered_by=sorted({name for clip in clips if clip.steering for name in clip.steering.names}),

@@ -83,6 +83,7 @@ class Scores:
     evaluator_hash: str
     protocol: str
     feature_network: str
+    feature_hash: str
     feature_size: int
     fooled: bool | None
     steered_by: list[str]
