@@ -48,7 +48,8 @@ def show_scores(console: Console, scores: Scores) -> None:
         )
     if scores.copying:
         console.print(
-            f"copying: clips lie {scores.copying['ratio']:.2f} times as far from the nearest of '{scores.rows[1].name}' as "
+            f"copying: clips lie {scores.copying['ratio']:.2f} times as far from the nearest of "
+            f"'{scores.rows[1].name}' as "
             f"{scores.copying['baseline']}; {scores.copying['nearer_than_any']} come nearer than any of those",
             soft_wrap=True,
         )
