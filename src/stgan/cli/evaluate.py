@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -117,7 +117,7 @@ def evaluate(
         if file:
             check_output(option, file)
     clips = folder_clips(folder)
-    notes = _left_out(folder, clips)
+    notes = _notes_on_manifest(folder, clips)
     clips = clips if num is None else evenly(clips, num)
     whole = find_model(model)
     place = choose_device(device)
@@ -173,14 +173,18 @@ def open_cache(folder: Path | None, console: Console) -> ScoreCache | None:
         return None
 
 
-def _left_out(folder: Path, clips: Iterable[Clip]) -> list[str]:
-    """What lies beside the clips of a manifest and is not scored."""
+def _notes_on_manifest(folder: Path, clips: Sequence[Clip]) -> list[str]:
+    """What a manifest does not cover: files that it does not name, and files that it names without a hash."""
     if not Manifest(folder).path.is_file():
         return []
-    names = unlisted(folder, clips)
-    return (
-        [f"{len(names)} clips in the folder are not in its manifest and not scored, {names[0]} first"] if names else []
-    )
+    notes = []
+    if names := unlisted(folder, clips):
+        notes.append(f"{len(names)} clips in the folder are not in its manifest and not scored, {names[0]} first")
+    if unproven := [clip.name for clip in clips if clip.sha256 is None]:
+        notes.append(
+            f"the manifest has no hash of {len(unproven)} clips: whether they are those it describes is not known"
+        )
+    return notes
 
 
 def _as_csv(scores: Scores) -> str:

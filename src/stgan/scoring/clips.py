@@ -33,7 +33,7 @@ class Clip:
     action:   what it should show; None if nothing says so.
     group:    whose clips look alike (actor, source video), of real clips; None if unknown.
     split:    "train", "val" or "test", of real clips; None if unknown.
-    sha256:   of the file that the manifest describes; None without manifest.
+    sha256:   of the file that the manifest describes; None if it does not say, or there is none.
     steering: None if nothing says what steered it.
     """
 
@@ -131,16 +131,17 @@ def _generated(folder: Path, entry: dict[str, Any]) -> Clip:
             f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry['file'])}, by their "
             "hashes; make the clips again"
         )
-    if not _is_hash(entry.get("sha256")):
+    recorded = entry.get("sha256")
+    if "sha256" in entry and not _is_hash(recorded):
         raise StganError(
-            f"the manifest of {quoted(folder)} has no hash of {quoted(entry['file'])}, so that another clip could be "
-            "in its place; make the clips again"
+            f"the manifest of {quoted(folder)} has for {quoted(entry['file'])} what is no hash, so that another clip "
+            "could be in its place; make the clips again"
         )
     return Clip(
         folder / entry["file"],
         entry["file"],
         entry["action"],
-        sha256=entry["sha256"],
+        sha256=recorded,
         steering=Steering(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()])),
     )
 
