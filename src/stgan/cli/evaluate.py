@@ -142,14 +142,24 @@ def evaluate(
         ) from None
     scores.notes.extend(notes)
     show_scores(console, scores)
-    text = json.dumps(scores.to_json(), indent=2, allow_nan=False) + "\n"
     if json_file:
-        write_text(json_file, text)
+        write_text(json_file, as_json(scores))
     if csv_file:
         write_text(csv_file, _as_csv(scores))
-    if Manifest(folder).path.is_file() and scores.fooled is False and num is None:
+    if num is None:
+        keep_scores(folder, scores, console)
+
+
+def as_json(scores: Scores) -> str:
+    """What the scores are written as."""
+    return json.dumps(scores.to_json(), indent=2, allow_nan=False) + "\n"
+
+
+def keep_scores(folder: Path, scores: Scores, console: Console) -> None:
+    """Honest scores of all clips of a manifest are kept beside them."""
+    if Manifest(folder).path.is_file() and scores.fooled is False and not scores.skipped:
         try:
-            write_text(folder / SCORES, text)
+            write_text(folder / SCORES, as_json(scores))
         except OSError as error:  # clips that may only be read
             console.print(f"note: {SCORES} cannot be kept beside the clips ({error.strerror or error})", soft_wrap=True)
 

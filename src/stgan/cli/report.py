@@ -10,11 +10,9 @@ from rich.console import Console
 from rich.progress import track
 
 from stgan.checkpoints import ModelFolder, find_model
-from stgan.cli.evaluate import check_output, open_cache
+from stgan.cli.evaluate import as_json, check_output, keep_scores, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
-from stgan.manifest import Manifest
 from stgan.names import quoted
 from stgan.report.recorded import FOOLING, Scores, as_scores, is_current, read_scores, read_study
 from stgan.scoring import SCORES, Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
@@ -107,7 +105,5 @@ def new_scores(
             )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted("the same command goes on where this one stopped") from None
-    record = scores.to_json()
-    if Manifest(folder).path.is_file() and scores.fooled is False and not scores.skipped:
-        write_text(folder / SCORES, json.dumps(record, indent=2, allow_nan=False) + "\n")
-    return as_scores(json.loads(json.dumps(record)))
+    keep_scores(folder, scores, console)
+    return as_scores(json.loads(as_json(scores)))

@@ -215,8 +215,10 @@ def _judge(
 
     batches = [clips[start : start + batch_size] for start in range(0, len(clips), batch_size)]
     try:
-        for batch, results in zip(batches, in_order(judge, batches, workers), strict=True):
-            yield from zip(batch, results, strict=True)
+        # On GPUs convolutions would round to ten bits (TF32), and scores differ from those of a CPU in the third digit.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            for batch, results in zip(batches, in_order(judge, batches, workers), strict=True):
+                yield from zip(batch, results, strict=True)
     finally:
         torch.set_num_threads(cores)
 
