@@ -166,6 +166,7 @@ def test_the_fooling_experiment(stgan: Any, tiny_model: Path, tiny_clips: Path, 
     result = stgan.run(*arguments)
     assert result.returncode == 0 and not result.stderr, result.stderr
     assert result.stdout.count("FOOLED") == 2 and "gives the clips it steered an Inception Score" in result.stdout
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if line[:1] in set("┏┃┡│├└"))
     study = json.loads((out / "fooling.json").read_text())
     judged = {(row["clips"], row["evaluator"]): row["fooled"] for row in study["rows"]}
     assert judged == {

@@ -210,3 +210,10 @@ def test_a_window_of_another_length(tiny_clips: Path, tiny_model: Path) -> None:
         find_evaluator("c3d", model, frames=8)
     with pytest.raises(StganError, match="2 to 1024"):
         find_evaluator("lrcn", model, frames=1)
+
+
+def test_copies_are_told_of(scores: Scores, tiny_clips: Path, evaluator: Evaluator) -> None:
+    clip = folder_clips(tiny_clips)[0]
+    same = evaluate([clip, replace(clip, name="again.mp4"), replace(clip, name="once more.mp4")], evaluator)
+    assert any(note.startswith("2 clips are copies of others") for note in same.notes)
+    assert not any("copies" in note for note in scores.notes)

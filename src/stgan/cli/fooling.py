@@ -89,19 +89,19 @@ def fooling(
 
 
 def _table(verdicts: Sequence[Verdict], title: str) -> Table:
+    """At most 80 wide."""
     table = Table(title=title)
-    for column in ("clips", "judged by", "", "accuracy (95 %)", "Inception Score (95 %)", "motion"):
-        table.add_column(column, justify="left" if column in ("clips", "judged by", "") else "right")
+    for column in ("steered by", "judged by", "accuracy\n(95 %)", "Inception Score\n(95 %)", "motion"):
+        table.add_column(column, justify="left" if column in ("steered by", "judged by") else "right")
     for i, verdict in enumerate(verdicts):
         scores = verdict.scores
         if i and verdicts[i - 1].clips != verdict.clips:
             table.add_section()
         score = scores.inception_score
         table.add_row(
-            REAL if verdict.clips == REAL else f"steered by {verdict.clips}",
-            verdict.evaluator,
-            "FOOLED" if verdict.fooled else "",
-            f"{scores.accuracy:.3f} {shown_interval(scores.accuracy_interval)}",
+            "none: real" if verdict.clips == REAL else verdict.clips,
+            verdict.evaluator + " FOOLED" * verdict.fooled,
+            f"{scores.accuracy:.2f} {shown_interval(scores.accuracy_interval)}",
             f"{score['mean']:.2f} {shown_interval((score['low'], score['high']))}",
             f"{scores.motion:.2f}",
         )

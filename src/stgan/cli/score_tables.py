@@ -39,7 +39,7 @@ def show_scores(console: Console, scores: Scores) -> None:
         if order:
             console.print(
                 f"temporal order, {name}: accuracy {order['ordered']:.2f} in order, "
-                f"{order['shuffled']:.2f} with frames shuffled"
+                f"{order['shuffled']:.2f} with frames shuffled ({order['num_videos']} clips)"
             )
     if scores.precision is not None:
         console.print(
@@ -49,8 +49,8 @@ def show_scores(console: Console, scores: Scores) -> None:
     if scores.copying:
         console.print(
             f"copying: clips lie {scores.copying['ratio']:.2f} times as far from the nearest of "
-            f"'{scores.rows[1].name}' as "
-            f"{scores.copying['baseline']}; {scores.copying['nearer_than_any']} come nearer than any of those",
+            f"'{scores.rows[1].name}' as {scores.copying['baseline']}; "
+            f"{scores.copying['nearer_than_any']} come nearer than any of those",
             soft_wrap=True,
         )
     if scores.fooled:

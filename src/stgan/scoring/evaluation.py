@@ -10,7 +10,7 @@ from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
-from stgan.scoring.measurements import BATCH, MIDDLE, Protocol, Watch, measure
+from stgan.scoring.measurements import BATCH, MIDDLE, Measurements, Protocol, Watch, measure
 from stgan.scoring.real import Real, compare_with_real, share_to_shuffle, without_skipped
 from stgan.scoring.scores import (
     GENERATED,
@@ -120,7 +120,7 @@ def evaluate(
         quoted=list(QUOTED),
         clips=clip_lines(generated, evaluator),
         skipped=[*skipped, *(beside.skipped if beside else ())],
-        notes=[*notes, *(beside.notes if beside else ())],
+        notes=[*notes, *_note_on_copies(generated), *(beside.notes if beside else ())],
     )
 
 
@@ -154,3 +154,8 @@ def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool
         notes.append(f"{evaluator.name} does not know the action {first}: {sum(unknown.values())} clips of "
                      f"{len(unknown)} unknown actions count in everything but accuracy")  # fmt: skip
     return notes
+
+
+def _note_on_copies(measured: Measurements) -> list[str]:
+    copies = len(measured) - len(set(measured.contents))
+    return [f"{copies} clips are copies of others: the intervals count them, and are too narrow"] if copies else []
