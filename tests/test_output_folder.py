@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     "seed": 3,
     "preset": "robust",
     "settings": {"guidance": 0.25, "temporal_kernel": [0.05, 0.9, 0.05]},
-    "hashes": {"generator": "ab12", "condition": {"lrcn": "cd34"}},
+    "hashes": {"generator": "ab12" * 16, "condition": {"lrcn": "cd34" * 16}},
     "threads": 1,
 }
 
