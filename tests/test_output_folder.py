@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     "seed": 3,
     "preset": "robust",
     "settings": {"guidance": 0.25, "temporal_kernel": [0.05, 0.9, 0.05]},
-    "hashes": {"generator": "ab12" * 16, "condition": {"lrcn": "cd34" * 16}},
+    "hashes": {"generator": "ab12", "condition": {"lrcn": "cd34" * 16}},
     "threads": 1,
 }
 
@@ -170,7 +170,10 @@ def test_a_refused_resume_changes_nothing(tmp_path: Path) -> None:
         ({"seed": 4}, "seed 3, not 4"),
         ({"settings": {**SETTINGS["settings"], "guidance": 0.5}}, "settings.guidance 0.25, not 0.5"),
         ({"settings": {"guidance": 0.25}}, "settings.temporal_kernel [0.05, 0.9, 0.05], not none"),
-        ({"hashes": {**SETTINGS["hashes"], "condition": {"c3d": "cd34"}}}, "hashes.condition.lrcn 'cd34', not none"),
+        (
+            {"hashes": {**SETTINGS["hashes"], "condition": {"c3d": "cd34"}}},
+            "hashes.condition.lrcn 'cd34cd34cd34...4cd34cd34cd34', not none",
+        ),
         ({"hashes": {**SETTINGS["hashes"], "generator": "00"}}, "hashes.generator 'ab12', not '00'"),
         ({"version": "9"}, "version none, not '9'"),
         ({}, ""),
