@@ -196,13 +196,13 @@ def copying(generated: Measurements, seen: Measurements, unseen: Measurements | 
         known = all(clip.group for clip in seen.clips)
         baseline = f"these from those of other {'groups' if known else 'files'}"
     usual = usual[usual.isfinite()]
-    if not len(usual) or not float(usual.median()):
+    if not len(usual) or not float(usual.quantile(0.5)):
         return None
     ours = nearest_distances(generated.features, seen.features)
     return {
-        "generated": float(ours.median()),
-        "unseen": float(usual.median()),
-        "ratio": float(ours.median() / usual.median()),
+        "generated": float(ours.quantile(0.5)),
+        "unseen": float(usual.quantile(0.5)),
+        "ratio": float(ours.quantile(0.5) / usual.quantile(0.5)),
         "nearer_than_any": int((ours < usual.min()).sum()),
         "baseline": baseline,
     }
