@@ -145,7 +145,13 @@ class Manifests:
 
     def __init__(self, folder: Path, model: str) -> None:
         self.path = folder / MANIFEST
-        hashes = {"generator": "ab", "encoder": "cd", "code_prior": "ef", "condition": {"lrcn": "01", "c3d": "23"}}
+        hashes = {
+            "generator": "a" * 64,
+            "encoder": "b" * 64,
+            "code_prior": "c" * 64,
+            "condition": {"lrcn": "0" * 64, "c3d": "1" * 64},
+            "condition_ancestors": {"lrcn: backbone": "2" * 64},
+        }
         common = {"seed": 0, "preset": "robust", "frames": 16, "settings": {"shift": 4, "kernel": [1.0]}}
         self.entries = [
             {"file": f"{action}/{i}.mp4", "action": action, "index": i, "probability": 0.5, **common, "hashes": hashes}
@@ -167,7 +173,8 @@ class Manifests:
         return self.path
 
     def attempt(self, path: Path) -> None:
-        generated_clips(path.parent)
+        for clip in generated_clips(path.parent):
+            clip.check_file()
 
 
 class Recipes:
