@@ -33,10 +33,12 @@ def test_clips_are_scored_if_nobody_has_and_the_page_written(
     again = stgan.run("report", folder, "--model", tiny_model)
     assert again.returncode == 0 and "scoring" not in again.stdout and (folder / "report.html").read_text() == page
 
+    honest = (folder / "figures/confusion.png").read_bytes()
     out = tmp_path / "fooled.html"
     fooled = stgan.run("report", folder, "--model", tiny_model, "--evaluator", "c3d", "--out", out)
     assert fooled.returncode == 0 and "FOOLED" in out.read_text() and "Honest scores" not in out.read_text()
     assert (folder / "scores.json").read_text() == scores and (folder / "report.html").read_text() == page
+    assert (folder / "figures/confusion.png").read_bytes() == honest and (tmp_path / "figures/confusion.png").exists()
 
     (folder / "scores.json").write_text('{"format": 1, "num_videos": NaN}')
     refused = stgan.run("report", folder, "--model", tiny_model)

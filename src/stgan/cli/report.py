@@ -42,7 +42,7 @@ def report(
     their intervals, failures chosen by rule, how a clip comes about, and how all of it was made.
 
     Takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first if there are none of
-    these clips. The figures are also written to FOLDER/figures.
+    these clips. The figures are also written, to `figures` beside the page.
 
     Examples:
 

@@ -60,7 +60,8 @@ class _Drawing:
 
 
 def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, list[Path]]:
-    """Write the page: one file that needs no other and no network. Also writes its figures as PNG to FOLDER/figures.
+    """Write the page: one file that needs no other and no network. Its figures are written, too, as PNG
+    to `figures` beside it.
 
     Args:
         out: default: FOLDER/report.html.
@@ -78,7 +79,8 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         clips = [clip for found in sets.values() for of_action in found.values() for clip in of_action]
     else:
         clips = shown_clips(request.folder, scores)
-    drawing, films = _Drawing(request.folder / FIGURES), Films()
+    page_file = out or request.folder / PAGE
+    drawing, films = _Drawing(page_file.parent / FIGURES), Films()
     actions = {} if of_study else by_action(clips, scores["actions"] if scores else ())
     chosen, rule = first_of_each(actions)
     # In the order of the page, as its space may come to an end.
@@ -121,7 +123,7 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "network_name": network_name(scores),
         "version": __version__,
     }
-    return write_page(out or request.folder / PAGE, "scores.html", page=page), drawing.written
+    return write_page(page_file, "scores.html", page=page), drawing.written
 
 
 def _action(action: str, clips: Sequence[Shown], scores: Scores | None, films: Films) -> dict[str, Any]:
