@@ -10,6 +10,6 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     device = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(1, device=device).tolist()
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise StganError(f"device {str(device)!r} is not to be had here; name another or none") from error
     return torch.device(device)

@@ -176,6 +176,8 @@ def test_the_fooling_experiment(stgan: Any, tiny_model: Path, tiny_clips: Path, 
     for name in ("lrcn", "c3d"):
         line = json.loads((out / name / "manifest.jsonl").read_text().splitlines()[0])
         assert list(line["hashes"]["condition"]) == [name]
+    page = stgan.run("report", out, "--model", tiny_model)
+    assert page.returncode == 0 and "FOOLED" in (out / "report.html").read_text(), page.stderr
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*.mp4")}
     assert stgan.run(*arguments).returncode == 0  # what is there is kept
     assert before == {path: path.stat().st_mtime_ns for path in out.glob("*/*/*.mp4")} and len(before) == 6

@@ -190,8 +190,7 @@ def copying(generated: Measurements, seen: Measurements, unseen: Measurements | 
         usual, baseline = nearest_distances(unseen.features, seen.features), "real clips not seen in training"
     else:
         groups = [clip.group or clip.name for clip in seen.clips]
-        number = {group: i for i, group in enumerate(sorted(set(groups)))}
-        numbers = torch.tensor([number[group] for group in groups])
+        numbers = _numbered(groups)
         usual = nearest_distances(seen.features, seen.features, query_groups=numbers, reference_groups=numbers)
         known = all(clip.group for clip in seen.clips)
         baseline = f"these from those of other {'groups' if known else 'files'}"
@@ -291,9 +290,13 @@ def _recognised(log_probabilities: Tensor, clips: Sequence[Clip], evaluator: Eva
 
 def within_actions(measured: Measurements) -> float | None:
     """Diversity: the mean distance between the features of clips of one action; None if no action has two."""
-    actions: Sequence[str] = [clip.action or "" for clip in measured.clips]
-    number = {action: i for i, action in enumerate(sorted(set(actions)))}
-    labels = torch.tensor([number[action] for action in actions])
+    labels = _numbered([clip.action or "" for clip in measured.clips])
     if labels.bincount().max() < 2:
         return None
     return float(diversity(measured.features, labels))
+
+
+def _numbered(names: Sequence[str]) -> Tensor:
+    """Equal numbers for equal names, from 0 on."""
+    number = {name: i for i, name in enumerate(sorted(set(names)))}
+    return torch.tensor([number[name] for name in names])
