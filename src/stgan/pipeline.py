@@ -12,7 +12,7 @@ from torch import Tensor
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model
 from stgan.devices import choose_device
 from stgan.errors import StganError
-from stgan.networks import CodePrior, Encoder, ImageGenerator
+from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
 from stgan.networks.layout import channels_last
 from stgan.sampling import (
     PRESETS,
@@ -56,7 +56,7 @@ class STGAN:
         self.folder, self.device = folder, torch.device(device)
         self.checkpoints: dict[str, Checkpoint] = {
             part: folder.load(part, self.device)
-            for part in (folder.encoder, folder.generator, folder.code_prior, *folder.condition.values())
+            for part in (folder.encoder, folder.generator, *folder.priors, *folder.condition.values())
         }
         self._check()
         for checkpoint in self.checkpoints.values():
@@ -92,7 +92,7 @@ class STGAN:
         num_videos: int = 1,
         seed: int = 0,
         *,
-        preset: str | Preset = "robust",
+        preset: str | Preset | None = None,
         condition: str = BOTH,
         iterations: int | None = None,
         frames: int = FRAMES,
@@ -104,7 +104,8 @@ class STGAN:
         """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings, not on the rest.
 
         Args:
-            preset: "robust", "paper", "pixels", or a `Preset`.
+            preset: "motion", "robust", "paper", "pixels", or a `Preset`; None takes "motion" where the model has a
+                sequence prior, else "robust".
             condition: which network steers: "lrcn", "c3d" or "both".
             iterations: of activation maximization; None takes the preset's.
             frames: of a video, up to 1024; C3D looks at longer videos than its own window by window.
@@ -167,6 +168,7 @@ class STGAN:
             encoder=self._network(self.folder.encoder),
             code_prior=self._network(self.folder.code_prior),
             condition=steering,
+            sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
         )
         seeds = [clip_seed(seed, request.action, request.index) for request in requests]
         return sample(networks, phi, seeds, preset, frames=frames, init=init, on_iteration=on_iteration)
@@ -217,8 +219,10 @@ class STGAN:
         fitted = Init.fit(video, self.image_size, frames, strength, source)
         return replace(fitted, video=fitted.video.to(self.device))
 
-    def preset(self, preset: str | Preset, iterations: int | None = None) -> Preset:
-        """A preset by name, with another number of iterations if given."""
+    def preset(self, preset: str | Preset | None = None, iterations: int | None = None) -> Preset:
+        """A preset by name (None: the one that suits this model), with another number of iterations if given."""
+        if preset is None:
+            preset = "motion" if self.folder.sequence_prior else "robust"
         if isinstance(preset, str):
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
@@ -244,7 +248,13 @@ class STGAN:
         return {
             "generator": self.checkpoints[self.folder.generator].hash,
             "encoder": self.checkpoints[self.folder.encoder].hash,
-            "code_prior": self.checkpoints[self.folder.code_prior].hash,
+            **dict(
+                zip(
+                    ("code_prior", "sequence_prior"),
+                    (self.checkpoints[part].hash for part in self.folder.priors),
+                    strict=False,
+                )
+            ),
             "condition": {name: each.hash for name, each in steering.items()},
             **({"condition_ancestors": ancestors} if ancestors else {}),
         }
@@ -277,6 +287,7 @@ class STGAN:
             (self.folder.encoder, Encoder),
             (self.folder.generator, ImageGenerator),
             (self.folder.code_prior, CodePrior),
+            *([(self.folder.sequence_prior, SequencePrior)] if self.folder.sequence_prior else []),
         ):
             if not isinstance(self._network(part), kind):
                 raise CheckpointError(f"{self.folder.path / part} is not a {kind.__name__}")
@@ -286,6 +297,12 @@ class STGAN:
         }
         if len(sizes) > 1:
             raise CheckpointError(f"{self.folder.path}: encoder, generator and code prior differ in their code size")
+        if self.folder.sequence_prior:
+            code, sequence = (self._network(part).config for part in self.folder.priors)
+            if (code.rank, len(self.actions)) != (sequence.rank, sequence.num_classes):
+                raise CheckpointError(
+                    f"{self.folder.path / self.folder.sequence_prior} is for other codes or actions than this model's"
+                )
         for name, part in self.folder.condition.items():
             if not hasattr(self._network(part), "log_probabilities"):
                 raise CheckpointError(f"{self.folder.path / part} is no classifier and cannot steer as {name}")

@@ -37,6 +37,8 @@ from stgan.networks import (
     LRCNConfig,
     R2Plus1D,
     R2Plus1DConfig,
+    SequencePrior,
+    SequencePriorConfig,
 )
 
 FORMAT = 1
@@ -53,6 +55,7 @@ NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "encoder": (EncoderConfig, Encoder),
     "image_generator": (GeneratorConfig, ImageGenerator),
     "code_prior": (CodePriorConfig, CodePrior),
+    "sequence_prior": (SequencePriorConfig, SequencePrior),
     "lrcn": (LRCNConfig, LRCN),
     "c3d": (C3DConfig, C3D),
     "r2plus1d": (R2Plus1DConfig, R2Plus1D),

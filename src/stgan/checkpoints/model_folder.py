@@ -32,6 +32,7 @@ class ModelFolder:
 
     condition:  condition networks by name ("lrcn", "c3d"): these may steer.
     evaluators: classifiers by name that never steer.
+    sequence_prior: None of a model that was made without one: it cannot sample by the `motion` preset.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class ModelFolder:
     code_prior: str
     condition: dict[str, str]
     evaluators: dict[str, str]
+    sequence_prior: str | None = None
 
     def load(self, part: str, device: torch.device | str = "cpu") -> Checkpoint:
         """One of the checkpoints, by the folder name that this model gives it."""
@@ -50,7 +52,12 @@ class ModelFolder:
     @property
     def parts(self) -> tuple[str, ...]:
         """The folder names of all checkpoints."""
-        return (self.encoder, self.generator, self.code_prior, *self.condition.values(), *self.evaluators.values())
+        return (self.encoder, self.generator, *self.priors, *self.condition.values(), *self.evaluators.values())
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """The folder names of the code prior and, where there is one, of the sequence prior."""
+        return (self.code_prior, self.sequence_prior) if self.sequence_prior else (self.code_prior,)
 
     def save(self) -> None:
         """Write `model.json`."""
@@ -61,6 +68,7 @@ class ModelFolder:
             "encoder": self.encoder,
             "generator": self.generator,
             "code_prior": self.code_prior,
+            **({"sequence_prior": self.sequence_prior} if self.sequence_prior else {}),
             "condition": self.condition,
             "evaluators": self.evaluators,
         }
@@ -94,6 +102,7 @@ def find_model(model: str | Path) -> ModelFolder:
             code_prior=values["code_prior"],
             condition=dict(values["condition"]),
             evaluators=dict(values["evaluators"]),
+            sequence_prior=values.get("sequence_prior"),
         )
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
     except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle

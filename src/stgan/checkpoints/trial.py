@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stgan.networks import CodePrior, Encoder, ImageGenerator
+from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
 
 _MOST_NUMBERS = 1 << 27  # that a layer may put out for one clip: 512 MiB in float32, ten times the published C3D's
 
@@ -35,6 +35,9 @@ def _run(network: Any) -> list[Tensor]:
         coordinates = network.whiten(torch.zeros(1, 2, config.code_size))
         denoised = [network.denoise(coordinates, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
         return [network.unwhiten(network.share_appearance(each)) for each in denoised]
+    if isinstance(network, SequencePrior):
+        noisy = torch.zeros(1, config.frames, config.rank)
+        return [network.denoise(noisy, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
     if isinstance(network, ImageGenerator):
         return [network(torch.zeros(1, config.code_size))]
     size = getattr(config, "frame", config).preprocessing.size or 64

@@ -39,7 +39,13 @@ def generate(
     num: Annotated[int, typer.Option(help="Clips of each action.")] = 4,
     seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for clips, manifest and contact sheet.")] = Path("outputs"),
-    preset: Annotated[str, typer.Option(help="robust, paper (as published), or pixels (no generator).")] = "robust",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="motion (default of models with a sequence prior, which knows clips), robust (knows frames only), "
+            "paper (as published), or pixels (no generator)."
+        ),
+    ] = None,
     condition: Annotated[str, typer.Option(help="Which condition network steers: lrcn, c3d or both.")] = BOTH,
     iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of a clip; below 16 only with --condition lrcn.")] = FRAMES,

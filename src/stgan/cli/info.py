@@ -28,6 +28,7 @@ def info(
         folder.encoder: "encoder",
         folder.generator: "generator",
         folder.code_prior: "code prior",
+        **({folder.sequence_prior: "sequence prior"} if folder.sequence_prior else {}),
         **{part: "condition network" for part in folder.condition.values()},
         **{part: "evaluator (never steers)" for part in folder.evaluators.values()},
     }

@@ -33,6 +33,7 @@ class Stage(str, Enum):
     ALL = "all"
     ENCODER = "encoder"
     CODE_PRIOR = "code-prior"
+    SEQUENCE_PRIOR = "sequence-prior"
     GENERATOR = "generator"
     CLASSIFIER = "classifier"
 

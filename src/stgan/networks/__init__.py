@@ -9,6 +9,7 @@ from stgan.networks.i3d import I3D, I3DConfig
 from stgan.networks.lrcn import LRCN, LRCNConfig
 from stgan.networks.preprocessing import Preprocessing
 from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
+from stgan.networks.sequence_prior import SequencePrior, SequencePriorConfig
 
 __all__ = [
     "C3D",
@@ -28,6 +29,8 @@ __all__ = [
     "Preprocessing",
     "R2Plus1D",
     "R2Plus1DConfig",
+    "SequencePrior",
+    "SequencePriorConfig",
     "VideoGenerator",
     "inflate",
 ]

@@ -21,7 +21,7 @@ from stgan.video import VideoError, to_uint8
 from stgan.video.strips import Strip, save_strips
 
 _ROWS, _COLUMNS = 8, 8
-_HASHES = ("generator", "encoder", "code_prior", "condition")
+_HASHES = ("generator", "encoder", "code_prior", "sequence_prior", "condition")
 _MOST_WORK = 64 * 1000  # frames times iterations: of what is sampled again for a page
 
 
@@ -111,7 +111,7 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
             return "to make one again would take too long"
         stgan = STGAN.from_pretrained(model)
         hashes = stgan.hashes(entry["condition"])
-        if any(entry["hashes"][name] != hashes[name] for name in _HASHES):
+        if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
             return f"the model {stgan.name} is not the one that made the clips"
         trace = Trace(preset.iterations)
         request = ClipRequest(clip.action, entry["index"])

@@ -16,10 +16,11 @@ from stgan.video.survey import SURVEY
 PAGE = "report.html"
 CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
-_ORDER = ("encoder", "code_prior", "generator")
+_ORDER = ("encoder", "code_prior", "sequence_prior", "generator")
 _ROLES = {
     "Encoder": "defines the codes",
     "CodePrior": "which codes are codes of real frames",
+    "SequencePrior": "which sequences of codes are people who act",
     "ImageGenerator": "code to frame; inflated over time to the video generator",
 }
 _CAPTIONS = {

@@ -2,7 +2,7 @@
 
 from stgan.sampling.activation_maximization import activation_maximization
 from stgan.sampling.objectives import Action, Activation, window_of
-from stgan.sampling.presets import PAPER, PIXELS, PRESETS, ROBUST, Preset
+from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Preset
 from stgan.sampling.randomness import ClipRandomness, clip_seed
 from stgan.sampling.sampler import OnIteration, Samples, sample
 from stgan.sampling.spaces import Networks
@@ -10,6 +10,7 @@ from stgan.sampling.starts import Init
 from stgan.sampling.targets import Layer, Target, layers
 
 __all__ = [
+    "MOTION",
     "PAPER",
     "PIXELS",
     "PRESETS",

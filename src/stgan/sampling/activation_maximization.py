@@ -64,7 +64,8 @@ def activation_maximization(
     robust preset it is a denoising step of the code prior.
 
     Args:
-        learning_rates: lr of each iteration; their number is that of the iterations.
+        learning_rates: lr of each iteration; their number is that of the iterations. Where it is 0, nothing but
+            `project` is computed.
         reconstruct: R of PPGN, called with (h, iteration), and only if epsilon1 is not 0.
         noise: a fresh N(0, 1) of h's shape, only called if epsilon3 is not 0.
         project: called with (h, iteration) after each step.
@@ -80,7 +81,7 @@ def activation_maximization(
     value = h.new_zeros(len(h))
     for iteration, lr in enumerate(learning_rates):
         active = met < patience
-        if active.any():
+        if lr and active.any():
             value, gradient = value_and_gradient(objective, h, iteration)
             d = epsilon2 * gradient
             if epsilon1:

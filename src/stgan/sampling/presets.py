@@ -14,6 +14,7 @@ class Preset:
 
     space: "codes": optimise z(t) itself, from N(0, 1) and clipped to [0, 30], as PPGN does.
            "whitened": optimise the code prior's coordinates, and denoise them a little after every step.
+           "sequences": the same coordinates, denoised as whole sequences by the sequence prior.
            "pixels": optimise the video itself, without a generator, from noise around mid-grey.
 
     temporal_kernel, temporal_padding: of the inflated generator.
@@ -28,11 +29,14 @@ class Preset:
     Spaces "codes" and "pixels":
     learning_rate: first and last, falling linearly; in units of the codes, or in grey levels of 255.
 
-    Space "whitened":
+    Spaces "whitened" and "sequences":
     noise_level: the coordinates' noise at the start and at the end, falling geometrically.
     guidance: size (root mean square) of a step up the gradient, in units of the present noise level.
     own_noise: share of the starting noise's variance that a frame does not have in common with all others.
     own_noise_frames: how many frames (standard deviation) that own noise is smooth over; 0 for none.
+    steered_below: noise level down from which steps up the gradient are taken.
+    action_guidance: in space "sequences", how much the sequence prior heeds the action that it is told: 0 not at all,
+                 1 as it learned to, above that more than it learned to.
     share_appearance: average the coordinates of appearance over time at every step.
 
     Changes of the video before the condition network, drawn anew at each iteration, so that only what survives
@@ -41,7 +45,7 @@ class Preset:
     """
 
     name: str
-    space: Literal["codes", "whitened", "pixels"]
+    space: Literal["codes", "whitened", "sequences", "pixels"]
     temporal_kernel: tuple[float, ...]
     temporal_padding: TemporalPadding
     iterations: int
@@ -54,6 +58,8 @@ class Preset:
     guidance: float = 0.2
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
+    steered_below: float = math.inf
+    action_guidance: float = 1.0
     share_appearance: bool = True
     goal: float = 1.0
     patience: int = 1
@@ -66,8 +72,10 @@ class Preset:
             check_kernel(self.temporal_kernel)
         except (TypeError, ValueError) as error:
             raise StganError(f"preset {self.name}: {error}") from error
-        if self.space not in ("codes", "whitened", "pixels"):
-            raise StganError(f"preset {self.name}: the space is codes, whitened or pixels, not {self.space!r}")
+        if self.space not in ("codes", "whitened", "sequences", "pixels"):
+            raise StganError(
+                f"preset {self.name}: the space is codes, whitened, sequences or pixels, not {self.space!r}"
+            )
         if self.temporal_padding not in ("zeros", "replicate"):
             raise StganError(f"preset {self.name}: temporal_padding is zeros or replicate, not {self.temporal_padding}")
         if self.iterations < 1:
@@ -108,10 +116,29 @@ ROBUST = Preset(
 )
 """The default: the condition network only ever sees what the code prior takes for codes of natural frames."""
 
+MOTION = Preset(
+    name="motion",
+    space="sequences",
+    temporal_kernel=(1.0,),
+    temporal_padding="replicate",
+    iterations=40,
+    noise_level=(20.0, 0.05),
+    guidance=0.2,
+    steered_below=1.0,
+    own_noise=1.0,
+    own_noise_frames=0.0,
+    share_appearance=False,
+    goal=0.9,
+    patience=5,
+    shift=4,
+    video_noise=0.05,
+)
+"""A prior that has seen clips proposes, the condition network refines."""
+
 PIXELS = replace(PAPER, name="pixels", space="pixels", epsilon1=0.0)
 """What the paper says cannot work: its update on the pixels of the video themselves, with no generator as a prior.
 
 Without a generator there is no reconstruction either, hence epsilon1 = 0.
 """
 
-PRESETS = {preset.name: preset for preset in (ROBUST, PAPER, PIXELS)}
+PRESETS = {preset.name: preset for preset in (MOTION, ROBUST, PAPER, PIXELS)}

@@ -52,7 +52,8 @@ def sample(
     """
     like = next(networks.image_generator.parameters())
     random = ClipRandomness(seeds, like.device, like.dtype)
-    space: Space = SPACES[preset.space](networks, preset, frames, random, init)
+    action = phi.number if isinstance(phi, Action) else None
+    space: Space = SPACES[preset.space](networks, preset, frames, random, init, action)
 
     def objective(h: Variable, iteration: int) -> Float[Tensor, " batch"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""

@@ -1,6 +1,5 @@
 """Fit the code prior to the codes of real frames: whitening, the order of the coordinates, the denoiser."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
 from stgan.training.data import ClipData
+from stgan.training.losses import denoising_loss
 from stgan.training.randomness import StepRandomness, check_batch
 from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
@@ -104,15 +104,13 @@ def train_code_prior(
         chosen = random.rng.choice(len(coordinates), recipe.batch_size, p=weights)
         return (coordinates[torch.from_numpy(chosen[random.share(chosen)])],)
 
-    def denoising_loss(denoise: Callable[..., Tensor], clean: Tensor, log_sigma: Tensor, noise: Tensor) -> Tensor:
-        sigma = torch.exp(recipe.noise_mean + recipe.noise_std * log_sigma)
-        error = denoise(clean + sigma * noise, sigma) - clean
-        # Karras et al. 2022: the weight makes the network's own error count equally at every noise level.
-        return ((1 + sigma**2) / sigma**2 * error.square()).mean()
+    def noise_levels(log_sigma: Tensor) -> Tensor:
+        return torch.exp(recipe.noise_mean + recipe.noise_std * log_sigma)
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         (clean,) = batch
-        loss = denoising_loss(wrapped.denoise, clean, random.normal(len(clean), 1), random.normal_like(clean))
+        sigma = noise_levels(random.normal(len(clean), 1))
+        loss = denoising_loss(wrapped.denoise, clean, sigma, random.normal_like(clean))
         run.update(loss, wrapped, optimizer)
         schedule.step()
         average.update_parameters(prior)
@@ -124,8 +122,8 @@ def train_code_prior(
     def validate() -> dict[str, float]:
         assert unseen is not None
         random = StepRandomness(recipe.seed, 0, device=fabric.device)  # the same noise each time
-        noise = random.normal(len(unseen), 1), random.normal_like(unseen)
-        return {"denoising": denoising_loss(smooth.denoise, unseen, *noise).item()}
+        sigma = noise_levels(random.normal(len(unseen), 1))
+        return {"denoising": denoising_loss(smooth.denoise, unseen, sigma, random.normal_like(unseen)).item()}
 
     run.loop(recipe.steps, draw, step, description="code prior", validate=None if unseen is None else validate)
     prior.load_state_dict(smooth.state_dict())

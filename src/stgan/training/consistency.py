@@ -8,7 +8,7 @@ import torch
 from stgan.checkpoints.checkpoint import one_line
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
-from stgan.networks import C3DConfig, CodePrior, Discriminator, Encoder, ImageGenerator
+from stgan.networks import C3DConfig, CodePrior, Discriminator, Encoder, ImageGenerator, SequencePrior
 from stgan.training.classifier import build
 from stgan.training.recipes import Recipes
 
@@ -51,12 +51,20 @@ def check_recipes(recipes: Recipes) -> None:
     prior = recipes.code_prior.network
     if not 1 <= prior.appearance_rank <= prior.rank <= prior.code_size:
         raise StganError("code_prior.yaml: 1 <= appearance_rank <= rank <= code_size does not hold")
+    sequences = recipes.sequence_prior.network
+    if (sequences.rank, sequences.frames) != (prior.rank, model.frames):
+        raise StganError(
+            f"sequence_prior.yaml: network.rank and network.frames must be the code prior's rank, {prior.rank}, and "
+            f"model.yaml's frames, {model.frames}, not {sequences.rank} and {sequences.frames}"
+        )
     codes = next(iter(sizes.values()))
     images = lambda: torch.zeros(2, 3, model.size, model.size)  # noqa: E731
     videos = lambda: torch.zeros(2, 3, model.frames, model.size, model.size)  # noqa: E731
     trial("encoder.network", lambda: Encoder(recipes.encoder.network)(images()))
     trial("encoder.decoder", lambda: ImageGenerator(recipes.encoder.decoder)(torch.zeros(2, codes)))
     trial("code_prior.network", lambda: CodePrior(prior).denoise(torch.zeros(2, prior.rank), torch.ones(2, 1)))
+    noisy = lambda: torch.zeros(2, sequences.frames, sequences.rank)  # noqa: E731
+    trial("sequence_prior.network", lambda: SequencePrior(sequences).denoise(noisy(), torch.ones(2, 1)))
     trial("generator.network", lambda: ImageGenerator(recipes.generator.network)(torch.zeros(2, codes)))
     trial(
         "generator.discriminator",

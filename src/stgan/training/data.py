@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -101,23 +102,34 @@ class ClipData:
             frames = np.stack([self.clips[c][t] for c, t in (pairs[i] for i in part)])
             yield to_images(torch.from_numpy(frames)), torch.tensor([pairs[i][0] for i in part])
 
-    def frames(
-        self, count: int, random: StepRandomness
-    ) -> tuple[UInt8[Tensor, "share height width 3"], Int[Tensor, " share"], Int[Tensor, " share"]]:
-        """Random frames (half of them mirrored), their actions and their clips' numbers; actions equally often.
+    def frames(self, count: int, random: StepRandomness, shift: int = 0) -> "Frames":
+        """Random frames, actions equally often: half of them mirrored, all shifted by up to `shift` pixels each way.
 
         Of `count` frames this process's share, as bytes: `to_images` turns them into RGB on the device.
         """
         labels, weights = self._frame_labels
         chosen = random.rng.choice(len(labels), count, p=weights)
         mirrored = random.rng.random(count) < 0.5
+        shifts = random.rng.integers(-shift, shift + 1, (count, 2))
         mine = random.share(chosen)
-        frames = []
-        for i, mirror in zip(chosen[mine], mirrored[mine], strict=True):
+        frames, foregrounds = [], []
+        for i, mirror, (down, right) in zip(chosen[mine], mirrored[mine], shifts[mine], strict=True):
             clip, t = self._frames_in_view[i]
-            frames.append(self.clips[clip][t, :, ::-1] if mirror else self.clips[clip][t])
-        clips = torch.tensor([self._frames_in_view[i][0] for i in chosen[mine]])
-        return torch.from_numpy(np.stack(frames)), torch.from_numpy(labels[chosen[mine]]), clips
+            frame = self.clips[clip][t : t + 1]
+            foreground = np.abs(frame.astype(np.int16) - self._backgrounds[clip]).max(-1).astype(np.uint8)
+            frames.append(shifted(frame, down, right, mirror)[0])
+            foregrounds.append(shifted(foreground, down, right, mirror)[0])
+        return Frames(
+            torch.from_numpy(np.stack(frames)),
+            torch.from_numpy(labels[chosen[mine]]),
+            torch.tensor([self._frames_in_view[i][0] for i in chosen[mine]]),
+            torch.from_numpy(np.stack(foregrounds)),
+        )
+
+    @cached_property
+    def _backgrounds(self) -> list[np.ndarray]:
+        """Of each clip what stands still: the median over time, int16 "height width 3"."""
+        return [np.median(clip, 0).astype(np.int16) for clip in self.clips]
 
     @cached_property
     def _frame_labels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -133,23 +145,28 @@ class ClipData:
 
         Of `count` windows this process's share, as bytes: `to_videos` turns them into RGB on the device.
         """
+        windows = self.window_frames(count, random)
+        videos = torch.from_numpy(np.stack([self.clips[clip][frames] for clip, frames in windows]))
+        return videos, torch.tensor([self.labels[clip] for clip, _ in windows])
+
+    def window_frames(self, count: int, random: StepRandomness) -> list[tuple[int, Int[np.ndarray, " time"]]]:
+        """The clips and the numbers of the frames of `windows`."""
         labels = np.array(self.labels)
         weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
         chosen = random.rng.choice(len(labels), count, p=weights / weights.sum())
         seeds = random.rng.integers(2**63, size=count)  # a clip's window does not depend on the other clips' lengths
         mine = random.share(chosen)
-        videos = [
-            self._window(int(clip), np.random.default_rng(int(seed)))
+        return [
+            (int(clip), self._window(int(clip), np.random.default_rng(int(seed))))
             for clip, seed in zip(chosen[mine], seeds[mine], strict=True)
         ]
-        return torch.from_numpy(np.stack(videos)), torch.from_numpy(labels[chosen[mine]])
 
-    def _window(self, clip: int, rng: np.random.Generator) -> np.ndarray:
-        frames = self.clips[clip]
-        if len(frames) <= self.length:
-            return frames[random_window(len(frames), self.length, rng)]
+    def _window(self, clip: int, rng: np.random.Generator) -> Int[np.ndarray, " time"]:
+        available = len(self.clips[clip])
+        if available <= self.length:
+            return random_window(available, self.length, rng)
         start = int(rng.choice(self._starts[clip]))
-        return frames[start : start + self.length]
+        return np.arange(start, start + self.length)
 
     def test_windows(self, clip: int, most: int = 10) -> Float[Tensor, "n 3 time height width"]:
         """Up to `most` windows of one clip, evenly spread over those with the person in view."""
@@ -159,6 +176,32 @@ class ClipData:
         starts = self._starts[clip]
         chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, most).round().astype(int)})
         return to_videos(torch.from_numpy(np.stack([frames[s : s + self.length] for s in chosen])))
+
+
+class Frames(NamedTuple):
+    """A batch of frames, as bytes, with what is known of each."""
+
+    images: UInt8[Tensor, "n height width 3"]
+    actions: Int[Tensor, " n"]
+    clips: Int[Tensor, " n"]
+    """The numbers of their clips."""
+    foreground: UInt8[Tensor, "n height width"]
+    """How far a pixel is from its clip's median over time, 0-255: high where something moves."""
+
+
+def shifted(
+    frames: UInt8[np.ndarray, "time height width ..."], down: int, right: int, mirror: bool
+) -> UInt8[np.ndarray, "time height width ..."]:
+    """Frames moved by so many pixels, edges replicated, and then turned left to right or not."""
+    height, width = frames.shape[1:3]
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - right, 0, width - 1)
+    return frames[:, rows[:, None], columns[:: -1 if mirror else 1]]
+
+
+def emphasis(foreground: UInt8[Tensor, "n height width"], strength: float) -> Float[Tensor, "n 1 height width"]:
+    """Weights of pixels: 1 for what stands still, 1 + `strength` for what moves; sensor noise is below the ramp."""
+    return 1 + strength * ((foreground.float() - 16) / 32).clamp(0, 1).unsqueeze(1)
 
 
 def to_images(frames: UInt8[Tensor, "n height width 3"]) -> Float[Tensor, "n 3 height width"]:

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks import Encoder, EncoderConfig, GeneratorConfig, ImageGenerator
-from stgan.training.data import ClipData, to_images
+from stgan.training.data import ClipData, Frames, emphasis, to_images
+from stgan.training.losses import image_loss
 from stgan.training.parallel import share_batch_norm
 from stgan.training.pictures import save_image_grid
 from stgan.training.randomness import StepRandomness, check_batch
@@ -37,6 +38,10 @@ class EncoderRecipe:
     weight_image: float = 1.0
     code_noise: float = 0.2
     """Standard deviation of the noise on a code before it is decoded, in standard deviations of the codes."""
+    foreground: float = 0.0
+    """How much more what moves within its clip counts in redrawing: limbs are few pixels. 0: all pixels alike."""
+    shift: int = 0
+    """Frames are shifted by up to so many pixels each way (edges replicated)."""
     seed: int = 0
 
 
@@ -78,7 +83,8 @@ def train_encoder(
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         tasks.train()
-        images, actions, clips = to_images(batch[0]), batch[1], batch[2]
+        frames = Frames(*batch)
+        images = to_images(frames.images)
 
         def code_noise(codes: Tensor) -> Tensor:
             moments = run.mean(torch.stack([codes.float().mean(), codes.float().square().mean()]))
@@ -87,9 +93,9 @@ def train_encoder(
 
         codes, action, clip, redrawn = wrapped(_jitter(images, random), code_noise)
         losses = {
-            "action": F.cross_entropy(action, actions),
-            "clip": F.cross_entropy(clip, clips),
-            "image": (redrawn - images).square().sum((1, 2, 3)).mean() / 10,
+            "action": F.cross_entropy(action, frames.actions),
+            "clip": F.cross_entropy(clip, frames.clips),
+            "image": image_loss(redrawn, images, emphasis(frames.foreground, recipe.foreground)) / 10,
         }
         weights = {"action": recipe.weight_action, "clip": recipe.weight_clip, "image": recipe.weight_image}
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
@@ -117,7 +123,7 @@ def train_encoder(
 
     run.loop(
         recipe.steps,
-        lambda random: train.frames(recipe.batch_size, random),
+        lambda random: train.frames(recipe.batch_size, random, recipe.shift),
         step,
         description="encoder",
         validate=validate if validation.clips else None,

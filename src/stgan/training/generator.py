@@ -1,23 +1,18 @@
-"""Train the image generator to invert the encoder: the composite loss of Eq. 1-5 (DeePSiM).
-
-Beside codes of real frames the generator can be shown codes drawn from the code prior. There is no image to
-compare those with; the discriminator must take the result for real, and its code must be the one it was made
-from (`prior_fraction`, off by default).
-"""
+"""Train the image generator to invert the encoder: the composite loss of Eq. 1-5 (DeePSiM)."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import CodePrior, Discriminator, DiscriminatorConfig, Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.layout import channels_last
-from stgan.training.data import ClipData, to_images
+from stgan.training.data import ClipData, emphasis, to_images
+from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
 from stgan.training.pictures import save_image_grid
 from stgan.training.randomness import StepRandomness, check_batch
 from stgan.training.run import Batch, TrainingRun, Workshop, identity
@@ -39,38 +34,20 @@ class GeneratorRecipe:
     lambda_img: float = 1.0
     lambda_feat: float = 0.02
     lambda_adv: float = 2.0
-    lambda_code: float = 0.02
-    """Weight of |E(G(z)) - z|^2 for codes drawn from the code prior."""
-    prior_fraction: float = 0.0
-    """Share of the batch that is codes drawn from the code prior instead of real frames; 0, as in DeePSiM, is what
-    the bundled model uses: see docs/results.md for what 0.33 did."""
     code_noise: float = 0.1
     """Noise on real codes, in whitened standard deviations (0: the codes themselves, as in DeePSiM): optimised
     codes are never quite real ones. The discriminator sees the same codes beside the real images."""
     pause_ratio: float = 0.1
     """The discriminator is not updated while its loss is below this fraction of the adversarial loss."""
+    adversarial_from: float = 0.0
+    """The fraction of the steps after which the discriminator is trained and listened to; before, lambda_adv is 0.
+    Without it a step takes little more than half the time."""
+    foreground: float = 0.0
+    """How much more what moves within its clip counts in Eq. 2: limbs are few pixels. 0: all pixels alike, as there."""
+    shift: int = 0
+    """Frames are shifted by up to so many pixels each way (edges replicated)."""
     ema: float = 0.998
     seed: int = 0
-
-
-def image_loss(generated: Float[Tensor, "n 3 h w"], real: Float[Tensor, "n 3 h w"]) -> Float[Tensor, ""]:
-    """Eq. 2: squared Euclidean distance of images, summed over pixels, mean over the batch."""
-    return (generated - real).square().sum((1, 2, 3)).mean()
-
-
-def feature_loss(generated: Float[Tensor, "n c h w"], real: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
-    """Eq. 3: squared Euclidean distance of the encoder's feature maps, summed over the map, mean over the batch."""
-    return (generated - real).square().sum((1, 2, 3)).mean()
-
-
-def adversarial_loss(log_d_fake: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Eq. 4: -log D(G(z))."""
-    return -log_d_fake.mean()
-
-
-def discriminator_loss(log_d_real: Float[Tensor, " n"], log_not_d_fake: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Eq. 5: -[log D(x) + log(1 - D(G(z)))]."""
-    return -(log_d_real.mean() + log_not_d_fake.mean())
 
 
 def train_generator(
@@ -84,10 +61,7 @@ def train_generator(
     """The trained generator (moving average of the weights, eval mode). The workshop's folder gets state and logs."""
     torch.manual_seed(recipe.seed)
     fabric = workshop.fabric
-    drawn = int(recipe.batch_size * recipe.prior_fraction)
-    for part in (drawn, recipe.batch_size - drawn):
-        check_batch(part, fabric.world_size)
-    drawn_here = drawn // fabric.world_size
+    check_batch(recipe.batch_size, fabric.world_size)
     encoder = channels_last(encoder.to(fabric.device)).eval().requires_grad_(False)
     prior = prior.to(fabric.device).eval().requires_grad_(False)
     generator = channels_last(ImageGenerator(recipe.network))
@@ -116,74 +90,65 @@ def train_generator(
         recipe.seed,
         identity(recipe, train.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
     )
-    first = StepRandomness(recipe.seed, 0, device=fabric.device)
-    with torch.no_grad():
-        pool = prior.unwhiten(prior.sample(first.normal(8192 if drawn else 0, prior.config.rank)))
+    adversarial_from = recipe.adversarial_from * recipe.steps
 
     def draw(random: StepRandomness) -> Batch:
-        frames, _, _ = train.frames(recipe.batch_size - drawn, random)
-        chosen = random.rng.choice(len(pool), drawn, replace=False)
-        return frames, torch.from_numpy(chosen[random.share(chosen)])
+        frames = train.frames(recipe.batch_size, random, recipe.shift)
+        return frames.images, frames.foreground
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
-        real = to_images(batch[0])
+        real, weights = to_images(batch[0]), emphasis(batch[1], recipe.foreground)
         with torch.no_grad(), fabric.autocast():
             real_features = encoder.features(real).float()
             codes = encoder.code(real_features).float()
         if recipe.code_noise:
             coordinates = prior.whiten(codes)
             codes = prior.unwhiten(coordinates + recipe.code_noise * random.normal_like(coordinates))
-        invented = pool[batch[1]]
-        inputs = torch.cat([invented, codes])
-        generated = wrapped_g(inputs)
-
-        discriminator.requires_grad_(False)  # this pass needs the gradient through D, not that of its weights
+        generated = wrapped_g(codes)
         with fabric.autocast():
-            log_d_fake = discriminator.log_probability(generated, inputs).float()
-            features = encoder.features(generated)
-            codes_again = encoder.code(features[:drawn_here]).float()
-        losses = {
-            "img": image_loss(generated[drawn_here:], real),
-            "feat": feature_loss(features[drawn_here:].float(), real_features),
-            "adv": adversarial_loss(log_d_fake[:, Discriminator.REAL]),
-            "code": (codes_again - invented).square().sum(1).mean() if drawn else generated.new_zeros(()),
-        }
-        total = (
-            recipe.lambda_img * losses["img"]
-            + recipe.lambda_feat * losses["feat"]
-            + recipe.lambda_adv * losses["adv"]
-            + recipe.lambda_code * losses["code"]
-        )
-        run.update(total, wrapped_g, optimizer_g)
+            features = encoder.features(generated).float()
+        losses = {"img": image_loss(generated, real, weights), "feat": feature_loss(features, real_features)}
+        total = recipe.lambda_img * losses["img"] + recipe.lambda_feat * losses["feat"]
+        if run.step < adversarial_from:
+            run.update(total, wrapped_g, optimizer_g)
+            nothing = dict.fromkeys(("adv", "discr"), total.new_zeros(()))
+            losses |= {**nothing, "paused": total.new_ones(())}
+        else:
+            discriminator.requires_grad_(False)  # this pass needs the gradient through D, not that of its weights
+            with fabric.autocast():
+                log_d_fake = discriminator.log_probability(generated, codes).float()
+            losses["adv"] = adversarial_loss(log_d_fake[:, Discriminator.REAL])
+            run.update(total + recipe.lambda_adv * losses["adv"], wrapped_g, optimizer_g)
+            losses |= discriminate(real, generated.detach(), codes, losses["adv"].detach())
         average.update_parameters(generator)
-
-        discriminator.requires_grad_(True)
-        # Real and generated images as one batch: D has no layer that would mix them.
-        log_d = wrapped_d.log_probability(torch.cat([real, generated.detach()]), torch.cat([codes, inputs]))
-        loss_d = discriminator_loss(
-            log_d[: len(real), Discriminator.REAL].float(), log_d[len(real) :, Discriminator.FAKE].float()
-        )
-        # DeePSiM: a discriminator that already wins by far only takes the generator's gradient away.
-        balance = run.mean(torch.stack([loss_d.detach(), losses["adv"].detach()]))
-        paused = balance[0] < recipe.pause_ratio * balance[1]
-        if not paused:
-            run.update(loss_d, wrapped_d, optimizer_d)
         for schedule in schedules:
             schedule.step()
-        return {**losses, "discr": loss_d, "paused": paused.float()}
+        return losses
+
+    def discriminate(real: Tensor, generated: Tensor, codes: Tensor, adversarial: Tensor) -> dict[str, Tensor]:
+        """The discriminator's step, unless it wins by far already: that only takes the generator's gradient away."""
+        discriminator.requires_grad_(True)
+        # Real and generated images as one batch: D has no layer that would mix them.
+        log_d = wrapped_d.log_probability(torch.cat([real, generated]), torch.cat([codes, codes]))
+        loss = discriminator_loss(
+            log_d[: len(real), Discriminator.REAL].float(), log_d[len(real) :, Discriminator.FAKE].float()
+        )
+        balance = run.mean(torch.stack([loss.detach(), adversarial]))
+        paused = balance[0] < recipe.pause_ratio * balance[1]
+        if not paused:
+            run.update(loss, wrapped_d, optimizer_d)
+        return {"discr": loss, "paused": paused.float()}
 
     def validate() -> dict[str, float]:
         return {"psnr": reconstruction_error(smooth, encoder, validation, most=512)}
 
     @torch.no_grad()
     def picture(path: Path) -> None:
-        # Seen frames, unseen ones where some are held out, and codes of the prior.
+        # Seen frames, and unseen ones where some are held out.
         rows = []
         for part in [train, validation] if validation.clips else [train]:
             real = next(part.frame_batches(most=16))[0]
             rows += [real, smooth(encoder(real.to(fabric.device))).cpu()]
-        if drawn:
-            rows.append(smooth(pool[:16]).cpu())
         save_image_grid(path, rows)
 
     run.loop(

@@ -25,8 +25,9 @@ from stgan.training.consistency import check_recipes
 from stgan.training.data import ClipData
 from stgan.training.encoder import train_encoder
 from stgan.training.generator import reconstruction_error, train_generator
-from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, Recipes
+from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, SEQUENCE_PRIOR, Recipes
 from stgan.training.run import TrainingRun, Workshop
+from stgan.training.sequence_prior import train_sequence_prior
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
@@ -79,7 +80,10 @@ class ModelTraining:
         """Train one stage, or load it if the model already has it from the same recipe and clips."""
         if stage not in self.stages:
             raise StganError(f"{self.recipe.name} has no stage {stage!r}; it has {', '.join(self.stages)}")
-        making = {ENCODER: self._encoder, CODE_PRIOR: self._code_prior, GENERATOR: self._generator}
+        making = {
+            ENCODER: self._encoder, CODE_PRIOR: self._code_prior, SEQUENCE_PRIOR: self._sequence_prior,
+            GENERATOR: self._generator,
+        }  # fmt: skip
         return making[stage]() if stage in making else self._classifier(stage)
 
     def train_all(self) -> ModelFolder:
@@ -97,6 +101,7 @@ class ModelTraining:
             encoder=ENCODER,
             generator=GENERATOR,
             code_prior=CODE_PRIOR,
+            sequence_prior=SEQUENCE_PRIOR,
             condition={name: name for name in self.recipe.condition},
             evaluators={name: name for name in self.recipe.evaluators},
         )
@@ -116,6 +121,8 @@ class ModelTraining:
         seconds = {ENCODER: run.seconds_per_step * recipes.encoder.steps}
         prior, run = train_code_prior(recipes.code_prior, encoder, train, nothing, probe)
         seconds[CODE_PRIOR] = run.seconds_per_step * recipes.code_prior.steps
+        _, run = train_sequence_prior(recipes.sequence_prior, encoder, prior, train, nothing, probe)
+        seconds[SEQUENCE_PRIOR] = run.seconds_per_step * recipes.sequence_prior.steps
         _, run = train_generator(recipes.generator, encoder, prior, train, nothing, probe)
         seconds[GENERATOR] = run.seconds_per_step * recipes.generator.steps
         for name, recipe in recipes.classifiers.items():
@@ -153,6 +160,17 @@ class ModelTraining:
             return *train_code_prior(self.recipes.code_prior, network, *self._clips, room), {}
 
         return self._stage(CODE_PRIOR, self.recipes.code_prior, {ENCODER: encoder.hash}, make, actions=())
+
+    def _sequence_prior(self) -> Checkpoint:
+        encoder, prior = self.train(ENCODER), self.train(CODE_PRIOR)
+
+        def make() -> Made:
+            room = self.workshop.room(SEQUENCE_PRIOR)
+            networks = _as(Encoder, encoder), _as(CodePrior, prior)
+            return *train_sequence_prior(self.recipes.sequence_prior, *networks, *self._clips, room), {}
+
+        ancestors = {ENCODER: encoder.hash, CODE_PRIOR: prior.hash}
+        return self._stage(SEQUENCE_PRIOR, self.recipes.sequence_prior, ancestors, make, actions=self.data.actions)
 
     def _generator(self) -> Checkpoint:
         encoder, prior = self.train(ENCODER), self.train(CODE_PRIOR)

@@ -12,7 +12,7 @@ import yaml
 
 from stgan.files import write_text
 from stgan.training.data import group_of
-from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL
+from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL, SEQUENCE_PRIOR
 from stgan.video import ClipFolder
 
 SIZES = (32, 64, 128, 256)
@@ -63,13 +63,14 @@ def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) ->
     """The recipes for clips of `num_frames` frames in all, at frames of `size` pixels, one of `SIZES`."""
     values: RecipeValues = {
         stage: yaml.safe_load((files("stgan.training") / "defaults" / f"{stage}.yaml").read_text(encoding="utf-8"))
-        for stage in (ENCODER, CODE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
+        for stage in (ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
     }
     _fit_size(values, size)
     _fit_amount(values, num_frames)
     if any(_has_a_side(label) for label in clips.actions):
         for stage in (*CONDITION, *EVALUATORS):
             values[stage].setdefault("augmentation", {})["mirror"] = 0.0
+        values[SEQUENCE_PRIOR]["mirror"] = False
     source = clips.root.resolve().name
     values[MODEL] = {
         "name": name,
@@ -125,6 +126,7 @@ def _fit_amount(values: RecipeValues, num_frames: int) -> None:
     prior = values[CODE_PRIOR]["network"]
     prior["rank"] = max(4, min(prior["rank"], num_frames // _CODES_PER_COORDINATE))
     prior["appearance_rank"] = max(1, prior["rank"] // 4)
+    values[SEQUENCE_PRIOR]["network"]["rank"] = prior["rank"]
 
 
 def _has_a_side(label: str) -> bool:

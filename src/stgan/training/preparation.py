@@ -27,6 +27,7 @@ from stgan.training.recipes import (
     ENCODER,
     GENERATOR,
     MODEL,
+    SEQUENCE_PRIOR,
     ModelRecipe,
     Overrides,
     load_model_recipe,
@@ -211,3 +212,4 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     prior = values[CODE_PRIOR]["network"]
     prior["rank"] = min(prior["rank"], max(2, code_size // 2))
     prior["appearance_rank"] = min(prior["appearance_rank"], prior["rank"] // 2)
+    values[SEQUENCE_PRIOR]["network"]["rank"] = prior["rank"]

@@ -17,6 +17,7 @@ from stgan.networks import (
     GeneratorConfig,
     LRCNConfig,
     R2Plus1DConfig,
+    SequencePriorConfig,
 )
 from stgan.networks.configuration import Configuration
 from stgan.training.classifier import ClassifierRecipe
@@ -24,8 +25,9 @@ from stgan.training.code_prior import CodePriorRecipe
 from stgan.training.data import Augmentation
 from stgan.training.encoder import EncoderRecipe
 from stgan.training.generator import GeneratorRecipe
+from stgan.training.sequence_prior import SequencePriorRecipe
 
-MODEL, ENCODER, CODE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "generator"
+MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "sequence_prior", "generator"
 
 _MOST_VALUES, _DEEPEST = 10_000, 20  # of a YAML file; its aliases could stand for any number of values
 _FEWEST_STEPS = 20  # for a learning rate that rises and falls again
@@ -36,12 +38,15 @@ _RANGES: dict[str, tuple[float, float]] = {
     "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.99),
     "ema": (0.0, 1.0),
-    "prior_fraction": (0.0, 0.9),
     "pause_ratio": (0.0, 1e6),
     "code_noise": (0.0, 100.0),
+    "adversarial_from": (0.0, 1.0),
+    "foreground": (0.0, 1000.0),
     "noise_mean": (-10.0, 10.0),
     "noise_std": (0.0, 10.0),
-    **dict.fromkeys(("lambda_img", "lambda_feat", "lambda_adv", "lambda_code"), (0.0, 1e6)),
+    "untold": (0.0, 1.0),
+    "copies": (1, 1000),
+    **dict.fromkeys(("lambda_img", "lambda_feat", "lambda_adv"), (0.0, 1e6)),
     **dict.fromkeys(("weight_action", "weight_clip", "weight_image"), (0.0, 1e6)),
     **dict.fromkeys(("mirror", "zoom", "brightness", "contrast", "colour", "noise"), (0.0, 1.0)),
     "shift": (0, 1024),
@@ -92,14 +97,18 @@ class Recipes:
     model: ModelRecipe
     encoder: EncoderRecipe
     code_prior: CodePriorRecipe
+    sequence_prior: SequencePriorRecipe
     generator: GeneratorRecipe
     classifiers: dict[str, ClassifierRecipe] = field(default_factory=dict)
 
     @property
-    def stages(self) -> dict[str, EncoderRecipe | CodePriorRecipe | GeneratorRecipe | ClassifierRecipe]:
+    def stages(
+        self,
+    ) -> dict[str, EncoderRecipe | CodePriorRecipe | SequencePriorRecipe | GeneratorRecipe | ClassifierRecipe]:
         """Each stage's recipe by its name, in the order of training."""
         return {
-            ENCODER: self.encoder, CODE_PRIOR: self.code_prior, GENERATOR: self.generator, **self.classifiers,
+            ENCODER: self.encoder, CODE_PRIOR: self.code_prior, SEQUENCE_PRIOR: self.sequence_prior,
+            GENERATOR: self.generator, **self.classifiers,
         }  # fmt: skip
 
 
@@ -117,19 +126,23 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     overrides = overrides or {}
     model = load_model_recipe(folder, overrides)
     names = (*model.condition, *model.evaluators)
-    stages = (MODEL, ENCODER, CODE_PRIOR, GENERATOR, *names)
+    stages = (MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *names)
     unknown = sorted(overrides.keys() - set(stages))
     if unknown:
         raise StganError(f"there is no stage {quoted(unknown[0])} to set anything of; there are {', '.join(stages)}")
 
-    def build(kind: type[Any], stage: str, parts: Mapping[str, type[Configuration]]) -> Any:
+    def build(kind: type[Any], stage: str, parts: Mapping[str, type[Configuration]], classes: int | None = None) -> Any:
         path = folder / f"{stage}.yaml"
-        return _build(kind, _read(path, overrides.get(stage, {})), path, parts)
+        values = _read(path, overrides.get(stage, {}))
+        if classes is not None:
+            values["network"] = {**_mapping(values.get("network") or {}, path, "network"), "num_classes": classes}
+        return _build(kind, values, path, parts)
 
     return Recipes(
         model=model,
         encoder=build(EncoderRecipe, ENCODER, {"network": EncoderConfig, "decoder": GeneratorConfig}),
         code_prior=build(CodePriorRecipe, CODE_PRIOR, {"network": CodePriorConfig}),
+        sequence_prior=build(SequencePriorRecipe, SEQUENCE_PRIOR, {"network": SequencePriorConfig}, num_classes),
         generator=build(GeneratorRecipe, GENERATOR, {"network": GeneratorConfig, "discriminator": DiscriminatorConfig}),
         classifiers={
             name: load_classifier_recipe(folder / f"{name}.yaml", num_classes, overrides.get(name)) for name in names
