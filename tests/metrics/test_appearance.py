@@ -5,18 +5,67 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from stgan.metrics.appearance import appearance_drift, diversity, variety
+from stgan.metrics.appearance import appearance_drift, background_drift, colour_drift, diversity, variety
+from stgan.metrics.motion import motion
 
 
-def test_drift_sees_changing_colours_and_not_motion() -> None:
-    moving = torch.zeros(1, 3, 8, 16, 16)
+def moving(clothes: float = 0.8, time: int = 8) -> Tensor:
+    """A square that moves to the right before a background that stays."""
+    video = (0.3 + 0.1 * torch.rand(3, 1, 1, 1, generator=torch.Generator().manual_seed(0))).repeat(1, time, 64, 64)
+    for t in range(time):
+        video[:, t, 16:48, 4 * t : 4 * t + 16] = clothes
+    return video[None]
+
+
+def test_what_moves_is_no_drift() -> None:
+    video = moving()
+    assert motion(video) > 5
+    for measure in (appearance_drift, background_drift, colour_drift):
+        assert measure(video).item() == pytest.approx(0, abs=1e-4)
+        assert measure(video[:, :, :1]).tolist() == [0]
+
+
+@settings(max_examples=20, deadline=None)
+@given(step=st.floats(-0.02, 0.02), seed=st.integers(0, 99))
+def test_a_picture_that_grows_brighter_drifts_by_as_much(step: float, seed: int) -> None:
+    picture = 0.3 + 0.2 * torch.rand(2, 3, 1, 20, 30, generator=torch.Generator().manual_seed(seed))
+    brighter = picture + step * torch.arange(6).view(1, 1, 6, 1, 1)
+    for measure in (appearance_drift, background_drift, colour_drift):
+        torch.testing.assert_close(measure(brighter), torch.full((2,), 255 * abs(step)), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(measure(brighter.flip(2)), measure(brighter))
+        torch.testing.assert_close(measure(brighter.flip(3, 4)[:1]), measure(brighter)[:1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("period", [1, 2, 4])
+def test_a_background_that_shimmers_drifts_in_proportion(period: int) -> None:
+    """A pattern of large spots that is drawn anew every `period` frames: the colours are alike, the places are not."""
+    spots = torch.rand(1, 3, 8 // period, 4, 4, generator=torch.Generator().manual_seed(1)).repeat_interleave(period, 2)
+    spots = (spots - 0.5).repeat_interleave(16, 3).repeat_interleave(16, 4)
+    once, twice = (background_drift(moving() + strength * spots).item() for strength in (0.1, 0.2))
+    assert once > 2 / period and twice == pytest.approx(2 * once, rel=0.1)
+    assert appearance_drift(moving() + 0.1 * spots) > 1 / period
+
+
+def test_clothes_that_change_drift_and_the_background_does_not() -> None:
+    """By the clothes' own change times their share of the frame."""
+    video = moving()
     for t in range(8):
-        moving[0, :, t, 4:8, t : t + 4] = 1
-    assert appearance_drift(moving).item() == pytest.approx(0, abs=1e-5)
-    brighter = (torch.arange(5) / 10).view(1, 1, 5, 1, 1).expand(2, 3, -1, 4, 4)
-    torch.testing.assert_close(appearance_drift(brighter), torch.tensor([25.5, 25.5]))
-    assert appearance_drift(moving[:, :, :1]).tolist() == [0]
+        video[0, 0, t, 16:48, 4 * t : 4 * t + 16] -= 0.05 * t  # 12.75 levels a step, of one channel
+    share = 32 * 16 / 64**2
+    assert colour_drift(video).item() == pytest.approx(share * 12.75 / 3, rel=1e-3)
+    assert background_drift(video).item() == pytest.approx(0, abs=1e-4)
+    both = video.clone()  # shirt and trousers change against each other: the mean colour stays
+    both[0, :, :, 16:32] += 0.02 * torch.arange(8)[:, None, None]
+    both[0, :, :, 32:48] -= 0.02 * torch.arange(8)[:, None, None]
+    assert colour_drift(both) > 2 * colour_drift(video)
+
+
+def test_noise_is_little_drift() -> None:
+    noise = 0.5 + 0.02 * torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert motion(noise) > 5
+    assert appearance_drift(noise) < 0.1 * motion(noise)
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stgan.metrics.motion import flicker, frozen, motion
+from stgan.metrics.motion import VISIBLE, flicker, frozen, held, is_flickering, is_frozen, motion, visible_motion
 from stgan.video import center_window, read_video, to_float, write_video
 
 
@@ -34,7 +34,10 @@ def test_motion_is_a_mean_over_pixels_of_each_clip() -> None:
     assert motion(videos).tolist() == pytest.approx([0, 255 / 4])
 
 
-@pytest.mark.parametrize(("measure", "frames", "value"), [(motion, 1, 0), (flicker, 3, 0), (frozen, 1, 1)])
+@pytest.mark.parametrize(
+    ("measure", "frames", "value"),
+    [(motion, 1, 0), (visible_motion, 1, 0), (flicker, 3, 0), (frozen, 1, 1), (held, 2, 1)],
+)
 def test_clips_that_are_too_short(measure: object, frames: int, value: float) -> None:
     assert callable(measure)
     assert measure(torch.rand(2, 3, frames, 4, 4)).tolist() == [value] * 2
@@ -85,6 +88,11 @@ def test_flicker_and_standstill_pixel_by_pixel(time: int, height: int, seed: int
     assert flicker(video).item() == pytest.approx(total / (3 * (time - 3) * height * 5), rel=1e-3)
     still = [np.abs(pixels[:, t + 1] - pixels[:, t]).max() < 4 for t in range(time - 1)]
     assert frozen(video).item() == pytest.approx(np.mean(still))
+    held_ = [np.ptp(pixels[:, t : t + 3], axis=1).max() < VISIBLE for t in range(time - 2)]
+    assert held(video).item() == pytest.approx(np.mean(held_))
+    change = np.abs(np.diff(pixels, axis=1))
+    visible = change * (change.max(0) >= VISIBLE)
+    assert visible_motion(video).item() == pytest.approx(visible.mean(), rel=1e-3, abs=1e-6)
 
 
 @settings(max_examples=25, deadline=None)
@@ -93,7 +101,7 @@ def test_contrast_brightness_direction_of_time_and_mirrors(scale: float, seed: i
     video = torch.rand(2, 3, 6, 32, 32, generator=torch.Generator().manual_seed(seed))
     for measure in (motion, flicker):
         torch.testing.assert_close(measure(scale * video + 0.1), scale * measure(video), rtol=1e-3, atol=1e-3)
-    for measure in (motion, flicker, frozen):
+    for measure in (motion, visible_motion, flicker, frozen, held):
         for dimension in (2, 3, 4):
             torch.testing.assert_close(measure(video.flip(dimension)), measure(video))
         torch.testing.assert_close(measure(video)[1:], measure(video[1:]))
@@ -109,6 +117,28 @@ def test_steps_without_visible_change() -> None:
     fading = (torch.arange(9) / 100).view(1, 1, -1, 1, 1).expand(1, 3, -1, 8, 8)  # 2.55 levels a step
     assert frozen(fading).item() == 1
     assert frozen(2 * fading).item() == 0
+
+
+def test_verdicts() -> None:
+    video = passing(8, 2, time=16)
+    standing = video[:, :, [6] * 16]
+    pause = torch.cat([video[:, :, :12], video[:, :, 11:12].expand(-1, -1, 4, -1, -1)], 2)  # three of 14 are held
+    repeated = video[:, :, :8].repeat_interleave(2, 2)  # as films are that were brought to another frame rate
+    clips = torch.cat([video, standing, pause, repeated])
+    assert frozen(clips)[3] > 0.5 and is_frozen(held(clips)).tolist() == [False, True, False, False]
+    lights = torch.zeros(16).index_fill(0, torch.arange(0, 16, 2), 0.02).view(1, 1, 16, 1, 1)
+    clips = torch.cat([video, video + lights, standing + lights / 10, standing])
+    assert is_flickering(flicker(clips), motion(clips)).tolist() == [False, True, True, False]
+    noise = 0.5 + 0.02 * torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert not is_flickering(flicker(noise), motion(noise)).item()
+
+
+def test_visible_motion_does_without_noise() -> None:
+    noise = 0.01 * torch.randn(1, 3, 12, 64, 64, generator=torch.Generator().manual_seed(0))
+    video = passing(16, 4, 64)
+    assert visible_motion(noise + 0.5).item() == 0
+    torch.testing.assert_close(visible_motion(video + noise), visible_motion(video), rtol=0.05, atol=0)
+    assert motion(video + noise) > 1.3 * motion(video)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (33, 70), (48, 32)])

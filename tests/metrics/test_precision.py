@@ -15,7 +15,7 @@ from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import poly_mmd
 
-from stgan.metrics.appearance import appearance_drift, diversity
+from stgan.metrics.appearance import background_drift, colour_drift, diversity
 from stgan.metrics.classification import confusion_matrix, contributions, inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.motion import motion
@@ -138,7 +138,11 @@ def pixels_in_numpy() -> Pairs:
         video = torch.rand(1, 3, 16, 120, 160, generator=generator)
         x = 255 * video.double().numpy()[0]
         yield motion(video).item(), float(np.abs(np.diff(x, axis=1)).mean())
-        yield appearance_drift(video).item(), float(np.abs(np.diff(x.mean((2, 3)), axis=1)).mean())
+        large = x[..., :150].reshape(3, 16, 8, 15, 10, 15).mean((3, 5)).reshape(3, 16, 80)
+        middle = np.sort(np.abs(np.diff(large, axis=1)).mean(0), axis=1)[:, 39]
+        yield background_drift(video).item(), float(middle.mean())
+        values = np.sort(x.reshape(3, 16, -1), axis=2)
+        yield colour_drift(video).item(), float(np.abs(np.diff(values, axis=1)).mean())
 
 
 @pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save", r"ignore:std\(\)")

@@ -41,26 +41,36 @@ def contributions(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor
 
 
 def inception_interval(
-    log_probabilities: Float[Tensor, "n classes"], splits: int = 1, resamples: int = 1000, seed: int = 0
+    log_probabilities: Float[Tensor, "n classes"],
+    splits: int = 1,
+    resamples: int = 1000,
+    seed: int = 0,
+    *,
+    groups: Int[Tensor, " n"] | None = None,
 ) -> tuple[float, float]:
     """95 % interval of the Inception Score of as many clips as these in as many splits: a bootstrap over clips.
+
+    With `groups`, numbers from 0 on without gaps, those of one group (windows of one clip) are drawn together.
 
     A drawn set holds clips twice, so its marginal is less even and its score lower on average than that of the clips
     it is drawn from, just as this is lower than the score of infinitely many. The plain percentile interval has that
     bias twice and often misses the score itself. Here the draws tell the spread only: their deviations from their own
     mean, in log units, are put around the score. So the interval is about scores of n clips, not of infinitely many.
 
-    Raises ValueError as `inception_score` does.
+    Raises ValueError as `inception_score` does, and for fewer groups than splits.
     """
     score = float(inception_score(log_probabilities, splits)[0])
     p = _normalised(log_probabilities).exp()
-    n, classes = p.shape
+    groups = torch.arange(len(p)) if groups is None else groups
+    n, classes = int(groups.max()) + 1, p.shape[1]
+    if n < splits:
+        raise ValueError(f"{n} groups of clips cannot be drawn in {splits} splits")
     generator = torch.Generator().manual_seed(seed)
     block = max(1, _BLOCK // n)
     scores = []
     for start in range(0, resamples, block):
         draws = torch.randint(n, (min(block, resamples - start), n), generator=generator)
-        parts = [_scores_of_draws(p, part) for part in draws.tensor_split(splits, dim=1)]
+        parts = [_scores_of_draws(p, groups, part) for part in draws.tensor_split(splits, dim=1)]
         scores.append(torch.stack(parts).mean(0))
     log_scores = torch.cat(scores).log()
     deviations = (log_scores - log_scores.mean()).quantile(log_scores.new_tensor([0.025, 0.975]))
@@ -68,11 +78,14 @@ def inception_interval(
     return max(1.0, low), min(float(classes), high)
 
 
-def _scores_of_draws(p: Float[Tensor, "n classes"], draws: Int[Tensor, "sets drawn"]) -> Float[Tensor, " sets"]:
-    """The Inception Score of each set of clips, which are drawn by their numbers."""
-    shares = torch.zeros(len(draws), len(p), dtype=torch.float64)
-    shares.scatter_add_(1, draws, torch.full(draws.shape, 1 / draws.shape[1], dtype=torch.float64))
-    shares = shares.to(p.device)
+def _scores_of_draws(
+    p: Float[Tensor, "n classes"], groups: Int[Tensor, " n"], draws: Int[Tensor, "sets drawn"]
+) -> Float[Tensor, " sets"]:
+    """The Inception Score of each set of groups, which are drawn by their numbers."""
+    times = torch.zeros(len(draws), int(groups.max()) + 1, dtype=torch.float64)
+    times.scatter_add_(1, draws, torch.ones(draws.shape, dtype=torch.float64))
+    shares = times[:, groups]
+    shares = (shares / shares.sum(1, keepdim=True)).to(p.device)
     marginal = shares @ p
     return (shares @ torch.xlogy(p, p).sum(1) - torch.xlogy(marginal, marginal).sum(1)).exp()
 
@@ -94,8 +107,10 @@ def confusion_matrix(
     return torch.bincount(actions * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
-def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+def wilson_interval(successes: int | float, n: int, z: float = 1.96) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927): honest for few clips and near 0 or 1. It holds successes / n.
+
+    Of clips that give several windows each, n is the number of clips, and successes the share of windows times n.
 
     Raises ValueError unless 0 <= successes <= n and n >= 1.
     """
