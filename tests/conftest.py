@@ -99,6 +99,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Preprocessing,
         R2Plus1D,
         R2Plus1DConfig,
+        TemporalStream,
+        TemporalStreamConfig,
     )
     from stgan.training.code_prior import fit_whitening
 
@@ -143,9 +145,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         ),
         "evaluator": R2Plus1D(R2Plus1DConfig(num_classes=classes, stem=4, widths=(4, 8), preprocessing=pixels)),
+        "temporal_stream": TemporalStream(
+            TemporalStreamConfig(num_classes=classes, stem=4, widths=(4, 8), preprocessing=pixels)
+        ),
     }
     for name, network in networks.items():
-        actions = TINY_ACTIONS if name in ("lrcn", "c3d", "evaluator") else ()
+        actions = TINY_ACTIONS if name in ("lrcn", "c3d", "evaluator", "temporal_stream") else ()
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")
     ModelFolder(
         path=root,
@@ -155,6 +160,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         generator="generator",
         code_prior="code_prior",
         condition={"lrcn": "lrcn", "c3d": "c3d"},
-        evaluators={"evaluator": "evaluator"},
+        evaluators={"evaluator": "evaluator", "temporal_stream": "temporal_stream"},
     ).save()
     return root

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-PARTS = ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator")
+PARTS = ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
 
 
 def refused(folder: Path) -> str:
@@ -157,6 +157,7 @@ def test_no_code_is_run(model: Path, tmp_path: Path, dump: Callable) -> None:
         ("lrcn", {"lstm_size": 10**7}),
         ("c3d", {"hidden_sizes": [10**9, 10**9]}),
         ("evaluator", {"widths": [4, 10**8]}),
+        ("temporal_stream", {"frames": 10**9}),
         ("generator", {"base_size": 10**6}),
         ("code_prior", {"rank": 10**9}),
     ],
@@ -200,6 +201,7 @@ def test_endless_networks_are_not_built(model: Path, part: str, values: dict) ->
         ("lrcn", {"frame": None}),
         ("lrcn", {"frame": {"frame": {}}}),
         ("evaluator", {"widths": []}),
+        ("temporal_stream", {"frames": 1}),
     ],
 )
 def test_configs_that_describe_no_network(model: Path, part: str, values: dict) -> None:

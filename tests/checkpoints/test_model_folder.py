@@ -46,10 +46,11 @@ def test_a_folder(model: Path) -> None:
     folder = find_model(model)
     assert folder == find_model(str(model))
     assert folder.path == model
-    assert folder.condition == {"lrcn": "lrcn", "c3d": "c3d"} and folder.evaluators == {"evaluator": "evaluator"}
-    assert folder.parts == ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator")
+    assert folder.condition == {"lrcn": "lrcn", "c3d": "c3d"}
+    assert folder.evaluators == {"evaluator": "evaluator", "temporal_stream": "temporal_stream"}
+    assert folder.parts == ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
     assert {type(folder.load(part).network).__name__ for part in folder.parts} == {
-        *("Encoder", "ImageGenerator", "CodePrior", "LRCN", "C3D", "R2Plus1D")
+        *("Encoder", "ImageGenerator", "CodePrior", "LRCN", "C3D", "R2Plus1D", "TemporalStream")
     }
 
 

@@ -170,7 +170,9 @@ def test_the_fooling_experiment(stgan: Any, tiny_model: Path, tiny_clips: Path, 
     study = json.loads((out / "fooling.json").read_text())
     judged = {(row["clips"], row["evaluator"]): row["fooled"] for row in study["rows"]}
     assert judged == {
-        (clips, judge): clips == judge for clips in ("lrcn", "c3d", "real") for judge in ("lrcn", "c3d", "evaluator")
+        (clips, judge): clips == judge
+        for clips in ("lrcn", "c3d", "real")
+        for judge in ("lrcn", "c3d", "evaluator", "temporal_stream")
     }
     assert {row["scores"]["num_videos"] for row in study["rows"] if row["clips"] != "real"} == {3}
     for name in ("lrcn", "c3d"):

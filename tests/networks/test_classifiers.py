@@ -1,13 +1,25 @@
-"""LRCN, C3D and R(2+1)D: probabilities, time, dropout."""
+"""LRCN, C3D, R(2+1)D and the temporal stream: probabilities, time, dropout."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from stgan.networks import C3D, LRCN, C3DConfig, EncoderConfig, LRCNConfig, Preprocessing, R2Plus1D, R2Plus1DConfig
+from stgan.networks import (
+    C3D,
+    LRCN,
+    C3DConfig,
+    EncoderConfig,
+    LRCNConfig,
+    Preprocessing,
+    R2Plus1D,
+    R2Plus1DConfig,
+    TemporalStream,
+    TemporalStreamConfig,
+)
 from stgan.networks.layout import channels_last
 
 PIXELS = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -47,11 +59,17 @@ def r2plus1d() -> R2Plus1D:
     return R2Plus1D(R2Plus1DConfig(num_classes=5, stem=4, widths=(4, 6, 8), preprocessing=PIXELS)).double().eval()
 
 
+def temporal_stream() -> TemporalStream:
+    torch.manual_seed(0)
+    config = TemporalStreamConfig(num_classes=5, frames=4, stem=4, widths=(4, 6, 8), preprocessing=PIXELS)
+    return TemporalStream(config).double().eval()
+
+
 def random_videos(time: int = 4, size: int = 16) -> torch.Tensor:
     return torch.rand(2, 3, time, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
 def test_probabilities_sum_to_one(make: type) -> None:
     log_p = make().log_probabilities(random_videos())
     assert log_p.shape == (2, 5)
@@ -59,7 +77,7 @@ def test_probabilities_sum_to_one(make: type) -> None:
     assert log_p.std() > 1e-3
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
 def test_features_and_log_probabilities_come_from_one_pass(make: type) -> None:
     network, videos, passes = make(), random_videos(), []
     layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d))
@@ -72,19 +90,19 @@ def test_features_and_log_probabilities_come_from_one_pass(make: type) -> None:
     torch.testing.assert_close(log_p, wanted.log())
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
 def test_dropout_only_in_training(make: type) -> None:
     network = make()
     videos = random_videos()
     assert torch.equal(network(videos), network(videos))
     network.train()
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm3d):
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
             module.eval()
     assert not torch.equal(network(videos), network(videos))
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
 def test_frames_of_another_size_are_fitted(make: type) -> None:
     network, videos = make(), random_videos(size=24)
     fitted = torch.stack([PIXELS.resize(frame) for frame in videos.unbind(2)], 2)
@@ -92,12 +110,15 @@ def test_frames_of_another_size_are_fitted(make: type) -> None:
     torch.testing.assert_close(network(videos), network(fitted))
 
 
-@pytest.mark.parametrize("make", [c3d, r2plus1d])
-def test_channels_last_does_not_change_values(make: type) -> None:
+@pytest.mark.parametrize(
+    ("make", "layout"),
+    [(c3d, torch.channels_last_3d), (r2plus1d, torch.channels_last_3d), (temporal_stream, torch.channels_last)],
+)
+def test_channels_last_does_not_change_values(make: type, layout: torch.memory_format) -> None:
     network = make()
     before = network(random_videos())
     channels_last(network)
-    assert all(p.is_contiguous(memory_format=torch.channels_last_3d) for p in network.parameters() if p.ndim == 5)
+    assert all(p.is_contiguous(memory_format=layout) for p in network.parameters() if p.ndim >= 4)
     torch.testing.assert_close(network(random_videos()), before, rtol=0, atol=1e-12)
 
 
@@ -129,9 +150,10 @@ def test_lrcn_takes_any_number_of_frames(time: int) -> None:
 
 
 @pytest.mark.parametrize("time", [1, 3, 5])
-def test_c3d_takes_one_number_of_frames(time: int) -> None:
+@pytest.mark.parametrize("make", [c3d, temporal_stream])
+def test_c3d_and_the_temporal_stream_take_one_number_of_frames(make: type, time: int) -> None:
     with pytest.raises(ValueError, match=f"clips of 4 frames, not {time}"):
-        c3d()(random_videos(time))
+        make()(random_videos(time))
 
 
 @pytest.mark.parametrize(
@@ -202,3 +224,30 @@ def test_r2plus1d_pools_in_twos_and_rounds_up(size: tuple[int, int, int]) -> Non
 def test_r2plus1d_knows_the_order_of_frames() -> None:
     network, videos = r2plus1d(), random_videos(5)
     assert (network(videos) - network(videos[:, :, [0, 3, 1, 4, 2]])).abs().max() > 1e-6
+
+
+def test_the_temporal_stream_sees_differences_of_grey_in_order() -> None:
+    """Restated in numpy: frame by frame, colour by colour, in the order of time."""
+    network, videos = temporal_stream(), random_videos()
+    grey = sum((videos[:, colour].numpy() - 0.5) / 0.25 for colour in range(3)) / 3
+    steps = np.stack([grey[:, t + 1] - grey[:, t] for t in range(3)], 1)
+    np.testing.assert_allclose(network.differences(videos).numpy(), steps, rtol=0, atol=1e-12)
+    maps = network.stages(network.stem(torch.from_numpy(steps)))
+    assert maps.shape == (2, 8, 1, 1)
+    torch.testing.assert_close(network.features(videos), maps.flatten(1))
+    assert (network(videos) - network(videos[:, :, [0, 2, 1, 3]])).abs().max() > 1e-6
+
+
+def test_to_the_temporal_stream_what_stands_still_is_nothing() -> None:
+    """A pose that is held, whatever it is, is zeros; and any still picture can be laid over a clip."""
+    network, videos = temporal_stream(), random_videos()
+    held = videos[:, :, :1].expand_as(videos)
+    assert not network.differences(held).any()
+    assert torch.equal(network(held)[0], network(held)[1])
+    torch.testing.assert_close(network(0.5 * videos), network(0.5 * videos + 0.5 * held))
+
+
+@pytest.mark.parametrize("size", [(7, 9), (1, 2), (8, 8)])
+def test_the_temporal_stream_halves_and_rounds_up(size: tuple[int, int]) -> None:
+    maps = torch.rand(1, 4, *size, dtype=torch.float64)
+    assert temporal_stream().stages[1](maps).shape == (1, 6, -(-size[0] // 2), -(-size[1] // 2))

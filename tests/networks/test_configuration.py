@@ -15,6 +15,7 @@ from stgan.networks import (
     LRCNConfig,
     Preprocessing,
     R2Plus1DConfig,
+    TemporalStreamConfig,
 )
 from stgan.networks.configuration import Configuration
 from stgan.networks.i3d import ScriptedI3DConfig
@@ -31,6 +32,7 @@ DEFAULTS = [
     LRCNConfig(),
     R2Plus1DConfig(),
     ScriptedI3DConfig(),
+    TemporalStreamConfig(),
 ]
 OTHERS = [
     C3DConfig(num_classes=3, stages=((4, 5), (6,)), hidden_sizes=(), frames=8, preprocessing=PIXELS),
@@ -43,6 +45,7 @@ OTHERS = [
     LRCNConfig(frame=EncoderConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
     R2Plus1DConfig(widths=(2, 3), preprocessing=PIXELS),
     ScriptedI3DConfig(num_classes=3, preprocessing=PIXELS),
+    TemporalStreamConfig(frames=8, widths=(2, 3), preprocessing=PIXELS),
 ]
 
 

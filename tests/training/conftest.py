@@ -33,7 +33,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "held_out": ["grow/clip2"],
         "frames": 16,
         "condition": ["c3d"],
-        "evaluators": ["evaluator"],
+        "evaluators": ["evaluator", "temporal_stream"],
     },
     "encoder": {"network": FRAME, "decoder": GENERATOR, "steps": 30, "batch_size": 16},
     "code_prior": {
@@ -75,6 +75,13 @@ RECIPES: dict[str, dict[str, Any]] = {
         "architecture": "r2plus1d",
         "network": {"stem": 4, "widths": [4, 8], "preprocessing": PIXELS},
         "augmentation": {"mirror": 0.0},
+        "steps": 20,
+        "batch_size": 6,
+    },
+    "temporal_stream": {
+        "architecture": "temporal_stream",
+        "network": {"stem": 4, "widths": [4, 8], "preprocessing": PIXELS},
+        "augmentation": {"mirror": 0.0, "shift": 1, "blur": 0.3},
         "steps": 20,
         "batch_size": 6,
     },

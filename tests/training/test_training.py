@@ -210,6 +210,7 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["generator.network.code_size=12"], "differ in code_size"),
         (["generator.network.stages=[[16]]", "model.size=32"], "draws frames of 16 pixels"),
         (["c3d.network.frames=8"], "frames is 8"),
+        (["temporal_stream.network.frames=8"], "frames is 8"),
         (["code_prior.network.appearance_rank=9"], "does not hold"),
         (["generator.discriminator.kernels=[3, 31]"], "generator.discriminator of the recipes does not work"),
         (["encoder.network.strides=[9, 9, 9, 9, 9]"], "encoder.network of the recipes does not work"),

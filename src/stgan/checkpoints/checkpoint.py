@@ -39,6 +39,8 @@ from stgan.networks import (
     R2Plus1DConfig,
     SequencePrior,
     SequencePriorConfig,
+    TemporalStream,
+    TemporalStreamConfig,
 )
 
 FORMAT = 1
@@ -59,6 +61,7 @@ NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "lrcn": (LRCNConfig, LRCN),
     "c3d": (C3DConfig, C3D),
     "r2plus1d": (R2Plus1DConfig, R2Plus1D),
+    "temporal_stream": (TemporalStreamConfig, TemporalStream),
     "i3d": (I3DConfig, I3D),
 }
 """Architectures a checkpoint may hold, by the name in its config."""

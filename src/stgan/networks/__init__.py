@@ -10,6 +10,7 @@ from stgan.networks.lrcn import LRCN, LRCNConfig
 from stgan.networks.preprocessing import Preprocessing
 from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
 from stgan.networks.sequence_prior import SequencePrior, SequencePriorConfig
+from stgan.networks.temporal_stream import TemporalStream, TemporalStreamConfig
 
 __all__ = [
     "C3D",
@@ -31,6 +32,8 @@ __all__ = [
     "R2Plus1DConfig",
     "SequencePrior",
     "SequencePriorConfig",
+    "TemporalStream",
+    "TemporalStreamConfig",
     "VideoGenerator",
     "inflate",
 ]

@@ -8,7 +8,7 @@ from stgan.report.recorded import Scores, Study
 from stgan.report.selection import Shown
 
 _MOST_TILES = 12
-_NETWORKS = {"r2plus1d": "R(2+1)D", "c3d": "C3D", "lrcn": "LRCN", "i3d": "I3D"}
+_NETWORKS = {"r2plus1d": "R(2+1)D", "temporal_stream": "Temporal stream", "c3d": "C3D", "lrcn": "LRCN", "i3d": "I3D"}
 
 _HONEST = "Not fooled: the evaluator had no part in making these clips."
 _FOOLED = (

@@ -20,6 +20,8 @@ _ROLES = {
     "lrcn": "LRCN (Donahue et al. 2015), small.",
     "c3d": "C3D (Tran et al. 2015), small.",
     "r2plus1d": "R(2+1)D (Tran et al. 2018), small.",
+    "temporal_stream": "The temporal stream of a two-stream network (Simonyan, Zisserman 2014), small, on differences "
+    "of neighbouring frames (Wang et al. 2016): it sees what changes and nothing that stands still.",
 }
 
 _CARD = """\

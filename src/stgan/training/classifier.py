@@ -1,4 +1,4 @@
-"""Train a video classifier: a condition network (LRCN, C3D) or the evaluator."""
+"""Train a video classifier: a condition network (LRCN, C3D) or an evaluator."""
 
 from dataclasses import dataclass, field, replace
 
@@ -8,15 +8,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stgan.metrics.classification import wilson_interval
-from stgan.networks import C3D, LRCN, C3DConfig, LRCNConfig, R2Plus1D, R2Plus1DConfig
+from stgan.networks import (
+    C3D,
+    LRCN,
+    C3DConfig,
+    LRCNConfig,
+    R2Plus1D,
+    R2Plus1DConfig,
+    TemporalStream,
+    TemporalStreamConfig,
+)
 from stgan.networks.layout import channels_last
 from stgan.training.data import Augmentation, ClipData, to_videos
 from stgan.training.parallel import share_batch_norm
 from stgan.training.randomness import StepRandomness, check_batch
 from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
-Classifier = LRCN | C3D | R2Plus1D
-ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig
+Classifier = LRCN | C3D | R2Plus1D | TemporalStream
+ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig | TemporalStreamConfig
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,9 @@ def build(config: ClassifierConfig) -> Classifier:
         return LRCN(config)
     if isinstance(config, C3DConfig):
         return C3D(config)
-    return R2Plus1D(config)
+    if isinstance(config, R2Plus1DConfig):
+        return R2Plus1D(config)
+    return TemporalStream(config)
 
 
 def train_classifier(

@@ -8,7 +8,15 @@ import torch
 from stgan.checkpoints.checkpoint import one_line
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
-from stgan.networks import C3DConfig, CodePrior, Discriminator, Encoder, ImageGenerator, SequencePrior
+from stgan.networks import (
+    C3DConfig,
+    CodePrior,
+    Discriminator,
+    Encoder,
+    ImageGenerator,
+    SequencePrior,
+    TemporalStreamConfig,
+)
 from stgan.training.classifier import build
 from stgan.training.recipes import Recipes
 
@@ -71,9 +79,10 @@ def check_recipes(recipes: Recipes) -> None:
         lambda: Discriminator(recipes.generator.discriminator)(images(), torch.zeros(2, codes)),
     )
     for name, recipe in recipes.classifiers.items():
-        if isinstance(recipe.network, C3DConfig) and recipe.network.frames != model.frames:
+        network = recipe.network
+        if isinstance(network, C3DConfig | TemporalStreamConfig) and network.frames != model.frames:
             raise StganError(
-                f"{name}.yaml: network.frames is {recipe.network.frames}, but model.yaml's frames is {model.frames}"
+                f"{name}.yaml: network.frames is {network.frames}, but model.yaml's frames is {model.frames}"
             )
         trial(f"{name}.network", lambda recipe=recipe: build(recipe.network)(videos()))  # type: ignore[misc]
     for stage, settings in recipes.stages.items():

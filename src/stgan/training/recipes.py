@@ -18,9 +18,10 @@ from stgan.networks import (
     LRCNConfig,
     R2Plus1DConfig,
     SequencePriorConfig,
+    TemporalStreamConfig,
 )
 from stgan.networks.configuration import Configuration
-from stgan.training.classifier import ClassifierRecipe
+from stgan.training.classifier import ClassifierConfig, ClassifierRecipe
 from stgan.training.code_prior import CodePriorRecipe
 from stgan.training.data import Augmentation
 from stgan.training.encoder import EncoderRecipe
@@ -54,10 +55,11 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 """Least and most of the numbers in recipes and their augmentation; outside, a layer fails or means nothing."""
 
-CLASSIFIERS: dict[str, type[LRCNConfig] | type[C3DConfig] | type[R2Plus1DConfig]] = {
+CLASSIFIERS: dict[str, type[ClassifierConfig]] = {
     "lrcn": LRCNConfig,
     "c3d": C3DConfig,
     "r2plus1d": R2Plus1DConfig,
+    "temporal_stream": TemporalStreamConfig,
 }
 
 Overrides = Mapping[str, Mapping[str, Any]]

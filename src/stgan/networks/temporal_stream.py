@@ -1,0 +1,94 @@
+"""The temporal stream (Simonyan, Zisserman 2014) on differences of frames (Wang et al. 2016): no poses, only change."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.networks.configuration import Configuration
+from stgan.networks.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class TemporalStreamConfig(Configuration):
+    """frames: of a clip; their `frames` - 1 differences are the channels of the input.
+    widths: channels of the residual stages; each halves the sides.
+    """
+
+    network: ClassVar[str] = "temporal_stream"
+    num_classes: int = 101
+    frames: int = 16
+    stem: int = 32
+    widths: tuple[int, ...] = (48, 96, 128)
+    dropout: float = 0.5
+    preprocessing: Preprocessing = Preprocessing(size=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions beside a projection, halving the sides (a last odd row or column is kept)."""
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(incoming, outgoing, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(outgoing),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outgoing, outgoing, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outgoing),
+        )
+        self.shortcut = nn.Conv2d(incoming, outgoing, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.residual(x) + self.shortcut(F.avg_pool2d(x, 2, ceil_mode=True)))
+
+
+class TemporalStream(nn.Module):
+    """An evaluator: the probability of an action in a video of `config.frames` frames, by their differences alone."""
+
+    def __init__(self, config: TemporalStreamConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or TemporalStreamConfig()
+        c = self.config
+        self.stem = nn.Sequential(
+            nn.Conv2d(c.frames - 1, c.stem, 5, 2, 2, bias=False), nn.BatchNorm2d(c.stem), nn.ReLU(inplace=True)
+        )
+        widths = (c.stem, *c.widths)
+        self.stages = nn.Sequential(*(_Block(incoming, outgoing) for incoming, outgoing in pairwise(widths)))
+        self.fc = nn.Linear(widths[-1], c.num_classes)
+
+    def differences(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> Float[Tensor, "batch steps new_height new_width"]:
+        """Each frame's grey (the mean of the colours, in network units) minus that of the frame before.
+
+        Raises ValueError for another number of frames than the network was made for.
+        """
+        frames = self.config.frames
+        if videos.shape[2] != frames:
+            raise ValueError(f"this TemporalStream takes clips of {frames} frames, not {videos.shape[2]}")
+        return self.config.preprocessing.video(videos).mean(1).diff(dim=1)
+
+    def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
+        """Averages over space of the last stage, from RGB videos in [0, 1]."""
+        return self.stages(self.stem(self.differences(videos))).mean((2, 3))
+
+    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
+        """Logits."""
+        return self._logits(self.features(videos))
+
+    def features_and_log_probabilities(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
+        """`features` and `log_probabilities` in one pass."""
+        features = self.features(videos)
+        return features, F.log_softmax(self._logits(features), -1)
+
+    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
+        """log softmax of the clip."""
+        return self.features_and_log_probabilities(videos)[1]
+
+    def _logits(self, features: Tensor) -> Tensor:
+        return self.fc(F.dropout(features, self.config.dropout, self.training))
