@@ -1,5 +1,6 @@
 """The model that ships: complete, small, honest about who steers, and able to do what it is for."""
 
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -27,15 +28,15 @@ def test_weizmann_ships_complete_and_small() -> None:
         assert "Weizmann" in card and "| steps, seed |" in card
 
 
-def test_the_evaluator_is_no_condition_network() -> None:
+def test_evaluators_share_nothing_with_condition_networks_or_each_other() -> None:
     folder = find_model("weizmann")
-    evaluator = folder.load(folder.evaluators["evaluator"])
-    for part in folder.condition.values():
-        steering = folder.load(part)
-        assert steering.hash != evaluator.hash
-        assert type(steering.network) is not type(evaluator.network)
-        assert steering.provenance["recipe"]["seed"] != evaluator.provenance["recipe"]["seed"]
-        assert steering.provenance["recipe"]["augmentation"] != evaluator.provenance["recipe"]["augmentation"]
+    assert set(folder.evaluators) == {"evaluator", "temporal_stream"}
+    evaluators = [folder.load(part) for part in folder.evaluators.values()]
+    steering = [folder.load(part) for part in folder.condition.values()]
+    for one, other in [*product(evaluators, steering), evaluators]:
+        assert one.hash != other.hash and type(one.network) is not type(other.network)
+        assert one.provenance["recipe"]["seed"] != other.provenance["recipe"]["seed"]
+        assert one.provenance["recipe"]["augmentation"] != other.provenance["recipe"]["augmentation"]
 
 
 @pytest.mark.slow
