@@ -38,7 +38,7 @@ def test_no_line_of_a_table_is_broken_at_80_columns(scores: Scores) -> None:
 
 def test_what_was_not_measured_has_no_column(scores: Scores) -> None:
     alone = replace(scores.rows[0], frechet_video_distance=None, kernel_video_distance=None, diversity=None)
-    lines = shown(replace(scores, rows=[alone], copying=None, notes=[]))
+    lines = shown(replace(scores, rows=[alone], copying=None, beside_real=None, notes=[]))
     assert not any("diversity" in line or "Fréchet" in line for line in lines) and any(
         "flicker" in line for line in lines
     )
@@ -49,3 +49,18 @@ def test_distances_are_to_what_they_say(scores: Scores) -> None:
     assert (
         "from the nearest of 'real' as these from those of other files" in line and "training" not in line
     )  # nothing says that these were trained on
+
+
+def test_values_beside_real_clips(scores: Scores) -> None:
+    lines = shown(scores)
+    (head,) = (line for line in lines if "visible" in line and "┃" in line)
+    assert head.replace("┃", " ").split() == ["action", "motion", "real", "ratio", "visible", "real", "ratio"]
+    assert scores.beside_real
+    kernel = scores.beside_real.values["kernel_video_distance"]
+    (line,) = (line for line in lines if "│ kernel" in line)
+    assert f"{kernel.real:.4f} ± {kernel.real_std:.4f}" in line
+    assert ("sd" in line) == (kernel.ratio is None)
+    names = [f"left/clip{i}.mp4" for i in range(8)]
+    (line,) = (line for line in shown(replace(scores, frozen_clips=names)) if line.startswith("frozen:"))
+    assert line == f"frozen: 8 of 9 clips: {', '.join(names[:6])}, ..."
+    assert "flickering: 0 of 9 clips" in lines

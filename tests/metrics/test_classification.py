@@ -215,3 +215,16 @@ def test_wilson_interval_solves_its_quadratic(n: int, data: st.DataObject) -> No
 def test_no_proportion(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="is no proportion"):
         wilson_interval(successes, n)
+
+
+def test_windows_of_a_clip_are_drawn_together() -> None:
+    """Each clip three times over: the interval of the clips, not a narrower one."""
+    clips = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)) * 2
+    groups = torch.arange(20).repeat(3)
+    wide = inception_interval(clips.repeat(3, 1), groups=groups)
+    assert wide == pytest.approx(inception_interval(clips), rel=1e-9)
+    narrow = inception_interval(clips.repeat(3, 1))
+    assert narrow[1] - narrow[0] < 0.8 * (wide[1] - wide[0])
+    assert inception_interval(clips, groups=torch.arange(20)) == inception_interval(clips)
+    with pytest.raises(ValueError, match="2 groups of clips cannot be drawn in 3 splits"):
+        inception_interval(clips, 3, groups=torch.arange(20) % 2)

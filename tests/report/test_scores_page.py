@@ -214,7 +214,7 @@ def test_scores_are_those_of_the_clips_that_are_there(clips: Path, record: Recor
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 99}, "format"),
         ({"num_videos": None}, "num_videos"),
         ({"num_videos": True}, "num_videos"),
         ({"accuracy": 1.5}, "accuracy"),
@@ -251,6 +251,23 @@ def test_nothing_that_is_written_is_lost(record: Record, tiny_clips: Path, tiny_
     beside = evaluate(folder_clips(tiny_clips), evaluator, real=Real(folder_clips(tiny_clips)))
     written = json.loads(json.dumps(replace(beside, skipped=[Skipped("clip", "why")]).to_json()))
     assert as_scores(deepcopy(written)) == written and written["copying"] and written["temporal_order_real"]
+
+
+def test_values_beside_real_clips_are_on_the_page(
+    clips: Path, tiny_clips: Path, tiny_model: Path, make: Make, page_of: PageOf
+) -> None:
+    evaluator = find_evaluator("evaluator", find_model(tiny_model))
+    scores = evaluate(folder_clips(clips), evaluator, real=Real(folder_clips(tiny_clips))).to_json()
+    written = json.loads(json.dumps(scores))
+    written["frozen_clips"] = [HOSTILE]
+    text = page_of(make(clips, written)).text
+    assert "Beside real clips" in text and "of the background" in text and "frozen clips" in text
+    assert f"in {written['beside_real']['actions_within']['visible_motion']} of 3 actions" in text
+    written["beside_real"] = {
+        "values": {"motion": None, "flicker": {"generated": 1}},
+        "motion": {"motion": {"a": None}},
+    }
+    assert "Beside real clips" in page_of(make(clips, written)).text
 
 
 def test_a_matrix_that_does_not_fit_its_actions_is_left_out(record: Record) -> None:

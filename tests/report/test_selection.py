@@ -55,7 +55,7 @@ def test_failures_are_picked_by_their_rules_and_once() -> None:
         "What steered was sure, the evaluator disagrees": [0, 4],
         "Hardly any motion": [5, 7],
         "Flicker": [8],
-        "Colours that wander": [6],
+        "Appearance that wanders": [6],
     }
     assert failures([shown(0), Shown(Clip(Path("x"), "x"), "walk", {}, {})]) == []
 

@@ -13,11 +13,13 @@ import torch
 
 from stgan.checkpoints import find_model, save_checkpoint
 from stgan.errors import StganError
+from stgan.metrics.distances import kernel_distance
 from stgan.networks.i3d import I3D, I3DConfig
 from stgan.scoring import (
     QUOTED,
     Clip,
     Evaluator,
+    Protocol,
     Real,
     Scores,
     Steering,
@@ -210,6 +212,53 @@ def test_a_window_of_another_length(tiny_clips: Path, tiny_model: Path) -> None:
         find_evaluator("c3d", model, frames=8)
     with pytest.raises(StganError, match="2 to 1024"):
         find_evaluator("lrcn", model, frames=1)
+
+
+def test_values_beside_real_clips_are_those_of_a_restatement(tiny_clips: Path, evaluator: Evaluator) -> None:
+    """Six generated clips of two actions beside nine real clips of three, in whatever order."""
+    generated = [clip for clip in folder_clips(tiny_clips) if clip.action != "grow"]
+    real = [replace(clip, group=clip.path.stem) for clip in labelled_clips(find_clips(tiny_clips))]
+    scores = evaluate(generated, evaluator, real=Real(real))
+    found = scores.beside_real
+    assert found and found.num_videos == 6 and set(found.motion["motion"]) == {"left", "right"}
+    assert found.splits == 3 and found.split_videos == 4  # one group against the other two; two windows a clip
+    ours, _ = measure(generated, evaluator)
+    theirs, _ = measure([clip for clip in real if clip.action != "grow"], evaluator, Protocol(size=(16, 16), windows=2))
+    for name in ("motion", "visible_motion"):
+        means = [
+            np.mean([float(side.pixels[name][i]) for i, clip in enumerate(side.clips) if clip.action == "left"])
+            for side in (ours, theirs)
+        ]
+        left = found.motion[name]["left"]
+        assert (left.generated, left.real) == pytest.approx(means, rel=1e-9)
+        assert left.ratio == pytest.approx(means[0] / means[1], rel=1e-9)
+        ratios = [each.ratio for each in found.motion[name].values()]
+        assert found.actions_within[name] == sum(ratio is not None and 0.7 <= ratio <= 1.3 for ratio in ratios)
+    pairs = []
+    for group in ("clip0", "clip1", "clip2"):
+        first = [i for i, clip in enumerate(theirs.clips) if clip.group == group]
+        second = [i for i, clip in enumerate(theirs.clips) if clip.group != group][: len(first)]
+        second_half = theirs.features[second]
+        pairs.append(
+            [kernel_distance(side, second_half).item() for side in (ours.features[:4], theirs.features[first])]
+        )
+    kernel = found.values["kernel_video_distance"]
+    assert (kernel.generated, kernel.real) == pytest.approx(tuple(np.mean(pairs, 0)), rel=1e-6)
+    assert kernel.real_std == pytest.approx(np.std(pairs, axis=0, ddof=1)[1], rel=1e-6)
+    assert found.values["diversity"].generated == scores.diversity
+    assert evaluate(generated[::-1], evaluator, real=Real(real[::-1])).beside_real == found
+
+
+def test_frozen_and_flickering_clips_are_named(tiny_clips: Path, evaluator: Evaluator, tmp_path: Path) -> None:
+    frames = read_video(next(iter(sorted(tiny_clips.glob("left/*.mp4"))))).frames[:16]
+    lights = 12 * (np.arange(16) % 2).reshape(-1, 1, 1, 1)
+    clips = {"frozen": frames[[3] * 16], "flickering": (frames[[3] * 16].astype(int) + lights).clip(0, 255)}
+    for name, video in clips.items():
+        write_video(tmp_path / f"{name}.mp4", video.astype(np.uint8))
+    shutil.copyfile(sorted(tiny_clips.glob("left/*.mp4"))[0], tmp_path / "moving.mp4")
+    scores = evaluate(folder_clips(tmp_path), evaluator)
+    assert scores.frozen_clips == ["frozen.mp4"] and scores.flickering_clips == ["flickering.mp4"]
+    assert (scores.rows[0].num_frozen, scores.rows[0].num_flickering) == (1, 1)
 
 
 def test_copies_are_told_of(scores: Scores, tiny_clips: Path, evaluator: Evaluator) -> None:

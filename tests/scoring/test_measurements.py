@@ -188,6 +188,24 @@ def test_clips_that_cannot_be_read(tiny_clips: Path, evaluator: Evaluator, tmp_p
         measure([clip for clip in clips if clip.action == "left"], evaluator, keep_going=True)
 
 
+def test_a_clip_that_the_network_cannot_judge_is_left_out(tiny_clips: Path, evaluator: Evaluator) -> None:
+    class Picky(Counting):
+        def features_and_log_probabilities(self, videos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            if videos.mean((1, 2, 3, 4)).gt(bound).any():
+                raise ValueError("the crop does not fit")
+            return super().features_and_log_probabilities(videos)
+
+    clips = folder_clips(tiny_clips)
+    means = [float(to_float(read_video(clip.path).frames[center_window(20, 16)]).mean()) for clip in clips]
+    bound = sorted(means)[-2] + 1e-6
+    judge = replace(evaluator, network=Picky(evaluator.network))
+    with pytest.raises(StganError, match="cannot judge"):
+        measure(clips, judge)
+    kept, skipped = measure(clips, judge, keep_going=True, batch_size=9)
+    brightest = clips[means.index(max(means))]
+    assert len(kept) == 8 and [each.file for each in skipped] == [brightest.name] and "crop" in skipped[0].reason
+
+
 @pytest.mark.parametrize(
     ("video", "message"),
     [

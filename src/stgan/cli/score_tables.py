@@ -6,7 +6,8 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from stgan.scoring import GENERATED, Quoted, Row, Scores
+from stgan.names import printable
+from stgan.scoring import GENERATED, SHOWN, Compared, Comparison, Quoted, Row, Scores
 
 _FEATURES = {
     "frechet_video_distance": ("Fréchet", 2), "kernel_video_distance": ("kernel", 4), "diversity": ("diversity", 2),
@@ -14,6 +15,7 @@ _FEATURES = {
 _PIXELS = {
     "motion": ("motion", 2), "flicker": ("flicker", 2), "frozen": ("frozen", 2), "appearance_drift": ("drift", 2),
 }  # fmt: skip
+_MOST_NAMES = 6  # of frozen clips; scores.json has them all
 
 
 def show_scores(console: Console, scores: Scores) -> None:
@@ -33,8 +35,15 @@ def show_scores(console: Console, scores: Scores) -> None:
         }
         if measured:
             console.print(_values(rows, measured))
+    if scores.beside_real:
+        console.print(_beside(scores.beside_real))
+        if scores.beside_real.motion["motion"]:
+            console.print(_motion(scores.beside_real))
     if scores.per_action:
         console.print(_per_action(scores))
+    for word, names in (("frozen", scores.frozen_clips), ("flickering", scores.flickering_clips)):
+        some = ", ".join(map(printable, names[:_MOST_NAMES])) + ", ..." * (len(names) > _MOST_NAMES)
+        console.print(f"{word}: {len(names)} of {scores.num_videos} clips{': ' * bool(names)}{some}", soft_wrap=True)
     for name, order in ((GENERATED, scores.temporal_order), ("real", scores.temporal_order_real)):
         if order:
             console.print(
@@ -106,6 +115,47 @@ def _values(rows: Sequence[Row], columns: Mapping[str, tuple[str, int]]) -> Tabl
 
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def _beside(found: Comparison) -> Table:
+    """Each value beside that of real clips. Two distances are means over splits of the real clips."""
+    table = Table(title=f"beside real clips: {found.num_videos} windows of each")
+    for name in ("", "generated", "real", "ratio"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, (shown, digits) in SHOWN.items():
+        value = found.values.get(name)
+        if value is None or value.generated is None or value.real is None:
+            continue
+        spread = "" if value.real_std is None else f" ± {value.real_std:.{digits}f}"
+        table.add_row(shown, f"{value.generated:.{digits}f}", f"{value.real:.{digits}f}{spread}", _ratio(value))
+    return table
+
+
+def _ratio(value: Compared) -> str:
+    """The ratio; of what may be negative, how many standard deviations lie between."""
+    if value.ratio is None and value.deviations is not None:
+        return f"{value.deviations:+.1f} sd"
+    return _number(value.ratio, 2)
+
+
+def _motion(found: Comparison) -> Table:
+    """Motion of each action beside that of its real clips, and how many actions come near it."""
+    table = Table(title=f"motion beside real clips, within {found.tolerance:.0%} or not")
+    table.add_column("action")
+    for name in ("motion", "real", "ratio", "visible", "real", "ratio"):
+        table.add_column(name, justify="right")
+    every, visible = found.motion["motion"], found.motion["visible_motion"]
+    for action in every:
+        cells = [
+            text
+            for value in (every[action], visible[action])
+            for text in (_number(value.generated, 2), _number(value.real, 2), _number(value.ratio, 2))
+        ]
+        table.add_row(action, *cells)
+    table.add_section()
+    counts = [f"{found.actions_within[name]} of {len(every)}" for name in ("motion", "visible_motion")]
+    table.add_row("within", "", "", counts[0], "", "", counts[1])
+    return table
 
 
 def _per_action(scores: Scores) -> Table:

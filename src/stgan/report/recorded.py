@@ -22,6 +22,8 @@ def _whole(value: Any) -> bool:
 
 _INCEPTION_SCORE = {"mean": number, "std": number, "low": number, "high": number}
 _PIXELS = {"motion": number, "flicker": number, "frozen": number, "appearance_drift": number}
+_OF_CLIPS = {**_PIXELS, "visible_motion": number, "held": number, "background_drift": number, "colour_drift": number}
+_COMPARED = {"generated": number, "real": number, "ratio": number, "real_std": number, "deviations": number}
 _FEATURES = {"frechet_video_distance": number, "kernel_video_distance": number, "diversity": number}
 _ORDER = {"num_videos": count, "ordered": fraction, "shuffled": fraction, "drop": number}
 _SHAPE: dict[str, Shape] = {
@@ -48,9 +50,20 @@ _SHAPE: dict[str, Shape] = {
     **_FEATURES,
     **dict.fromkeys(("precision", "recall", "density", "coverage"), number),
     **_PIXELS,
+    "frozen_clips": [text],
+    "flickering_clips": [text],
     "temporal_order": _ORDER,
     "temporal_order_real": _ORDER,
     "copying": {"generated": number, "unseen": number, "ratio": number, "nearer_than_any": count, "baseline": text},
+    "beside_real": {
+        "num_videos": count,
+        "values": {str: _COMPARED},
+        "motion": {str: {str: _COMPARED}},
+        "actions_within": {str: count},
+        "tolerance": fraction,
+        "splits": count,
+        "split_videos": count,
+    },
     "rows": [
         {
             "name": text,
@@ -60,6 +73,8 @@ _SHAPE: dict[str, Shape] = {
             "accuracy_interval": pair_of(fraction),
             **_FEATURES,
             **_PIXELS,
+            "num_frozen": count,
+            "num_flickering": count,
         }
     ],
     "quoted": [{"method": text, "inception_score": number, "source": text}],
@@ -70,7 +85,7 @@ _SHAPE: dict[str, Shape] = {
 _CLIPS = [
     {
         "file": text, "sha256": text, "action": text, "named": _name, "probability": fraction, "contribution": number,
-        **_PIXELS,
+        **_OF_CLIPS,
     },
 ]  # fmt: skip
 

@@ -19,7 +19,7 @@ from stgan.report.provenance import data_note, fooling_command, generate_command
 from stgan.report.recorded import Scores, Study
 from stgan.report.selection import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
 from stgan.report.study import beside_each_other, clip_sets, draw_beside
-from stgan.report.summary import network_name, study_tiles, subtitle, tiles, verdict
+from stgan.report.summary import beside_real, network_name, study_tiles, subtitle, tiles, verdict
 from stgan.version import __version__
 from stgan.video import VideoError
 from stgan.video.strips import Strip, save_strips
@@ -96,6 +96,7 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "fooled": bool(scores and scores["fooled"]),
         "tiles": study_tiles(study) if study and of_study else tiles(scores),
         "scores": scores,
+        "beside_real": beside_real(scores),
         "study": study,
         "study_rows": study.rows if study else [],
         "sets": list(sets),

@@ -136,7 +136,7 @@ def failures(clips: Sequence[Shown]) -> list[Case]:
             lambda clip: clip.measured("flicker") or None, "flicker {:.2f}", anyone,
         ),
         worst(
-            "Colours that wander", "the largest drift of the frames' mean colour",
+            "Appearance that wanders", "the largest drift of background and colours",
             lambda clip: clip.measured("appearance_drift"), "drift {:.2f}", anyone,
         ),
     ]  # fmt: skip

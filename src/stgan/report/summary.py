@@ -6,9 +6,12 @@ from typing import Any
 from stgan.report.page import fixed
 from stgan.report.recorded import Scores, Study
 from stgan.report.selection import Shown
+from stgan.scoring import SHOWN
 
 _MOST_TILES = 12
 _NETWORKS = {"r2plus1d": "R(2+1)D", "temporal_stream": "Temporal stream", "c3d": "C3D", "lrcn": "LRCN", "i3d": "I3D"}
+
+_MOST_ACTIONS = 200
 
 _HONEST = "Not fooled: the evaluator had no part in making these clips."
 _FOOLED = (
@@ -57,6 +60,28 @@ def tiles(scores: Scores | None) -> list[dict[str, Any]]:
         _tile(scores["motion"], None, "motion: difference of neighbouring frames, 0–255", False),
     )
     return [tile for tile in found if tile]
+
+
+def beside_real(scores: Scores | None) -> dict[str, Any] | None:
+    """The table of values beside those of real clips, that of each action's motion, and what it comes to in words."""
+    found = scores["beside_real"] if scores else None
+    if not found:
+        return None
+    values, motion = found["values"] or {}, found["motion"] or {}
+    lines = [
+        {**values[name], "name": shown, "digits": digits}
+        for name, (shown, digits) in SHOWN.items()
+        if values.get(name) and values[name]["generated"] is not None and values[name]["real"] is not None
+    ]
+    every, visible = motion.get("motion") or {}, motion.get("visible_motion") or {}
+    actions = [(a, (every[a], visible[a])) for a in list(every)[:_MOST_ACTIONS] if every[a] and visible.get(a)]
+    within = (found["actions_within"] or {}).get("visible_motion")
+    words = ""
+    if actions and within is not None and found["tolerance"] is not None:
+        words = (
+            f"Visible motion lies within {found['tolerance']:.0%} of real clips' in {within} of {len(every)} actions"
+        )
+    return {"lines": lines, "motion": actions, "within": words}
 
 
 def study_tiles(study: Study) -> list[dict[str, Any]]:

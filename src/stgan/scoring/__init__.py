@@ -2,11 +2,12 @@
 
 from stgan.scoring.cache import ScoreCache, default_cache
 from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_clips, labelled_clips, unlisted
+from stgan.scoring.comparison import SHOWN
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Protocol, Skipped, measure
 from stgan.scoring.real import Real
-from stgan.scoring.scores import FORMAT, GENERATED, QUOTED, SCORES, Quoted, Row, Scores
+from stgan.scoring.scores import FORMAT, GENERATED, QUOTED, SCORES, Compared, Comparison, Quoted, Row, Scores
 
 __all__ = [
     "BATCH",
@@ -14,7 +15,10 @@ __all__ = [
     "GENERATED",
     "QUOTED",
     "SCORES",
+    "SHOWN",
     "Clip",
+    "Compared",
+    "Comparison",
     "Evaluator",
     "Measurements",
     "Protocol",

@@ -9,6 +9,7 @@ from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import Clip
+from stgan.scoring.comparison import compare
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import BATCH, MIDDLE, Measurements, Protocol, Watch, measure
 from stgan.scoring.real import Real, compare_with_real, share_to_shuffle, without_skipped
@@ -20,8 +21,11 @@ from stgan.scoring.scores import (
     clip_lines,
     copying,
     distances,
+    flickering,
+    frozen,
     make_row,
     manifold,
+    names_of,
     temporal_order,
 )
 
@@ -69,7 +73,8 @@ def evaluate(
         raise StganError(f"only {len(generated)} clips could be read, too few for {splits} splits")
     looked = generated
     if features:
-        looked, _ = run(without_skipped(clips, generated), features, protocol, description="features")
+        looked, unseen = run(without_skipped(clips, generated), features, protocol, description="features")
+        skipped += unseen
     beside = compare_with_real(run, real, generated, looked, judges, splits) if real else None
     reference = beside.reference if beside else None
     row = make_row(
@@ -82,6 +87,7 @@ def evaluate(
     )
     shape = manifold(looked.features, reference.features) if reference else {}
     actions = by_action(generated, evaluator)
+    copied = copying(looked, beside.reference, beside.others) if beside else None
     return Scores(
         num_videos=len(generated),
         evaluator=evaluator.name,
@@ -113,9 +119,12 @@ def evaluate(
         flicker=row.flicker,
         frozen=row.frozen,
         appearance_drift=row.appearance_drift,
+        frozen_clips=names_of(generated, frozen(generated)),
+        flickering_clips=names_of(generated, flickering(generated)),
         temporal_order=temporal_order(generated, evaluator),
         temporal_order_real=beside.order if beside else None,
-        copying=copying(looked, beside.reference, beside.others) if beside else None,
+        copying=copied,
+        beside_real=compare(generated, looked, beside.judged, beside.looked, copied) if beside else None,
         rows=[row, *(beside.rows if beside else ())],
         quoted=list(QUOTED),
         clips=clip_lines(generated, evaluator),

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.files import sha256
-from stgan.metrics.appearance import appearance_drift
-from stgan.metrics.motion import flicker, frozen, motion
+from stgan.metrics.appearance import appearance_drift, background_drift, colour_drift
+from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import Clip
@@ -28,13 +29,18 @@ BATCH = 4
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """Values of pixels that a worker judges at once, about: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-_FORMAT = 1  # of the cached results; rises with whatever changes them
-_PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
+_FORMAT = 2  # of the cached results; rises with whatever changes them
+PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
+    "visible_motion": visible_motion,
     "flicker": flicker,
     "frozen": frozen,
+    "held": held,
     "appearance_drift": appearance_drift,
+    "background_drift": background_drift,
+    "colour_drift": colour_drift,
 }
+"""What is measured on the pixels of a window."""
 
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
@@ -80,7 +86,7 @@ class Measurements:
     contents: the content hash of the clip that each row is from, hexadecimal.
     sizes:    (height, width) of each clip as it was judged.
     shuffled: log probabilities of the same windows with their frames shuffled; NaN where that was not asked.
-    pixels:   `motion`, `flicker`, `frozen`, `appearance_drift` of each row.
+    pixels:   `PIXEL_METRICS` of each row.
     """
 
     clips: tuple[Clip, ...]
@@ -157,6 +163,7 @@ def measure(
 class _Read:
     """A decoded clip that waits for its batch. windows: uint8 "windows time height width 3"; order: of its frames."""
 
+    path: Path
     key: str
     content: str
     starts: list[int]
@@ -177,7 +184,7 @@ def _judge(
     Each worker decodes and judges a few clips of its own. On CPUs that is faster than one that decodes beside one that
     judges on all cores: no core waits for another.
     """
-    rules = repr((_FORMAT, __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
+    rules = repr((_FORMAT, tuple(PIXEL_METRICS), __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
     cores = torch.get_num_threads()
     workers = workers or min(cores, _MOST_WORKERS)
 
@@ -196,9 +203,10 @@ def _judge(
 
     def settle(found: Sequence[_Read | Arrays | StganError]) -> list[Arrays | StganError]:
         new = [each for each in found if isinstance(each, _Read)]
-        judged = _judge_batch(new, evaluator, batch_size)
-        if cache and new:
-            cache.put({each.key: arrays for each, arrays in zip(new, judged, strict=True)})
+        judged = _judge_all(new, evaluator, batch_size)
+        if cache:
+            found_out = zip(new, judged, strict=True)
+            cache.put({each.key: arrays for each, arrays in found_out if not isinstance(arrays, StganError)})
         results = iter(judged)
         return [next(results) if isinstance(each, _Read) else each for each in found]
 
@@ -236,7 +244,19 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
     starts = windows_in_view(video, frames) if protocol.windows > 1 else None
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
     order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
-    return _Read(key, facts.sha256, [int(window[0]) for window in windows], video[windows], order)
+    return _Read(clip.path, key, facts.sha256, [int(window[0]) for window in windows], video[windows], order)
+
+
+def _judge_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:
+    """The results of each clip, or why the network cannot judge it."""
+    if not reads:
+        return []
+    try:
+        return [*_judge_batch(reads, evaluator, batch_size)]
+    except StganError as error:
+        if len(reads) == 1:
+            return [StganError(f"{quoted(reads[0].path)}: {error}")]
+        return [result for each in reads for result in _judge_all([each], evaluator, batch_size)]
 
 
 def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays]:
@@ -282,7 +302,7 @@ def _judge_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evalu
         "features": features.float(),
         "log_probabilities": log_probabilities.double(),
         "shuffled": shuffled.double(),
-        **{name: metric(videos).double() for name, metric in _PIXEL_METRICS.items()},
+        **{name: metric(videos).double() for name, metric in PIXEL_METRICS.items()},
     }
     return {name: value.cpu().numpy() for name, value in values.items()}
 
@@ -304,7 +324,7 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
         features=_stack(take, "features"),
         log_probabilities=_stack(take, "log_probabilities"),
         shuffled=_stack(take, "shuffled"),
-        pixels={name: _stack(take, name) for name in _PIXEL_METRICS},
+        pixels={name: _stack(take, name) for name in PIXEL_METRICS},
     )
 
 

@@ -42,8 +42,14 @@ class _Split:
 
 @dataclass(frozen=True)
 class Beside:
-    """What real clips are to the generated ones, on the feature network's features: reference clips, and others."""
+    """What real clips are to the generated ones.
 
+    judged: all of them, by the evaluator; looked: on the feature network's features, and of these `reference` and
+    `others`.
+    """
+
+    judged: Measurements
+    looked: Measurements
     reference: Measurements
     others: Measurements | None
     rows: list[Row]
@@ -86,11 +92,15 @@ def compare_with_real(
     shuffling = replace(protocol, shuffled=share_to_shuffle(len(clips) * protocol.windows))
     measured, skipped = run(clips, evaluator, shuffling, description="real clips")
     judged = compared = _split(measured, evaluator)
+    looked_at = measured
     if space is not evaluator:
-        again, _ = run(without_skipped(clips, measured), space, protocol, description="their features")
-        compared = _split(again, evaluator)
+        looked_at, unseen = run(without_skipped(clips, measured), space, protocol, description="their features")
+        skipped += unseen
+        compared = _split(looked_at, evaluator)
     rows = _real_rows(judged, compared, evaluator, splits, len(generated))
     return Beside(
+        measured,
+        looked_at,
         compared.reference,
         compared.others,
         rows,

@@ -16,13 +16,14 @@ from stgan.metrics.classification import (
     wilson_interval,
 )
 from stgan.metrics.distances import frechet_distance, kernel_distance
+from stgan.metrics.motion import is_flickering, is_frozen
 from stgan.metrics.neighbours import nearest_distances, precision_recall_density_coverage
 from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements, Skipped
 from stgan.version import __version__
 
-FORMAT = 1
+FORMAT = 2  # 1: another appearance drift, nothing beside real clips
 SCORES = "scores.json"
 """The file beside clips that holds their scores."""
 GENERATED = "generated"
@@ -34,6 +35,7 @@ class Row:
     """One set of clips: a line of the table. What cannot be measured is None; units as in docs/metrics.md.
 
     frechet_video_distance, kernel_video_distance: to the reference clips, on the feature network's features.
+    num_frozen, num_flickering: of the clips, by the rules of `stgan.metrics.motion`.
     """
 
     name: str
@@ -48,6 +50,45 @@ class Row:
     flicker: float
     frozen: float
     appearance_drift: float
+    num_frozen: int
+    num_flickering: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A value of generated clips, the same of real ones, and the first over the second; what is not known is None.
+
+    ratio:      None unless the real value is above 0.
+    real_std:   standard deviation of the real value over splits of the real clips.
+    deviations: how many of these the generated value lies above the real one.
+    """
+
+    generated: float | None
+    real: float | None
+    ratio: float | None
+    real_std: float | None = None
+    deviations: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Generated clips beside real ones.
+
+    num_videos:     of each side: of each action, as many windows of the one as of the other.
+    values:         by name; units as in docs/metrics.md.
+    motion:         mean `motion` and `visible_motion` of each action, beside those of all windows of its real clips.
+    actions_within: how many actions have a ratio of 1, give or take `tolerance`, of each of the two.
+    splits:         of the real clips into halves, over which the two distances are means; split_videos: windows of each
+                    side.
+    """
+
+    num_videos: int
+    values: dict[str, Compared]
+    motion: dict[str, dict[str, Compared]]
+    actions_within: dict[str, int]
+    tolerance: float
+    splits: int
+    split_videos: int
 
 
 @dataclass(frozen=True)
@@ -107,9 +148,12 @@ class Scores:
     flicker: float
     frozen: float
     appearance_drift: float
+    frozen_clips: list[str]
+    flickering_clips: list[str]
     temporal_order: dict[str, int | float] | None
     temporal_order_real: dict[str, int | float] | None
     copying: dict[str, Any] | None
+    beside_real: Comparison | None
     rows: list[Row]
     quoted: list[Quoted]
     clips: list[dict[str, Any]]
@@ -136,12 +180,18 @@ def make_row(
     measured: by the evaluator. looked: the same clips on the feature network's features.
     """
     right, known = _recognised(measured.log_probabilities, measured.clips, evaluator)
+    judged = {
+        clip.name
+        for clip, number in zip(measured.clips, evaluator.numbers(measured.clips), strict=True)
+        if number is not None
+    }
     return Row(
         name=name,
         num_videos=len(measured),
         accuracy=right / known if known else None,
-        accuracy_interval=wilson_interval(right, known) if known else None,
-        inception_score=inception(measured.log_probabilities, splits),
+        # Windows of one clip are hardly more than one: it counts once.
+        accuracy_interval=wilson_interval(right / known * len(judged), len(judged)) if known else None,
+        inception_score=inception(measured, splits),
         frechet_video_distance=distances[0],
         kernel_video_distance=distances[1],
         diversity=within_actions(looked),
@@ -149,13 +199,34 @@ def make_row(
         flicker=float(measured.pixels["flicker"].mean()),
         frozen=float(measured.pixels["frozen"].mean()),
         appearance_drift=float(measured.pixels["appearance_drift"].mean()),
+        num_frozen=int(frozen(measured).sum()),
+        num_flickering=int(flickering(measured).sum()),
     )
 
 
-def inception(log_probabilities: Tensor, splits: int) -> dict[str, float]:
-    """The Inception Score: mean and standard deviation over splits, and the mean's 95 % interval by bootstrap."""
-    mean, std = inception_score(log_probabilities, splits)
-    low, high = inception_interval(log_probabilities, splits)
+def frozen(measured: Measurements) -> Tensor:
+    """Which rows are frozen."""
+    return is_frozen(measured.pixels["held"])
+
+
+def flickering(measured: Measurements) -> Tensor:
+    """Which rows flicker."""
+    return is_flickering(measured.pixels["flicker"], measured.pixels["motion"])
+
+
+def names_of(measured: Measurements, rows: Tensor) -> list[str]:
+    """The clips of these rows, each once."""
+    return sorted({clip.name for clip, found in zip(measured.clips, rows.tolist(), strict=True) if found})
+
+
+def inception(measured: Measurements, splits: int) -> dict[str, float]:
+    """The Inception Score: mean and standard deviation over splits, and the mean's 95 % interval by a bootstrap over
+    clips, each with all its windows.
+    """
+    mean, std = inception_score(measured.log_probabilities, splits)
+    number = {name: i for i, name in enumerate(dict.fromkeys(clip.name for clip in measured.clips))}
+    clips = torch.tensor([number[clip.name] for clip in measured.clips])
+    low, high = inception_interval(measured.log_probabilities, min(splits, len(number)), groups=clips)
     return {"mean": float(mean), "std": float(std), "low": low, "high": high}
 
 
@@ -190,7 +261,7 @@ def copying(generated: Measurements, seen: Measurements, unseen: Measurements | 
         usual, baseline = nearest_distances(unseen.features, seen.features), "real clips not seen in training"
     else:
         groups = [clip.group or clip.name for clip in seen.clips]
-        numbers = _numbered(groups)
+        numbers = numbered(groups)
         usual = nearest_distances(seen.features, seen.features, query_groups=numbers, reference_groups=numbers)
         known = all(clip.group for clip in seen.clips)
         baseline = f"these from those of other {'groups' if known else 'files'}"
@@ -289,14 +360,18 @@ def _recognised(log_probabilities: Tensor, clips: Sequence[Clip], evaluator: Eva
 
 
 def within_actions(measured: Measurements) -> float | None:
-    """Diversity: the mean distance between the features of clips of one action; None if no action has two."""
-    labels = _numbered([clip.action or "" for clip in measured.clips])
+    """Diversity: the mean distance between the features of clips of one action; None if no action has two.
+
+    Of one window a clip, its first row: two windows of a clip are no variety.
+    """
+    first = list({clip.name: i for i, clip in reversed(list(enumerate(measured.clips)))}.values())
+    labels = numbered([measured.clips[i].action or "" for i in first])
     if labels.bincount().max() < 2:
         return None
-    return float(diversity(measured.features, labels))
+    return float(diversity(measured.features[first], labels))
 
 
-def _numbered(names: Sequence[str]) -> Tensor:
+def numbered(names: Sequence[str]) -> Tensor:
     """Equal numbers for equal names, from 0 on."""
     number = {name: i for i, name in enumerate(sorted(set(names)))}
     return torch.tensor([number[name] for name in names])

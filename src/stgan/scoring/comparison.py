@@ -1,0 +1,160 @@
+"""Scores of generated clips beside those of real clips of the same actions: each value, the real one, their ratio."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from stgan.metrics.classification import inception_score
+from stgan.metrics.distances import frechet_distance, kernel_distance
+from stgan.scoring.measurements import PIXEL_METRICS, Measurements
+from stgan.scoring.scores import Compared, Comparison, flickering, frozen, within_actions
+
+MOTION_TOLERANCE = 0.3
+"""An action moves as in real clips if the ratio of its mean motion to theirs is 1, give or take this."""
+SHOWN = {
+    "motion": ("motion", 2),
+    "visible_motion": ("visible motion", 2),
+    "flicker": ("flicker", 2),
+    "frozen": ("frozen", 2),
+    "appearance_drift": ("drift", 2),
+    "background_drift": ("- of the background", 2),
+    "colour_drift": ("- of the colours", 2),
+    "frozen_clips": ("frozen clips, share", 2),
+    "flickering_clips": ("flickering clips, share", 2),
+    "inception_score": ("Inception Score", 2),
+    "diversity": ("diversity", 2),
+    "nearest_distance": ("to the nearest reference", 2),
+    "frechet_video_distance": ("Fréchet", 2),
+    "kernel_video_distance": ("kernel", 4),
+}
+"""The values of a comparison in the order to show them in: what each is called, and digits."""
+_MOST_SPLITS = 35  # all there are of seven groups into three and four
+_MOST_IN_SPLIT = 1000  # clips of each side
+_DISTANCES = {"frechet_video_distance": frechet_distance, "kernel_video_distance": kernel_distance}
+
+
+def compare(
+    generated: Measurements,
+    looked: Measurements,
+    real: Measurements,
+    real_looked: Measurements,
+    copied: dict[str, Any] | None,
+) -> Comparison | None:
+    """Set generated clips beside all windows of real ones; None if they have no action in common.
+
+    Args:
+        generated, real: as the evaluator measured them.
+        looked, real_looked: the same clips on the feature network's features.
+        copied: what `copying` says of them.
+    """
+    ours, theirs = _as_many_of_each_action(generated, real)
+    if not len(ours):
+        return None
+    apart, splits, size = _distances_over_splits(looked, real_looked)
+    values = {
+        "inception_score": _compared(*(float(inception_score(each.log_probabilities)[0]) for each in (ours, theirs))),
+        **apart,
+        "diversity": _compared(within_actions(looked), within_actions(real_looked)),
+        "nearest_distance": _compared(copied["generated"], copied["unseen"]) if copied else Compared(None, None, None),
+        **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in PIXEL_METRICS},
+        "frozen_clips": _compared(_mean(frozen(ours)), _mean(frozen(theirs))),
+        "flickering_clips": _compared(_mean(flickering(ours)), _mean(flickering(theirs))),
+    }
+    motion = {name: _of_actions(name, ours, generated, real) for name in ("motion", "visible_motion")}
+    within = {name: sum(map(_moves_as_real, actions.values())) for name, actions in motion.items()}
+    return Comparison(len(ours), values, motion, within, MOTION_TOLERANCE, splits, size)
+
+
+def _of_actions(name: str, shared: Measurements, *sides: Measurements) -> dict[str, Compared]:
+    """The mean of a measurement of pixels over all windows of each action that both sides share."""
+    actions = sorted({clip.action for clip in shared.clips if clip.action is not None})
+    return {a: _compared(*(_mean(side.pixels[name][_rows(side, a)]) for side in sides)) for a in actions}
+
+
+def _moves_as_real(motion: Compared) -> bool:
+    return motion.ratio is not None and abs(motion.ratio - 1) <= MOTION_TOLERANCE
+
+
+def _compared(generated: float | None, real: float | None) -> Compared:
+    ratio = None if generated is None or real is None or real <= 0 else generated / real
+    return Compared(generated, real, ratio)
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.double().mean())
+
+
+def _rows(measured: Measurements, action: str) -> list[int]:
+    return [i for i, clip in enumerate(measured.clips) if clip.action == action]
+
+
+def _as_many_of_each_action(generated: Measurements, real: Measurements) -> tuple[Measurements, Measurements]:
+    """The first windows of each action, as many of the one as of the other; of all at once if some have no action."""
+    if any(clip.action is None for clip in generated.clips):
+        k = min(len(generated), len(real))
+        return generated.select(range(k)), real.select(range(k))
+    ours: list[int] = []
+    theirs: list[int] = []
+    for action in sorted({clip.action for clip in generated.clips if clip.action is not None}):
+        rows, others = _rows(generated, action), _rows(real, action)
+        k = min(len(rows), len(others))
+        ours += rows[:k]
+        theirs += others[:k]
+    return generated.select(ours), real.select(theirs)
+
+
+def _distances_over_splits(generated: Measurements, real: Measurements) -> tuple[dict[str, Compared], int, int]:
+    """Distances of generated clips to one half of the real clips, beside those of the other half to it; the number of
+    splits into halves; the smallest number of windows of a side.
+
+    Halves share no group (actor, source video). All splits if there are few, else some at random; mean over them.
+    """
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in _DISTANCES}
+    sizes = []
+    for first, second in _halves(real):
+        k = min(len(generated), len(first), len(second), _MOST_IN_SPLIT)
+        if k < 2:
+            continue
+        sizes.append(k)
+        half, other = real.features[first[:k]], real.features[second[:k]]
+        for name, distance in _DISTANCES.items():
+            found[name].append((float(distance(generated.features[:k], other)), float(distance(half, other))))
+    values = {name: _over_splits(np.array(pairs)) for name, pairs in found.items()}
+    return values, len(sizes), min(sizes, default=0)
+
+
+def _over_splits(pairs: np.ndarray) -> Compared:
+    """(generated, real) of each split: means, the real one's standard deviation, and how many the first lies above."""
+    if len(pairs) < 2:
+        return Compared(None, None, None)
+    generated, real = map(float, pairs.mean(0))
+    spread = float(pairs[:, 1].std(ddof=1))
+    each = _compared(generated, real)
+    return Compared(generated, real, each.ratio, spread, (generated - real) / spread if spread > 0 else None)
+
+
+def _halves(real: Measurements) -> list[tuple[list[int], list[int]]]:
+    """Rows of two halves that share no group, in rising order, for each split; the first is not the larger in groups.
+
+    Clips without a group are groups of their own, by their contents. Nothing hangs on the order of the clips.
+    """
+    names = [clip.group or content for clip, content in zip(real.clips, real.contents, strict=True)]
+    groups = sorted(set(names))
+    size = len(groups) // 2
+    if size < 1:
+        return []
+    chosen: Sequence[Sequence[str]]
+    if math.comb(len(groups), size) <= _MOST_SPLITS:
+        chosen = list(itertools.combinations(groups, size))
+    else:
+        rng = np.random.default_rng(0)
+        chosen = [[groups[i] for i in rng.permutation(len(groups))[:size]] for _ in range(_MOST_SPLITS)]
+    halves = []
+    for half in map(set, chosen):
+        inside = [name in half for name in names]
+        halves.append(([i for i, mine in enumerate(inside) if mine], [i for i, mine in enumerate(inside) if not mine]))
+    return halves
