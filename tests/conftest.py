@@ -99,6 +99,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Preprocessing,
         R2Plus1D,
         R2Plus1DConfig,
+        SequencePrior,
+        SequencePriorConfig,
         TemporalStream,
         TemporalStreamConfig,
     )
@@ -121,6 +123,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prior = CodePrior(CodePriorConfig(code_size=12, rank=6, appearance_rank=2, width=16, depth=1))
     fit_whitening(prior, torch.rand(64, 12), torch.arange(64) // 8)
     classes = len(TINY_ACTIONS)
+    sequences = SequencePrior(SequencePriorConfig(rank=6, num_classes=classes, width=16, depth=1, heads=2))
+    torch.nn.init.normal_(sequences.out.weight, std=0.2)  # as it begins, it says nothing of what it is told
     networks = {
         "encoder": Encoder(small),
         "generator": ImageGenerator(
@@ -133,6 +137,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         ),
         "code_prior": prior,
+        "sequence_prior": sequences,
         "lrcn": LRCN(LRCNConfig(num_classes=classes, frame=small, lstm_size=8)),
         "c3d": C3D(
             C3DConfig(
@@ -150,7 +155,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     }
     for name, network in networks.items():
-        actions = TINY_ACTIONS if name in ("lrcn", "c3d", "evaluator", "temporal_stream") else ()
+        actions = () if name in ("encoder", "generator", "code_prior") else TINY_ACTIONS
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")
     ModelFolder(
         path=root,
@@ -159,6 +164,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoder="encoder",
         generator="generator",
         code_prior="code_prior",
+        sequence_prior="sequence_prior",
         condition={"lrcn": "lrcn", "c3d": "c3d"},
         evaluators={"evaluator": "evaluator", "temporal_stream": "temporal_stream"},
     ).save()

@@ -1,16 +1,21 @@
 """The Python interface, on a tiny untrained model."""
 
 import json
+import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from stgan import STGAN
-from stgan.checkpoints import CheckpointError
+from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
 from stgan.errors import StganError
 from stgan.manifest import Manifest
+from stgan.networks import SequencePrior, SequencePriorConfig
 from stgan.pipeline import ClipRequest
+from stgan.sampling import MOTION
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +23,7 @@ def model(tiny_model: Path) -> STGAN:
     return STGAN.from_pretrained(tiny_model, device="cpu")
 
 
-@pytest.mark.parametrize("preset", ["robust", "paper"])
+@pytest.mark.parametrize("preset", ["motion", "robust", "paper"])
 @pytest.mark.parametrize("condition", ["lrcn", "c3d", "both"])
 def test_videos_have_the_promised_shape_and_range(model: STGAN, preset: str, condition: str) -> None:
     videos = model.generate("left", num_videos=2, preset=preset, condition=condition, iterations=2)
@@ -27,7 +32,7 @@ def test_videos_have_the_promised_shape_and_range(model: STGAN, preset: str, con
     assert not torch.equal(videos[0], videos[1])
 
 
-@pytest.mark.parametrize("preset", ["robust", "paper"])
+@pytest.mark.parametrize("preset", ["motion", "robust", "paper"])
 def test_a_video_does_not_depend_on_its_batch_or_order(model: STGAN, preset: str) -> None:
     settings = model.preset(preset, 4)
     batch = model.sample([ClipRequest("grow", i) for i in (2, 0, 1)], 5, settings).videos
@@ -53,13 +58,17 @@ def test_global_randomness_is_neither_used_nor_changed(model: STGAN) -> None:
     assert torch.equal(first, model.generate("left", iterations=2))
 
 
-def test_objective_rises(model: STGAN) -> None:
+@pytest.mark.parametrize("preset", ["motion", "robust"])
+def test_objective_rises(model: STGAN, preset: str) -> None:
     values = []
     model.generate(
-        "right", iterations=30, condition="lrcn", on_iteration=lambda i, value, render: values.append(float(value[0]))
-    )
+        "right", iterations=30, preset=preset, condition="lrcn",
+        on_iteration=lambda i, value, render: values.append(float(value[0])),
+    )  # fmt: skip
     assert len(values) == 30
-    assert sum(values[-5:]) > sum(values[:5])
+    steered = [value for value in values if not math.isnan(value)]  # before that, the sequence prior is alone
+    assert (len(steered) < 30) == (preset == "motion")
+    assert sum(steered[-5:]) > sum(steered[:5])
 
 
 def test_any_number_of_frames_under_lrcn_and_from_16_on_under_c3d(model: STGAN) -> None:
@@ -82,7 +91,7 @@ def test_appearance_is_shared_over_time(model: STGAN) -> None:
     ("arguments", "message"),
     [
         ({"action": "fly"}, "grow, left, right"),
-        ({"preset": "best"}, "robust, paper"),
+        ({"preset": "best"}, "motion, robust, paper"),
         ({"condition": "i3d"}, "lrcn, c3d and both"),
         ({"num_videos": 0}, "at least 1"),
         ({"iterations": 0}, "at least 1"),
@@ -108,13 +117,16 @@ def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> 
     values = json.loads((tiny_model / "model.json").read_text())
     for part in values["condition"]:
         (tmp_path / part).symlink_to(tiny_model / part)
-    for part in ("encoder", "generator", "code_prior", "evaluator"):
+    for part in ("encoder", "generator", "code_prior", "sequence_prior", "evaluator"):
         (tmp_path / part).symlink_to(tiny_model / part)
     for wrong in (
         {"generator": "encoder"},
         {"condition": {"lrcn": "encoder"}},
         {"actions": ["left", "right", "grow"]},
         {"code_prior": "missing"},
+        {"sequence_prior": "missing"},
+        {"sequence_prior": "code_prior"},
+        {"code_prior": "sequence_prior"},
         {"actions": ["/tmp/grow", "left", "right"]},
         {"actions": ["..", "left", "right"]},
         {"actions": ["left", "left", "right"]},
@@ -123,6 +135,46 @@ def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> 
         (tmp_path / "model.json").write_text(json.dumps({**values, **wrong}))
         with pytest.raises(CheckpointError):
             STGAN.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "actions"),
+    [
+        ({"rank": 5}, ("grow", "left", "right")),
+        ({"num_classes": 2}, ("grow", "left")),
+        ({"num_classes": 4}, ("grow", "left", "right", "up")),
+        ({}, ("left", "grow", "right")),
+        ({}, ()),
+    ],
+    ids=str,
+)
+def test_a_sequence_prior_of_other_codes_or_actions_is_refused(
+    tiny_model: Path, tmp_path: Path, change: dict, actions: tuple[str, ...]
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    config = {"rank": 6, "num_classes": 3, "width": 8, "depth": 1, "heads": 2, **change}
+    save_checkpoint(
+        tmp_path / "model" / "sequence_prior", SequencePrior(SequencePriorConfig(**config)), actions=actions
+    )
+    with pytest.raises(CheckpointError, match="sequence_prior is for other codes or actions") as caught:
+        STGAN.from_pretrained(tmp_path / "model", device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_a_sequence_prior_falls_back_to_robust(model: STGAN, tiny_model: Path, tmp_path: Path) -> None:
+    former = STGAN(replace(find_model(tiny_model), sequence_prior=None), "cpu")
+    assert model.preset().name == "motion" and former.preset().name == "robust"
+    assert model.preset(None, 7) == replace(MOTION, iterations=7)
+    video = former.generate("left", iterations=2)
+    assert torch.equal(video, former.generate("left", preset="robust", iterations=2))
+    assert torch.equal(video, model.generate("left", preset="robust", iterations=2))
+    assert not torch.equal(video, model.generate("left", iterations=2))
+    with pytest.raises(StganError, match="preset motion needs a sequence prior, which tiny has not") as caught:
+        former.generate("left", preset="motion", iterations=2)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(StganError, match="this model has none"):
+        former.sample([ClipRequest("left", 0)], 0, MOTION)
+    assert "sequence_prior" in model.hashes("both") and "sequence_prior" not in former.hashes("both")
 
 
 def test_manifest_names_the_broken_line(tmp_path: Path) -> None:

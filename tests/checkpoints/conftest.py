@@ -7,7 +7,7 @@ from pathlib import Path
 import jaxtyping
 import pytest
 
-PARTS = ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
+PARTS = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-PARTS = ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
+PARTS = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
 
 
 def refused(folder: Path) -> str:
@@ -113,6 +113,15 @@ def test_other_tensors(model: Path, damage: Callable[[dict], None], complaint: s
     assert complaint.replace("\n", r"\n") in refused(model / "encoder")
 
 
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_variances_that_are_none(model: Path, value: float) -> None:
+    path = model / "sequence_prior" / WEIGHTS
+    tensors = load_file(path)
+    tensors["spectrum"][2, 3] = value
+    save_file(tensors, path)
+    refused(model / "sequence_prior")
+
+
 def test_numbers_that_torch_cannot_convert(model: Path) -> None:
     """A file may declare 4-bit floats, for which torch has a name and nothing else."""
     path = model / "code_prior" / WEIGHTS
@@ -160,6 +169,9 @@ def test_no_code_is_run(model: Path, tmp_path: Path, dump: Callable) -> None:
         ("temporal_stream", {"frames": 10**9}),
         ("generator", {"base_size": 10**6}),
         ("code_prior", {"rank": 10**9}),
+        ("sequence_prior", {"rank": 10**9}),
+        ("sequence_prior", {"width": 10**8}),
+        ("sequence_prior", {"frames": 1024}),
     ],
 )
 def test_terabytes_are_never_asked_for(model: Path, part: str, values: dict) -> None:
@@ -172,6 +184,8 @@ def test_terabytes_are_never_asked_for(model: Path, part: str, values: dict) -> 
     ("part", "values"),
     [
         ("code_prior", {"depth": 10**9}),
+        ("sequence_prior", {"depth": 10**9}),
+        ("sequence_prior", {"frames": 10**9}),
         ("generator", {"stages": [[1]] * 100_000}),
         ("c3d", {"stages": [[1] * 100_000]}),
         ("encoder", {name: [1] * 50_000 for name in ("channels", "kernels", "strides", "paddings", "groups")}),
@@ -201,6 +215,11 @@ def test_endless_networks_are_not_built(model: Path, part: str, values: dict) ->
         ("lrcn", {"frame": None}),
         ("lrcn", {"frame": {"frame": {}}}),
         ("evaluator", {"widths": []}),
+        *[("sequence_prior", {"heads": heads}) for heads in (0, -2, 3, 10**9, 2.0, "2", None)],
+        *[("sequence_prior", {"width": width}) for width in (0, -16, 17, 18, "16")],
+        *[("sequence_prior", {"rank": rank}) for rank in (0, -6, 5, "6")],
+        *[("sequence_prior", {"frames": frames}) for frames in (0, -16, 15, "16", None)],
+        *[("sequence_prior", {"num_classes": classes}) for classes in (-1, 2, 10**9, "3")],
         ("temporal_stream", {"frames": 1}),
     ],
 )
@@ -221,6 +240,8 @@ def test_configs_that_describe_no_network(model: Path, part: str, values: dict) 
         *[("generator", {"preprocessing": {"scale": scale}}) for scale in (0, "1", None)],
         *[("code_prior", {"sigma_min": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
         ("code_prior", {"appearance_rank": "2"}),
+        *[("sequence_prior", {"sigma_min": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
+        *[("sequence_prior", {"dropout": dropout}) for dropout in (40, -1, "a", None)],
     ],
     ids=str,
 )

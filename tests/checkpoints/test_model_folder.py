@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,22 @@ def test_a_folder(model: Path) -> None:
     assert folder.path == model
     assert folder.condition == {"lrcn": "lrcn", "c3d": "c3d"}
     assert folder.evaluators == {"evaluator": "evaluator", "temporal_stream": "temporal_stream"}
-    assert folder.parts == ("encoder", "generator", "code_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
+    assert folder.priors == ("code_prior", "sequence_prior")
+    assert folder.parts == (
+        *("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream"),
+    )
     assert {type(folder.load(part).network).__name__ for part in folder.parts} == {
-        *("Encoder", "ImageGenerator", "CodePrior", "LRCN", "C3D", "R2Plus1D", "TemporalStream")
+        *("Encoder", "ImageGenerator", "CodePrior", "SequencePrior", "LRCN", "C3D", "R2Plus1D", "TemporalStream")
     }
 
 
 def test_saved_and_found_again(tmp_path: Path) -> None:
     folder = ModelFolder(tmp_path, "ü", ("walk", "run"), "e", "g", "p", {"lrcn": "l"}, {})
     folder.save()
-    assert find_model(tmp_path) == folder
+    assert find_model(tmp_path) == folder and folder.parts == ("e", "g", "p", "l")
+    assert "sequence_prior" not in json.loads((tmp_path / MODEL).read_text())
+    (whole := replace(folder, sequence_prior="s")).save()
+    assert find_model(tmp_path) == whole and whole.parts == ("e", "g", "p", "s", "l")
 
 
 def test_in_the_home_folder(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +145,7 @@ OUTSIDE = ["../other", "..", ".", "", "/etc", "nested/encoder", "encoder/..", ".
 
 
 @pytest.mark.parametrize("outside", OUTSIDE)
-@pytest.mark.parametrize("role", ["encoder", "generator", "code_prior", "condition", "evaluators"])
+@pytest.mark.parametrize("role", ["encoder", "generator", "code_prior", "sequence_prior", "condition", "evaluators"])
 def test_checkpoints_outside_the_folder(model: Path, role: str, outside: str) -> None:
     shutil.copytree(model / "encoder", model.parent / "other")
     (model / "link").symlink_to(model.parent / "other")
@@ -173,6 +180,7 @@ def test_missing_keys(model: Path, key: str) -> None:
         *[{"format": value} for value in (0, 2, "1", None)],
         *[{"actions": value} for value in (None, 5, [], "abc", [1], {"walk": 1})],
         *[{role: value} for role in ("encoder", "generator", "code_prior") for value in (None, 5, ["encoder"], {})],
+        *[{"sequence_prior": value} for value in (0, 5, "", False, ["sequence_prior"], {}, "\x1b[31mred")],
         *[{"condition": value} for value in (None, {}, "lrcn", ["lrcn"], {"lrcn": None}, {"lrcn": 5})],
         *[{"evaluators": value} for value in (None, "evaluator", {"evaluator": ["evaluator"]})],
         *[{"name": value} for value in (None, 5, "", "a/b", "\x1b[31mred", "\u202egnp", "a" * 5000)],

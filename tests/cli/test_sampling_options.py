@@ -1,7 +1,9 @@
 """`generate --target`, `--init`, `--intermediate`, `info --layers` and `ablate`, in this process on the tiny model."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jaxtyping
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from stgan.cli.commands import app
 from stgan.errors import StganError
+from stgan.sampling import PRESETS
 from stgan.studies.ablations import VARIANTS
 from stgan.video import read_video
 
@@ -49,6 +52,41 @@ def test_a_target_is_generated_under_its_own_name(options: tuple, tmp_path: Path
     assert (tmp_path / "out" / entry["file"]).stat().st_mtime_ns == before
     with pytest.raises(StganError, match="target"):
         run("generate", *options, "--target", "convolutions.1:5", "--condition", "c3d", "--resume")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_recorded_as_it_was(options: tuple, tmp_path: Path, preset: str) -> None:
+    run("generate", "left", *options, "--preset", preset)
+    (entry,) = entries(tmp_path / "out")
+    expected = asdict(replace(PRESETS[preset], iterations=3))
+    assert entry["preset"] == preset and entry["settings"] == json.loads(json.dumps(expected, allow_nan=False))
+
+
+def test_the_preset_is_the_models_own_unless_it_is_named(options: tuple, tmp_path: Path, tiny_model: Path) -> None:
+    run("generate", "left", *options)
+    (entry,) = entries(tmp_path / "out")
+    assert entry["preset"] == "motion" and len(entry["hashes"]["sequence_prior"]) == 64
+    former = shutil.copytree(tiny_model, tmp_path / "former")
+    values = json.loads((former / "model.json").read_text())
+    del values["sequence_prior"]
+    (former / "model.json").write_text(json.dumps(values))
+    run("generate", "left", *options, "--model", former)
+    (entry,) = entries(tmp_path / "out")
+    assert entry["preset"] == "robust" and "sequence_prior" not in entry["hashes"]
+    with pytest.raises(StganError, match="needs a sequence prior") as caught:
+        run("generate", "left", *options[2:4], "--model", former, "--out", tmp_path / "none", "--preset", "motion")
+    assert "\n" not in str(caught.value) and not (tmp_path / "none").exists()
+
+
+def test_motion_takes_videos_to_start_from_targets_and_any_length(
+    options: tuple, tmp_path: Path, tiny_clips: Path
+) -> None:
+    motion = (*options, "--preset", "motion", "--condition", "lrcn")
+    run("generate", "left", *motion, "--init", tiny_clips / "grow" / "clip0.mp4", "--frames", 9)
+    run("generate", *motion, "--out", tmp_path / "unit", "--target", "lstm:3", "--frames", 20)
+    for folder, frames in (("out", 9), ("unit", 20)):
+        (entry,) = entries(tmp_path / folder)
+        assert len(read_video(tmp_path / folder / entry["file"]).frames) == frames
 
 
 def test_a_clip_to_start_from_is_recorded(options: tuple, tmp_path: Path, tiny_clips: Path) -> None:
@@ -119,6 +157,6 @@ def test_a_study_is_resumed_and_scored(tiny_model: Path, tmp_path: Path) -> None
 def test_variants_differ_in_one_thing_each(tiny_model: Path) -> None:
     presets = [(variant.preset, variant.condition) for variant in VARIANTS.values()]
     assert len(set(presets)) == len(presets)
-    for arguments, message in ((("fly",), "there are robust"), (("robust", "--num", 0), "at least 1")):
+    for arguments, message in ((("fly",), "there are motion, untold"), (("robust", "--num", 0), "at least 1")):
         with pytest.raises(StganError, match=message):
             run("ablate", *arguments, "--model", tiny_model)

@@ -15,6 +15,7 @@ from stgan.networks import (
     LRCNConfig,
     Preprocessing,
     R2Plus1DConfig,
+    SequencePriorConfig,
     TemporalStreamConfig,
 )
 from stgan.networks.configuration import Configuration
@@ -32,6 +33,7 @@ DEFAULTS = [
     LRCNConfig(),
     R2Plus1DConfig(),
     ScriptedI3DConfig(),
+    SequencePriorConfig(),
     TemporalStreamConfig(),
 ]
 OTHERS = [
@@ -45,6 +47,7 @@ OTHERS = [
     LRCNConfig(frame=EncoderConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
     R2Plus1DConfig(widths=(2, 3), preprocessing=PIXELS),
     ScriptedI3DConfig(num_classes=3, preprocessing=PIXELS),
+    SequencePriorConfig(rank=5, num_classes=3, width=32, heads=2, sigma_max=3.0),
     TemporalStreamConfig(frames=8, widths=(2, 3), preprocessing=PIXELS),
 ]
 

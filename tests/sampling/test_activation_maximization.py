@@ -110,6 +110,34 @@ def test_clips_that_reached_their_goal_rest_and_the_others_go_on() -> None:
         assert torch.equal(alone, together[clip : clip + 1]) and own[0] == steps[clip]
 
 
+def test_nothing_but_the_projection_is_computed_where_the_learning_rate_is_0() -> None:
+    asked, projected, seen = [], [], []
+
+    def counted(h: torch.Tensor, iteration: int) -> torch.Tensor:
+        asked.append(iteration)
+        return objective(h, iteration)
+
+    def project(h: torch.Tensor, iteration: int) -> torch.Tensor:
+        projected.append(iteration)
+        return 2 * h
+
+    h, steps = activation_maximization(
+        torch.ones(1, 1, 1),
+        counted,
+        learning_rates=[0.0, 0.5, 0.0],
+        epsilon1=0.0,
+        epsilon2=1.0,
+        epsilon3=0.0,
+        reconstruct=reconstruct,
+        noise=torch.Tensor,
+        project=project,
+        on_step=lambda h, value, iteration: seen.append(float(value[0])),
+    )
+    assert asked == [1] and projected == [0, 1, 2] and steps.tolist() == [1]
+    assert h.item() == pytest.approx(2 * 2 * (2 + 0.5))
+    assert np.isnan(seen[0]) and seen[1:] == pytest.approx([-0.5, -0.5])
+
+
 def test_learning_rate_ends_at_its_second_value() -> None:
     assert falling(1.0, 0.1, 4) == pytest.approx([1.0, 0.7, 0.4, 0.1])
     assert falling(1.0, 0.1, 1) == [1.0]

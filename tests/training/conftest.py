@@ -41,6 +41,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "steps": 60,
         "batch_size": 64,
     },
+    "sequence_prior": {
+        "network": {"rank": 8, "frames": 16, "width": 16, "depth": 1, "heads": 2},
+        "steps": 60,
+        "batch_size": 12,
+        "copies": 2,
+        "shift": 1,
+        "mirror": False,
+    },
     "generator": {
         "network": GENERATOR,
         "discriminator": {

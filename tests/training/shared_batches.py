@@ -17,6 +17,7 @@ from stgan.training.encoder import train_encoder
 from stgan.training.generator import train_generator
 from stgan.training.recipes import load_recipes
 from stgan.training.run import Workshop
+from stgan.training.sequence_prior import train_sequence_prior
 from stgan.video import ClipCache, find_clips
 
 
@@ -35,6 +36,8 @@ def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> Non
     fit_whitening(prior, *frame_codes(encoder, train))
     train_encoder(recipes.encoder, train, nothing, workshop.room("encoder"))
     train_code_prior(recipes.code_prior, encoder, train, nothing, workshop.room("code_prior"))
+    room = workshop.room("sequence_prior")
+    train_sequence_prior(recipes.sequence_prior, encoder, prior, train, nothing, room)
     train_generator(recipes.generator, encoder, prior, train, nothing, workshop.room("generator"))
     for name, recipe in recipes.classifiers.items():
         train_classifier(recipe, train, nothing, workshop.room(name))

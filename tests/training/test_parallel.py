@@ -15,6 +15,7 @@ from stgan.training.parallel import SharedBatchNorm, share_batch_norm
 
 SCRIPT = Path(__file__).with_name("shared_batches.py")
 FEW = 20
+STAGES = ("encoder", "code_prior", "sequence_prior", "generator", "c3d", "lrcn", "evaluator", "temporal_stream")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def logs(
     # Masks of dropout are each process's own: without it, the steps must be the same.
     values["lrcn"]["network"].update(frame_dropout=0.0, lstm_dropout=0.0)
     values["generator"]["discriminator"]["dropout"] = 0.0
-    for name in ("c3d", "evaluator", "temporal_stream"):
+    for name in ("sequence_prior", "c3d", "evaluator", "temporal_stream"):
         values[name]["network"]["dropout"] = 0.0
     (root / "recipes").mkdir()
     for stage, settings in values.items():
@@ -48,7 +49,7 @@ def logs(
     return {processes: root / str(processes) for processes in (1, 2)}
 
 
-@pytest.mark.parametrize("stage", ["encoder", "code_prior", "generator", "c3d", "lrcn", "evaluator", "temporal_stream"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_losses_of_two_processes_are_those_of_one(stage: str, logs: dict[int, Path]) -> None:
     alone, together = (
         np.genfromtxt(logs[processes] / stage / "log.csv", delimiter=",", names=True) for processes in (1, 2)

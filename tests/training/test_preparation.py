@@ -81,10 +81,12 @@ def test_validation_is_about_a_fifth_and_never_of_the_test_split() -> None:
 
 def test_few_frames_mean_few_coordinates_and_sides_are_not_mirrored() -> None:
     few = plan_recipes(folder_of({("turn_left", "x"): 2, ("turn_right", "x"): 2}), 80, name="own", size=64)
-    assert few["code_prior"]["network"]["rank"] == 10
+    assert few["code_prior"]["network"]["rank"] == few["sequence_prior"]["network"]["rank"] == 10
+    assert few["sequence_prior"]["mirror"] is False
     assert few["c3d"]["augmentation"]["mirror"] == 0 and few["evaluator"]["augmentation"]["mirror"] == 0
     many = plan_recipes(folder_of({("bright", "x"): 2, ("leftovers", "x"): 2}), 8000, name="own", size=64)
-    assert many["code_prior"]["network"]["rank"] == 64
+    assert many["code_prior"]["network"]["rank"] == many["sequence_prior"]["network"]["rank"] == 64
+    assert "mirror" not in many["sequence_prior"]
     assert many["evaluator"]["augmentation"].get("mirror") is None and "augmentation" not in many["c3d"]
     longer = scale_steps(many, 2.0)
     assert longer["c3d"]["steps"] == 2 * many["c3d"]["steps"] and scale_steps(many, 0.0)["c3d"]["steps"] >= 20
@@ -145,6 +147,8 @@ def test_wishes_that_cannot_be_met(
 
 def test_an_encoder_that_is_there_is_taken(tiny_clips: Path, tiny_model: Path, fabric: Fabric, tmp_path: Path) -> None:
     training = prepared(tiny_clips, tmp_path / "own", fabric, Wishes(size=32, encoder=tiny_model / "encoder")).training
+    recipes = training.recipes
+    assert recipes.sequence_prior.network.rank == recipes.code_prior.network.rank == 6
     taken = training.train("encoder")
     assert training.recipes.generator.network.code_size == 12
     assert taken.hash == taken.provenance["ancestors"]["taken from"]

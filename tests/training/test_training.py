@@ -17,7 +17,7 @@ from stgan import STGAN
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.training import classifier as classifier_training
-from stgan.training import generator as generator_training
+from stgan.training import losses
 from stgan.training.classifier import Verdicts, train_classifier
 from stgan.training.consistency import check_recipes
 from stgan.training.data import Augmentation, ClipData, gaussian_blur
@@ -44,7 +44,9 @@ def trained(recipes: Path, data: ClipData, tmp_path_factory: pytest.TempPathFact
 def test_training_leaves_a_model_that_generates(trained: ModelTraining) -> None:
     model = STGAN.from_pretrained(trained.out, device="cpu")
     assert model.actions == ("grow", "left", "right")
-    assert model.generate("left", iterations=2, condition="c3d").shape == (1, 3, 16, 16, 16)
+    for preset in ("motion", "robust"):
+        assert model.generate("left", preset=preset, iterations=2, condition="c3d").shape == (1, 3, 16, 16, 16)
+    assert model.preset().name == "motion"
 
 
 def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> None:
@@ -54,8 +56,10 @@ def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> N
         assert "moving squares" in card and "| steps, seed |" in card
         provenance = json.loads((trained.out / stage / "config.json").read_text())["provenance"]
         assert provenance["data"]["clips"] == 9 and provenance["seconds"] >= 0
-    config = json.loads((trained.out / "generator" / "config.json").read_text())
-    assert config["provenance"]["ancestors"] == {name: hashes[name] for name in ("encoder", "code_prior")}
+    for stage, actions in (("generator", ()), ("sequence_prior", trained.data.actions)):
+        config = json.loads((trained.out / stage / "config.json").read_text())
+        assert config["provenance"]["ancestors"] == {name: hashes[name] for name in ("encoder", "code_prior")}
+        assert config["actions"] == list(actions)
     card = (trained.out / "c3d" / "README.md").read_text()
     assert "accuracy on unseen groups" in card and "accuracy on validation clips" in card
     assert "8 to train on, 1 to validate, 0 to test" in card
@@ -85,7 +89,7 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
 def test_losses_fall(trained: ModelTraining) -> None:
     folder = trained.workshop.folder / "generator"
     log = np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
-    assert {"img", "feat", "adv", "code", "discr"} <= set(log.dtype.names)
+    assert {"img", "feat", "adv", "discr"} <= set(log.dtype.names)
     assert log["img"][-1] < log["img"][0]
     assert (folder / "step_000040.png").is_file() and list((folder / "tensorboard").iterdir())
     validation = np.genfromtxt(folder / "validation.csv", delimiter=",", names=True)
@@ -183,12 +187,12 @@ def test_what_is_not_finite_stops_the_training_before_the_weights_change(
 
 def test_each_process_gets_its_share_of_the_same_batch(data: ClipData) -> None:
     whole = StepRandomness(3, 5)
-    frames, labels, clips = data.frames(6, whole)
+    frames = data.frames(6, whole, 2)
     noise = whole.normal(6, 2)
     for rank in range(2):
         part = StepRandomness(3, 5, rank, 2)
         mine = slice(3 * rank, 3 * rank + 3)
-        for all_rows, rows in zip((frames, labels, clips), data.frames(6, part), strict=True):
+        for all_rows, rows in zip(frames, data.frames(6, part, 2), strict=True):
             assert torch.equal(all_rows[mine], rows)
         assert torch.equal(noise[mine], part.normal(3, 2))
     windows, _ = data.windows(4, StepRandomness(3, 5))
@@ -229,7 +233,20 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["generator.network.stages=5"], "network.stages must be a list of numbers"),
         (["code_prior.network.rank=x"], "network.rank must be a number"),
         (["encoder.network.code_size=[24]"], "network.code_size must be a number"),
-        (["generator.prior_fraction=1.0"], "prior_fraction must be from"),
+        (["generator.adversarial_from=1.5"], "adversarial_from must be from"),
+        (["generator.prior_fraction=0.5"], "unknown setting 'prior_fraction'"),
+        (["generator.foreground=-1.0"], "foreground must be from"),
+        (["encoder.foreground=x"], "foreground must be a number"),
+        (["encoder.shift=-1"], "shift must be from"),
+        (["sequence_prior.network.rank=9"], "must be the code prior's rank, 8, and model.yaml's frames, 16, not 9"),
+        (["sequence_prior.network.frames=8"], "not 8 and 8"),
+        (["sequence_prior.network.heads=3"], "no even multiple of its 3 heads"),
+        (["sequence_prior.network.dropout=2.0"], "sequence_prior.network of the recipes does not work"),
+        (["sequence_prior.mirror=often"], "mirror must be true or false, not 'often'"),
+        (["sequence_prior.mirror=1"], "mirror must be true or false"),
+        (["sequence_prior.untold=2.0"], "untold must be from"),
+        (["sequence_prior.copies=0"], "copies must be from"),
+        (["sequence_prior.batch_size=1"], "batch_size must be"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused_before_any_training(
@@ -283,14 +300,12 @@ def test_losses_are_equations_1_to_5() -> None:
     rng = np.random.default_rng(0)
     real, fake = rng.random((2, 3, 4, 4)), rng.random((2, 3, 4, 4))
     expected = sum(((fake[n] - real[n]) ** 2).sum() for n in range(2)) / 2
-    for loss in (generator_training.image_loss, generator_training.feature_loss):
+    for loss in (losses.image_loss, losses.feature_loss):
         assert loss(torch.tensor(fake), torch.tensor(real)).item() == pytest.approx(expected)
     d_real, d_fake = np.array([0.9, 0.6]), np.array([0.2, 0.4])
-    adversarial = generator_training.adversarial_loss(torch.tensor(np.log(d_fake)))
+    adversarial = losses.adversarial_loss(torch.tensor(np.log(d_fake)))
     assert adversarial.item() == pytest.approx(-(np.log(0.2) + np.log(0.4)) / 2)
-    discriminator = generator_training.discriminator_loss(
-        torch.tensor(np.log(d_real)), torch.tensor(np.log(1 - d_fake))
-    )
+    discriminator = losses.discriminator_loss(torch.tensor(np.log(d_real)), torch.tensor(np.log(1 - d_fake)))
     assert discriminator.item() == pytest.approx(-(np.log(0.9 * 0.6) + np.log(0.8 * 0.6)) / 2)
 
 

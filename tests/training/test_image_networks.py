@@ -1,0 +1,131 @@
+"""Settings of the encoder's and the generator's training do what they say, and nothing else."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from stgan.networks import CodePrior, Discriminator, Encoder, ImageGenerator
+from stgan.training import losses
+from stgan.training.code_prior import fit_whitening, frame_codes
+from stgan.training.data import ClipData
+from stgan.training.encoder import train_encoder
+from stgan.training.generator import train_generator
+from stgan.training.recipes import Recipes, load_recipes
+from stgan.training.run import TrainingRun, Workshop
+
+Train = Callable[..., tuple[TrainingRun, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def short(recipes: Path) -> Recipes:
+    """Twenty steps, of which the first and the last are logged."""
+    every = load_recipes(recipes, 3)
+    return replace(every, encoder=replace(every.encoder, steps=20), generator=replace(every.generator, steps=20))
+
+
+@pytest.fixture
+def generator(short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path) -> Train:
+    """Trains a generator by the recipe with these changes, on untrained codes."""
+    torch.manual_seed(0)
+    encoder = Encoder(short.encoder.network).eval()
+    prior = CodePrior(short.code_prior.network).eval()
+    fit_whitening(prior, *frame_codes(encoder, data))
+    nothing = data.select([False] * 9)
+
+    def train(**changes: Any) -> tuple[TrainingRun, np.ndarray]:
+        folder = tmp_path / str(changes)
+        recipe = replace(short.generator, **changes)
+        _, run = train_generator(recipe, encoder, prior, data, nothing, Workshop(fabric, folder))
+        return run, np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
+
+    return train
+
+
+@pytest.mark.parametrize(("share", "calls"), [(0.0, 40), (0.5, 20), (1.0, 0)])
+def test_the_discriminator_is_left_alone_until_it_is_its_turn(
+    generator: Train, short: Recipes, monkeypatch: pytest.MonkeyPatch, share: float, calls: int
+) -> None:
+    asked = []
+    log_probability = Discriminator.log_probability
+
+    def counted(self: Discriminator, *arguments: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        return log_probability(self, *arguments)
+
+    monkeypatch.setattr(Discriminator, "log_probability", counted)
+    run, log = generator(adversarial_from=share)
+    assert len(asked) == calls  # once for the generator's step and once for its own
+    assert set(log.dtype.names) == {"step", "seconds", "img", "feat", "adv", "discr", "paused"}
+    torch.manual_seed(short.generator.seed)
+    ImageGenerator(short.generator.network)
+    before = Discriminator(short.generator.discriminator).state_dict()
+    after = run.state["discriminator"].state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items()) == (share == 1.0)
+    assert (log["adv"][0] > 0) == (log["discr"][0] > 0) == (share == 0.0)
+    assert (log["paused"][0] == 1) == (share > 0.0)
+
+
+def test_what_moves_counts_more(
+    generator: Train, short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path
+) -> None:
+    (plain_run, plain), (run, log) = generator(foreground=0.0), generator(foreground=5.0)
+    assert plain["img"][0] < log["img"][0] < 6 * plain["img"][0] and plain["feat"][0] == log["feat"][0]
+    weights = [each.state["generator"].state_dict() for each in (plain_run, run)]
+    assert any(not torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+    rows = []
+    for foreground in (0.0, 5.0):
+        folder = tmp_path / f"encoder{foreground}"
+        recipe = replace(short.encoder, foreground=foreground)
+        train_encoder(recipe, data, data.select([False] * 9), Workshop(fabric, folder))
+        rows.append(np.genfromtxt(folder / "log.csv", delimiter=",", names=True)[0])
+    assert rows[0]["image"] < rows[1]["image"] < 6 * rows[0]["image"]
+    assert rows[0]["action"] == rows[1]["action"] and rows[0]["clip"] == rows[1]["clip"]
+
+
+def test_frames_are_shifted_as_the_recipes_say(
+    generator: Train, short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shifts = set()
+    frames = ClipData.frames
+
+    def spied(self: ClipData, count: int, random: Any, shift: int = 0) -> Any:
+        shifts.add(shift)
+        return frames(self, count, random, shift)
+
+    monkeypatch.setattr(ClipData, "frames", spied)
+    generator(shift=2)
+    assert shifts == {2}
+    nothing = data.select([False] * 9)
+    train_encoder(replace(short.encoder, shift=3), data, nothing, Workshop(fabric, tmp_path / "encoder"))
+    assert shifts == {2, 3}
+
+
+def test_weights_of_pixels_in_the_image_loss() -> None:
+    rng = np.random.default_rng(0)
+    real, fake, weights = rng.random((2, 3, 4, 5)), rng.random((2, 3, 4, 5)), rng.random((2, 1, 4, 5))
+    expected = sum((weights[n, 0] * (fake[n, c] - real[n, c]) ** 2).sum() for n in range(2) for c in range(3)) / 2
+    found = losses.image_loss(*(torch.tensor(array) for array in (fake, real, weights)))
+    assert found.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 5, 6)])
+def test_denoising_loss_weighs_every_noise_level_alike(shape: tuple[int, ...]) -> None:
+    """Karras et al. 2022: where D is as far from w as the noise's own part, 1 whatever the noise level."""
+    clean, noise = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
+    sigma = torch.tensor([0.02, 0.5, 3.0, 20.0], dtype=torch.float64).view(4, 1)
+    wide = sigma.view(4, *[1] * (len(shape) - 1))
+    off = wide / (1 + wide**2).sqrt()  # the standard deviation of w given w + sigma n, for w from N(0, 1)
+
+    def denoise(noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        torch.testing.assert_close(noisy, clean + wide * noise)
+        assert torch.equal(level, sigma)
+        return clean - off
+
+    assert losses.denoising_loss(denoise, clean, sigma, noise).item() == pytest.approx(1)
