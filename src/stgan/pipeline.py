@@ -105,7 +105,7 @@ class STGAN:
 
         Args:
             preset: "motion", "robust", "paper", "pixels", or a `Preset`; None takes "motion" where the model has a
-                sequence prior, else "robust".
+                sequence prior, else, or with an `init`, "robust".
             condition: which network steers: "lrcn", "c3d" or "both".
             iterations: of activation maximization; None takes the preset's.
             frames: of a video, up to 1024; C3D looks at longer videos than its own window by window.
@@ -123,7 +123,7 @@ class STGAN:
             raise StganError(f"the number of videos must be at least 1, not {num_videos}")
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
-        chosen = self.preset(preset, iterations)
+        chosen = self.preset(preset, iterations, init=init is not None)
         name = action if target is None else self.target_name(target, condition)
         start = None if init is None else self.init(init, frames, strength)
         parts = [
@@ -219,14 +219,21 @@ class STGAN:
         fitted = Init.fit(video, self.image_size, frames, strength, source)
         return replace(fitted, video=fitted.video.to(self.device))
 
-    def preset(self, preset: str | Preset | None = None, iterations: int | None = None) -> Preset:
-        """A preset by name (None: the one that suits this model), with another number of iterations if given."""
+    def preset(
+        self, preset: str | Preset | None = None, iterations: int | None = None, *, init: bool = False
+    ) -> Preset:
+        """A preset by name, with another number of iterations if given.
+
+        None: "motion" where the model has a sequence prior, else, or where there is a video to start from, "robust".
+        """
         if preset is None:
-            preset = "motion" if self.folder.sequence_prior else "robust"
+            preset = "motion" if self.folder.sequence_prior and not init else "robust"
         if isinstance(preset, str):
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = PRESETS[preset]
+        if preset.space == "sequences" and not self.folder.sequence_prior:
+            raise StganError(f"preset {preset.name} needs a sequence prior, which {self.name} has not; choose another")
         return preset if iterations is None else replace(preset, iterations=iterations)
 
     def condition_names(self, condition: str) -> list[str]:
@@ -293,15 +300,17 @@ class STGAN:
                 raise CheckpointError(f"{self.folder.path / part} is not a {kind.__name__}")
         sizes = {
             self._network(part).config.code_size
-            for part in (self.folder.encoder, self.folder.generator, self.folder.code_prior)
+            for part in (self.folder.encoder, self.folder.generator, *self.folder.priors)
         }
         if len(sizes) > 1:
-            raise CheckpointError(f"{self.folder.path}: encoder, generator and code prior differ in their code size")
+            raise CheckpointError(f"{self.folder.path}: encoder, generator and priors differ in their code size")
         if self.folder.sequence_prior:
-            code, sequence = (self._network(part).config for part in self.folder.priors)
-            if (code.rank, len(self.actions)) != (sequence.rank, sequence.num_classes):
+            prior = self.checkpoints[self.folder.sequence_prior]
+            if prior.actions != self.actions or self._network(self.folder.sequence_prior).config.num_classes != len(
+                self.actions
+            ):
                 raise CheckpointError(
-                    f"{self.folder.path / self.folder.sequence_prior} is for other codes or actions than this model's"
+                    f"{self.folder.path / self.folder.sequence_prior} knows other actions than {self.folder.path} names"
                 )
         for name, part in self.folder.condition.items():
             if not hasattr(self._network(part), "log_probabilities"):

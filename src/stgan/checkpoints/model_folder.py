@@ -57,7 +57,7 @@ class ModelFolder:
     @property
     def priors(self) -> tuple[str, ...]:
         """The folder names of the code prior and, where there is one, of the sequence prior."""
-        return (self.code_prior, self.sequence_prior) if self.sequence_prior else (self.code_prior,)
+        return (self.code_prior,) if self.sequence_prior is None else (self.code_prior, self.sequence_prior)
 
     def save(self) -> None:
         """Write `model.json`."""

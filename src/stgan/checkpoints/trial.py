@@ -36,8 +36,9 @@ def _run(network: Any) -> list[Tensor]:
         denoised = [network.denoise(coordinates, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
         return [network.unwhiten(network.share_appearance(each)) for each in denoised]
     if isinstance(network, SequencePrior):
-        noisy = torch.zeros(1, config.frames, config.rank)
-        return [network.denoise(noisy, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
+        noisy = torch.zeros(1, config.frames, config.code_size)
+        denoised = [network.denoise(noisy, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
+        return [network.codes(each) for each in denoised]
     if isinstance(network, ImageGenerator):
         return [network(torch.zeros(1, config.code_size))]
     size = getattr(config, "frame", config).preprocessing.size or 64

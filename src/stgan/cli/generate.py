@@ -42,8 +42,8 @@ def generate(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="motion (default of models with a sequence prior, which knows clips), robust (knows frames only), "
-            "paper (as published), or pixels (no generator)."
+            help="motion (knows clips; the default where the model has a sequence prior), robust (knows frames only; "
+            "the default with --init), paper (as published), or pixels (no generator)."
         ),
     ] = None,
     condition: Annotated[str, typer.Option(help="Which condition network steers: lrcn, c3d or both.")] = BOTH,
@@ -90,7 +90,7 @@ def generate(
     if iterations is not None:
         check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
     stgan = STGAN.from_pretrained(model, device)
-    settings = stgan.preset(preset, iterations)
+    settings = stgan.preset(preset, iterations, init=init is not None)
     names = ", ".join(stgan.condition_names(condition))
     stgan.check_frames(condition, frames)
     chosen = what_to_show(stgan, actions or [], target, condition, frames)

@@ -1,8 +1,7 @@
 """The sequence prior: which sequences of codes are people who act. It learns from clips, as nothing else of the
 generator's side does; the `motion` preset samples from it, the paper's and the `robust` preset do not know it.
 
-A denoiser for every noise level (Karras et al. 2022) of whole windows of codes, in the coordinates of the code prior:
-a transformer over frames (Peebles & Xie 2023, in time instead of over patches), told the action or nothing (classifier-
+A denoiser for every noise level (Karras et al. 2022) of whole windows of codes, told the action or nothing (classifier-
 free guidance, Ho & Salimans 2022).
 """
 
@@ -21,44 +20,60 @@ from stgan.networks.configuration import Configuration
 @dataclass(frozen=True)
 class SequencePriorConfig(Configuration):
     """
-    rank:        number of coordinates of a frame, that of the code prior.
+    frames:      of the windows that it knows; longer sequences are denoised window by window.
+    rank:        number of principal coordinates of a window.
     num_classes: actions that it can be told of.
-    frames:      of the windows that it was trained on; longer sequences are denoised window by window.
-    sigma_min, sigma_max: range of noise levels, in units of a coordinate's standard deviation.
+    sigma_min, sigma_max: range of noise levels, in units of a coordinate's root mean variance.
     """
 
     network: ClassVar[str] = "sequence_prior"
-    rank: int = 64
-    num_classes: int = 101
+    code_size: int = 4096
     frames: int = 16
-    width: int = 256
+    rank: int = 384
+    num_classes: int = 101
+    width: int = 512
     depth: int = 6
-    heads: int = 4
     dropout: float = 0.1
     sigma_min: float = 0.02
-    sigma_max: float = 20.0
+    sigma_max: float = 40.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.depth <= 100:
             raise ValueError(f"the depth of a sequence prior is from 0 to 100 blocks, not {self.depth}")
-        if self.heads < 1 or self.width % (2 * self.heads):
-            raise ValueError(
-                f"the width {self.width} of a sequence prior is no even multiple of its {self.heads} heads"
-            )
 
 
 class SequencePrior(nn.Module):
-    """D(w; sigma, action) = E[w | w + sigma n, action] of sequences w of whitened codes."""
+    """D(h; sigma, action) = E[h | h + sigma n, action] of sequences h of codes z = mean + unit h.
+
+    A window has the principal coordinates y = basis h; what is outside of their span is not kept. The variances of y
+    differ by orders of magnitude, as noise hides the fine ones long before the coarse ones; their mean is 1. With them
+    the network starts from the best linear denoiser (Wiener's) and learns only what that one misses.
+    """
+
+    mean: Float[Tensor, " code"]
+    unit: Float[Tensor, ""]
+    variance: Float[Tensor, " rank"]
 
     def __init__(self, config: SequencePriorConfig | None = None) -> None:
         super().__init__()
         self.config = config or SequencePriorConfig()
         c = self.config
+        self.register_buffer("mean", torch.zeros(c.code_size))
+        self.register_buffer("unit", torch.ones(()))
+        self.register_buffer("variance", torch.ones(c.rank))
+        # Not a buffer, so that it is stored in half precision like weights: it is the largest part.
+        self.basis = nn.Parameter(torch.zeros(c.rank, c.frames * c.code_size), requires_grad=False)
         self.embed = nn.Linear(c.rank, c.width)
-        self.position = nn.Parameter(torch.randn(c.frames, c.width) * 0.02)
         self.noise = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, c.width))
         self.action = nn.Embedding(c.num_classes + 1, c.width)  # the last one: no action is told
-        self.blocks = nn.ModuleList(_Block(c) for _ in range(c.depth))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(c.width), nn.Linear(c.width, c.width), nn.SiLU(), nn.Dropout(c.dropout),
+                nn.Linear(c.width, c.width),
+            )
+            for _ in range(c.depth)
+        )  # fmt: skip
+        self.modulations = nn.ModuleList(nn.Linear(c.width, c.width) for _ in range(c.depth))
         self.norm = nn.LayerNorm(c.width)
         self.out = nn.Linear(c.width, c.rank)
         nn.init.zeros_(self.out.weight)
@@ -69,66 +84,62 @@ class SequencePrior(nn.Module):
         """The number that tells no action."""
         return self.config.num_classes
 
-    def denoise(
-        self,
-        noisy: Float[Tensor, "batch time rank"],
-        sigma: float | Float[Tensor, "batch 1"],
-        actions: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch time rank"]:
-        """D(w; sigma, action), preconditioned as in Karras et al. 2022, Table 1, for data of unit variance.
+    def codes(self, h: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch time code"]:
+        """z of h; negative entries are cut, as codes are taken after a ReLU."""
+        return F.relu(self.mean + self.unit * h)
 
-        actions: numbers of the actions; None where it is not told. Sequences longer than `config.frames` are denoised
-        in windows that overlap by half, and where they do, their estimates are averaged (Bar-Tal et al. 2023).
+    def coordinates(self, codes: Float[Tensor, "batch frames code"]) -> Float[Tensor, "batch rank"]:
+        """y of windows of codes."""
+        return ((codes - self.mean) / self.unit).flatten(1) @ self.basis.T
+
+    def denoise(
+        self, noisy: Float[Tensor, "batch time code"], sigma: float, actions: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch time code"]:
+        """D(h; sigma, action) of sequences of any length.
+
+        Longer ones are denoised in windows that overlap by half, and where they do, their estimates are averaged
+        (Bar-Tal et al. 2023); shorter ones as if their last frame went on.
         """
-        sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device).expand(len(noisy), 1)
+
+        def window(h: Float[Tensor, "batch frames code"]) -> Float[Tensor, "batch frames code"]:
+            y = self.denoise_coordinates(h.flatten(1) @ self.basis.T, noisy.new_full((len(h), 1), sigma), actions)
+            return (y @ self.basis).view_as(h)
+
+        missing = self.config.frames - noisy.shape[1]
+        if missing > 0:
+            return window(torch.cat([noisy, noisy[:, -1:].expand(-1, missing, -1)], 1))[:, :-missing]
+        return over_windows(window, noisy, self.config.frames)
+
+    def denoise_coordinates(
+        self,
+        noisy: Float[Tensor, "batch rank"],
+        sigma: Float[Tensor, "batch 1"],
+        actions: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch rank"]:
+        """D(y; sigma, action) of windows, preconditioned as in Karras et al. 2022, Table 1, coordinate by coordinate:
+
+            c_skip = v / (v + sigma^2), c_out = sigma sqrt(v / (v + sigma^2)), c_in = 1 / sqrt(v + sigma^2)
+
+        with v the variance of a coordinate, where theirs is that of all data alike. actions: numbers of the actions;
+        None where it is not told.
+        """
         if actions is None:
             actions = torch.full((len(noisy),), self.any_action, device=noisy.device)
-        condition = self.noise(sigma.log() / 4) + self.action(actions)
-        sigma = sigma.unsqueeze(2)
-        scale = (1 + sigma**2).rsqrt()
-        estimate = over_windows(lambda x: self._network(x, condition), noisy * scale, self.config.frames)
-        return scale**2 * noisy + sigma * scale * estimate
-
-    def _network(
-        self, x: Float[Tensor, "batch time rank"], condition: Float[Tensor, "batch width"]
-    ) -> Float[Tensor, "batch time rank"]:
-        x = self.embed(x) + self.position[: x.shape[1]]
-        for block in self.blocks:
-            x = block(x, condition)
-        return self.out(self.norm(x))
-
-
-class _Block(nn.Module):
-    """Attention over frames, then two layers on each; scaled and shifted before by the noise level and the action."""
-
-    def __init__(self, config: SequencePriorConfig) -> None:
-        super().__init__()
-        self.heads, self.dropout, width = config.heads, config.dropout, config.width
-        self.modulation = nn.Linear(width, 2 * width)
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.layers = nn.Sequential(
-            nn.Linear(width, 3 * width), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(3 * width, width)
-        )
-
-    def forward(
-        self, x: Float[Tensor, "batch time width"], condition: Float[Tensor, "batch width"]
-    ) -> Float[Tensor, "batch time width"]:
-        scale, shift = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
-        q, k, v = (
-            self.qkv(self.norm1(x) * (1 + scale) + shift).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        )
-        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        x = x + F.dropout(self.merge(attended), self.dropout, self.training)
-        return x + self.layers(self.norm2(x) * (1 + scale) + shift)
+        c_in = (self.variance + sigma**2).rsqrt()
+        condition = F.silu(self.noise(sigma.log() / 4) + self.action(actions))
+        x = self.embed(noisy * c_in)
+        for block, modulation in zip(self.blocks, self.modulations, strict=True):
+            x = x + block(x + modulation(condition))
+        estimate = self.out(self.norm(x))
+        return self.variance * c_in**2 * noisy + sigma * self.variance.sqrt() * c_in * estimate
 
 
 def over_windows(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch time n"], window: int
 ) -> Float[Tensor, "batch time n"]:
-    """A function of sequences of up to `window` frames, of longer ones the mean over windows that overlap by half."""
+    """A function of sequences of `window` frames, of longer ones the mean over windows that overlap by half."""
     time = x.shape[1]
-    if time <= window:
+    if time == window:
         return function(x)
     total, count = torch.zeros_like(x), x.new_zeros(time, 1)
     for start in [*range(0, time - window, max(1, window // 2)), time - window]:

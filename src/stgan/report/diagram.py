@@ -142,6 +142,7 @@ def method_diagram(
     """
     code_prior = {
         "paper": ("reconstruction", "encoder E after G,", "as in PPGN"),
+        "motion": ("sequence prior", "denoises all the", "codes every time"),
         "pixels": ("no generator", "the pixels are", "optimised"),
     }.get(preset, ("code prior", "denoises the", "codes every time"))
     judge = (
@@ -167,7 +168,7 @@ def method_diagram(
         Arrow(((330, 142), (290, 142))),
         Arrow(((190, 160), (190, 208))),
         Arrow(((190, 268), (190, 316))),
-        Arrow(((190, 360), (190, 408)), "shifted, noisy" if preset == "robust" else "", (236, 384)),
+        Arrow(((190, 360), (190, 408)), "shifted, noisy" if preset in ("robust", "motion") else "", (236, 384)),
         Arrow(((290, 338), (330, 338))),
         Arrow(((400, 366), (400, 408))),
         Arrow(((190, 468), (190, 504))),

@@ -1,5 +1,6 @@
 """How a clip comes about: the video at a few iterations of activation maximization (the paper's Figure 3)."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ class Trace:
 
     def record(self, iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
         if iteration in self.moments:
-            label = f"{iteration + 1}:  {float(objective[0]):.2f}"
+            value = float(objective[0])  # not a number before anything steered
+            label = f"{iteration + 1}" if math.isnan(value) else f"{iteration + 1}:  {value:.2f}"
             self.strips.append(Strip(label, to_uint8(render()[0].cpu())))
 
     def save(self, path: Path) -> None:

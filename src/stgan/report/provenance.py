@@ -50,7 +50,8 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     num = max(clip.entry["index"] for clip in clips) + 1
     words = ["--target", known["target"]] if "target" in known else actions if len(actions) <= _MOST_ACTIONS else []
     words += ["--num", str(num), "--seed", known["seed"], "--model", known["model"]]
-    usual = {"preset": "robust", "condition": BOTH, "iterations": str(preset.iterations), "frames": str(FRAMES)}
+    words += ["--preset", known["preset"]]  # which one is usual depends on the model
+    usual = {"condition": BOTH, "iterations": str(preset.iterations), "frames": str(FRAMES)}
     for name, value in usual.items():
         words += [f"--{name}", known[name]] * (known[name] != value)
     return shlex.join(["stgan", "generate", *words, "--out", str(folder)])

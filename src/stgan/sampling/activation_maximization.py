@@ -71,14 +71,14 @@ def activation_maximization(
         project: called with (h, iteration) after each step.
         goal, patience: a clip whose J exceeded `goal` at `patience` iterations in a row is done: it takes no more
             steps, only `project` goes on. Nothing is computed for it once all clips are done.
-        on_step: called last with (h, J before the last step taken, iteration).
+        on_step: called last with (h, J before the last step taken, iteration); J is NaN before the first step.
 
     Returns:
         h after the last step, and the number of steps that each clip took.
     """
     met = torch.zeros(len(h), dtype=torch.long, device=h.device)  # iterations in a row with J > goal
     steps = torch.zeros_like(met)
-    value = h.new_zeros(len(h))
+    value = h.new_full((len(h),), math.nan)
     for iteration, lr in enumerate(learning_rates):
         active = met < patience
         if lr and active.any():

@@ -14,7 +14,7 @@ class Preset:
 
     space: "codes": optimise z(t) itself, from N(0, 1) and clipped to [0, 30], as PPGN does.
            "whitened": optimise the code prior's coordinates, and denoise them a little after every step.
-           "sequences": the same coordinates, denoised as whole sequences by the sequence prior.
+           "sequences": denoise whole sequences of codes by the sequence prior.
            "pixels": optimise the video itself, without a generator, from noise around mid-grey.
 
     temporal_kernel, temporal_padding: of the inflated generator.
@@ -34,10 +34,12 @@ class Preset:
     guidance: size (root mean square) of a step up the gradient, in units of the present noise level.
     own_noise: share of the starting noise's variance that a frame does not have in common with all others.
     own_noise_frames: how many frames (standard deviation) that own noise is smooth over; 0 for none.
-    steered_below: noise level down from which steps up the gradient are taken.
-    action_guidance: in space "sequences", how much the sequence prior heeds the action that it is told: 0 not at all,
-                 1 as it learned to, above that more than it learned to.
     share_appearance: average the coordinates of appearance over time at every step.
+
+    Space "sequences":
+    steered_below: noise level down from which steps up the gradient are taken.
+    action_guidance: how much the sequence prior heeds the action that it is told: 0 not at all, 1 as it learned to,
+                 above that more than it learned to.
 
     Changes of the video before the condition network, drawn anew at each iteration, so that only what survives
     them is worth a gradient:
@@ -58,7 +60,7 @@ class Preset:
     guidance: float = 0.2
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
-    steered_below: float = math.inf
+    steered_below: float = 1.0
     action_guidance: float = 1.0
     share_appearance: bool = True
     goal: float = 1.0
@@ -122,12 +124,9 @@ MOTION = Preset(
     temporal_kernel=(1.0,),
     temporal_padding="replicate",
     iterations=40,
-    noise_level=(20.0, 0.05),
+    noise_level=(40.0, 0.05),
     guidance=0.2,
     steered_below=1.0,
-    own_noise=1.0,
-    own_noise_frames=0.0,
-    share_appearance=False,
     goal=0.9,
     patience=5,
     shift=4,

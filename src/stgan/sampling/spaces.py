@@ -4,7 +4,6 @@ A space says where h starts, what codes and what videos it means at an iteration
 projection), and how long a step is. `sample` does the rest, alike in all of them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -120,9 +119,6 @@ class WhitenedSpace:
     From a video the annealing starts at a lower noise level, at the noisy coordinates of its frames, as SDEdit
     (Meng et al. 2022) edits images: the less noise, the more of it stays. The foremost coordinates of appearance stay
     in any case: they are known, and are put back at every step with the noise of its level, as in inpainting.
-
-    The denoiser is the code prior's, which sees one frame at a time, or the sequence prior's, which sees them all and
-    may be told the action.
     """
 
     norm: Norm = "rms"
@@ -137,15 +133,12 @@ class WhitenedSpace:
         action: int | None,
     ) -> None:
         self.preset, self.init, self.prior = preset, init, networks.code_prior
-        self.denoise = denoiser(networks, preset, action)
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
         first, last = preset.noise_level
         if init:
             first = last * (first / last) ** init.strength
         self.sigmas = geometric(first, last, preset.iterations + 1)
-        self.learning_rates = [
-            preset.guidance * sigma if sigma <= preset.steered_below else 0.0 for sigma in self.sigmas[:-1]
-        ]
+        self.learning_rates = [preset.guidance * sigma for sigma in self.sigmas[:-1]]
         self.noise = self._share(starting_noise(preset, frames, self.prior.config.rank, random))
         if init:
             self.known = self._share(self.prior.whiten(encode(networks.encoder, init.video)))
@@ -156,20 +149,20 @@ class WhitenedSpace:
 
     def codes(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time code"]:
         """The codes of the denoised estimate."""
-        return self.prior.unwhiten(self._keep(self.denoise(h, self.sigmas[iteration]), 0.0))
+        return self.prior.unwhiten(self._keep(self.prior.denoise(h, self.sigmas[iteration]), 0.0))
 
     def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
         return self.generator(codes)
 
     def reconstruct(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time rank"]:
         """PPGN's R, the denoiser at the present noise level."""
-        return self.denoise(h, self.sigmas[iteration])
+        return self.prior.denoise(h, self.sigmas[iteration])
 
     def project(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time rank"]:
         """To the next noise level, by Euler's method."""
         sigma, following = self.sigmas[iteration : iteration + 2]
         h = self._keep(h, sigma)
-        estimate = self.denoise(h, sigma)
+        estimate = self.prior.denoise(h, sigma)
         return self._keep(estimate + following / sigma * (h - estimate), following)
 
     def _share(self, h: Float[Tensor, "batch time rank"]) -> Float[Tensor, "batch time rank"]:
@@ -183,6 +176,66 @@ class WhitenedSpace:
         kept = round(KEPT_APPEARANCE * self.prior.config.appearance_rank)
         known = (self.known + sigma * self.noise).expand_as(h)
         return torch.cat([known[..., :kept], h[..., kept:]], -1)
+
+
+class SequenceSpace:
+    """From strong noise to none, along the sequence prior's denoising, steered once there is a person to look at.
+
+    h are noisy sequences of codes. As in `WhitenedSpace` the condition network sees G of their denoised estimate and h
+    moves along the denoiser's ODE; but the denoiser sees all frames at once, and is told the action, heeded by
+    classifier-free guidance (Ho & Salimans 2022):
+
+        D(h; sigma) + w (D(h; sigma, action) - D(h; sigma))
+    """
+
+    norm: Norm = "rms"
+
+    def __init__(
+        self,
+        networks: Networks,
+        preset: Preset,
+        frames: int,
+        random: ClipRandomness,
+        init: Init | None,
+        action: int | None,
+    ) -> None:
+        if networks.sequence_prior is None or init:
+            raise StganError(
+                f"preset {preset.name} starts from noise alone; choose robust to start from a video"
+                if init
+                else f"preset {preset.name} needs a sequence prior, which this model has not; choose another preset"
+            )
+        self.prior, self.w = networks.sequence_prior, preset.action_guidance
+        self.frames, self.random, self.action = frames, random, action
+        self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
+        self.sigmas = geometric(*preset.noise_level, preset.iterations + 1)
+        self.learning_rates = [
+            preset.guidance * sigma if sigma <= preset.steered_below else 0.0 for sigma in self.sigmas[:-1]
+        ]
+
+    def start(self) -> Float[Tensor, "batch time code"]:
+        return self.sigmas[0] * self.random.normal(self.frames, self.prior.config.code_size)
+
+    def codes(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
+        """The codes of the denoised estimate."""
+        return self.prior.codes(self.reconstruct(h, iteration))
+
+    def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
+        return self.generator(codes)
+
+    def reconstruct(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
+        """PPGN's R: the denoiser at the present noise level."""
+        sigma = self.sigmas[iteration]
+        if self.action is None or self.w == 0:
+            return self.prior.denoise(h, sigma)
+        told = self.prior.denoise(h, sigma, torch.full((len(h),), self.action, device=h.device))
+        return told if self.w == 1 else told + (self.w - 1) * (told - self.prior.denoise(h, sigma))
+
+    def project(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
+        """To the next noise level, by Euler's method."""
+        sigma, following = self.sigmas[iteration : iteration + 2]
+        estimate = self.reconstruct(h, iteration)
+        return estimate + following / sigma * (h - estimate)
 
 
 class PixelSpace:
@@ -228,35 +281,13 @@ class PixelSpace:
         return h.clamp(-0.5, 0.5)
 
 
-SPACES: dict[str, type[CodeSpace] | type[WhitenedSpace] | type[PixelSpace]] = {
+SPACES: dict[str, type[CodeSpace] | type[WhitenedSpace] | type[SequenceSpace] | type[PixelSpace]] = {
     "codes": CodeSpace,
     "whitened": WhitenedSpace,
-    "sequences": WhitenedSpace,
+    "sequences": SequenceSpace,
     "pixels": PixelSpace,
 }
 """By `Preset.space`."""
-
-
-def denoiser(
-    networks: Networks, preset: Preset, action: int | None
-) -> Callable[[Float[Tensor, "batch time rank"], float], Float[Tensor, "batch time rank"]]:
-    """D(h; sigma) of the code prior, or of the sequence prior with classifier-free guidance (Ho & Salimans 2022).
-
-    D(h; sigma) + w (D(h; sigma, action) - D(h; sigma))
-    """
-    if preset.space == "whitened":
-        return networks.code_prior.denoise
-    prior, w = networks.sequence_prior, preset.action_guidance
-    if prior is None:
-        raise StganError(f"preset {preset.name} needs a sequence prior, and this model has none; choose another preset")
-
-    def denoise(h: Tensor, sigma: float) -> Tensor:
-        if action is None or w == 0:
-            return prior.denoise(h, sigma)
-        told = prior.denoise(h, sigma, torch.full((len(h),), action, device=h.device))
-        return told if w == 1 else told + (w - 1) * (told - prior.denoise(h, sigma))
-
-    return denoise
 
 
 def encode(encoder: Encoder, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 time code"]:

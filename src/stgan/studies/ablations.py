@@ -16,7 +16,7 @@ from stgan.manifest import Manifest
 from stgan.metrics.appearance import variety
 from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.pipeline import BOTH, STGAN, OnIteration
-from stgan.sampling import PAPER, PIXELS, ROBUST, Preset
+from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Preset
 from stgan.scoring import Evaluator, evaluate
 from stgan.studies.generating import first_clips, first_frames, generate_set
 from stgan.video import read_video, to_float
@@ -40,7 +40,11 @@ _CODES = replace(ROBUST, space="codes", learning_rate=PAPER.learning_rate, epsil
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant("robust", "the default", ROBUST),
+        Variant("motion", "the default", MOTION),
+        Variant("untold", "the sequence prior is not told the action", replace(MOTION, action_guidance=0.0)),
+        Variant("unsteered", "no condition network steers", replace(MOTION, guidance=0.0)),
+        Variant("motion-kernel", "temporal kernel of robust", replace(MOTION, temporal_kernel=ROBUST.temporal_kernel)),
+        Variant("robust", "no sequence prior, no clips: frames only", ROBUST),
         Variant("uniform-kernel", "temporal kernel 1/3, 1/3, 1/3", replace(ROBUST, temporal_kernel=UNIFORM_KERNEL)),
         Variant("zero-padding", "zeros beyond the first and last frame", replace(ROBUST, temporal_padding="zeros")),
         Variant("codes", "codes from N(0, 1) instead of the code prior's coordinates", _CODES),

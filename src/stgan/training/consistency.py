@@ -41,6 +41,7 @@ def check_recipes(recipes: Recipes) -> None:
         "encoder.network": recipes.encoder.network.code_size,
         "encoder.decoder": recipes.encoder.decoder.code_size,
         "code_prior.network": recipes.code_prior.network.code_size,
+        "sequence_prior.network": recipes.sequence_prior.network.code_size,
         "generator.network": recipes.generator.network.code_size,
         "generator.discriminator": recipes.generator.discriminator.code_size,
     }
@@ -60,10 +61,9 @@ def check_recipes(recipes: Recipes) -> None:
     if not 1 <= prior.appearance_rank <= prior.rank <= prior.code_size:
         raise StganError("code_prior.yaml: 1 <= appearance_rank <= rank <= code_size does not hold")
     sequences = recipes.sequence_prior.network
-    if (sequences.rank, sequences.frames) != (prior.rank, model.frames):
+    if sequences.frames != model.frames:
         raise StganError(
-            f"sequence_prior.yaml: network.rank and network.frames must be the code prior's rank, {prior.rank}, and "
-            f"model.yaml's frames, {model.frames}, not {sequences.rank} and {sequences.frames}"
+            f"sequence_prior.yaml: network.frames is {sequences.frames}, but model.yaml's frames is {model.frames}"
         )
     codes = next(iter(sizes.values()))
     images = lambda: torch.zeros(2, 3, model.size, model.size)  # noqa: E731
@@ -71,8 +71,8 @@ def check_recipes(recipes: Recipes) -> None:
     trial("encoder.network", lambda: Encoder(recipes.encoder.network)(images()))
     trial("encoder.decoder", lambda: ImageGenerator(recipes.encoder.decoder)(torch.zeros(2, codes)))
     trial("code_prior.network", lambda: CodePrior(prior).denoise(torch.zeros(2, prior.rank), torch.ones(2, 1)))
-    noisy = lambda: torch.zeros(2, sequences.frames, sequences.rank)  # noqa: E731
-    trial("sequence_prior.network", lambda: SequencePrior(sequences).denoise(noisy(), torch.ones(2, 1)))
+    noisy = lambda: torch.zeros(2, sequences.frames, sequences.code_size)  # noqa: E731
+    trial("sequence_prior.network", lambda: SequencePrior(sequences).denoise(noisy(), 1.0))
     trial("generator.network", lambda: ImageGenerator(recipes.generator.network)(torch.zeros(2, codes)))
     trial(
         "generator.discriminator",

@@ -113,7 +113,9 @@ class ClipData:
         shifts = random.rng.integers(-shift, shift + 1, (count, 2))
         mine = random.share(chosen)
         frames, foregrounds = [], []
-        for i, mirror, (down, right) in zip(chosen[mine], mirrored[mine], shifts[mine], strict=True):
+        for i, mirror, (down, right) in zip(
+            chosen[mine].tolist(), mirrored[mine].tolist(), shifts[mine].tolist(), strict=True
+        ):
             clip, t = self._frames_in_view[i]
             frame = self.clips[clip][t : t + 1]
             foreground = np.abs(frame.astype(np.int16) - self._backgrounds[clip]).max(-1).astype(np.uint8)

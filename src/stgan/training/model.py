@@ -121,7 +121,7 @@ class ModelTraining:
         seconds = {ENCODER: run.seconds_per_step * recipes.encoder.steps}
         prior, run = train_code_prior(recipes.code_prior, encoder, train, nothing, probe)
         seconds[CODE_PRIOR] = run.seconds_per_step * recipes.code_prior.steps
-        _, run = train_sequence_prior(recipes.sequence_prior, encoder, prior, train, nothing, probe)
+        _, run = train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, probe)
         seconds[SEQUENCE_PRIOR] = run.seconds_per_step * recipes.sequence_prior.steps
         _, run = train_generator(recipes.generator, encoder, prior, train, nothing, probe)
         seconds[GENERATOR] = run.seconds_per_step * recipes.generator.steps
@@ -162,14 +162,13 @@ class ModelTraining:
         return self._stage(CODE_PRIOR, self.recipes.code_prior, {ENCODER: encoder.hash}, make, actions=())
 
     def _sequence_prior(self) -> Checkpoint:
-        encoder, prior = self.train(ENCODER), self.train(CODE_PRIOR)
+        encoder = self.train(ENCODER)
 
         def make() -> Made:
-            room = self.workshop.room(SEQUENCE_PRIOR)
-            networks = _as(Encoder, encoder), _as(CodePrior, prior)
-            return *train_sequence_prior(self.recipes.sequence_prior, *networks, *self._clips, room), {}
+            room, network = self.workshop.room(SEQUENCE_PRIOR), _as(Encoder, encoder)
+            return *train_sequence_prior(self.recipes.sequence_prior, network, *self._clips, room), {}
 
-        ancestors = {ENCODER: encoder.hash, CODE_PRIOR: prior.hash}
+        ancestors = {ENCODER: encoder.hash}
         return self._stage(SEQUENCE_PRIOR, self.recipes.sequence_prior, ancestors, make, actions=self.data.actions)
 
     def _generator(self) -> Checkpoint:

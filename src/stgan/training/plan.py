@@ -126,7 +126,8 @@ def _fit_amount(values: RecipeValues, num_frames: int) -> None:
     prior = values[CODE_PRIOR]["network"]
     prior["rank"] = max(4, min(prior["rank"], num_frames // _CODES_PER_COORDINATE))
     prior["appearance_rank"] = max(1, prior["rank"] // 4)
-    values[SEQUENCE_PRIOR]["network"]["rank"] = prior["rank"]
+    sequences = values[SEQUENCE_PRIOR]["network"]
+    sequences["rank"] = max(4, min(sequences["rank"], num_frames // _CODES_PER_COORDINATE))
 
 
 def _has_a_side(label: str) -> bool:

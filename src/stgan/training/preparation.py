@@ -206,10 +206,9 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     code_size = network.config.code_size
     for settings, part in (
         (values[ENCODER], "decoder"), (values[CODE_PRIOR], "network"),
-        (values[GENERATOR], "network"), (values[GENERATOR], "discriminator"),
+        (values[GENERATOR], "network"), (values[GENERATOR], "discriminator"), (values[SEQUENCE_PRIOR], "network"),
     ):  # fmt: skip
         settings[part]["code_size"] = code_size
     prior = values[CODE_PRIOR]["network"]
     prior["rank"] = min(prior["rank"], max(2, code_size // 2))
     prior["appearance_rank"] = min(prior["appearance_rank"], prior["rank"] // 2)
-    values[SEQUENCE_PRIOR]["network"]["rank"] = prior["rank"]

@@ -280,6 +280,8 @@ def _check_type(path: Path, name: str, value: Any, kind: Any) -> None:
         raise StganError(
             f"{quoted(path)}: {name} must be a number, not {quoted(str(value))} (1e-3 has to be written 1.0e-3)"
         )
+    if kind is bool and not isinstance(value, bool):
+        raise StganError(f"{quoted(path)}: {name} must be true or false, not {quoted(str(value))}")
     if kind is int and not isinstance(value, int):
         raise StganError(f"{quoted(path)}: {name} must be a whole number, not {quoted(str(value))}")
     if kind is float and not abs(value) < 1e9:

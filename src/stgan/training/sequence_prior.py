@@ -1,37 +1,40 @@
-"""Train the sequence prior on windows of codes, in the code prior's coordinates."""
+"""Train the sequence prior on windows of codes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
-from stgan.networks import CodePrior, Encoder, SequencePrior, SequencePriorConfig
+from stgan.errors import StganError
+from stgan.networks import Encoder, SequencePrior, SequencePriorConfig
 from stgan.training.data import ClipData, shifted, to_images
 from stgan.training.losses import denoising_loss
 from stgan.training.randomness import StepRandomness, check_batch
 from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
+_BASIS_WINDOWS = 2048
+
 
 @dataclass(frozen=True)
 class SequencePriorRecipe:
-    """Everything that decides the sequence prior's weights but the encoder, the code prior and the data."""
+    """Everything that decides the sequence prior's weights but the encoder and the data."""
 
     network: SequencePriorConfig
-    steps: int = 5000
-    batch_size: int = 64
+    steps: int = 8000
+    batch_size: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     ema: float = 0.998
-    noise_mean: float = -0.5
-    noise_std: float = 1.5
+    noise_mean: float = 0.0
+    noise_std: float = 1.6
     """log sigma in training is N(noise_mean, noise_std^2), as in Karras et al. 2022."""
     untold: float = 0.15
     """How often the action is not told, so that the prior also knows clips of any action."""
-    copies: int = 6
+    copies: int = 4
     """How many versions of each clip there are: as it is, then shifted by up to `shift` pixels each way."""
     shift: int = 3
     mirror: bool = True
@@ -39,18 +42,18 @@ class SequencePriorRecipe:
     seed: int = 0
 
 
+Sequences = list[Float[Tensor, "versions time code"]]
+"""Codes of every version of each clip."""
+
+
 @torch.no_grad()
-def code_sequences(
-    encoder: Encoder, prior: CodePrior, data: ClipData, recipe: SequencePriorRecipe
-) -> list[Float[Tensor, "versions time rank"]]:
-    """The whitened codes of every version of each clip."""
+def code_sequences(encoder: Encoder, data: ClipData, recipe: SequencePriorRecipe) -> Sequences:
     device = next(encoder.parameters()).device
     rng = np.random.default_rng(recipe.seed)
     sequences = []
     for clip in data.clips:
-        shifts = np.concatenate(
-            [np.zeros((1, 2), int), rng.integers(-recipe.shift, recipe.shift + 1, (recipe.copies - 1, 2))]
-        )
+        shifts = rng.integers(-recipe.shift, recipe.shift + 1, (recipe.copies, 2))
+        shifts[0] = 0
         versions = [
             shifted(clip, down, right, mirror)
             for down, right in shifts.tolist()
@@ -60,90 +63,100 @@ def code_sequences(
             torch.cat([encoder(images.to(device)) for images in to_images(torch.from_numpy(frames)).split(256)])
             for frames in versions
         ]
-        sequences.append(prior.whiten(torch.stack(codes)))
+        sequences.append(torch.stack(codes))
     return sequences
 
 
+def draw_windows(
+    sequences: Sequences, data: ClipData, count: int, random: StepRandomness
+) -> tuple[Float[Tensor, "share frames code"], list[int]]:
+    """Random windows of codes, and the numbers of their clips; actions equally often. This process's share of them."""
+    versions = random.rng.integers(len(sequences[0]), size=count)
+    windows = data.window_frames(count, random)
+    codes = [
+        sequences[clip][version, torch.from_numpy(frames)]
+        for (clip, frames), version in zip(windows, versions[random.share(versions)].tolist(), strict=True)
+    ]
+    return torch.stack(codes), [clip for clip, _ in windows]
+
+
+def fit_basis(network: SequencePrior, windows: Float[Tensor, "n frames code"]) -> None:
+    """Set mean, basis, variance and unit: the principal components of windows of codes."""
+    rank = network.config.rank
+    mean = windows.double().mean((0, 1))
+    _, singular, components = torch.linalg.svd((windows - mean).flatten(1), full_matrices=False)
+    variance = singular.square() / len(windows)
+    if len(variance) < rank or variance[rank - 1] < 1e-9 * variance[0]:
+        raise StganError(
+            f"windows of these clips' codes span fewer directions than the sequence prior's rank {rank}; lower it"
+        )
+    unit = variance[:rank].mean().sqrt()
+    network.mean.copy_(mean)
+    network.unit.copy_(unit)
+    network.variance.copy_(variance[:rank] / unit**2)
+    network.basis.data.copy_(components[:rank])
+
+
 def train_sequence_prior(
-    recipe: SequencePriorRecipe,
-    encoder: Encoder,
-    prior: CodePrior,
-    train: ClipData,
-    validation: ClipData,
-    workshop: Workshop,
+    recipe: SequencePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workshop: Workshop
 ) -> tuple[SequencePrior, TrainingRun]:
     """The trained prior (moving average of the weights, eval mode). The workshop's folder gets state and logs."""
     torch.manual_seed(recipe.seed)
     fabric = workshop.fabric
     check_batch(recipe.batch_size, fabric.world_size)
-    encoder, prior = encoder.to(fabric.device).eval(), prior.to(fabric.device).eval()
-    network = SequencePrior(recipe.network)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    encoder = encoder.to(fabric.device).eval()
+    network = SequencePrior(recipe.network).to(fabric.device)
+    sequences = code_sequences(encoder, train, recipe)
+    fit_basis(network, draw_windows(sequences, train, _BASIS_WINDOWS, StepRandomness(recipe.seed, 0))[0])
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
     wrapped, optimizer = fabric.setup(network, optimizer)
-    wrapped.mark_forward_method("denoise")
+    wrapped.mark_forward_method("denoise_coordinates")
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     smooth: SequencePrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
         workshop,
         {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
-        identity(recipe, train.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
+        identity(recipe, train.digest, weights_hash(encoder.state_dict())),
     )
-    sequences = code_sequences(encoder, prior, train, recipe)
 
     def draw(random: StepRandomness) -> Batch:
-        versions = random.rng.integers(len(sequences[0]), size=recipe.batch_size)
         told = random.rng.random(recipe.batch_size) >= recipe.untold
-        windows = train.window_frames(recipe.batch_size, random)
-        mine = random.share(versions)
-        return windows_of(sequences, windows, versions[mine]), torch.tensor(
-            [
-                train.labels[clip] if tell else network.any_action
-                for (clip, _), tell in zip(windows, told[mine], strict=True)
-            ]
-        )
+        codes, clips = draw_windows(sequences, train, recipe.batch_size, random)
+        actions = [
+            train.labels[clip] if tell else network.any_action
+            for clip, tell in zip(clips, told[random.share(told)], strict=True)
+        ]
+        return network.coordinates(codes), torch.tensor(actions)
+
+    def loss(denoiser: SequencePrior, clean: Tensor, actions: Tensor, random: StepRandomness) -> Tensor:
+        sigma = torch.exp(recipe.noise_mean + recipe.noise_std * random.normal(len(clean), 1))
+        return denoising_loss(
+            lambda noisy, sigma: denoiser.denoise_coordinates(noisy, sigma, actions),
+            clean, sigma, random.normal_like(clean),
+        )  # fmt: skip
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
-        clean, actions = batch
-        sigma = torch.exp(recipe.noise_mean + recipe.noise_std * random.normal(len(clean), 1))
-        loss = denoising_loss(
-            lambda noisy, sigma: wrapped.denoise(noisy, sigma, actions), clean, sigma, random.normal_like(clean)
-        )
-        run.update(loss, wrapped, optimizer, max_norm=1.0)
+        codes, actions = batch
+        value = loss(wrapped, codes, actions, random)
+        run.update(value, wrapped, optimizer, max_norm=1.0)
         schedule.step()
         average.update_parameters(network)
-        return {"denoising": loss}
+        return {"denoising": value}
 
-    unseen = code_sequences(encoder, prior, validation, recipe)
+    unseen = code_sequences(encoder, validation, recipe)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
         smooth.eval()
         random = StepRandomness(recipe.seed, 0, device=fabric.device)  # the same windows and noise each time
-        windows = validation.window_frames(256, random)
-        clean = windows_of(unseen, windows, np.zeros(len(windows), int))
-        actions = torch.tensor([validation.labels[clip] for clip, _ in windows], device=clean.device)
-        sigma = torch.exp(recipe.noise_mean + recipe.noise_std * random.normal(len(clean), 1))
-        loss = denoising_loss(
-            lambda noisy, sigma: smooth.denoise(noisy, sigma, actions), clean, sigma, random.normal_like(clean)
-        )
-        return {"denoising": loss.item()}
+        codes, clips = draw_windows(unseen, validation, 1024, random)
+        actions = torch.tensor([validation.labels[clip] for clip in clips], device=codes.device)
+        return {"denoising": loss(smooth, network.coordinates(codes), actions, random).item()}
 
     run.loop(recipe.steps, draw, step, description="sequence prior", validate=validate if validation.clips else None)
     network.load_state_dict(smooth.state_dict())
     return network.eval(), run
-
-
-def windows_of(
-    sequences: list[Float[Tensor, "versions time rank"]],
-    windows: list[tuple[int, Int[np.ndarray, " frames"]]],
-    versions: Int[np.ndarray, " batch"],
-) -> Float[Tensor, "batch frames rank"]:
-    return torch.stack(
-        [
-            sequences[clip][version, torch.from_numpy(frames)]
-            for (clip, frames), version in zip(windows, versions.tolist(), strict=True)
-        ]
-    )
