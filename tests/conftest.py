@@ -105,6 +105,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         TemporalStreamConfig,
     )
     from stgan.training.code_prior import fit_whitening
+    from stgan.training.sequence_prior import fit_basis
 
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("model")
@@ -123,8 +124,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prior = CodePrior(CodePriorConfig(code_size=12, rank=6, appearance_rank=2, width=16, depth=1))
     fit_whitening(prior, torch.rand(64, 12), torch.arange(64) // 8)
     classes = len(TINY_ACTIONS)
-    sequences = SequencePrior(SequencePriorConfig(rank=6, num_classes=classes, width=16, depth=1, heads=2))
-    torch.nn.init.normal_(sequences.out.weight, std=0.2)  # as it begins, it says nothing of what it is told
     networks = {
         "encoder": Encoder(small),
         "generator": ImageGenerator(
@@ -137,7 +136,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         ),
         "code_prior": prior,
-        "sequence_prior": sequences,
         "lrcn": LRCN(LRCNConfig(num_classes=classes, frame=small, lstm_size=8)),
         "c3d": C3D(
             C3DConfig(
@@ -154,6 +152,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             TemporalStreamConfig(num_classes=classes, stem=4, widths=(4, 8), preprocessing=pixels)
         ),
     }
+    sequences = SequencePrior(SequencePriorConfig(code_size=12, rank=10, num_classes=classes, width=16, depth=1))
+    fit_basis(sequences, torch.rand(64, 1, 12) + torch.rand(64, 16, 12) / 2)
+    torch.nn.init.normal_(sequences.out.weight, std=0.2)  # as it begins, it says nothing of what it is told
+    networks["sequence_prior"] = sequences
     for name, network in networks.items():
         actions = () if name in ("encoder", "generator", "code_prior") else TINY_ACTIONS
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")

@@ -117,7 +117,7 @@ def test_other_tensors(model: Path, damage: Callable[[dict], None], complaint: s
 def test_variances_that_are_none(model: Path, value: float) -> None:
     path = model / "sequence_prior" / WEIGHTS
     tensors = load_file(path)
-    tensors["spectrum"][2, 3] = value
+    tensors["variance"][3] = value
     save_file(tensors, path)
     refused(model / "sequence_prior")
 
@@ -171,7 +171,8 @@ def test_no_code_is_run(model: Path, tmp_path: Path, dump: Callable) -> None:
         ("code_prior", {"rank": 10**9}),
         ("sequence_prior", {"rank": 10**9}),
         ("sequence_prior", {"width": 10**8}),
-        ("sequence_prior", {"frames": 1024}),
+        ("sequence_prior", {"frames": 10**9}),
+        ("sequence_prior", {"code_size": 10**9}),
     ],
 )
 def test_terabytes_are_never_asked_for(model: Path, part: str, values: dict) -> None:
@@ -185,7 +186,6 @@ def test_terabytes_are_never_asked_for(model: Path, part: str, values: dict) -> 
     [
         ("code_prior", {"depth": 10**9}),
         ("sequence_prior", {"depth": 10**9}),
-        ("sequence_prior", {"frames": 10**9}),
         ("generator", {"stages": [[1]] * 100_000}),
         ("c3d", {"stages": [[1] * 100_000]}),
         ("encoder", {name: [1] * 50_000 for name in ("channels", "kernels", "strides", "paddings", "groups")}),
@@ -215,9 +215,9 @@ def test_endless_networks_are_not_built(model: Path, part: str, values: dict) ->
         ("lrcn", {"frame": None}),
         ("lrcn", {"frame": {"frame": {}}}),
         ("evaluator", {"widths": []}),
-        *[("sequence_prior", {"heads": heads}) for heads in (0, -2, 3, 10**9, 2.0, "2", None)],
+        *[("sequence_prior", {"code_size": size}) for size in (0, -12, 11, "12")],
         *[("sequence_prior", {"width": width}) for width in (0, -16, 17, 18, "16")],
-        *[("sequence_prior", {"rank": rank}) for rank in (0, -6, 5, "6")],
+        *[("sequence_prior", {"rank": rank}) for rank in (0, -6, 9, "10")],
         *[("sequence_prior", {"frames": frames}) for frames in (0, -16, 15, "16", None)],
         *[("sequence_prior", {"num_classes": classes}) for classes in (-1, 2, 10**9, "3")],
         ("temporal_stream", {"frames": 1}),

@@ -78,11 +78,14 @@ def test_the_preset_is_the_models_own_unless_it_is_named(options: tuple, tmp_pat
     assert "\n" not in str(caught.value) and not (tmp_path / "none").exists()
 
 
-def test_motion_takes_videos_to_start_from_targets_and_any_length(
+def test_motion_takes_targets_and_any_length_but_no_video_to_start_from(
     options: tuple, tmp_path: Path, tiny_clips: Path
 ) -> None:
     motion = (*options, "--preset", "motion", "--condition", "lrcn")
-    run("generate", "left", *motion, "--init", tiny_clips / "grow" / "clip0.mp4", "--frames", 9)
+    with pytest.raises(StganError, match="starts from noise alone; choose robust"):
+        run("generate", "left", *motion, "--init", tiny_clips / "grow" / "clip0.mp4")
+    assert not (tmp_path / "out").exists()
+    run("generate", "left", *motion, "--frames", 9)
     run("generate", *motion, "--out", tmp_path / "unit", "--target", "lstm:3", "--frames", 20)
     for folder, frames in (("out", 9), ("unit", 20)):
         (entry,) = entries(tmp_path / folder)
@@ -93,10 +96,10 @@ def test_a_clip_to_start_from_is_recorded(options: tuple, tmp_path: Path, tiny_c
     clip = tiny_clips / "grow" / "clip0.mp4"
     run("generate", "left", *options, "--init", clip, "--strength", 0.5)
     (entry,) = entries(tmp_path / "out")
-    assert entry["init"]["source"] == "clip0.mp4" and entry["init"]["strength"] == 0.5
+    assert entry["preset"] == "robust" and entry["init"]["source"] == "clip0.mp4" and entry["init"]["strength"] == 0.5
     assert len(entry["init"]["sha256"]) == 64
     with pytest.raises(StganError, match="init"):
-        run("generate", "left", *options, "--resume")
+        run("generate", "left", *options, "--preset", "robust", "--resume")
 
 
 def test_intermediate_clips_lie_beside_the_clip_and_the_last_is_like_it(options: tuple, tmp_path: Path) -> None:

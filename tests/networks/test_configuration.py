@@ -47,7 +47,7 @@ OTHERS = [
     LRCNConfig(frame=EncoderConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
     R2Plus1DConfig(widths=(2, 3), preprocessing=PIXELS),
     ScriptedI3DConfig(num_classes=3, preprocessing=PIXELS),
-    SequencePriorConfig(rank=5, num_classes=3, width=32, heads=2, sigma_max=3.0),
+    SequencePriorConfig(rank=5, num_classes=3, frames=8, width=32, sigma_max=3.0),
     TemporalStreamConfig(frames=8, widths=(2, 3), preprocessing=PIXELS),
 ]
 

@@ -1,4 +1,4 @@
-"""The sequence prior: its preconditioning, its transformer written out by hand, windows, and what it may depend on."""
+"""The sequence prior: its coordinates, its denoiser written out by hand, windows, and what it may depend on."""
 
 import math
 from itertools import pairwise
@@ -11,18 +11,23 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stgan.networks import SequencePrior, SequencePriorConfig
-from stgan.networks.sequence_prior import cosine_transform, over_windows
+from stgan.networks.sequence_prior import over_windows
 from stgan.training.losses import denoising_loss
 
-RANK, ACTIONS, FRAMES = 5, 3, 8
+CODE, FRAMES, RANK, ACTIONS = 5, 8, 12, 3
 float64 = torch.float64
 
 
 def make_prior(depth: int = 2) -> SequencePrior:
-    """As training finds it: what comes out of the network is 0."""
+    """As training finds it: with a basis, and nothing comes out of the network yet."""
     torch.manual_seed(0)
-    config = SequencePriorConfig(rank=RANK, num_classes=ACTIONS, frames=FRAMES, width=8, depth=depth, heads=2)
-    return SequencePrior(config).double().eval()
+    config = SequencePriorConfig(code_size=CODE, frames=FRAMES, rank=RANK, num_classes=ACTIONS, width=8, depth=depth)
+    prior = SequencePrior(config).double().eval()
+    prior.basis.data.copy_(torch.linalg.qr(torch.randn(FRAMES * CODE, RANK, dtype=float64))[0].T)
+    prior.variance.copy_(torch.logspace(0.5, -3, RANK))
+    prior.mean.copy_(torch.rand(CODE))
+    prior.unit.fill_(0.3)
+    return prior
 
 
 @pytest.fixture
@@ -30,112 +35,93 @@ def prior() -> SequencePrior:
     """One whose every weight matters."""
     prior = make_prior()
     for parameter in prior.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    prior.spectrum.copy_(torch.rand(FRAMES, RANK) + 0.1)
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.3)
     return prior
 
 
 @pytest.fixture
 def noisy() -> Tensor:
-    return torch.randn(4, FRAMES, RANK, dtype=float64, generator=torch.Generator().manual_seed(1))
+    return torch.randn(4, FRAMES, CODE, dtype=float64, generator=torch.Generator().manual_seed(1))
 
 
-def cosines(frames: int) -> np.ndarray:
-    """Row f is frequency f of the orthonormal DCT-II."""
-    rows = [[math.cos(math.pi * f * (t + 0.5) / frames) for t in range(frames)] for f in range(frames)]
-    return np.array([row / np.linalg.norm(row) for row in rows])
+def test_coordinates_are_those_of_centred_windows_in_units(prior: SequencePrior) -> None:
+    codes = torch.rand(3, FRAMES, CODE, dtype=float64)
+    h = (codes.numpy() - prior.mean.numpy()) / 0.3
+    expected = h.reshape(3, -1) @ prior.basis.detach().numpy().T
+    np.testing.assert_allclose(prior.coordinates(codes).detach().numpy(), expected, rtol=1e-6)
+    torch.testing.assert_close(prior.codes(torch.from_numpy(h)), codes)
+    assert torch.equal(prior.codes(torch.full((1, 2, CODE), -99.0, dtype=float64)), torch.zeros(1, 2, CODE).double())
 
 
-def test_the_transform_is_orthonormal() -> None:
-    np.testing.assert_allclose(cosine_transform(FRAMES).numpy(), cosines(FRAMES), atol=1e-12)
-
-
-@pytest.mark.parametrize("sigma", [0.02, 1.0, 20.0])
-def test_at_first_it_is_the_best_denoiser_of_white_noise(sigma: float, noisy: Tensor) -> None:
-    """For w from N(0, 1), E[w | w + sigma n] = w / (1 + sigma^2), whatever the action."""
+@pytest.mark.parametrize("sigma", [0.02, 1.0, 40.0])
+def test_at_first_it_is_wieners_filter(sigma: float, noisy: Tensor) -> None:
+    """For h from N(0, C), E[h | h + sigma n] = C (C + sigma^2)^-1 (h + sigma n), whatever the action."""
     prior = make_prior()
+    basis = prior.basis.detach().numpy()
+    covariance = basis.T @ np.diag(prior.variance.numpy()) @ basis
+    gain = covariance @ np.linalg.inv(covariance + sigma**2 * np.eye(FRAMES * CODE))
+    expected = (noisy.flatten(1).numpy() @ gain.T).reshape(noisy.shape)
     for actions in (None, torch.tensor([0, 1, 2, 3])):
-        torch.testing.assert_close(prior.denoise(noisy, sigma, actions), noisy / (1 + sigma**2))
+        found = prior.denoise(noisy, sigma, actions).detach().numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("sigma", [0.02, 1.0, 20.0])
-def test_with_a_spectrum_it_begins_as_wieners_filter(sigma: float, noisy: Tensor) -> None:
-    """For w from N(0, C), E[w | w + sigma n] = C (C + sigma^2)^-1 (w + sigma n); each coordinate has its C."""
-    prior = make_prior()
-    spectrum = np.random.default_rng(0).uniform(0.1, 9, (FRAMES, RANK))
-    prior.spectrum.copy_(torch.from_numpy(spectrum))
-    found = prior.denoise(noisy, sigma).detach().numpy()
-    for coordinate in range(RANK):
-        covariance = cosines(FRAMES).T @ np.diag(spectrum[:, coordinate]) @ cosines(FRAMES)
-        gain = covariance @ np.linalg.inv(covariance + sigma**2 * np.eye(FRAMES))
-        np.testing.assert_allclose(
-            found[..., coordinate], noisy[..., coordinate].numpy() @ gain.T, rtol=1e-9, atol=1e-12
-        )
-
-
-@pytest.mark.parametrize("sigma", [0.02, 1.0, 20.0])
-def test_preconditioning(sigma: float, noisy: Tensor) -> None:
-    """Karras et al. 2022, Table 1, for data of unit variance."""
+@pytest.mark.parametrize("sigma", [0.02, 1.0, 40.0])
+def test_preconditioning(sigma: float) -> None:
+    """Karras et al. 2022, Table 1, with a variance for each coordinate in place of sigma_data^2."""
     prior = make_prior()
     seen: list[Tensor] = []
-    prior.embed.register_forward_hook(lambda module, args, output: seen.append(args[0]))
     prior.noise.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    prior.embed.register_forward_hook(lambda module, args, output: seen.append(args[0]))
     torch.nn.init.constant_(prior.out.bias, 2.0)
-    total = 1 + sigma**2
-    torch.testing.assert_close(prior.denoise(noisy, sigma), noisy / total + 2.0 * sigma / total**0.5)
+    y = torch.randn(4, RANK, dtype=float64)
+    found = prior.denoise_coordinates(y, torch.full((4, 1), sigma, dtype=float64))
+    data = prior.variance.sqrt()  # sigma_data
+    total = sigma**2 + data**2
+    torch.testing.assert_close(found, data**2 / total * y + sigma * data / total.sqrt() * 2.0)
     torch.testing.assert_close(seen[0], torch.full((4, 1), math.log(sigma) / 4, dtype=float64))
-    torch.testing.assert_close(seen[1], noisy / total**0.5)
+    torch.testing.assert_close(seen[1], y / total.sqrt())
 
 
-def restated(prior: SequencePrior, sequence: np.ndarray, sigma: float, action: int) -> np.ndarray:
-    """D(w; sigma, action) of one sequence "time rank", in numpy, a head and a frame at a time."""
+def restated(prior: SequencePrior, y: np.ndarray, sigma: float, action: int) -> np.ndarray:
+    """D(y; sigma, action) of the coordinates of one window, in numpy."""
     w = {name: value.numpy() for name, value in prior.state_dict().items()}
 
     def linear(name: str, x: np.ndarray) -> np.ndarray:
-        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+        return w[f"{name}.weight"] @ x + w[f"{name}.bias"]
 
     def norm(name: str, x: np.ndarray) -> np.ndarray:
-        centred = x - x.mean(-1, keepdims=True)
-        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
+        return (x - x.mean()) / math.sqrt(x.var() + 1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
 
     def silu(x: np.ndarray) -> np.ndarray:
         return x / (1 + np.exp(-x))
 
-    gelu = np.vectorize(lambda x: x * (1 + math.erf(x / 2**0.5)) / 2)
-    given = len(sequence)
-    sequence = np.concatenate([sequence, np.repeat(sequence[-1:], FRAMES - given, 0)])
-    time, width, heads = len(sequence), prior.config.width, prior.config.heads
-    dct, variance = cosines(time), w["spectrum"]
     told = linear("noise.2", silu(linear("noise.0", np.array([math.log(sigma) / 4])))) + w["action.weight"][action]
-    x = linear("embed", dct.T @ (dct @ sequence / np.sqrt(variance + sigma**2))) + w["position"]
+    x = linear("embed", y / np.sqrt(w["variance"] + sigma**2))
     for block in range(prior.config.depth):
-        name = f"blocks.{block}"
-        modulation = linear(f"{name}.modulation", silu(told))
-        scale, shift = 1 + modulation[:width], modulation[width:]
-        qkv = linear(f"{name}.qkv", norm(f"{name}.norm1", x) * scale + shift)
-        attended = np.zeros((time, width))
-        for head in range(heads):
-            own = slice(head * width // heads, (head + 1) * width // heads)
-            q, k, v = (qkv[:, part * width : (part + 1) * width][:, own] for part in range(3))
-            for t in range(time):
-                likeness = np.exp(k @ q[t] / math.sqrt(width / heads))
-                attended[t, own] = likeness @ v / likeness.sum()
-        x = x + linear(f"{name}.merge", attended)
-        inner = linear(f"{name}.layers.0", norm(f"{name}.norm2", x) * scale + shift)
-        x = x + linear(f"{name}.layers.3", gelu(inner))
-    out = dct @ linear("out", norm("norm", x))
-    share = variance / (variance + sigma**2)
-    estimate = dct.T @ (share * (dct @ sequence) + sigma * np.sqrt(share) * out)
-    return estimate[:given]
+        inside = norm(f"blocks.{block}.0", x + linear(f"modulations.{block}", silu(told)))
+        x = x + linear(f"blocks.{block}.4", silu(linear(f"blocks.{block}.1", inside)))
+    out = linear("out", norm("norm", x))
+    share = w["variance"] / (w["variance"] + sigma**2)
+    return share * y + sigma * np.sqrt(share) * out
 
 
-@pytest.mark.parametrize("time", [1, FRAMES - 3, FRAMES])
-def test_estimate_equals_a_restatement_in_numpy(prior: SequencePrior, noisy: Tensor, time: int) -> None:
-    sigmas, actions = [0.05, 0.7, 3.0, 15.0], [2, 0, 3, 1]
-    together = prior.denoise(noisy[:, :time], torch.tensor(sigmas, dtype=float64)[:, None], torch.tensor(actions))
+def test_estimate_equals_a_restatement_in_numpy(prior: SequencePrior) -> None:
+    sigmas, actions = [0.05, 0.7, 3.0, 30.0], [2, 0, 3, 1]
+    y = torch.randn(4, RANK, dtype=float64)
+    together = prior.denoise_coordinates(y, torch.tensor(sigmas, dtype=float64)[:, None], torch.tensor(actions))
     for row, (sigma, action) in enumerate(zip(sigmas, actions, strict=True)):
-        expected = restated(prior, noisy[row, :time].numpy(), sigma, action)
+        expected = restated(prior, y[row].numpy(), sigma, action)
         np.testing.assert_allclose(together[row].detach().numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_window_is_denoised_in_its_coordinates(prior: SequencePrior, noisy: Tensor) -> None:
+    actions, basis = torch.tensor([0, 1, 2, 3]), prior.basis.detach().numpy()
+    found = prior.denoise(noisy, 0.7, actions).detach().numpy()
+    for row in range(4):
+        estimate = restated(prior, basis @ noisy[row].flatten().numpy(), 0.7, int(actions[row]))
+        np.testing.assert_allclose(found[row].flatten(), basis.T @ estimate, rtol=1e-9, atol=1e-12)
 
 
 def test_a_sequence_depends_on_no_other_of_its_batch(prior: SequencePrior, noisy: Tensor) -> None:
@@ -164,20 +150,24 @@ def test_no_action_is_a_number_of_its_own(prior: SequencePrior, noisy: Tensor) -
 
 
 def test_it_learns_to_tell_actions_apart(noisy: Tensor) -> None:
-    """Sequences of 1 of one action and of -1 of another: at first there is no difference, then the right one."""
+    """Windows at 1 for one action and at -1 for another: at first there is no difference, then the right one."""
     prior = make_prior()
     actions = torch.tensor([0, 1]).repeat(8)
-    clean = torch.where(actions == 0, 1.0, -1.0).double().view(-1, 1, 1).expand(-1, FRAMES, RANK).contiguous()
-    optimizer = torch.optim.Adam(prior.parameters(), lr=0.02)
+    clean = torch.where(actions == 0, 1.0, -1.0).double().view(-1, 1).expand(-1, RANK).contiguous()
+    prior.variance.fill_(1.0)
+    optimizer = torch.optim.Adam([each for each in prior.parameters() if each.requires_grad], lr=0.02)
     sigma = torch.full((16, 1), 3.0, dtype=float64)
     told = [prior.denoise(noisy, 3.0, torch.full((4,), action)) for action in (0, 1)]
     assert torch.equal(told[0], told[1])
-    for _ in range(20):
+    for _ in range(30):
         optimizer.zero_grad()
-        loss = denoising_loss(lambda w, s: prior.denoise(w, s, actions), clean, sigma, torch.randn_like(clean))
+        loss = denoising_loss(
+            lambda y, s: prior.denoise_coordinates(y, s, actions), clean, sigma, torch.randn_like(clean)
+        )
         loss.backward()
         optimizer.step()
-    told = [prior.denoise(noisy, 3.0, torch.full((4,), action)).mean() for action in (0, 1)]
+    still = torch.zeros(1, RANK, dtype=float64)
+    told = [prior.denoise_coordinates(still, sigma[:1], torch.tensor([action])).mean() for action in (0, 1)]
     assert told[0] > 0.3 and told[1] < -0.3
 
 
@@ -208,7 +198,7 @@ def test_longer_sequences_are_the_mean_over_windows_that_cover_them(window: int,
 
 
 def test_long_clips_are_denoised_window_by_window(prior: SequencePrior) -> None:
-    long = torch.randn(2, 2 * FRAMES + 3, RANK, dtype=float64)
+    long = torch.randn(2, 2 * FRAMES + 3, CODE, dtype=float64)
     action = torch.tensor([1, 2])
     windows = {start: prior.denoise(long[:, start : start + FRAMES], 0.7, action) for start in (0, 4, 8, 11)}
     expected = [
@@ -218,15 +208,15 @@ def test_long_clips_are_denoised_window_by_window(prior: SequencePrior) -> None:
     torch.testing.assert_close(prior.denoise(long, 0.7, action), torch.stack(expected, 1))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        *[({"depth": depth}, "depth") for depth in (-1, 101, 10**9)],
-        *[({"heads": heads}, "heads") for heads in (0, -2, 3, 8)],
-        *[({"width": 12, "heads": 4}, "heads"), ({"width": 7, "heads": 1}, "heads")],
-        *[({"frames": frames}, "frames") for frames in (0, -16, 1025)],
-    ],
-)
-def test_what_cannot_be_built_is_refused(change: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        SequencePriorConfig(**{"width": 8, "heads": 2, **change})
+@pytest.mark.parametrize("time", [1, FRAMES - 1])
+def test_short_clips_are_denoised_as_if_their_last_frame_went_on(
+    prior: SequencePrior, noisy: Tensor, time: int
+) -> None:
+    going_on = torch.stack([noisy[:, min(t, time - 1)] for t in range(FRAMES)], 1)
+    torch.testing.assert_close(prior.denoise(noisy[:, :time], 0.7), prior.denoise(going_on, 0.7)[:, :time])
+
+
+@pytest.mark.parametrize("change", [{"depth": -1}, {"depth": 101}, {"depth": 10**9}, {"frames": 0}, {"frames": -16}])
+def test_what_cannot_be_built_is_refused(change: dict) -> None:
+    with pytest.raises(ValueError, match=f"not {next(iter(change.values()))}$|blocks, not"):
+        SequencePriorConfig(**change)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from stgan import STGAN
 from stgan.errors import StganError
-from stgan.networks import SequencePrior
+from stgan.networks import CodePrior, SequencePrior
 from stgan.pipeline import ClipRequest
 from stgan.sampling import MOTION, ROBUST, Action, ClipRandomness, Init, Networks, Preset, sample
-from stgan.sampling.spaces import KEPT_APPEARANCE, WhitenedSpace, denoiser, encode
+from stgan.sampling.spaces import SequenceSpace
 
 LEFT = 1
 
@@ -50,55 +50,62 @@ def one(model: STGAN, preset: Preset, **options: object) -> Tensor:
     return model.generate("left", preset=preset, iterations=4, condition="lrcn", **options)
 
 
+def space_of(networks: Networks, preset: Preset, action: int | None = LEFT, frames: int = 16) -> SequenceSpace:
+    return SequenceSpace(networks, preset, frames, ClipRandomness([3]), None, action)
+
+
 @pytest.mark.parametrize("w", [0.0, 0.5, 1.0, 2.5])
 def test_action_guidance_is_classifier_free(networks: Networks, w: float) -> None:
     """Ho & Salimans 2022: D(h; sigma) + w (D(h; sigma, action) - D(h; sigma))."""
-    prior, h = networks.sequence_prior, torch.randn(2, 16, 6)
+    prior, h = networks.sequence_prior, torch.randn(2, 16, 12)
     assert prior is not None
-    guided = denoiser(networks, replace(MOTION, action_guidance=w), LEFT)(h, 0.8)
-    without, with_action = prior.denoise(h, 0.8), prior.denoise(h, 0.8, torch.tensor([LEFT, LEFT]))
-    torch.testing.assert_close(guided, without + w * (with_action - without))
+    preset = replace(MOTION, action_guidance=w)
+    sigma = space_of(networks, preset).sigmas[25]
+    without, with_action = prior.denoise(h, sigma), prior.denoise(h, sigma, torch.tensor([LEFT, LEFT]))
+    found = space_of(networks, preset).reconstruct(h, 25)
+    torch.testing.assert_close(found, without + w * (with_action - without))
     assert not torch.allclose(with_action, without)
-    assert torch.equal(denoiser(networks, replace(MOTION, action_guidance=w), None)(h, 0.8), without)
+    assert torch.equal(space_of(networks, preset, None).reconstruct(h, 25), without)
 
 
 @pytest.mark.parametrize(("w", "calls"), [(0.0, [None]), (1.0, [[LEFT]]), (2.0, [[LEFT], None])])
 def test_the_prior_is_asked_no_more_than_it_must(
     networks: Networks, told: list[list[int] | None], w: float, calls: list[list[int] | None]
 ) -> None:
-    denoiser(networks, replace(MOTION, action_guidance=w), LEFT)(torch.randn(1, 16, 6), 0.8)
+    space_of(networks, replace(MOTION, action_guidance=w)).project(torch.randn(1, 16, 12), 3)
     assert told == calls
 
 
-def test_robust_never_asks_the_sequence_prior(model: STGAN, networks: Networks, told: list[list[int] | None]) -> None:
+def test_robust_never_asks_the_sequence_prior(model: STGAN, told: list[list[int] | None]) -> None:
     one(model, ROBUST)
     assert told == []
-    h = torch.randn(1, 16, 6)
-    assert torch.equal(denoiser(networks, ROBUST, LEFT)(h, 0.8), networks.code_prior.denoise(h, 0.8))
 
 
-def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(model: STGAN, networks: Networks) -> None:
+def test_motion_never_asks_the_code_prior(model: STGAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CodePrior, "denoise", lambda *arguments: pytest.fail("the code prior was asked"))
+    one(model, MOTION)
+
+
+def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(networks: Networks) -> None:
     """Euler's steps of dh/dsigma = (h - D(h; sigma, action)) / sigma (Karras et al. 2022), then the last estimate."""
     preset = replace(MOTION, iterations=6, noise_level=(8.0, 0.5), guidance=0.0)
     prior = networks.sequence_prior
     assert prior is not None
     actions = torch.tensor([LEFT])
     sigmas = [8.0 * (0.5 / 8.0) ** (step / 6) for step in range(7)]
-    space = WhitenedSpace(networks, preset, 16, ClipRandomness([3]), None, LEFT)
-    assert space.sigmas == pytest.approx(sigmas)
-    h = space.start()
-    torch.testing.assert_close(h, 8.0 * space.noise)
+    assert space_of(networks, preset).sigmas == pytest.approx(sigmas)
+    h = 8.0 * ClipRandomness([3]).normal(16, 12)
     for sigma, following in pairwise(sigmas):
         h = h + (following - sigma) * (h - prior.denoise(h, sigma, actions)) / sigma
-    codes = networks.code_prior.unwhiten(prior.denoise(h, 0.5, actions))
+    codes = prior.codes(prior.denoise(h, 0.5, actions))
     found = sample(networks, Action(networks.condition, LEFT), [3], preset)
     torch.testing.assert_close(found.codes, codes, atol=1e-5, rtol=1e-4)
 
 
 def test_every_frame_starts_from_its_own_noise(networks: Networks) -> None:
-    noise = WhitenedSpace(networks, MOTION, 16, ClipRandomness(range(40)), None, LEFT).noise
-    flat = noise.transpose(1, 2).flatten(0, 1)
-    assert (flat.T.corrcoef() - torch.eye(16)).abs().max() < 0.3 and flat.std() == pytest.approx(1, abs=0.05)
+    start = SequenceSpace(networks, MOTION, 16, ClipRandomness(range(40)), None, LEFT).start() / 40
+    flat = start.transpose(1, 2).flatten(0, 1)
+    assert (flat.T.corrcoef() - torch.eye(16)).abs().max() < 0.2 and flat.std() == pytest.approx(1, abs=0.05)
 
 
 class Counting:
@@ -115,9 +122,9 @@ class Counting:
         return self.network.log_probabilities(videos)  # type: ignore[attr-defined, no-any-return]
 
 
-@pytest.mark.parametrize(("below", "steps"), [(None, 8), (16.0, 8), (4.0, 6), (0.2, 1), (0.01, 0)])
+@pytest.mark.parametrize(("below", "steps"), [(99.0, 8), (16.0, 8), (4.0, 6), (0.2, 1), (0.01, 0)])
 def test_no_gradient_is_computed_above_the_level_from_which_on_it_steers(
-    networks: Networks, below: float | None, steps: int
+    networks: Networks, below: float, steps: int
 ) -> None:
     """Levels 16, 8, 4, ... 1/16, of which the last is the end and takes no step."""
     preset = replace(MOTION, iterations=8, noise_level=(16.0, 2.0**-4), steered_below=below, goal=1.0)
@@ -133,8 +140,7 @@ def test_no_gradient_is_computed_above_the_level_from_which_on_it_steers(
 
 def test_steps_are_as_long_as_the_noise_level_says(networks: Networks) -> None:
     preset = replace(MOTION, iterations=4, noise_level=(16.0, 1.0), steered_below=5.0, guidance=0.3)
-    space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), None, LEFT)
-    assert space.learning_rates == pytest.approx([0.0, 0.0, 0.3 * 4, 0.3 * 2])
+    assert space_of(networks, preset).learning_rates == pytest.approx([0.0, 0.0, 0.3 * 4, 0.3 * 2])
 
 
 @pytest.mark.parametrize(
@@ -143,11 +149,12 @@ def test_steps_are_as_long_as_the_noise_level_says(networks: Networks) -> None:
         {"action_guidance": 0.0},
         {"action_guidance": 2.0},
         {"steered_below": 0.1},
-        {"steered_below": None},
+        {"steered_below": 9.0},
         {"guidance": 0.0},
         {"noise_level": (5.0, 0.05)},
-        {"own_noise": 0.3},
-        {"share_appearance": True},
+        {"temporal_kernel": (0.05, 0.9, 0.05)},
+        {"shift": 0},
+        {"video_noise": 0.0},
         {"space": "whitened"},
     ],
     ids=str,
@@ -160,27 +167,29 @@ def test_a_target_is_sought_among_clips_of_any_action(model: STGAN, told: list[l
     preset = replace(MOTION, iterations=4, goal=1e-6)
     found = model.sample([ClipRequest("x", 0)], 0, preset, "lrcn", target="lstm:3")
     assert found.videos.shape == (1, 3, 16, 16, 16) and set(map(str, told)) == {"None"}
-    assert found.steps.tolist() == [sum(s <= 1 for s in [20 * (0.05 / 20) ** (i / 4) for i in range(4)])]
+    assert found.steps.tolist() == [sum(s <= 1 for s in [40 * (0.05 / 40) ** (i / 4) for i in range(4)])]
     told.clear()
     model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
     assert set(map(str, told)) == {"[1]"}
 
 
-def test_a_clip_from_a_video_begins_at_its_coordinates_and_keeps_the_foremost(networks: Networks) -> None:
-    """As in the robust preset, but for appearance, which is each frame's own here."""
-    video = torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
-    space = WhitenedSpace(networks, MOTION, 16, ClipRandomness([0]), Init(video, 0.6), LEFT)
-    known = networks.code_prior.whiten(encode(networks.encoder, video))
-    assert space.sigmas[0] == pytest.approx(0.05 * 400**0.6)
-    h = space.start()
-    torch.testing.assert_close(h, known + space.sigmas[0] * space.noise)
-    kept = round(KEPT_APPEARANCE * networks.code_prior.config.appearance_rank)
-    assert kept == 1
-    for iteration in range(MOTION.iterations):
-        h = space.project(h + torch.randn_like(h), iteration)
-        expected = known + space.sigmas[iteration + 1] * space.noise
-        torch.testing.assert_close(h[..., :kept], expected[..., :kept])
-        assert not torch.allclose(h[..., kept:], expected[..., kept:])
+def test_it_starts_from_noise_alone(networks: Networks) -> None:
+    init = Init(torch.rand(3, 16, 16, 16), 0.5)
+    with pytest.raises(StganError, match="preset motion starts from noise alone; choose robust") as caught:
+        sample(networks, Action(networks.condition, LEFT), [0], MOTION, init=init)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("target", "condition"), [(None, "both"), ("lstm:3", "lrcn"), ("fc8:2", "c3d")])
+def test_steering_raises_what_is_asked_for(model: STGAN, target: str | None, condition: str) -> None:
+    """Beside the clip of the same seed that nothing steered."""
+    preset = replace(MOTION, iterations=20, goal=1.0, shift=0, video_noise=0.0)
+    request = [ClipRequest("right" if target is None else "x", 0)]
+    free, steered = (
+        model.sample(request, 0, replace(preset, guidance=guidance), condition, target=target).value[0]
+        for guidance in (0.0, 0.2)
+    )
+    assert steered > free + 1e-4
 
 
 @pytest.mark.parametrize("frames", [1, 5, 16, 17, 24, 41])
@@ -190,6 +199,6 @@ def test_clips_of_any_length(model: STGAN, frames: int) -> None:
 
 
 def test_a_model_without_one_cannot_sample_by_motion(networks: Networks) -> None:
-    with pytest.raises(StganError, match="preset motion needs a sequence prior, and this model has none") as caught:
+    with pytest.raises(StganError, match="preset motion needs a sequence prior, which this model has not") as caught:
         sample(replace(networks, sequence_prior=None), Action(networks.condition, LEFT), [0], MOTION)
     assert "\n" not in str(caught.value)

@@ -42,7 +42,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 64,
     },
     "sequence_prior": {
-        "network": {"rank": 8, "frames": 16, "width": 16, "depth": 1, "heads": 2},
+        "network": {"code_size": 24, "frames": 16, "rank": 8, "width": 16, "depth": 1},
         "steps": 60,
         "batch_size": 12,
         "copies": 2,

@@ -37,7 +37,7 @@ def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> Non
     train_encoder(recipes.encoder, train, nothing, workshop.room("encoder"))
     train_code_prior(recipes.code_prior, encoder, train, nothing, workshop.room("code_prior"))
     room = workshop.room("sequence_prior")
-    train_sequence_prior(recipes.sequence_prior, encoder, prior, train, nothing, room)
+    train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, room)
     train_generator(recipes.generator, encoder, prior, train, nothing, workshop.room("generator"))
     for name, recipe in recipes.classifiers.items():
         train_classifier(recipe, train, nothing, workshop.room(name))

@@ -11,18 +11,19 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from stgan.networks import CodePrior, Encoder, SequencePrior
-from stgan.training.code_prior import fit_whitening, frame_codes
+from stgan.errors import StganError
+from stgan.networks import Encoder, SequencePrior
 from stgan.training.data import ClipData, to_images
 from stgan.training.losses import denoising_loss
+from stgan.training.randomness import StepRandomness
 from stgan.training.recipes import load_recipes
 from stgan.training.run import TrainingRun, Workshop
 from stgan.training.sequence_prior import (
     SequencePriorRecipe,
     code_sequences,
-    fit_spectrum,
+    draw_windows,
+    fit_basis,
     train_sequence_prior,
-    windows_of,
 )
 
 
@@ -32,98 +33,149 @@ def recipe(recipes: Path) -> SequencePriorRecipe:
 
 
 @pytest.fixture(scope="module")
-def networks(recipes: Path, data: ClipData) -> tuple[Encoder, CodePrior]:
-    """What codes and coordinates are; untrained, which does for learning how they follow each other."""
+def encoder(recipes: Path) -> Encoder:
+    """What codes are; untrained, which does for learning how they follow each other."""
     torch.manual_seed(0)
-    all_recipes = load_recipes(recipes, 3)
-    encoder = Encoder(all_recipes.encoder.network).eval()
-    prior = CodePrior(all_recipes.code_prior.network).eval()
-    fit_whitening(prior, *frame_codes(encoder, data))
-    return encoder, prior
+    return Encoder(load_recipes(recipes, 3).encoder.network).eval()
 
 
 @torch.no_grad()
-def coordinates(networks: tuple[Encoder, CodePrior], frames: np.ndarray) -> Tensor:
-    encoder, prior = networks
-    return prior.whiten(encoder(to_images(torch.from_numpy(frames.copy()))))
+def codes_of(encoder: Encoder, frames: np.ndarray) -> Tensor:
+    return encoder(to_images(torch.from_numpy(frames.copy())))
 
 
 def test_versions_are_the_clip_its_shifts_and_mirror_images_of_both(
-    recipe: SequencePriorRecipe, networks: tuple[Encoder, CodePrior], data: ClipData
+    recipe: SequencePriorRecipe, encoder: Encoder, data: ClipData
 ) -> None:
     some = data.select([number % 4 == 0 for number in range(9)])
-    plain = code_sequences(*networks, some, replace(recipe, copies=3, shift=2, mirror=False))
-    both = code_sequences(*networks, some, replace(recipe, copies=3, shift=2, mirror=True))
+    plain = code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=False))
+    both = code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=True))
     for clip, versions, mirrored in zip(some.clips, plain, both, strict=True):
-        assert versions.shape == (3, 20, 8) and mirrored.shape == (6, 20, 8)
-        torch.testing.assert_close(versions[0], coordinates(networks, clip), atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(mirrored[::2], versions, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(mirrored[1], coordinates(networks, clip[:, :, ::-1]), atol=1e-4, rtol=1e-4)
+        assert versions.shape == (3, 20, 24) and mirrored.shape == (6, 20, 24)
+        torch.testing.assert_close(versions[0], codes_of(encoder, clip), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(mirrored[::2], versions, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(mirrored[1], codes_of(encoder, clip[:, :, ::-1]), atol=1e-5, rtol=1e-4)
         padded = np.pad(clip, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
-        moves = [coordinates(networks, padded[:, y : y + 16, x : x + 16]) for y in range(5) for x in range(5)]
+        moves = [codes_of(encoder, padded[:, y : y + 16, x : x + 16]) for y in range(5) for x in range(5)]
         for version in versions:
-            assert min((version - moved).abs().max() for moved in moves) < 1e-4
+            assert min((version - moved).abs().max() for moved in moves) < 1e-5
     drawn = torch.stack([versions[1:] - versions[:1] for versions in plain])
     assert drawn.abs().amax((2, 3)).count_nonzero() > 3  # most versions are moved
-    again = code_sequences(*networks, some, replace(recipe, copies=3, shift=2, mirror=False))
+    again = code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=False))
     assert all(map(torch.equal, plain, again))
-    (alone,) = code_sequences(*networks, some.select([True, False, False]), replace(recipe, copies=1, mirror=False))
+    (alone,) = code_sequences(encoder, some.select([True, False, False]), replace(recipe, copies=1, mirror=False))
     assert torch.equal(alone, plain[0][:1])
 
 
-def test_windows_are_cut_from_the_version_that_is_asked_for() -> None:
-    sequences = [torch.arange(2 * 6 * 2).view(2, 6, 2).float(), -torch.arange(2 * 4 * 2).view(2, 4, 2).float()]
-    windows = [(1, np.array([0, 1, 2])), (0, np.array([3, 4, 5])), (0, np.array([1, 0, 1]))]
-    cut = windows_of(sequences, windows, np.array([1, 0, 1]))
-    assert torch.equal(cut, torch.stack([sequences[1][1, :3], sequences[0][0, 3:], sequences[0][1, [1, 0, 1]]]))
+def test_windows_are_of_every_version_and_shared_out_among_processes(
+    recipe: SequencePriorRecipe, encoder: Encoder, data: ClipData
+) -> None:
+    sequences = code_sequences(encoder, data, recipe)
+    windows, clips = draw_windows(sequences, data, 24, StepRandomness(0, 1))
+    seen = set()
+    for window, clip in zip(windows, clips, strict=True):
+        places = [
+            (version, start)
+            for version in range(2)
+            for start in range(5)
+            if torch.equal(sequences[clip][version, start : start + 16], window)
+        ]
+        assert places
+        seen.update(places)
+    assert len({version for version, _ in seen}) == 2 and len({start for _, start in seen}) > 2
+    assert {data.labels[clip] for clip in clips} == {0, 1, 2}
+    halves = [draw_windows(sequences, data, 24, StepRandomness(0, 1, rank, 2)) for rank in (0, 1)]
+    assert torch.equal(torch.cat([half[0] for half in halves]), windows)
+    assert halves[0][1] + halves[1][1] == clips
+
+
+def test_the_basis_is_that_of_the_principal_components_of_windows(recipe: SequencePriorRecipe) -> None:
+    network = SequencePrior(recipe.network)
+    mixing = torch.randn(20, 16 * 24, generator=torch.Generator().manual_seed(0))
+    windows = (torch.randn(300, 20, generator=torch.Generator().manual_seed(1)) * torch.logspace(0, -2, 20)) @ mixing
+    windows = (windows + 3).view(300, 16, 24)
+    fit_basis(network, windows)
+    centred = windows.double().numpy() - windows.double().numpy().mean((0, 1))
+    moments = np.einsum("na,nb->ab", *[centred.reshape(300, -1)] * 2) / 300
+    values, vectors = np.linalg.eigh(moments)
+    assert network.unit.item() == pytest.approx(values[-8:].mean() ** 0.5, rel=1e-5)
+    np.testing.assert_allclose(network.variance.numpy(), values[:-9:-1] / values[-8:].mean(), rtol=1e-4)
+    agreement = np.abs((network.basis.detach().numpy() * vectors.T[:-9:-1]).sum(1))
+    np.testing.assert_allclose(agreement, 1, atol=1e-4)  # each of them, but for its sign
+    y = network.coordinates(windows)
+    torch.testing.assert_close(y.square().mean(0), network.variance, rtol=1e-3, atol=1e-5)
+    rebuilt = network.codes((y @ network.basis).view_as(windows))
+    assert (rebuilt - windows.clamp(min=0)).square().mean() < 0.2 * windows.var()
+
+
+@pytest.mark.parametrize("distinct", [5, 8])
+def test_a_basis_of_more_directions_than_there_are_is_refused(recipe: SequencePriorRecipe, distinct: int) -> None:
+    some = torch.rand(distinct, 16, 24)
+    windows = torch.cat([some, some - 2 * (some - some.mean((0, 1)))])  # as many again, in the same directions
+    network = SequencePrior(replace(recipe.network, rank=distinct + 1))
+    with pytest.raises(StganError, match=f"fewer directions than the sequence prior's rank {distinct + 1}") as caught:
+        fit_basis(network, windows)
+    assert "\n" not in str(caught.value)
+    fit_basis(SequencePrior(replace(recipe.network, rank=distinct)), windows)
 
 
 def test_it_learns_how_codes_follow_each_other(
-    recipe: SequencePriorRecipe,
-    networks: tuple[Encoder, CodePrior],
-    data: ClipData,
-    tmp_path: Path,
-    fabric: Fabric,
+    recipe: SequencePriorRecipe, encoder: Encoder, data: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     network = replace(recipe.network, width=32, dropout=0.0)
     longer = replace(recipe, network=network, steps=200, learning_rate=0.01, ema=0.9)
     unseen = data.select([number % 3 == 2 for number in range(9)])
     seen = data.select([number % 3 != 2 for number in range(9)])
-    prior, run = train_sequence_prior(longer, *networks, seen, unseen, Workshop(fabric, tmp_path))
+    prior, run = train_sequence_prior(longer, encoder, seen, unseen, Workshop(fabric, tmp_path))
     assert run.step == 200 and not any(module.training for module in prior.modules())
     log = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
     assert log["denoising"][-1] < log["denoising"][0]
     validation = np.genfromtxt(tmp_path / "validation.csv", delimiter=",", names=True)
     assert len(validation) == 10 and np.isfinite(validation["denoising"]).all()
 
-    torch.manual_seed(1)
-    windows = torch.stack([versions[0, :16] for versions in code_sequences(*networks, seen, longer)])
-    sigma, noise, actions = torch.full((6, 1), 1.0), torch.randn_like(windows), torch.tensor(seen.labels)
+    windows, clips = draw_windows(code_sequences(encoder, seen, longer), seen, 64, StepRandomness(5, 0))
+    clean, actions = prior.coordinates(windows), torch.tensor([seen.labels[clip] for clip in clips])
+    sigma, noise = torch.full((64, 1), 1.0), torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    wiener = SequencePrior(network).eval()
+    wiener.variance.copy_(prior.variance)
 
-    def loss(network: SequencePrior) -> float:
-        return denoising_loss(lambda w, s: network.denoise(w, s, actions), windows, sigma, noise).item()
+    def loss(denoiser: SequencePrior) -> float:
+        return denoising_loss(
+            lambda y, s: denoiser.denoise_coordinates(y, s, actions), clean, sigma, noise
+        ).item()  # fmt: skip
 
     with torch.no_grad():
-        white, wiener = SequencePrior(longer.network), SequencePrior(longer.network)
-        wiener.spectrum.copy_(prior.spectrum)
-        assert loss(prior) < 0.98 * loss(wiener) and loss(wiener) < loss(white)
+        assert loss(prior) < 0.9 * loss(wiener)
 
 
-def test_the_spectrum_is_the_variance_of_each_frequency(recipe: SequencePriorRecipe, data: ClipData) -> None:
-    network = SequencePrior(recipe.network)
-    white = [torch.randn(1, 20, 8, generator=torch.Generator().manual_seed(n)) * 2 for n in range(9)]
-    fit_spectrum(network, white, data)
-    assert network.spectrum.shape == (16, 8) and network.spectrum.mean() == pytest.approx(4, rel=0.2)
-    still = [torch.full((1, 20, 8), value) for value in (1.0, -1.0, 1.0) * 3]
-    fit_spectrum(network, still, data)
-    torch.testing.assert_close(network.spectrum[0], torch.full((8,), 16.0))
-    torch.testing.assert_close(network.spectrum[1:], torch.full((15, 8), 1e-4))
+def test_what_it_works_in_is_not_learned(
+    recipe: SequencePriorRecipe, encoder: Encoder, data: ClipData, tmp_path: Path, fabric: Fabric
+) -> None:
+    nothing = data.select([False] * 9)
+    prior, _ = train_sequence_prior(replace(recipe, steps=20), encoder, data, nothing, Workshop(fabric, tmp_path))
+    fitted = SequencePrior(recipe.network)
+    fit_basis(fitted, draw_windows(code_sequences(encoder, data, recipe), data, 2048, StepRandomness(0, 0))[0])
+    for name in ("mean", "unit", "variance", "basis"):
+        assert torch.equal(getattr(prior, name), getattr(fitted, name)), name
+    gram = prior.basis @ prior.basis.T
+    torch.testing.assert_close(gram, torch.eye(8), atol=1e-5, rtol=0)
+
+
+def test_few_steps_are_timed_of_clips_too_few_for_a_basis(
+    recipe: SequencePriorRecipe, encoder: Encoder, data: ClipData, tmp_path: Path, fabric: Fabric
+) -> None:
+    wide = replace(recipe, network=replace(recipe.network, rank=200), copies=1)
+    few, nothing = data.select([True] * 3 + [False] * 6), data.select([False] * 9)
+    with pytest.raises(StganError, match="fewer directions"):
+        train_sequence_prior(wide, encoder, few, nothing, Workshop(fabric, tmp_path))
+    _, run = train_sequence_prior(wide, encoder, few, nothing, Workshop(fabric, tmp_path, probe=3))
+    assert run.seconds_per_step > 0 and not (tmp_path / "log.csv").exists()
 
 
 @pytest.mark.parametrize(("untold", "untouched"), [(1.0, slice(0, 3)), (0.0, slice(3, 4))])
 def test_only_what_is_told_is_learned(
     recipe: SequencePriorRecipe,
-    networks: tuple[Encoder, CodePrior],
+    encoder: Encoder,
     data: ClipData,
     tmp_path: Path,
     fabric: Fabric,
@@ -132,7 +184,7 @@ def test_only_what_is_told_is_learned(
 ) -> None:
     changed = replace(recipe, steps=20, untold=untold, weight_decay=0.0, ema=0.0)
     nothing = data.select([False] * 9)
-    prior, _ = train_sequence_prior(changed, *networks, data, nothing, Workshop(fabric, tmp_path))
+    prior, _ = train_sequence_prior(changed, encoder, data, nothing, Workshop(fabric, tmp_path))
     torch.manual_seed(changed.seed)
     before, after = SequencePrior(changed.network).action.weight, prior.action.weight
     rows = torch.arange(4)
@@ -143,14 +195,14 @@ def test_only_what_is_told_is_learned(
 
 def test_interrupted_training_equals_an_uninterrupted_one(
     recipe: SequencePriorRecipe,
-    networks: tuple[Encoder, CodePrior],
+    encoder: Encoder,
     data: ClipData,
     tmp_path: Path,
     fabric: Fabric,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shorter, nothing = replace(recipe, steps=30), data.select([False] * 9)
-    arguments = (shorter, *networks, data, nothing)
+    arguments = (shorter, encoder, data, nothing)
     whole, _ = train_sequence_prior(*arguments, Workshop(fabric, tmp_path / "whole"))
     take_step = TrainingRun._take_step
 
@@ -172,14 +224,14 @@ def test_interrupted_training_equals_an_uninterrupted_one(
 
 def test_the_state_for_other_codes_is_set_aside(
     recipe: SequencePriorRecipe,
-    networks: tuple[Encoder, CodePrior],
+    encoder: Encoder,
     data: ClipData,
     tmp_path: Path,
     fabric: Fabric,
 ) -> None:
-    shorter, nothing, (encoder, prior) = replace(recipe, steps=20), data.select([False] * 9), networks
-    train_sequence_prior(shorter, encoder, prior, data, nothing, Workshop(fabric, tmp_path))
+    shorter, nothing = replace(recipe, steps=20), data.select([False] * 9)
+    train_sequence_prior(shorter, encoder, data, nothing, Workshop(fabric, tmp_path))
     before = (tmp_path / "state.pt").read_bytes()
     other = Encoder(encoder.config).eval()
-    train_sequence_prior(shorter, other, prior, data, nothing, Workshop(fabric, tmp_path))
+    train_sequence_prior(shorter, other, data, nothing, Workshop(fabric, tmp_path))
     assert (tmp_path / "state.previous.pt").read_bytes() == before != (tmp_path / "state.pt").read_bytes()

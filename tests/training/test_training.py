@@ -56,9 +56,12 @@ def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> N
         assert "moving squares" in card and "| steps, seed |" in card
         provenance = json.loads((trained.out / stage / "config.json").read_text())["provenance"]
         assert provenance["data"]["clips"] == 9 and provenance["seconds"] >= 0
-    for stage, actions in (("generator", ()), ("sequence_prior", trained.data.actions)):
+    for stage, former, actions in (
+        ("generator", ("encoder", "code_prior"), ()),
+        ("sequence_prior", ("encoder",), trained.data.actions),
+    ):
         config = json.loads((trained.out / stage / "config.json").read_text())
-        assert config["provenance"]["ancestors"] == {name: hashes[name] for name in ("encoder", "code_prior")}
+        assert config["provenance"]["ancestors"] == {name: hashes[name] for name in former}
         assert config["actions"] == list(actions)
     card = (trained.out / "c3d" / "README.md").read_text()
     assert "accuracy on unseen groups" in card and "accuracy on validation clips" in card
@@ -238,9 +241,10 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["generator.foreground=-1.0"], "foreground must be from"),
         (["encoder.foreground=x"], "foreground must be a number"),
         (["encoder.shift=-1"], "shift must be from"),
-        (["sequence_prior.network.rank=9"], "must be the code prior's rank, 8, and model.yaml's frames, 16, not 9"),
-        (["sequence_prior.network.frames=8"], "not 8 and 8"),
-        (["sequence_prior.network.heads=3"], "no even multiple of its 3 heads"),
+        (["sequence_prior.network.code_size=12"], "differ in code_size"),
+        (["sequence_prior.network.frames=8"], "network.frames is 8, but model.yaml's frames is 16"),
+        (["sequence_prior.network.frames=0"], "at least 1 frame, not 0"),
+        (["sequence_prior.network.rank=-1"], "sequence_prior.network of the recipes does not work"),
         (["sequence_prior.network.dropout=2.0"], "sequence_prior.network of the recipes does not work"),
         (["sequence_prior.mirror=often"], "mirror must be true or false, not 'often'"),
         (["sequence_prior.mirror=1"], "mirror must be true or false"),
