@@ -37,6 +37,8 @@ class Preset:
     share_appearance: average the coordinates of appearance over time at every step.
 
     Space "sequences":
+    proposals:   so many clips are drawn from the sequence prior alone; the one that the condition networks like best is
+                 gone on with.
     steered_below: noise level down from which steps up the gradient are taken.
     action_guidance: how much the sequence prior heeds the action that it is told: 0 not at all, 1 as it learned to,
                  above that more than it learned to.
@@ -60,6 +62,7 @@ class Preset:
     guidance: float = 0.2
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
+    proposals: int = 1
     steered_below: float = 1.0
     action_guidance: float = 1.0
     share_appearance: bool = True
@@ -84,6 +87,8 @@ class Preset:
             raise StganError(f"the number of iterations must be at least 1, not {self.iterations}")
         if not 0 < self.noise_level[1] <= self.noise_level[0] < math.inf:
             raise StganError(f"preset {self.name}: noise_level falls from a first to a last value above 0")
+        if self.proposals < 1:
+            raise StganError(f"preset {self.name}: the number of proposals must be at least 1, not {self.proposals}")
         if not 0 < self.goal <= 1 or not 0 <= self.own_noise <= 1:
             raise StganError(f"preset {self.name}: goal is in (0, 1] and own_noise in [0, 1]")
 
@@ -121,18 +126,20 @@ ROBUST = Preset(
 MOTION = Preset(
     name="motion",
     space="sequences",
-    temporal_kernel=(1.0,),
+    temporal_kernel=(0.02, 0.96, 0.02),
     temporal_padding="replicate",
     iterations=40,
     noise_level=(40.0, 0.05),
-    guidance=0.2,
-    steered_below=1.0,
+    proposals=4,
+    action_guidance=1.5,
+    guidance=0.05,
+    steered_below=0.5,
     goal=0.9,
-    patience=5,
+    patience=1,
     shift=4,
     video_noise=0.05,
 )
-"""A prior that has seen clips proposes, the condition network refines."""
+"""A prior that has seen clips proposes, the condition networks choose, and refine what does not convince them yet."""
 
 PIXELS = replace(PAPER, name="pixels", space="pixels", epsilon1=0.0)
 """What the paper says cannot work: its update on the pixels of the video themselves, with no generator as a prior.

@@ -52,8 +52,7 @@ def sample(
     """
     like = next(networks.image_generator.parameters())
     random = ClipRandomness(seeds, like.device, like.dtype)
-    action = phi.number if isinstance(phi, Action) else None
-    space: Space = SPACES[preset.space](networks, preset, frames, random, init, action)
+    space: Space = SPACES[preset.space](networks, preset, frames, random, init, phi)
 
     def objective(h: Variable, iteration: int) -> Float[Tensor, " batch"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior, inflate
-from stgan.networks.preprocessing import flatten_time
+from stgan.networks.preprocessing import flatten_time, to_unit_range
 from stgan.sampling.activation_maximization import Norm, Variable, falling
-from stgan.sampling.objectives import ConditionNetwork
+from stgan.sampling.objectives import Action, Activation, ConditionNetwork
 from stgan.sampling.presets import Preset
 from stgan.sampling.randomness import ClipRandomness
 from stgan.sampling.starts import Init, starting_noise
@@ -30,6 +30,9 @@ The others also tell a frontal view from one from the side, which an action may 
 
 GREY_LEVEL = 1 / 255
 """The unit of noise and of steps in pixel space, so that the paper's constants mean there what they mean on bytes."""
+
+
+Phi = Action | Activation
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class CodeSpace:
         frames: int,
         random: ClipRandomness,
         init: Init | None,
-        action: int | None,
+        phi: Phi,
     ) -> None:
         self.networks, self.frames, self.random, self.init = networks, frames, random, init
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
@@ -130,7 +133,7 @@ class WhitenedSpace:
         frames: int,
         random: ClipRandomness,
         init: Init | None,
-        action: int | None,
+        phi: Phi,
     ) -> None:
         self.preset, self.init, self.prior = preset, init, networks.code_prior
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
@@ -181,6 +184,9 @@ class WhitenedSpace:
 class SequenceSpace:
     """From strong noise to none, along the sequence prior's denoising, steered once there is a person to look at.
 
+    The noise to start from is the best of several: each is denoised without steering, and Phi of what comes out is
+    compared. To choose among clips of people is to steer without a gradient, so no noise that fools can arise.
+
     h are noisy sequences of codes. As in `WhitenedSpace` the condition network sees G of their denoised estimate and h
     moves along the denoiser's ODE; but the denoiser sees all frames at once, and is told the action, heeded by
     classifier-free guidance (Ho & Salimans 2022):
@@ -197,7 +203,7 @@ class SequenceSpace:
         frames: int,
         random: ClipRandomness,
         init: Init | None,
-        action: int | None,
+        phi: Phi,
     ) -> None:
         if networks.sequence_prior is None or init:
             raise StganError(
@@ -205,8 +211,9 @@ class SequenceSpace:
                 if init
                 else f"preset {preset.name} needs a sequence prior, which this model has not; choose another preset"
             )
-        self.prior, self.w = networks.sequence_prior, preset.action_guidance
-        self.frames, self.random, self.action = frames, random, action
+        self.prior, self.w, self.proposals = networks.sequence_prior, preset.action_guidance, preset.proposals
+        self.frames, self.random, self.phi = frames, random, phi
+        self.action = phi.number if isinstance(phi, Action) else None
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
         self.sigmas = geometric(*preset.noise_level, preset.iterations + 1)
         self.learning_rates = [
@@ -214,7 +221,20 @@ class SequenceSpace:
         ]
 
     def start(self) -> Float[Tensor, "batch time code"]:
-        return self.sigmas[0] * self.random.normal(self.frames, self.prior.config.code_size)
+        proposals = [
+            self.sigmas[0] * self.random.normal(self.frames, self.prior.config.code_size) for _ in range(self.proposals)
+        ]
+        if self.proposals == 1:
+            return proposals[0]
+        best = torch.stack([self._value(proposal) for proposal in proposals]).argmax(0)
+        return torch.stack(proposals)[best, torch.arange(len(best))]
+
+    def _value(self, h: Float[Tensor, "batch time code"]) -> Float[Tensor, " batch"]:
+        """Phi of what becomes of h without steering."""
+        last = len(self.learning_rates)
+        for iteration in range(last):
+            h = self.project(h, iteration)
+        return self.phi(to_unit_range(self.videos(self.codes(h, last))))
 
     def codes(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """The codes of the denoised estimate."""
@@ -250,7 +270,7 @@ class PixelSpace:
         frames: int,
         random: ClipRandomness,
         init: Init | None,
-        action: int | None,
+        phi: Phi,
     ) -> None:
         self.frames, self.random, self.init = frames, random, init
         self.image_size = networks.image_generator.config.image_size
