@@ -27,7 +27,8 @@ KILLS = int(os.environ.get("STGAN_KILLS", "5"))  # more of them by hand
 
 def arguments(model: Path, out: Path, *more: str | int, num: int = 3) -> list[str | Path | int]:
     return [
-        "generate", "--model", model, "--num", num, "--iterations", 2, "--out", out, "--gif", "--trace", *more,
+        "generate", "--model", model, "--preset", "robust", "--num", num, "--iterations", 2, "--out", out,
+        "--gif", "--trace", *more,
     ]  # fmt: skip
 
 
@@ -149,7 +150,8 @@ def test_a_second_process_is_refused_and_readers_are_not(stgan: Any, tiny_model:
 @pytest.mark.parametrize("largest_file", [2_000, 6_000, 8_000])  # a clip, a line of the manifest, the contact sheet
 def test_a_full_disk(largest_file: int, stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     num = 1 if largest_file == 8_000 else 3
-    command = ["generate", "--model", tiny_model, "--num", num, "--iterations", 2, "--out", tmp_path]
+    run = ["--preset", "robust", "--num", num, "--iterations", 2]
+    command = ["generate", "--model", tiny_model, *run, "--out", tmp_path]
     ended = stgan.run(*command, largest_file=largest_file)
     assert ended.returncode == 1 and ended.is_one_sentence and "file too large" in ended.stderr, ended
     assert (tmp_path / "manifest.jsonl").read_bytes().endswith(b"\n") or lines(tmp_path) == 0

@@ -49,6 +49,7 @@ def unchecked() -> Iterator[None]:
         {"noise_level": (float("inf"), 0.1)},
         {"goal": 0.0},
         {"own_noise": 1.5},
+        {"proposals": 0},
     ],
 )
 def test_nonsense_is_refused_with_one_sentence(wrong: dict, unchecked: None) -> None:

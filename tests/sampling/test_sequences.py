@@ -1,7 +1,7 @@
 """The `motion` preset: the sequence prior's guidance and annealing written out, and what is not computed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +14,24 @@ from stgan import STGAN
 from stgan.errors import StganError
 from stgan.networks import CodePrior, SequencePrior
 from stgan.pipeline import ClipRequest
-from stgan.sampling import MOTION, ROBUST, Action, ClipRandomness, Init, Networks, Preset, sample
+from stgan.sampling import (
+    MOTION,
+    ROBUST,
+    Action,
+    Activation,
+    ClipRandomness,
+    Init,
+    Networks,
+    Preset,
+    Target,
+    clip_seed,
+    sample,
+)
 from stgan.sampling.spaces import SequenceSpace
 
-LEFT = 1
+LEFT, ANY = 1, 3
+ALONE = replace(MOTION, proposals=1, action_guidance=1.0, guidance=0.2, steered_below=1.0, patience=5)
+"""Nothing is chosen among, and where it is steered, then strongly."""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +47,13 @@ def networks(model: STGAN) -> Networks:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[int] | None]]:
-    """The actions that the sequence prior was told, call by call."""
-    seen: list[list[int] | None] = []
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The action that the sequence prior was told of each sequence that it was asked about, in one batch or several."""
+    seen: list[int] = []
     denoise = SequencePrior.denoise
 
     def spied(self: SequencePrior, noisy: Tensor, sigma: float, actions: Tensor | None = None) -> Tensor:
-        seen.append(None if actions is None else actions.tolist())
+        seen.extend([ANY] * len(noisy) if actions is None else actions.tolist())
         return denoise(self, noisy, sigma, actions)
 
     monkeypatch.setattr(SequencePrior, "denoise", spied)
@@ -50,8 +64,8 @@ def one(model: STGAN, preset: Preset, **options: object) -> Tensor:
     return model.generate("left", preset=preset, iterations=4, condition="lrcn", **options)
 
 
-def space_of(networks: Networks, preset: Preset, action: int | None = LEFT, frames: int = 16) -> SequenceSpace:
-    return SequenceSpace(networks, preset, frames, ClipRandomness([3]), None, action)
+def space_of(networks: Networks, preset: Preset, seeds: Sequence[int] = (3,)) -> SequenceSpace:
+    return SequenceSpace(networks, preset, 16, ClipRandomness(seeds), None, Action(networks.condition, LEFT))
 
 
 @pytest.mark.parametrize("w", [0.0, 0.5, 1.0, 2.5])
@@ -59,24 +73,26 @@ def test_action_guidance_is_classifier_free(networks: Networks, w: float) -> Non
     """Ho & Salimans 2022: D(h; sigma) + w (D(h; sigma, action) - D(h; sigma))."""
     prior, h = networks.sequence_prior, torch.randn(2, 16, 12)
     assert prior is not None
-    preset = replace(MOTION, action_guidance=w)
+    preset = replace(ALONE, action_guidance=w)
     sigma = space_of(networks, preset).sigmas[25]
     without, with_action = prior.denoise(h, sigma), prior.denoise(h, sigma, torch.tensor([LEFT, LEFT]))
     found = space_of(networks, preset).reconstruct(h, 25)
     torch.testing.assert_close(found, without + w * (with_action - without))
     assert not torch.allclose(with_action, without)
-    assert torch.equal(space_of(networks, preset, None).reconstruct(h, 25), without)
+    target = Activation(networks.condition[0], Target("lstm"))  # type: ignore[arg-type]
+    untold = SequenceSpace(networks, preset, 16, ClipRandomness([3]), None, target)
+    assert torch.equal(untold.reconstruct(h, 25), without)
 
 
-@pytest.mark.parametrize(("w", "calls"), [(0.0, [None]), (1.0, [[LEFT]]), (2.0, [[LEFT], None])])
+@pytest.mark.parametrize(("w", "calls"), [(0.0, [ANY]), (1.0, [LEFT]), (2.0, [LEFT, ANY])])
 def test_the_prior_is_asked_no_more_than_it_must(
-    networks: Networks, told: list[list[int] | None], w: float, calls: list[list[int] | None]
+    networks: Networks, told: list[int], w: float, calls: list[int]
 ) -> None:
-    space_of(networks, replace(MOTION, action_guidance=w)).project(torch.randn(1, 16, 12), 3)
-    assert told == calls
+    space_of(networks, replace(ALONE, action_guidance=w)).project(torch.randn(1, 16, 12), 3)
+    assert sorted(told) == sorted(calls)
 
 
-def test_robust_never_asks_the_sequence_prior(model: STGAN, told: list[list[int] | None]) -> None:
+def test_robust_never_asks_the_sequence_prior(model: STGAN, told: list[int]) -> None:
     one(model, ROBUST)
     assert told == []
 
@@ -88,7 +104,7 @@ def test_motion_never_asks_the_code_prior(model: STGAN, monkeypatch: pytest.Monk
 
 def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(networks: Networks) -> None:
     """Euler's steps of dh/dsigma = (h - D(h; sigma, action)) / sigma (Karras et al. 2022), then the last estimate."""
-    preset = replace(MOTION, iterations=6, noise_level=(8.0, 0.5), guidance=0.0)
+    preset = replace(ALONE, iterations=6, noise_level=(8.0, 0.5), guidance=0.0)
     prior = networks.sequence_prior
     assert prior is not None
     actions = torch.tensor([LEFT])
@@ -103,22 +119,22 @@ def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(networks
 
 
 def test_every_frame_starts_from_its_own_noise(networks: Networks) -> None:
-    start = SequenceSpace(networks, MOTION, 16, ClipRandomness(range(40)), None, LEFT).start() / 40
+    start = space_of(networks, ALONE, range(40)).start() / 40
     flat = start.transpose(1, 2).flatten(0, 1)
     assert (flat.T.corrcoef() - torch.eye(16)).abs().max() < 0.2 and flat.std() == pytest.approx(1, abs=0.05)
 
 
 class Counting:
-    """A condition network that counts how often a gradient is asked of it."""
+    """A condition network that counts the clips that it is asked about, those of which a gradient is wanted apart."""
 
     def __init__(self, network: object) -> None:
         self.network, self.gradients, self.others = network, 0, 0
 
     def log_probabilities(self, videos: Tensor) -> Tensor:
         if videos.requires_grad:
-            self.gradients += 1
+            self.gradients += len(videos)
         else:
-            self.others += 1
+            self.others += len(videos)
         return self.network.log_probabilities(videos)  # type: ignore[attr-defined, no-any-return]
 
 
@@ -127,7 +143,7 @@ def test_no_gradient_is_computed_above_the_level_from_which_on_it_steers(
     networks: Networks, below: float, steps: int
 ) -> None:
     """Levels 16, 8, 4, ... 1/16, of which the last is the end and takes no step."""
-    preset = replace(MOTION, iterations=8, noise_level=(16.0, 2.0**-4), steered_below=below, goal=1.0)
+    preset = replace(ALONE, iterations=8, noise_level=(16.0, 2.0**-4), steered_below=below, goal=1.0)
     counting = Counting(networks.condition[0])
     values: list[float] = []
     found = sample(
@@ -138,8 +154,40 @@ def test_no_gradient_is_computed_above_the_level_from_which_on_it_steers(
     assert [math.isnan(value) for value in values] == [True] * (8 - steps) + [False] * steps
 
 
+@pytest.mark.parametrize("target", [None, "lstm:3"])
+def test_the_proposal_that_is_liked_best_is_gone_on_with(model: STGAN, networks: Networks, target: str | None) -> None:
+    """Of the noises that a clip's own randomness draws one after another, each made a clip by the prior alone."""
+    preset = replace(ALONE, proposals=3, iterations=5, guidance=0.0)
+    requests = [ClipRequest("left" if target is None else "x", index) for index in range(6)]
+    chosen = model.sample(requests, 0, preset, "lrcn", target=target)
+    randomness = ClipRandomness([clip_seed(0, request.action, request.index) for request in requests])
+    phi = Action(networks.condition, LEFT) if target is None else Activation(
+        networks.condition[0], Target.parse(target)  # type: ignore[arg-type]
+    )  # fmt: skip
+    videos, values = [], []
+    for _ in range(3):
+        space = SequenceSpace(networks, replace(preset, proposals=1), 16, randomness, None, phi)
+        h = space.start()
+        for iteration in range(5):
+            h = space.project(h, iteration)
+        videos.append(space.videos(space.codes(h, 5)).clamp(0, 1))
+        values.append(phi(videos[-1]))
+    best = torch.stack(values).argmax(0)
+    assert len(set(best.tolist())) > 1
+    expected = torch.stack([videos[number][clip] for clip, number in enumerate(best)])
+    torch.testing.assert_close(chosen.videos, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(chosen.value, torch.stack(values).amax(0), atol=1e-4, rtol=0)
+
+
+def test_choosing_needs_no_gradient(networks: Networks) -> None:
+    preset = replace(ALONE, proposals=4, iterations=4, steered_below=0.01)
+    counting = Counting(networks.condition[0])
+    sample(replace(networks, condition=(counting,)), Action((counting,), LEFT), [0, 1], preset)
+    assert (counting.gradients, counting.others) == (0, 2 * 4 + 2)
+
+
 def test_steps_are_as_long_as_the_noise_level_says(networks: Networks) -> None:
-    preset = replace(MOTION, iterations=4, noise_level=(16.0, 1.0), steered_below=5.0, guidance=0.3)
+    preset = replace(ALONE, iterations=4, noise_level=(16.0, 1.0), steered_below=5.0, guidance=0.3)
     assert space_of(networks, preset).learning_rates == pytest.approx([0.0, 0.0, 0.3 * 4, 0.3 * 2])
 
 
@@ -152,7 +200,7 @@ def test_steps_are_as_long_as_the_noise_level_says(networks: Networks) -> None:
         {"steered_below": 9.0},
         {"guidance": 0.0},
         {"noise_level": (5.0, 0.05)},
-        {"temporal_kernel": (0.05, 0.9, 0.05)},
+        {"temporal_kernel": (0.3, 0.4, 0.3)},
         {"shift": 0},
         {"video_noise": 0.0},
         {"space": "whitened"},
@@ -160,17 +208,17 @@ def test_steps_are_as_long_as_the_noise_level_says(networks: Networks) -> None:
     ids=str,
 )
 def test_every_setting_of_motion_takes_effect(model: STGAN, change: dict) -> None:
-    assert not torch.allclose(one(model, replace(MOTION, **change)), one(model, MOTION), atol=1e-4)
+    assert not torch.allclose(one(model, replace(ALONE, **change)), one(model, ALONE), atol=1e-4)
 
 
-def test_a_target_is_sought_among_clips_of_any_action(model: STGAN, told: list[list[int] | None]) -> None:
-    preset = replace(MOTION, iterations=4, goal=1e-6)
+def test_a_target_is_sought_among_clips_of_any_action(model: STGAN, told: list[int]) -> None:
+    preset = replace(ALONE, iterations=4, goal=1e-6)
     found = model.sample([ClipRequest("x", 0)], 0, preset, "lrcn", target="lstm:3")
-    assert found.videos.shape == (1, 3, 16, 16, 16) and set(map(str, told)) == {"None"}
+    assert found.videos.shape == (1, 3, 16, 16, 16) and set(told) == {ANY}
     assert found.steps.tolist() == [sum(s <= 1 for s in [40 * (0.05 / 40) ** (i / 4) for i in range(4)])]
     told.clear()
     model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
-    assert set(map(str, told)) == {"[1]"}
+    assert set(told) == {LEFT}
 
 
 def test_it_starts_from_noise_alone(networks: Networks) -> None:
@@ -183,7 +231,7 @@ def test_it_starts_from_noise_alone(networks: Networks) -> None:
 @pytest.mark.parametrize(("target", "condition"), [(None, "both"), ("lstm:3", "lrcn"), ("fc8:2", "c3d")])
 def test_steering_raises_what_is_asked_for(model: STGAN, target: str | None, condition: str) -> None:
     """Beside the clip of the same seed that nothing steered."""
-    preset = replace(MOTION, iterations=20, goal=1.0, shift=0, video_noise=0.0)
+    preset = replace(ALONE, iterations=20, goal=1.0, shift=0, video_noise=0.0)
     request = [ClipRequest("right" if target is None else "x", 0)]
     free, steered = (
         model.sample(request, 0, replace(preset, guidance=guidance), condition, target=target).value[0]

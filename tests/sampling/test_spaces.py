@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stgan import STGAN
 from stgan.errors import StganError
 from stgan.pipeline import ClipRequest
-from stgan.sampling import PAPER, PIXELS, ROBUST, ClipRandomness, Init, Networks, Preset
+from stgan.sampling import PAPER, PIXELS, ROBUST, Action, ClipRandomness, Init, Networks, Preset
 from stgan.sampling.spaces import CodeSpace, PixelSpace, WhitenedSpace, encode
 
 
@@ -30,12 +30,16 @@ def video() -> Tensor:
     return torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
+def left(networks: Networks) -> Action:
+    return Action(networks.condition, 1)
+
+
 def one(model: STGAN, preset: Preset, **options: object) -> Tensor:
     return model.generate("left", preset=preset, iterations=3, condition="lrcn", **options)
 
 
 def test_pixels_start_as_faint_noise_on_grey_and_stay_in_range(model: STGAN, networks: Networks) -> None:
-    space = PixelSpace(networks, PIXELS, 16, ClipRandomness([0, 1]), None, None)
+    space = PixelSpace(networks, PIXELS, 16, ClipRandomness([0, 1]), None, left(networks))
     start = space.videos(space.start())
     assert start.mean() == pytest.approx(0.5, abs=1e-3) and start.std() == pytest.approx(1 / 255, rel=0.05)
     far = space.videos(space.project(100 * torch.randn(2, 3, 16, 16, 16), 0))
@@ -70,11 +74,13 @@ def test_lambda_pulls_codes_and_pixels_to_nothing(model: STGAN) -> None:
 def test_a_video_to_start_from_is_where_each_space_starts(networks: Networks, video: Tensor) -> None:
     init, random = Init(video, 0.01), ClipRandomness([0, 1])
     codes = encode(networks.encoder, video)
-    torch.testing.assert_close(CodeSpace(networks, PAPER, 16, random, init, None).start(), codes.expand(2, -1, -1))
-    pixels = PixelSpace(networks, PIXELS, 16, random, init, None)
+    torch.testing.assert_close(
+        CodeSpace(networks, PAPER, 16, random, init, left(networks)).start(), codes.expand(2, -1, -1)
+    )
+    pixels = PixelSpace(networks, PIXELS, 16, random, init, left(networks))
     torch.testing.assert_close(pixels.videos(pixels.start()), video.expand(2, -1, -1, -1, -1))
     prior = networks.code_prior
-    start = WhitenedSpace(networks, replace(ROBUST, noise_level=(1.0, 1e-6)), 16, random, init, None).start()
+    start = WhitenedSpace(networks, replace(ROBUST, noise_level=(1.0, 1e-6)), 16, random, init, left(networks)).start()
     shared = prior.share_appearance(prior.whiten(codes))
     torch.testing.assert_close(start, shared.expand(2, -1, -1), atol=1e-4, rtol=1e-4)
 
@@ -84,13 +90,13 @@ def test_strength_is_how_much_of_the_annealing_is_still_to_come(
     networks: Networks, video: Tensor, strength: float, first: float
 ) -> None:
     preset = replace(ROBUST, noise_level=(4.0, 1.0), iterations=7)
-    space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), Init(video, strength), None)
+    space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), Init(video, strength), left(networks))
     assert space.sigmas[0] == pytest.approx(first) and space.sigmas[-1] == 1.0
     assert len(space.sigmas) == 8 and len(space.learning_rates) == 7
 
 
 def test_what_is_kept_of_the_video_stays_through_every_step(networks: Networks, video: Tensor) -> None:
-    space = WhitenedSpace(networks, ROBUST, 16, ClipRandomness([0]), Init(video, 1.0), None)
+    space = WhitenedSpace(networks, ROBUST, 16, ClipRandomness([0]), Init(video, 1.0), left(networks))
     known = networks.code_prior.share_appearance(networks.code_prior.whiten(encode(networks.encoder, video)))
     h = space.start()
     for iteration in range(ROBUST.iterations):
@@ -123,7 +129,7 @@ def test_appearance_is_shared_unless_it_is_switched_off(model: STGAN, networks: 
     appearance = networks.code_prior.config.appearance_rank
 
     def drift(preset: Preset) -> Tensor:
-        space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), None, None)
+        space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), None, left(networks))
         h = space.project(space.start() + torch.randn(1, 16, 6), 0)
         return h[..., :appearance].diff(dim=1).abs().max()
 
