@@ -234,6 +234,8 @@ class STGAN:
             preset = PRESETS[preset]
         if preset.space == "sequences" and not self.folder.sequence_prior:
             raise StganError(f"preset {preset.name} needs a sequence prior, which {self.name} has not; choose another")
+        if preset.space == "sequences" and init:
+            raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
         return preset if iterations is None else replace(preset, iterations=iterations)
 
     def condition_names(self, condition: str) -> list[str]:

@@ -38,6 +38,8 @@ class SequencePriorConfig(Configuration):
     sigma_max: float = 40.0
 
     def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise ValueError(f"the windows of a sequence prior have at least 1 frame, not {self.frames}")
         if not 0 <= self.depth <= 100:
             raise ValueError(f"the depth of a sequence prior is from 0 to 100 blocks, not {self.depth}")
 

@@ -226,15 +226,11 @@ class SequenceSpace:
         ]
         if self.proposals == 1:
             return proposals[0]
-        best = torch.stack([self._value(proposal) for proposal in proposals]).argmax(0)
-        return torch.stack(proposals)[best, torch.arange(len(best))]
-
-    def _value(self, h: Float[Tensor, "batch time code"]) -> Float[Tensor, " batch"]:
-        """Phi of what becomes of h without steering."""
-        last = len(self.learning_rates)
+        h, last = torch.cat(proposals), len(self.learning_rates)
         for iteration in range(last):
             h = self.project(h, iteration)
-        return self.phi(to_unit_range(self.videos(self.codes(h, last))))
+        values = self.phi(to_unit_range(self.videos(self.codes(h, last)))).unflatten(0, (self.proposals, -1))
+        return torch.stack(proposals)[values.argmax(0), torch.arange(values.shape[1])]
 
     def codes(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """The codes of the denoised estimate."""
@@ -248,8 +244,12 @@ class SequenceSpace:
         sigma = self.sigmas[iteration]
         if self.action is None or self.w == 0:
             return self.prior.denoise(h, sigma)
-        told = self.prior.denoise(h, sigma, torch.full((len(h),), self.action, device=h.device))
-        return told if self.w == 1 else told + (self.w - 1) * (told - self.prior.denoise(h, sigma))
+        actions = torch.full((len(h),), self.action, device=h.device)
+        if self.w == 1:
+            return self.prior.denoise(h, sigma, actions)
+        both = torch.cat([actions, torch.full_like(actions, self.prior.any_action)])
+        told, untold = self.prior.denoise(h.repeat(2, 1, 1), sigma, both).chunk(2)
+        return untold + self.w * (told - untold)
 
     def project(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """To the next noise level, by Euler's method."""

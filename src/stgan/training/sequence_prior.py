@@ -1,5 +1,6 @@
 """Train the sequence prior on windows of codes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +108,8 @@ def train_sequence_prior(
     encoder = encoder.to(fabric.device).eval()
     network = SequencePrior(recipe.network).to(fabric.device)
     sequences = code_sequences(encoder, train, recipe)
-    fit_basis(network, draw_windows(sequences, train, _BASIS_WINDOWS, StepRandomness(recipe.seed, 0))[0])
+    if not workshop.probe:  # of which the steps take as long with any basis, and whose clips may be too few for one
+        fit_basis(network, draw_windows(sequences, train, _BASIS_WINDOWS, StepRandomness(recipe.seed, 0))[0])
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
@@ -131,17 +133,16 @@ def train_sequence_prior(
         ]
         return network.coordinates(codes), torch.tensor(actions)
 
-    def loss(denoiser: SequencePrior, clean: Tensor, actions: Tensor, random: StepRandomness) -> Tensor:
+    def loss(denoise: Callable[..., Tensor], clean: Tensor, actions: Tensor, random: StepRandomness) -> Tensor:
         sigma = torch.exp(recipe.noise_mean + recipe.noise_std * random.normal(len(clean), 1))
         return denoising_loss(
-            lambda noisy, sigma: denoiser.denoise_coordinates(noisy, sigma, actions),
-            clean, sigma, random.normal_like(clean),
-        )  # fmt: skip
+            lambda noisy, sigma: denoise(noisy, sigma, actions), clean, sigma, random.normal_like(clean)
+        )
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
         codes, actions = batch
-        value = loss(wrapped, codes, actions, random)
+        value = loss(wrapped.denoise_coordinates, codes, actions, random)
         run.update(value, wrapped, optimizer, max_norm=1.0)
         schedule.step()
         average.update_parameters(network)
@@ -155,7 +156,7 @@ def train_sequence_prior(
         random = StepRandomness(recipe.seed, 0, device=fabric.device)  # the same windows and noise each time
         codes, clips = draw_windows(unseen, validation, 1024, random)
         actions = torch.tensor([validation.labels[clip] for clip in clips], device=codes.device)
-        return {"denoising": loss(smooth, network.coordinates(codes), actions, random).item()}
+        return {"denoising": loss(smooth.denoise_coordinates, network.coordinates(codes), actions, random).item()}
 
     run.loop(recipe.steps, draw, step, description="sequence prior", validate=validate if validation.clips else None)
     network.load_state_dict(smooth.state_dict())
