@@ -22,7 +22,7 @@ def test_weizmann_ships_complete_and_small() -> None:
     assert "weizmann" in bundled_models()
     folder = find_model("weizmann")
     assert folder.actions == ACTIONS and set(folder.condition) == {"lrcn", "c3d"}
-    assert sum(path.stat().st_size for path in folder.path.rglob("*")) < 25e6
+    assert sum(path.stat().st_size for path in folder.path.rglob("*")) < 30e6
     for part in folder.parts:
         card = (folder.path / part / "README.md").read_text()
         assert "Weizmann" in card and "| steps, seed |" in card
@@ -52,7 +52,7 @@ def test_most_generated_clips_are_recognised_by_the_evaluator(tmp_path: Path) ->
         write_video(tmp_path / action / "clip.mp4", to_uint8(video[0]))
     assert 1 < median(motions) < 10 and max(motions) < 20
     scores = evaluate(folder_clips(tmp_path), find_evaluator("evaluator", model.folder))
-    assert scores.accuracy is not None and scores.accuracy >= 5 / 9, scores.per_action
+    assert scores.accuracy is not None and scores.accuracy >= 7 / 9, scores.per_action
 
 
 @pytest.mark.real

@@ -85,7 +85,7 @@ def test_few_frames_mean_few_coordinates_and_sides_are_not_mirrored() -> None:
     assert few["sequence_prior"]["mirror"] is False
     assert few["c3d"]["augmentation"]["mirror"] == 0 and few["evaluator"]["augmentation"]["mirror"] == 0
     many = plan_recipes(folder_of({("bright", "x"): 2, ("leftovers", "x"): 2}), 8000, name="own", size=64)
-    assert many["code_prior"]["network"]["rank"] == 64 and many["sequence_prior"]["network"]["rank"] == 384
+    assert many["code_prior"]["network"]["rank"] == 128 and many["sequence_prior"]["network"]["rank"] == 384
     assert "mirror" not in many["sequence_prior"]
     assert many["evaluator"]["augmentation"].get("mirror") is None and "augmentation" not in many["c3d"]
     longer = scale_steps(many, 2.0)

@@ -42,8 +42,10 @@ VARIANTS = {
     for variant in (
         Variant("motion", "the default", MOTION),
         Variant("untold", "the sequence prior is not told the action", replace(MOTION, action_guidance=0.0)),
-        Variant("unsteered", "no condition network steers", replace(MOTION, guidance=0.0)),
-        Variant("motion-kernel", "temporal kernel of robust", replace(MOTION, temporal_kernel=ROBUST.temporal_kernel)),
+        Variant("one-proposal", "nothing to choose from", replace(MOTION, proposals=1)),
+        Variant("unrefined", "condition networks choose, but take no steps", replace(MOTION, guidance=0.0)),
+        Variant("unsteered", "no condition network has a say", replace(MOTION, proposals=1, guidance=0.0)),
+        Variant("no-kernel", "no averaging over time", replace(MOTION, temporal_kernel=(1.0,))),
         Variant("robust", "no sequence prior, no clips: frames only", ROBUST),
         Variant("uniform-kernel", "temporal kernel 1/3, 1/3, 1/3", replace(ROBUST, temporal_kernel=UNIFORM_KERNEL)),
         Variant("zero-padding", "zeros beyond the first and last frame", replace(ROBUST, temporal_padding="zeros")),

@@ -1,5 +1,6 @@
 """Train the image generator to invert the encoder: the composite loss of Eq. 1-5 (DeePSiM)."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def train_generator(
     optimizer_g = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
     optimizer_d = torch.optim.Adam(discriminator.parameters(), **adam)  # type: ignore[arg-type]
     decay = lambda step: 1.0 if step < recipe.steps / 2 else max(0.02, 2 - 2 * step / recipe.steps)  # noqa: E731
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, decay) for o in (optimizer_g, optimizer_d)]
+    begin = math.ceil(recipe.adversarial_from * recipe.steps)
+    schedule_g = torch.optim.lr_scheduler.LambdaLR(optimizer_g, decay)
+    schedule_d = torch.optim.lr_scheduler.LambdaLR(optimizer_d, lambda step: decay(begin + step))
     wrapped_g, optimizer_g = fabric.setup(generator, optimizer_g)
     wrapped_d, optimizer_d = fabric.setup(discriminator, optimizer_d)
     wrapped_d.mark_forward_method("log_probability")
@@ -84,13 +87,12 @@ def train_generator(
             "average": average,
             "optimizer_g": optimizer_g,
             "optimizer_d": optimizer_d,
-            "schedule_g": schedules[0],
-            "schedule_d": schedules[1],
+            "schedule_g": schedule_g,
+            "schedule_d": schedule_d,
         },
         recipe.seed,
         identity(recipe, train.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
     )
-    adversarial_from = recipe.adversarial_from * recipe.steps
 
     def draw(random: StepRandomness) -> Batch:
         frames = train.frames(recipe.batch_size, random, recipe.shift)
@@ -109,7 +111,7 @@ def train_generator(
             features = encoder.features(generated).float()
         losses = {"img": image_loss(generated, real, weights), "feat": feature_loss(features, real_features)}
         total = recipe.lambda_img * losses["img"] + recipe.lambda_feat * losses["feat"]
-        if run.step < adversarial_from:
+        if run.step < begin:
             run.update(total, wrapped_g, optimizer_g)
             nothing = dict.fromkeys(("adv", "discr"), total.new_zeros(()))
             losses |= {**nothing, "paused": total.new_ones(())}
@@ -121,8 +123,7 @@ def train_generator(
             run.update(total + recipe.lambda_adv * losses["adv"], wrapped_g, optimizer_g)
             losses |= discriminate(real, generated.detach(), codes, losses["adv"].detach())
         average.update_parameters(generator)
-        for schedule in schedules:
-            schedule.step()
+        schedule_g.step()
         return losses
 
     def discriminate(real: Tensor, generated: Tensor, codes: Tensor, adversarial: Tensor) -> dict[str, Tensor]:
@@ -137,6 +138,7 @@ def train_generator(
         paused = balance[0] < recipe.pause_ratio * balance[1]
         if not paused:
             run.update(loss, wrapped_d, optimizer_d)
+        schedule_d.step()
         return {"discr": loss, "paused": paused.float()}
 
     def validate() -> dict[str, float]:
