@@ -174,7 +174,7 @@ def method_diagram(
         Arrow(((190, 468), (190, 504))),
         Arrow(((400, 468), (400, 504))),
         Arrow(
-            ((90, 526), (44, 526), (44, 130), (90, 130)), f"gradient, {iterations} times", (28, 328), True, True
+            ((90, 526), (44, 526), (44, 130), (90, 130)), "choice, then gradient" if preset == "motion" else f"gradient, {iterations} times", (28, 328), True, True
         ),
     )  # fmt: skip
     return Diagram(boxes, arrows)
