@@ -150,6 +150,7 @@ def method_diagram(
         if fooled
         else ("evaluator", printable(evaluator, _LONGEST), "never steers" if fooled is False else "steered? unknown")
     )
+    back = "choice, then gradient" if preset == "motion" else f"gradient, {iterations} times"
     boxes = (
         Box(90, 16, 200, 44, ("start", "noise from the seed"), "variable"),
         Box(90, 100, 200, 60, ("codes z(t)", "one for each frame"), "variable"),
@@ -174,7 +175,7 @@ def method_diagram(
         Arrow(((190, 468), (190, 504))),
         Arrow(((400, 468), (400, 504))),
         Arrow(
-            ((90, 526), (44, 526), (44, 130), (90, 130)), "choice, then gradient" if preset == "motion" else f"gradient, {iterations} times", (28, 328), True, True
+            ((90, 526), (44, 526), (44, 130), (90, 130)), back, (28, 328), True, True
         ),
     )  # fmt: skip
     return Diagram(boxes, arrows)
