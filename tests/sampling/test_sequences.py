@@ -247,6 +247,6 @@ def test_clips_of_any_length(model: STGAN, frames: int) -> None:
 
 
 def test_a_model_without_one_cannot_sample_by_motion(networks: Networks) -> None:
-    with pytest.raises(StganError, match="preset motion needs a sequence prior, which this model has not") as caught:
+    with pytest.raises(StganError, match="preset motion needs a sequence prior; choose") as caught:
         sample(replace(networks, sequence_prior=None), Action(networks.condition, LEFT), [0], MOTION)
     assert "\n" not in str(caught.value)

@@ -2,7 +2,7 @@
 
 PPGN (Nguyen et al. 2017) keeps its codes natural by a step toward R(h), the output of a denoising autoencoder,
 as (R(h) - h) / sigma^2 is the gradient of the log density of noisy codes (Alain & Bengio 2014). Here R is one
-denoiser for every noise level (Karras et al. 2022), so that it can also draw new codes, and it lives in the
+denoiser for every noise level (Karras et al. 2022), so that codes can be annealed from noise, and it lives in the
 whitened coordinates of the codes' principal components: ReLU codes are sparse and correlated, these are not.
 
 It is trained on codes of single frames. It knows which frames came from one clip, never their order.
@@ -89,21 +89,6 @@ class CodePrior(nn.Module):
         for block in self.blocks:
             x = x + block(x)
         return scale**2 * noisy + sigma * scale * self.out(x)
-
-    def sample(
-        self, noise: Float[Tensor, "*batch rank"], steps: int = 32, rho: float = 7.0
-    ) -> Float[Tensor, "*batch rank"]:
-        """New coordinates from N(0, 1) `noise`: the probability flow ODE by Heun's method (Karras et al., Alg. 1)."""
-        c = self.config
-        ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
-        sigmas = (c.sigma_max ** (1 / rho) + ramp * (c.sigma_min ** (1 / rho) - c.sigma_max ** (1 / rho))) ** rho
-        w = noise * c.sigma_max
-        for sigma, following in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
-            slope = (w - self.denoise(w, sigma)) / sigma
-            euler = w + (following - sigma) * slope
-            slope_there = (euler - self.denoise(euler, following)) / following
-            w = w + (following - sigma) * (slope + slope_there) / 2
-        return self.denoise(w, c.sigma_min)
 
     def share_appearance(self, coordinates: Float[Tensor, "batch time rank"]) -> Float[Tensor, "batch time rank"]:
         """One person, one set of clothes, one background: the appearance coordinates averaged over time."""

@@ -205,12 +205,10 @@ class SequenceSpace:
         init: Init | None,
         phi: Phi,
     ) -> None:
-        if networks.sequence_prior is None or init:
-            raise StganError(
-                f"preset {preset.name} starts from noise alone; choose robust to start from a video"
-                if init
-                else f"preset {preset.name} needs a sequence prior, which this model has not; choose another preset"
-            )
+        if init:
+            raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
+        if networks.sequence_prior is None:
+            raise StganError(f"preset {preset.name} needs a sequence prior; choose another preset")
         self.prior, self.w, self.proposals = networks.sequence_prior, preset.action_guidance, preset.proposals
         self.frames, self.random, self.phi = frames, random, phi
         self.action = phi.number if isinstance(phi, Action) else None
@@ -230,7 +228,7 @@ class SequenceSpace:
         for iteration in range(last):
             h = self.project(h, iteration)
         values = self.phi(to_unit_range(self.videos(self.codes(h, last)))).unflatten(0, (self.proposals, -1))
-        return torch.stack(proposals)[values.argmax(0), torch.arange(values.shape[1])]
+        return torch.stack(proposals)[values.argmax(0), torch.arange(values.shape[1], device=values.device)]
 
     def codes(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """The codes of the denoised estimate."""
