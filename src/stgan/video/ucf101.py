@@ -15,7 +15,7 @@ CLASSES: tuple[str, ...] = tuple(
     Skiing Skijet SkyDiving SoccerJuggling SoccerPenalty StillRings SumoWrestling Surfing
     Swing TableTennisShot TaiChi TennisSwing ThrowDiscus TrampolineJumping Typing UnevenBars
     VolleyballSpiking WalkingWithDog WallPushups WritingOnBoard YoYo
-    """.split()
+    """.split()  # noqa: SIM905 - a hundred quotes more would not read better
 )
 """The names of the 101 classes in the order of classInd.txt, which numbers them from 1; it is not quite the alphabet's
 (Hammering before HammerThrow). Networks trained on UCF-101 number their outputs so, from 0."""
