@@ -28,6 +28,7 @@ from stgan.sampling import (
     clip_seed,
     layers,
     sample,
+    visible_side,
     window_of,
 )
 
@@ -46,7 +47,7 @@ class ClipRequest:
 
 
 class STGAN:
-    """A model: generator, encoder, code prior and condition networks, loaded on one device.
+    """A model: generator, encoder, condition networks and, where it has them, priors, loaded on one device.
 
     >>> model = STGAN.from_pretrained("weizmann")
     >>> videos = model.generate("wave2", num_videos=4, seed=0)  # Float[Tensor, "4 3 16 64 64"] in [0, 1]
@@ -56,7 +57,7 @@ class STGAN:
         self.folder, self.device = folder, torch.device(device)
         self.checkpoints: dict[str, Checkpoint] = {
             part: folder.load(part, self.device)
-            for part in (folder.encoder, folder.generator, *folder.priors, *folder.condition.values())
+            for part in (folder.encoder, folder.generator, *folder.priors.values(), *folder.condition.values())
         }
         self._check()
         for checkpoint in self.checkpoints.values():
@@ -83,8 +84,17 @@ class STGAN:
 
     @property
     def image_size(self) -> int:
-        """Side of the square frames in pixels."""
+        """Side of the generator's square frames in pixels."""
         return self._network(self.folder.generator).config.image_size
+
+    def clip_size(self, condition: str = BOTH) -> int:
+        """Side of a clip's square frames in pixels: what the networks that steer see of the generator's frames.
+
+        That is all of them, unless every network crops, as LRCN crops 227 pixels out of 256 in the paper.
+        """
+        names = self.condition_names(condition)
+        networks = [self._network(self.folder.condition[name]) for name in names]
+        return max(visible_side(network, self.image_size) for network in networks)
 
     def generate(
         self,
@@ -105,7 +115,7 @@ class STGAN:
 
         Args:
             preset: "motion", "robust", "paper", "pixels", or a `Preset`; None takes "motion" where the model has a
-                sequence prior, else, or with an `init`, "robust".
+                sequence prior and there is no `init`, else "robust" where it has a code prior, else "paper".
             condition: which network steers: "lrcn", "c3d" or "both".
             iterations: of activation maximization; None takes the preset's.
             frames: of a video, up to 1024; C3D looks at longer videos than its own window by window.
@@ -166,12 +176,13 @@ class STGAN:
         networks = Networks(
             image_generator=self._network(self.folder.generator),
             encoder=self._network(self.folder.encoder),
-            code_prior=self._network(self.folder.code_prior),
             condition=steering,
+            code_prior=self._network(self.folder.code_prior) if self.folder.code_prior else None,
             sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
         )
         seeds = [clip_seed(seed, request.action, request.index) for request in requests]
-        return sample(networks, phi, seeds, preset, frames=frames, init=init, on_iteration=on_iteration)
+        side = self.clip_size(condition)
+        return sample(networks, phi, seeds, preset, frames=frames, side=side, init=init, on_iteration=on_iteration)
 
     def check_frames(self, condition: str, frames: int) -> tuple[Any, ...]:
         """The networks that steer; StganError if one of them does not take clips of so many frames."""
@@ -224,14 +235,19 @@ class STGAN:
     ) -> Preset:
         """A preset by name, with another number of iterations if given.
 
-        None: "motion" where the model has a sequence prior, else, or where there is a video to start from, "robust".
+        None: "motion" where the model has a sequence prior and there is no video to start from, else "robust" where
+        it has a code prior, else "paper".
         """
         if preset is None:
-            preset = "motion" if self.folder.sequence_prior and not init else "robust"
+            preset = "robust" if self.folder.code_prior else "paper"
+            if self.folder.sequence_prior and not init:
+                preset = "motion"
         if isinstance(preset, str):
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = PRESETS[preset]
+        if preset.space == "whitened" and not self.folder.code_prior:
+            raise StganError(f"preset {preset.name} needs a code prior, which {self.name} has not; choose another")
         if preset.space == "sequences" and not self.folder.sequence_prior:
             raise StganError(f"preset {preset.name} needs a sequence prior, which {self.name} has not; choose another")
         if preset.space == "sequences" and init:
@@ -257,13 +273,7 @@ class STGAN:
         return {
             "generator": self.checkpoints[self.folder.generator].hash,
             "encoder": self.checkpoints[self.folder.encoder].hash,
-            **dict(
-                zip(
-                    ("code_prior", "sequence_prior"),
-                    (self.checkpoints[part].hash for part in self.folder.priors),
-                    strict=False,
-                )
-            ),
+            **{role: self.checkpoints[part].hash for role, part in self.folder.priors.items()},
             "condition": {name: each.hash for name, each in steering.items()},
             **({"condition_ancestors": ancestors} if ancestors else {}),
         }
@@ -295,14 +305,14 @@ class STGAN:
         for part, kind in (
             (self.folder.encoder, Encoder),
             (self.folder.generator, ImageGenerator),
-            (self.folder.code_prior, CodePrior),
+            *([(self.folder.code_prior, CodePrior)] if self.folder.code_prior else []),
             *([(self.folder.sequence_prior, SequencePrior)] if self.folder.sequence_prior else []),
         ):
             if not isinstance(self._network(part), kind):
                 raise CheckpointError(f"{self.folder.path / part} is not a {kind.__name__}")
         sizes = {
             self._network(part).config.code_size
-            for part in (self.folder.encoder, self.folder.generator, *self.folder.priors)
+            for part in (self.folder.encoder, self.folder.generator, *self.folder.priors.values())
         }
         if len(sizes) > 1:
             raise CheckpointError(f"{self.folder.path}: encoder, generator and priors differ in their code size")

@@ -49,7 +49,7 @@ def test_a_folder(model: Path) -> None:
     assert folder.path == model
     assert folder.condition == {"lrcn": "lrcn", "c3d": "c3d"}
     assert folder.evaluators == {"evaluator": "evaluator", "temporal_stream": "temporal_stream"}
-    assert folder.priors == ("code_prior", "sequence_prior")
+    assert folder.priors == {"code_prior": "code_prior", "sequence_prior": "sequence_prior"}
     assert folder.parts == (
         *("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream"),
     )

@@ -32,6 +32,7 @@ class ModelFolder:
 
     condition:  condition networks by name ("lrcn", "c3d"): these may steer.
     evaluators: classifiers by name that never steer.
+    code_prior: None of a model that was put together without one: it cannot sample by the `robust` preset.
     sequence_prior: None of a model that was made without one: it cannot sample by the `motion` preset.
     """
 
@@ -40,9 +41,9 @@ class ModelFolder:
     actions: tuple[str, ...]
     encoder: str
     generator: str
-    code_prior: str
     condition: dict[str, str]
     evaluators: dict[str, str]
+    code_prior: str | None = None
     sequence_prior: str | None = None
 
     def load(self, part: str, device: torch.device | str = "cpu") -> Checkpoint:
@@ -52,12 +53,14 @@ class ModelFolder:
     @property
     def parts(self) -> tuple[str, ...]:
         """The folder names of all checkpoints."""
-        return (self.encoder, self.generator, *self.priors, *self.condition.values(), *self.evaluators.values())
+        classifiers = (*self.condition.values(), *self.evaluators.values())
+        return (self.encoder, self.generator, *self.priors.values(), *classifiers)
 
     @property
-    def priors(self) -> tuple[str, ...]:
-        """The folder names of the code prior and, where there is one, of the sequence prior."""
-        return (self.code_prior,) if self.sequence_prior is None else (self.code_prior, self.sequence_prior)
+    def priors(self) -> dict[str, str]:
+        """The folder names of the code prior and the sequence prior, as far as there are any, by their roles."""
+        priors = {"code_prior": self.code_prior, "sequence_prior": self.sequence_prior}
+        return {role: part for role, part in priors.items() if part is not None}
 
     def save(self) -> None:
         """Write `model.json`."""
@@ -67,8 +70,7 @@ class ModelFolder:
             "actions": list(self.actions),
             "encoder": self.encoder,
             "generator": self.generator,
-            "code_prior": self.code_prior,
-            **({"sequence_prior": self.sequence_prior} if self.sequence_prior else {}),
+            **self.priors,
             "condition": self.condition,
             "evaluators": self.evaluators,
         }
@@ -99,9 +101,9 @@ def find_model(model: str | Path) -> ModelFolder:
             actions=tuple(values["actions"]),
             encoder=values["encoder"],
             generator=values["generator"],
-            code_prior=values["code_prior"],
             condition=dict(values["condition"]),
             evaluators=dict(values["evaluators"]),
+            code_prior=values.get("code_prior"),
             sequence_prior=values.get("sequence_prior"),
         )
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)

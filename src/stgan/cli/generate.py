@@ -99,7 +99,8 @@ def generate(
         check_range(
             "--intermediate", intermediate, math.ceil(settings.iterations / _MOST_INTERMEDIATES), _MOST_ITERATIONS
         )
-    if gif and stgan.image_size > LARGEST_GIF:
+    size = stgan.clip_size(condition)
+    if gif and size > LARGEST_GIF:
         raise StganError(
             f"a GIF is at most {LARGEST_GIF} pixels wide, and {stgan.name} makes larger frames; drop --gif"
         )
@@ -117,7 +118,7 @@ def generate(
             )
         console.print(
             f"{stgan.name}: {left} clips of {target or f'{len(chosen)} actions'}, {frames} frames of "
-            f"{stgan.image_size}x{stgan.image_size}, preset {settings.name}, steered by {names}, "
+            f"{size}x{size}, preset {settings.name}, steered by {names}, "
             f"{settings.iterations} iterations"
         )
         columns = (

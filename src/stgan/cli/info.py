@@ -27,8 +27,7 @@ def info(
     roles = {
         folder.encoder: "encoder",
         folder.generator: "generator",
-        folder.code_prior: "code prior",
-        **({folder.sequence_prior: "sequence prior"} if folder.sequence_prior else {}),
+        **{part: role.replace("_", " ") for role, part in folder.priors.items()},
         **{part: "condition network" for part in folder.condition.values()},
         **{part: "evaluator (never steers)" for part in folder.evaluators.values()},
     }

@@ -89,8 +89,7 @@ class Preprocessing:
             images = F.interpolate(images, shape, **_INTERPOLATION[self.fit])
         if min(height, width) < self.size:
             raise ValueError(f"frames of {height}x{width} are smaller than the {self.size}-pixel crop of the network")
-        top, left = (height - self.size) // 2, (width - self.size) // 2
-        return images[..., top : top + self.size, left : left + self.size]
+        return center_square(images, self.size)
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         """The size of frames before the centre is cropped."""
@@ -160,6 +159,17 @@ def unflatten_time(
 ) -> Float[Tensor, "batch 3 time height width"]:
     """The inverse of `flatten_time`."""
     return frames.unflatten(0, (batch, -1)).transpose(1, 2)
+
+
+def center_square(
+    images: Float[Tensor, "*n height width"], side: int | None
+) -> Float[Tensor, "*n new_height new_width"]:
+    """The square in the middle of images or frames, whose side is at most theirs; None leaves them whole."""
+    if side is None:
+        return images
+    height, width = images.shape[-2:]
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
 
 
 def to_unit_range(images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Activation maximization in time: from an action or a target and a seed to codes and videos."""
 
 from stgan.sampling.activation_maximization import activation_maximization
-from stgan.sampling.objectives import Action, Activation, window_of
+from stgan.sampling.objectives import Action, Activation, visible_side, window_of
 from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Preset
 from stgan.sampling.randomness import ClipRandomness, clip_seed
 from stgan.sampling.sampler import OnIteration, Samples, sample
@@ -29,5 +29,6 @@ __all__ = [
     "clip_seed",
     "layers",
     "sample",
+    "visible_side",
     "window_of",
 ]

@@ -6,7 +6,7 @@ units as well as for classes, with the same update.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,13 @@ class ConditionNetwork(Protocol):
 def window_of(network: object) -> int | None:
     """The number of frames that a network takes; None for any number."""
     return getattr(getattr(network, "config", None), "frames", None)
+
+
+def visible_side(network: Any, side: int) -> int:
+    """Of square frames, the side of the square in their middle that the network sees: all of it unless it crops."""
+    config = getattr(network, "config", None)
+    pixels = getattr(getattr(config, "frame", config), "preprocessing", None)
+    return min(side, pixels.size) if pixels and pixels.size and pixels.fit == "crop" else side
 
 
 def over_windows(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stgan.networks.preprocessing import to_unit_range
+from stgan.networks.preprocessing import center_square, to_unit_range
 from stgan.sampling.activation_maximization import Variable, activation_maximization
 from stgan.sampling.disturbance import disturb
 from stgan.sampling.objectives import Action, Activation
@@ -41,6 +41,7 @@ def sample(
     preset: Preset,
     *,
     frames: int = 16,
+    side: int | None = None,
     init: Init | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Samples:
@@ -48,6 +49,8 @@ def sample(
 
     Args:
         frames: of a video; an `init` has as many.
+        side: of the square in the middle of the generator's frames that a video keeps; default: all of them. What
+            steers never saw the rest, where it crops.
         init: start from this video instead of from noise alone.
     """
     like = next(networks.image_generator.parameters())
@@ -60,9 +63,14 @@ def sample(
         value = phi(disturb(space.videos(z), preset, random))
         return value - preset.regularization * z.abs().flatten(1).sum(1) if preset.regularization else value
 
+    def render(h: Variable, iteration: int) -> tuple[Tensor, Tensor]:
+        """The codes that h means, and their videos as they are kept."""
+        z = space.codes(h, iteration)
+        return z, center_square(to_unit_range(space.videos(z)), side)
+
     def on_step(h: Variable, value: Tensor, iteration: int) -> None:
         if on_iteration:
-            on_iteration(iteration, value, lambda: to_unit_range(space.videos(space.codes(h, iteration + 1))))
+            on_iteration(iteration, value, lambda: render(h, iteration + 1)[1])
 
     with torch.no_grad():
         start = space.start()
@@ -81,6 +89,5 @@ def sample(
             patience=preset.patience,
             on_step=on_step,
         )
-        z = space.codes(h, preset.iterations)
-        videos = to_unit_range(space.videos(z))
+        z, videos = render(h, preset.iterations)
         return Samples(videos, None if preset.space == "pixels" else z, phi(videos), steps)

@@ -41,8 +41,8 @@ class Networks:
 
     image_generator: ImageGenerator
     encoder: Encoder
-    code_prior: CodePrior
     condition: tuple[ConditionNetwork, ...]
+    code_prior: CodePrior | None = None
     sequence_prior: SequencePrior | None = None
 
 
@@ -135,6 +135,8 @@ class WhitenedSpace:
         init: Init | None,
         phi: Phi,
     ) -> None:
+        if networks.code_prior is None:
+            raise StganError(f"preset {preset.name} needs a code prior; choose another preset")
         self.preset, self.init, self.prior = preset, init, networks.code_prior
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
         first, last = preset.noise_level
