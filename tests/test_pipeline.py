@@ -12,9 +12,9 @@ from stgan import STGAN
 from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
 from stgan.errors import StganError
 from stgan.manifest import Manifest
-from stgan.networks import SequencePrior, SequencePriorConfig
+from stgan.networks import LRCN, Preprocessing, SequencePrior, SequencePriorConfig, inflate
 from stgan.pipeline import ClipRequest
-from stgan.sampling import MOTION
+from stgan.sampling import MOTION, ROBUST
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,43 @@ def test_a_model_without_a_sequence_prior_falls_back_to_robust(model: STGAN, tin
     with pytest.raises(StganError, match="needs a sequence prior; choose"):
         former.sample([ClipRequest("left", 0)], 0, MOTION)
     assert "sequence_prior" in model.hashes("both") and "sequence_prior" not in former.hashes("both")
+
+
+def test_a_model_without_priors_samples_as_published(model: STGAN, tiny_model: Path) -> None:
+    bare = STGAN(replace(find_model(tiny_model), code_prior=None, sequence_prior=None), "cpu")
+    assert bare.preset().name == bare.preset(init=True).name == "paper"
+    video = bare.generate("left", iterations=2)
+    assert torch.equal(video, model.generate("left", preset="paper", iterations=2))
+    assert bare.generate("left", iterations=2, init=video[0]).shape == video.shape
+    with pytest.raises(StganError, match="preset robust needs a code prior, which tiny has not"):
+        bare.generate("left", preset="robust", iterations=2)
+    with pytest.raises(StganError, match="needs a code prior; choose"):
+        bare.sample([ClipRequest("left", 0)], 0, ROBUST)
+    assert not {"code_prior", "sequence_prior"} & bare.hashes("both").keys()
+
+
+def test_clips_are_what_a_network_that_crops_has_seen(tiny_model: Path, tmp_path: Path) -> None:
+    """As LRCN crops 227 pixels out of the generator's 256."""
+    folder = find_model(shutil.copytree(tiny_model, tmp_path / "model"))
+    network = folder.load("lrcn").network
+    pixels = Preprocessing(size=13, fit="crop")
+    cropping = LRCN(replace(network.config, frame=replace(network.config.frame, preprocessing=pixels)))  # type: ignore[arg-type, union-attr]
+    save_checkpoint(folder.path / "lrcn", cropping, actions=folder.actions)
+    model = STGAN(folder)
+    assert [model.clip_size(name) for name in ("lrcn", "c3d", "both")] == [13, 16, 16]
+    rendered: list[torch.Tensor] = []
+    samples = model.sample(
+        [ClipRequest("left", 0)], 0, model.preset("paper", 2), "lrcn",
+        on_iteration=lambda iteration, value, render: rendered.append(render()),
+    )  # fmt: skip
+    assert samples.videos.shape == rendered[0].shape == (1, 3, 16, 13, 13)
+    assert torch.equal(samples.videos, rendered[-1])
+    assert samples.codes is not None
+    whole = inflate(model._network("generator"))(samples.codes).clamp(0, 1)
+    assert torch.equal(samples.videos, whole[..., 1:14, 1:14])
+    lrcn = model._network("lrcn")
+    torch.testing.assert_close(lrcn.log_probabilities(whole), lrcn.log_probabilities(samples.videos))
+    assert model.generate("left", preset="paper", iterations=2, condition="both").shape[-1] == 16
 
 
 def test_a_video_to_start_from_means_robust(model: STGAN) -> None:

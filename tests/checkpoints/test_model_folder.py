@@ -9,12 +9,21 @@ from typing import Any
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from stgan.checkpoints import CheckpointError, ModelFolder, bundled_models, find_model, model_folder
+from stgan.checkpoints import (
+    CheckpointError,
+    ModelFolder,
+    assemble,
+    bundled_models,
+    find_model,
+    model_folder,
+    save_checkpoint,
+)
+from stgan.networks import LRCN
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 MODEL = "model.json"
-KEYS = ("name", "actions", "encoder", "generator", "code_prior", "condition", "evaluators")
+KEYS = ("name", "actions", "encoder", "generator", "condition", "evaluators")
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +68,46 @@ def test_a_folder(model: Path) -> None:
 
 
 def test_saved_and_found_again(tmp_path: Path) -> None:
-    folder = ModelFolder(tmp_path, "ü", ("walk", "run"), "e", "g", "p", {"lrcn": "l"}, {})
+    folder = ModelFolder(tmp_path, "ü", ("walk", "run"), "e", "g", {"lrcn": "l"}, {})
     folder.save()
-    assert find_model(tmp_path) == folder and folder.parts == ("e", "g", "p", "l")
-    assert "sequence_prior" not in json.loads((tmp_path / MODEL).read_text())
-    (whole := replace(folder, sequence_prior="s")).save()
+    assert find_model(tmp_path) == folder and folder.parts == ("e", "g", "l")
+    assert not {"code_prior", "sequence_prior"} & json.loads((tmp_path / MODEL).read_text()).keys()
+    (whole := replace(folder, code_prior="p", sequence_prior="s")).save()
     assert find_model(tmp_path) == whole and whole.parts == ("e", "g", "p", "s", "l")
+
+
+def test_put_together_from_checkpoints(model: Path) -> None:
+    wanted = find_model(model)
+    (model / MODEL).unlink()
+    (model / "notes").mkdir()
+    save_checkpoint(model / "sports", LRCN(wanted.load("lrcn").network.config), card="")  # type: ignore[arg-type]
+    found, left = assemble(model, wanted.name, evaluators=("evaluator", "temporal_stream"))
+    assert replace(found, condition=wanted.condition) == wanted == find_model(model)
+    assert set(found.condition) == {"lrcn", "c3d"} and left == ["sports"]
+    chosen, left = assemble(model, "other", condition=("lrcn",), evaluators=("c3d",))
+    assert chosen.condition == {"lrcn": "lrcn"} and chosen.evaluators == {"c3d": "c3d"}
+    assert left == ["evaluator", "sports", "temporal_stream"]
+
+
+def test_what_cannot_be_put_together(model: Path, tmp_path: Path) -> None:
+    def refused_to(**options: Any) -> str:
+        with pytest.raises(CheckpointError) as caught:
+            assemble(model, "name", **options)
+        return str(caught.value)
+
+    assert "no classifier 'sport'" in refused_to(condition=("sport",))
+    assert "both as condition network and as evaluator" in refused_to(condition=("c3d",), evaluators=("c3d",))
+    lrcn = find_model(model).load("lrcn")
+    save_checkpoint(model / "odd", lrcn.network, actions=("a", "b", "c"), card="")
+    assert "'odd' knows other classes than" in refused_to()
+    shutil.rmtree(model / "odd")
+    shutil.copytree(model / "encoder", model / "second")
+    assert "several encoders: encoder, second" in refused_to()
+    shutil.rmtree(model / "second")
+    shutil.rmtree(model / "generator")
+    assert "no image generator" in refused_to()
+    with pytest.raises(CheckpointError, match="no folder"):
+        assemble(tmp_path / "nowhere", "name")
 
 
 def test_in_the_home_folder(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +222,8 @@ def test_missing_keys(model: Path, key: str) -> None:
     [
         *[{"format": value} for value in (0, 2, "1", None)],
         *[{"actions": value} for value in (None, 5, [], "abc", [1], {"walk": 1})],
-        *[{role: value} for role in ("encoder", "generator", "code_prior") for value in (None, 5, ["encoder"], {})],
+        *[{role: value} for role in ("encoder", "generator") for value in (None, 5, ["encoder"], {})],
+        *[{"code_prior": value} for value in (0, 5, "", False, ["code_prior"], {}, "\x1b[31mred")],
         *[{"sequence_prior": value} for value in (0, 5, "", False, ["sequence_prior"], {}, "\x1b[31mred")],
         *[{"condition": value} for value in (None, {}, "lrcn", ["lrcn"], {"lrcn": None}, {"lrcn": 5})],
         *[{"evaluators": value} for value in (None, "evaluator", {"evaluator": ["evaluator"]})],

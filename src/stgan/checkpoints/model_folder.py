@@ -1,6 +1,7 @@
 """A model: the checkpoints that together generate videos, in one folder, with `model.json` naming their roles."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from stgan.checkpoints.checkpoint import (
     CARD,
     CONFIG,
     FORMAT,
+    NETWORKS,
     WEIGHTS,
     Checkpoint,
     CheckpointError,
@@ -119,6 +121,71 @@ def find_model(model: str | Path) -> ModelFolder:
     if set(folder.condition.values()) & set(folder.evaluators.values()):
         raise CheckpointError(f"{file} names one network both as condition network and as evaluator")
     return folder
+
+
+def assemble(
+    path: Path, name: str, *, condition: Sequence[str] = (), evaluators: Sequence[str] = ()
+) -> tuple[ModelFolder, list[str]]:
+    """Make a model of the checkpoints in a folder, by what each of them says it is, and write its `model.json`.
+
+    Args:
+        condition: folder names of the classifiers that may steer; default: every one that names its classes and is no
+            evaluator.
+        evaluators: folder names of the classifiers that never steer.
+
+    Returns:
+        The model, and the folder names of classifiers that have no part in it.
+
+    Raises:
+        CheckpointError: the folder lacks an encoder, an image generator or a condition network, has several encoders
+            or generators, or classifiers of different classes.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"there is no folder {quoted(path)}; import checkpoints into it first")
+    configs = {inner.parent.name: read_json(inner) for inner in sorted(path.glob(f"*/{CONFIG}"))}
+    kinds = {part: str(config.get("network")) for part, config in configs.items()}
+    classifiers = {part: config.get("actions") or [] for part, config in configs.items() if _classifies(kinds[part])}
+    for part in (*condition, *evaluators):
+        if part not in classifiers:
+            known = ", ".join(classifiers) or "none"
+            raise CheckpointError(f"{quoted(path)} has no classifier {quoted(part)}; it has {known}")
+    steering = condition or [part for part, names in classifiers.items() if names and part not in evaluators]
+    chosen = [*steering, *evaluators]
+    if not steering:
+        raise CheckpointError(f"{quoted(path)} has no classifier with class names that could steer; import one")
+    if both := sorted(set(steering) & set(evaluators)):
+        raise CheckpointError(f"{quoted(both[0])} is named both as condition network and as evaluator; choose one")
+    for part in chosen:
+        if classifiers[part] != classifiers[chosen[0]]:
+            raise CheckpointError(
+                f"{quoted(part)} knows other classes than {quoted(chosen[0])}; name those that belong together"
+            )
+    check_actions(classifiers[chosen[0]], path / chosen[0] / CONFIG)
+    priors = {kind: _only(path, kinds, kind) for kind in ("code_prior", "sequence_prior") if kind in kinds.values()}
+    folder = ModelFolder(
+        path=path,
+        name=name,
+        actions=tuple(classifiers[chosen[0]]),
+        encoder=_only(path, kinds, "encoder"),
+        generator=_only(path, kinds, "image_generator"),
+        condition={part: part for part in steering},
+        evaluators={part: part for part in evaluators},
+        **priors,
+    )
+    folder.save()
+    return find_model(path), [part for part in classifiers if part not in chosen]
+
+
+def _classifies(kind: str) -> bool:
+    return kind in NETWORKS and hasattr(NETWORKS[kind][1], "log_probabilities")
+
+
+def _only(path: Path, kinds: Mapping[str, str], kind: str) -> str:
+    found, name = [part for part in kinds if kinds[part] == kind], kind.replace("_", " ")
+    if len(found) != 1:
+        there = f"several {name}s: {', '.join(found)}; move all but one away" if found else f"no {name}; import one"
+        raise CheckpointError(f"{quoted(path)} has {there}")
+    return found[0]
 
 
 def _locate(model: str) -> Path:
