@@ -28,6 +28,11 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(temporary)
 
 
+def default_cache() -> Path:
+    """The folder of caches that users expect: `$XDG_CACHE_HOME/stgan`, or `~/.cache/stgan`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "stgan"
+
+
 def write_text(path: Path, text: str) -> None:
     """A file with this text."""
     with replacing(path) as temporary:

@@ -17,7 +17,7 @@ from stgan.checkpoints import find_model
 from stgan.cli.score_tables import show_scores
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
+from stgan.files import default_cache, write_text
 from stgan.manifest import Manifest
 from stgan.names import quoted
 from stgan.scoring import (
@@ -27,7 +27,6 @@ from stgan.scoring import (
     Real,
     ScoreCache,
     Scores,
-    default_cache,
     evenly,
     find_evaluator,
     folder_clips,

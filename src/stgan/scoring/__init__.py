@@ -1,6 +1,6 @@
 """Scores of clips by a network that did not steer them: which clips, which network, measured how, and what follows."""
 
-from stgan.scoring.cache import ScoreCache, default_cache
+from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_clips, labelled_clips, unlisted
 from stgan.scoring.comparison import SHOWN
 from stgan.scoring.evaluation import evaluate
@@ -30,7 +30,6 @@ __all__ = [
     "Skipped",
     "Steering",
     "as_evaluator",
-    "default_cache",
     "evaluate",
     "evenly",
     "find_evaluator",

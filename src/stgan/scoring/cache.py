@@ -1,7 +1,6 @@
 """What networks said of clips, kept on disk: nothing is computed twice, and an interrupted run goes on."""
 
 import hashlib
-import os
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -18,11 +17,6 @@ from stgan.names import quoted
 _FILE = "scores.sqlite"
 _DIGEST = 32  # bytes of SHA-256 in front of each entry
 _PATIENCE = 30.0  # seconds to wait for another process that writes
-
-
-def default_cache() -> Path:
-    """The folder of caches that users expect: `$XDG_CACHE_HOME/stgan`, or `~/.cache/stgan`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "stgan"
 
 
 class ScoreCache:
