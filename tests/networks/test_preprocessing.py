@@ -1,6 +1,7 @@
 """What a network gets to see, against a restatement in numpy (and Pillow for the resizing)."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from PIL import Image
 
 from stgan.networks.preprocessing import (
     C3D_FRAMES,
+    C3D_TGAN,
     CAFFENET,
     LRCN_FRAMES,
+    Fit,
     Preprocessing,
     flatten_time,
     to_unit_range,
@@ -114,3 +117,12 @@ def test_to_unit_range() -> None:
 def test_unknown_settings(values: dict) -> None:
     with pytest.raises(ValueError):
         Preprocessing(**values)
+
+
+def test_in_words() -> None:
+    assert CAFFENET.in_words() == "centre 227x227; BGR, 0 to 255; minus 104, 117, 123"
+    assert C3D_TGAN.in_words() == (
+        "both sides to 128 (bicubic), centre 112x112; BGR, 0 to 255; minus a mean for each frame and pixel"
+    )
+    assert Preprocessing(std=(0.5, 0.25, 1.0)).in_words() == "RGB, 0 to 1; divided by 0.5, 0.25, 1"
+    assert len({Preprocessing(size=64, fit=fit).in_words() for fit in get_args(Fit)}) == len(get_args(Fit))

@@ -29,6 +29,15 @@ _INTERPOLATION: dict[str, dict[str, Any]] = {
     "tgan2": {"mode": "bilinear", "align_corners": True},
 }
 
+_FIT_IN_WORDS: dict[str, str] = {
+    "resize": "short side to {size} (bilinear, antialiased), centre {size}x{size}",
+    "crop": "centre {size}x{size}",
+    "stretch": "both sides to {size} (bilinear)",
+    "c3d-tensorflow": "short side to {size} (bilinear, as C3D-tensorflow), centre {size}x{size}",
+    "tgan": "both sides to {larger} (bicubic), centre {size}x{size}",
+    "tgan2": "both sides to {size} (bilinear, corners on corners)",
+}
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -117,6 +126,19 @@ class Preprocessing:
             raise ValueError("a generator's images have a mean per channel, not a volume")
         mean, std = self._per_channel(outputs, self.mean), self._per_channel(outputs, self.std)
         return self._reorder((outputs * std + mean) / self.scale)
+
+    def in_words(self) -> str:
+        """One line for people: what happens to a frame, step by step."""
+        size = self.size
+        steps = [] if size is None else [_FIT_IN_WORDS[self.fit].format(size=size, larger=round(size * 8 / 7))]
+        steps.append(f"{self.channels.upper()}, 0 to {self.scale:g}")
+        if self.mean == "volume":
+            steps.append("minus a mean for each frame and pixel")
+        elif any(self.mean):
+            steps.append(f"minus {', '.join(f'{value:g}' for value in self.mean)}")
+        if self.std != (1.0, 1.0, 1.0):
+            steps.append(f"divided by {', '.join(f'{value:g}' for value in self.std)}")
+        return "; ".join(steps)
 
     def _scaled(self, images: Tensor) -> Tensor:
         return self._reorder(images) * self.scale
