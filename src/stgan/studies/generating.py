@@ -1,6 +1,6 @@
 """A set of clips for a study: made once, kept, and completed if a run was interrupted; the first of its clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ def generate_set(
     model: STGAN,
     preset: Preset,
     condition: str,
-    num: int,
+    num: int | Mapping[str, int],
     seed: int,
     folder: Path,
     *,
@@ -28,6 +28,7 @@ def generate_set(
 ) -> Path:
     """`num` clips of every action in a folder, those that are there already kept; returns the folder.
 
+    num: of every action alike, or of each action by its name; of actions that it does not name, none.
     on_clip: called for every clip, made or kept.
 
     Raises:
@@ -35,13 +36,17 @@ def generate_set(
     """
     settings = run_settings(model, seed, preset, condition, FRAMES)
     with open_output(folder, settings, resume=True) as output:
-        keys = [(action, index) for index in range(num) for action in model.actions]
+        of = num if isinstance(num, Mapping) else dict.fromkeys(model.actions, num)
+        most = max(of.values())
+        keys = [(action, index) for index in range(most) for action in model.actions if index < of.get(action, 0)]
         for key in keys:
             if output.finished(key):
                 on_clip()
         for clip in generate_clips(
-            model, model.actions, num, seed, preset, condition, FRAMES, on_iteration,
-            skip=lambda request: output.finished((request.action, request.index)),
+            model, model.actions, most, seed, preset, condition, FRAMES, on_iteration,
+            skip=lambda request: (
+                request.index >= of.get(request.action, 0) or output.finished((request.action, request.index))
+            ),
         ):  # fmt: skip
             name = output.name((clip.request.action, clip.request.index))
             output.add(manifest_entry(clip, name, settings), to_uint8(clip.samples.videos[0].cpu()), FPS)

@@ -116,7 +116,7 @@ class Recipes:
 
 def load_model_recipe(folder: Path, overrides: Overrides | None = None) -> ModelRecipe:
     path = folder / "model.yaml"
-    return _build(ModelRecipe, _read(path, (overrides or {}).get(MODEL, {})), path, {})
+    return from_values(ModelRecipe, _read(path, (overrides or {}).get(MODEL, {})), path, {})
 
 
 def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = None) -> Recipes:
@@ -138,7 +138,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
         values = _read(path, overrides.get(stage, {}))
         if classes is not None:
             values["network"] = {**_mapping(values.get("network") or {}, path, "network"), "num_classes": classes}
-        return _build(kind, values, path, parts)
+        return from_values(kind, values, path, parts)
 
     return Recipes(
         model=model,
@@ -162,7 +162,7 @@ def load_classifier_recipe(
             f"{quoted(path)} needs an architecture, one of {', '.join(CLASSIFIERS)}, not {quoted(str(architecture))}"
         )
     values["network"] = {**_mapping(values.get("network") or {}, path, "network"), "num_classes": num_classes}
-    return _build(ClassifierRecipe, values, path, {"network": CLASSIFIERS[architecture]})
+    return from_values(ClassifierRecipe, values, path, {"network": CLASSIFIERS[architecture]})
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -238,8 +238,11 @@ def _mapping(values: Any, path: Path, what: str) -> dict[str, Any]:
     return values
 
 
-def _build(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[str, type[Configuration]]) -> Any:
-    """A dataclass from YAML values; one sentence for a name that it does not have."""
+def from_values(kind: type[Any], values: dict[str, Any], path: Path, parts: Mapping[str, type[Configuration]]) -> Any:
+    """A dataclass from YAML values; StganError for a name that it does not have, or a value of another type.
+
+    path: where the values are from. parts: names of values that are configurations of networks, and their types.
+    """
     _check_values(kind, values, path)
     arguments = {name: _tuples(value) for name, value in values.items()}
     try:
