@@ -167,22 +167,25 @@ class STGAN:
         actions = {request.action for request in requests}
         if len(actions) != 1:
             raise StganError("a batch is of one action")
-        steering = self.check_frames(condition, frames)
+        networks, steering = self.networks(condition, frames), self.check_frames(condition, frames)
         phi: Action | Activation
         if target is None:
             phi = Action(steering, self._action_number(actions.pop()))
         else:
             phi = Activation(steering[0], self.find_target(target, condition, frames))
-        networks = Networks(
-            image_generator=self._network(self.folder.generator),
-            encoder=self._network(self.folder.encoder),
-            condition=steering,
-            code_prior=self._network(self.folder.code_prior) if self.folder.code_prior else None,
-            sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
-        )
         seeds = [clip_seed(seed, request.action, request.index) for request in requests]
         side = self.clip_size(condition)
         return sample(networks, phi, seeds, preset, frames=frames, side=side, init=init, on_iteration=on_iteration)
+
+    def networks(self, condition: str = BOTH, frames: int = FRAMES) -> Networks:
+        """What a sampler needs; StganError if a network that steers does not take clips of so many frames."""
+        return Networks(
+            image_generator=self._network(self.folder.generator),
+            encoder=self._network(self.folder.encoder),
+            condition=self.check_frames(condition, frames),
+            code_prior=self._network(self.folder.code_prior) if self.folder.code_prior else None,
+            sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
+        )
 
     def check_frames(self, condition: str, frames: int) -> tuple[Any, ...]:
         """The networks that steer; StganError if one of them does not take clips of so many frames."""
