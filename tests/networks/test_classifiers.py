@@ -137,6 +137,17 @@ def test_lrcn_averages_the_softmax_of_the_frames() -> None:
     torch.testing.assert_close(network.features(videos), torch.stack(states).mean(0))
 
 
+def test_lrcn_can_steer_on_a_gpu() -> None:
+    """cuDNN refuses gradients of an LSTM in eval mode; there is no dropout in it for which the mode would matter."""
+    network = lrcn()
+    assert not network.training and not network.frame_network.training
+    assert network.lstm.training and network.lstm.dropout == 0
+    video = torch.rand(1, 3, 4, 16, 16, dtype=torch.float64)
+    values = network.log_probabilities(video)
+    network.lstm.eval()
+    assert torch.equal(network.log_probabilities(video), values)
+
+
 def test_lrcn_knows_the_order_of_frames() -> None:
     network, videos = lrcn(), random_videos(6)
     difference = network.log_probabilities(videos) - network.log_probabilities(videos.flip(2))

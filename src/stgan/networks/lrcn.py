@@ -37,6 +37,15 @@ class LRCN(nn.Module):
         self.lstm = nn.LSTM(c.frame.code_size, c.lstm_size, batch_first=True)
         self.fc8 = nn.Linear(c.lstm_size, c.num_classes)
 
+    def train(self, mode: bool = True) -> "LRCN":
+        """As of any module, but the LSTM is always in training mode, which changes none of its values.
+
+        In the other one cuDNN computes no gradients, so that on a GPU the network could not steer.
+        """
+        super().train(mode)
+        self.lstm.train()
+        return self
+
     def states(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch time hidden"]:
         """The LSTM's output at each frame."""
         codes = self.frame_network(flatten_time(videos)).unflatten(0, (len(videos), -1))
