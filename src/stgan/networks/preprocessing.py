@@ -19,11 +19,12 @@ LRCN_MEAN_BGR = (103.939, 116.779, 128.68)
 """Mean of the published LRCN; its last figure differs from VGG's 123.68 and is meant as written there."""
 
 
-Fit = Literal["resize", "crop", "stretch", "c3d-tensorflow", "tgan", "tgan2"]
+Fit = Literal["resize", "crop", "stretch", "c3d-caffe", "c3d-tensorflow", "tgan", "tgan2"]
 
 _INTERPOLATION: dict[str, dict[str, Any]] = {
     "resize": {"mode": "bilinear", "antialias": True},
     "stretch": {"mode": "bilinear"},
+    "c3d-caffe": {"mode": "bilinear"},
     "c3d-tensorflow": {"mode": "bilinear"},
     "tgan": {"mode": "bicubic"},
     "tgan2": {"mode": "bilinear", "align_corners": True},
@@ -33,6 +34,7 @@ _FIT_IN_WORDS: dict[str, str] = {
     "resize": "short side to {size} (bilinear, antialiased), centre {size}x{size}",
     "crop": "centre {size}x{size}",
     "stretch": "both sides to {size} (bilinear)",
+    "c3d-caffe": "{larger} rows and {wider} columns (bilinear), centre {size}x{size}",
     "c3d-tensorflow": "short side to {size} (bilinear, as C3D-tensorflow), centre {size}x{size}",
     "tgan": "both sides to {larger} (bicubic), centre {size}x{size}",
     "tgan2": "both sides to {size} (bilinear, corners on corners)",
@@ -49,6 +51,8 @@ class Preprocessing:
               "crop":           the centre is cropped, as LRCN's 227 out of the generator's 256;
               "stretch":        both sides become `size` (bilinear), as FVD does with I3D.
               What published evaluations do with C3D, without antialiasing:
+              "c3d-caffe":      8/7 `size` rows and 171/112 `size` columns, 128x171 for 112 (bilinear), then the
+                                centre is cropped;
               "c3d-tensorflow": the short side becomes `size` (bilinear), the other one (of a square the height)
                                 int(side * size / short + 1); then the centre is cropped;
               "tgan":           both sides become 8/7 `size`, 128 for 112 (bicubic), then the centre is cropped;
@@ -109,6 +113,8 @@ class Preprocessing:
             return size, size
         if self.fit == "tgan":
             return round(size * 8 / 7), round(size * 8 / 7)
+        if self.fit == "c3d-caffe":
+            return round(size * 8 / 7), round(size * 171 / 112)
         factor = size / min(height, width)
         if self.fit == "resize":
             return max(size, round(height * factor)), max(size, round(width * factor))
@@ -130,7 +136,8 @@ class Preprocessing:
     def in_words(self) -> str:
         """One line for people: what happens to a frame, step by step."""
         size = self.size
-        steps = [] if size is None else [_FIT_IN_WORDS[self.fit].format(size=size, larger=round(size * 8 / 7))]
+        sizes = {"size": size, "larger": round((size or 0) * 8 / 7), "wider": round((size or 0) * 171 / 112)}
+        steps = [] if size is None else [_FIT_IN_WORDS[self.fit].format(**sizes)]
         steps.append(f"{self.channels.upper()}, 0 to {self.scale:g}")
         if self.mean == "volume":
             steps.append("minus a mean for each frame and pixel")
@@ -156,6 +163,15 @@ LRCN_FRAMES = Preprocessing(size=227, fit="crop", channels="bgr", scale=255.0, m
 C3D_FRAMES = Preprocessing(size=112, fit="resize", channels="rgb", scale=255.0, mean=(101.4, 97.7, 90.2))
 """C3D's published mean is a volume (16x112x112); the figures here are a stand-in of its order of magnitude
 for networks that are trained from scratch."""
+
+C3D_CAFFE = Preprocessing(size=112, fit="c3d-caffe", channels="bgr", scale=255.0, mean="volume")
+"""C3D's own Caffe (`video_data_layer.cpp`): of the published means (3x16x128x171) the centre, as of the frames."""
+
+C3D_JFZHANG95 = Preprocessing(size=112, fit="c3d-caffe", channels="bgr", scale=255.0, mean=(90.0, 98.0, 102.0))
+"""jfzhang95/pytorch-video-recognition (`dataloaders/dataset.py`): the same with a mean per channel."""
+
+C3D_MMACTION = Preprocessing(size=112, fit="c3d-caffe", scale=255.0, mean=(104.0, 117.0, 128.0))
+"""MMAction2's C3D configs, for clips of 4:3: others keep their shape there, which is not done here."""
 
 C3D_TENSORFLOW = Preprocessing(size=112, fit="c3d-tensorflow", channels="rgb", scale=255.0, mean="volume")
 """hx173149/C3D-tensorflow (`input_data.py`), with which the STGAN paper scores: the volume is crop_mean.npy. The
