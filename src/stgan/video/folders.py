@@ -141,7 +141,7 @@ def find_clips(
     if not os.path.isdir(root):
         raise StganError(f"{quoted(root)} is not a folder: give a folder with {_LAYOUTS}.")
     table = _choose_csv(root, csv)
-    ucf = None if table else _find_ucf(root)
+    ucf = None if table else find_ucf(root)
     if table:
         clips = _clips_from_csv(root, table, split_column)
     elif ucf:
@@ -245,8 +245,8 @@ def _clips_from_csv(root: Path, table: Path, split_column: str) -> list[ClipFile
     return list(clips.values())
 
 
-def _find_ucf(root: Path) -> tuple[Path, Path] | None:
-    """The folder of UCF-101's class folders and the folder of its lists."""
+def find_ucf(root: Path) -> tuple[Path, Path] | None:
+    """The folder of UCF-101's class folders and the folder of its lists; None if there is none of lists."""
     videos = root / "UCF-101" if (root / "UCF-101").is_dir() else root
     beside = [root.resolve().parent] if root.resolve().name == "UCF-101" else []
     for parent in (root, videos, *beside):
@@ -255,19 +255,31 @@ def _find_ucf(root: Path) -> tuple[Path, Path] | None:
     return None
 
 
+def read_ucf_list(listing: Path) -> list[tuple[PurePosixPath, int | None]]:
+    """The clips of a list of UCF-101, action/clip, and the number of the class where the list has it (train lists).
+
+    Raises:
+        StganError: the list cannot be read, or a line is something else.
+    """
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StganError(f"{quoted(listing)} cannot be read: get UCF-101's official lists.") from error
+    clips = []
+    for line in filter(None, map(str.strip, lines)):
+        number = re.search(r"\s+([0-9]{1,9})$", line)
+        relative = _inside(line[: number.start()] if number else line, listing)
+        if len(relative.parts) != 2:
+            raise StganError(f"{quoted(listing)} has the line {quoted(line)}, not action/clip: correct it.")
+        clips.append((relative, int(number[1]) if number else None))
+    return clips
+
+
 def _clips_from_ucf(videos: Path, lists: Path, number: int) -> list[ClipFile]:
     clips: dict[Path, ClipFile] = {}
     for split in ("train", "test"):
         listing = lists / f"{split}list{number:02d}.txt"
-        try:
-            lines = listing.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise StganError(f"{quoted(listing)} cannot be read: get UCF-101's official lists.") from error
-        for line in filter(None, map(str.strip, lines)):
-            # The train lists add the number of the class.
-            relative = _inside(re.sub(r"\s+\d+$", "", line), listing)
-            if len(relative.parts) != 2:
-                raise StganError(f"{quoted(listing)} has the line {quoted(line)}, not action/clip: correct it.")
+        for relative, _ in read_ucf_list(listing):
             path = videos / relative
             if path in clips:
                 raise StganError(f"{quoted(listing)} has {quoted(relative)}, which is on the lists twice: remove one.")

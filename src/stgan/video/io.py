@@ -59,6 +59,7 @@ def read_video(
     path: str | Path,
     *,
     max_frames: int | None = 3000,
+    first: int | None = None,
     max_pixels: int = 4096 * 4096,
     max_bytes: int = 4 * _GIB,
     threads: int = 1,
@@ -71,6 +72,7 @@ def read_video(
     Args:
         path: the file.
         max_frames: the most frames to accept; None for no limit.
+        first: decode no more than so many frames (at least 1). Whether the file is whole is then not checked.
         max_pixels: the largest frame to accept, as height x width.
         max_bytes: the most memory that the frames may take. The file is not trusted: each limit is checked
             before the memory is asked for.
@@ -122,10 +124,13 @@ def read_video(
                     raise VideoError(f"{quoted(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
                 data += kept.tobytes()
                 last = max(last, frame.time or 0.0)
+                if count == first:
+                    break
             if count == 0:
                 raise VideoError(f"{quoted(path)} holds no video frame: it is empty or cut short.")
             fps = _frame_rate(container, stream, count, last)
-            _check_whole(path, container, stream, count, last + 3 / fps)
+            if count != first:
+                _check_whole(path, container, stream, count, last + 3 / fps)
     except av.FFmpegError as error:
         raise VideoError(f"{quoted(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
     except MemoryError as error:
