@@ -10,6 +10,9 @@ M = TypeVar("M", bound=nn.Module)
 
 def channels_last(network: M) -> M:
     """Store the kernels of a purely 2D or purely 3D convolutional network channels last, in place; same function."""
-    volumetric = any(parameter.ndim == 5 for parameter in network.parameters())
-    layout = torch.channels_last_3d if volumetric else torch.channels_last
-    return network.to(memory_format=layout)  # type: ignore[call-overload]
+    rank = 5 if any(parameter.ndim == 5 for parameter in network.parameters()) else 4
+    layout = torch.channels_last_3d if rank == 5 else torch.channels_last
+    for parameter in network.parameters():  # kernels only: other tensors, as C3D's mean volume, may have another rank
+        if parameter.ndim == rank:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return network
