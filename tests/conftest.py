@@ -20,6 +20,18 @@ from jaxtyping import install_import_hook
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
+# torchvision's wheels on PyPI are built for CUDA. Beside a CPU build of torch their operators do not load, and the
+# import ends where two of these are given shapes; torchmetrics and transformers import it too. Declared without a
+# kernel they satisfy it, and what is plain Python works, as the video networks do.
+try:
+    import torchvision  # noqa: F401
+except ImportError:
+    pass
+except RuntimeError:
+    TORCHVISION = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        TORCHVISION.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
 # From here on every annotated shape in stgan is checked at each call. No test may import stgan before this.
 install_import_hook("stgan", "beartype.beartype")
 
