@@ -1,5 +1,7 @@
 """Where networks run."""
 
+from typing import Any
+
 import torch
 
 from stgan.errors import StganError
@@ -13,3 +15,9 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     except (RuntimeError, AssertionError, ImportError) as error:
         raise StganError(f"device {str(device)!r} is not to be had here; name another or none") from error
     return torch.device(device)
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the last bits of a computation depend on beside its input, and the time it takes; for the record."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from stgan.devices import machine
 from stgan.errors import StganError
 from stgan.pipeline import STGAN, ClipRequest
 from stgan.sampling import Init, OnIteration, Preset, Samples
@@ -85,7 +85,7 @@ def run_settings(
         "settings": json.loads(json.dumps(asdict(preset))),
         "hashes": model.hashes(condition),
         "version": __version__,
-        **_machine(model.device),
+        **machine(model.device),
     }
 
 
@@ -111,9 +111,3 @@ def manifest_entry(generated: Generated, file: Path, settings: dict[str, Any]) -
 
 def _hash(video: Tensor) -> str:
     return hashlib.sha256(video.cpu().contiguous().numpy().tobytes()).hexdigest()
-
-
-def _machine(device: torch.device) -> dict[str, Any]:
-    """What else the last bits of a computation depend on; a hundred iterations make a visible difference of them."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-    return {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}
