@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from stgan.cli.data import check
+from stgan.cli.data import DataSet, check, prepare
 
 
 def run_check(folder: Path, json_file: Path | None = None) -> int:
@@ -69,3 +69,20 @@ def test_the_command(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1 and result.stderr.startswith("stgan: ") and "has no clips" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lists = tmp_path / "data" / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    for side, first in (("train", 8), ("test", 1)):
+        names = [f"Biking/v_Biking_g{group:02d}_c01.avi" for group in range(first, first + 8)]
+        (lists / f"{side}list01.txt").write_text("\n".join(names) + "\n")
+    with pytest.raises(typer.Exit) as end:
+        prepare(DataSet.UCF101, tmp_path / "data", 1, False, tmp_path / "out", tmp_path / "found.json")
+    shown = capsys.readouterr().out
+    assert end.value.exit_code == 1
+    assert shown.count("missing: Biking/v_Biking_g") == 10 and "missing: 5 more" in shown
+    assert "problem: the list classInd.txt is not there." in shown
+    assert "incomplete: https://www.crcv.ucf.edu/data/UCF101.php" in shown
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert len(found["missing"]) == 15 and not found["complete"] and (tmp_path / "out" / "index.json").is_file()

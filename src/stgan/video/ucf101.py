@@ -1,4 +1,12 @@
-"""UCF-101 (Soomro, Zamir, Shah 2012): its classes."""
+"""UCF-101 (Soomro, Zamir, Shah 2012) as it was published: its classes, its size, what its files are called.
+
+13,320 AVI files of 320x240 pixels at 25 or 29.97 frames a second. Of each class there are 25 groups of 4 to 7 clips
+that were cut from one source video; the official splits keep groups together.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 CLASSES: tuple[str, ...] = tuple(
     """
@@ -19,3 +27,46 @@ CLASSES: tuple[str, ...] = tuple(
 )
 """The names of the 101 classes in the order of classInd.txt, which numbers them from 1; it is not quite the alphabet's
 (Hammering before HammerThrow). Networks trained on UCF-101 number their outputs so, from 0."""
+
+WHERE = (
+    "https://www.crcv.ucf.edu/data/UCF101.php has the clips (UCF101.rar, 6.5 GB, to be unpacked as UCF-101) and the "
+    "lists (UCF101TrainTestSplits-RecognitionTask.zip, unpacked as ucfTrainTestlist)"
+)
+SIZE = (240, 320)
+"""Height and width of every frame."""
+FRAME_RATES = (25.0, 30000 / 1001)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a complete set consists of. splits: (clips to train on, clips to test on) by the number of the split."""
+
+    classes: tuple[str, ...]
+    groups: int
+    """Of each class."""
+    splits: Mapping[int, tuple[int, int]]
+
+    @property
+    def clips(self) -> int:
+        """Every split divides all of them."""
+        return sum(next(iter(self.splits.values())))
+
+
+UCF101 = Published(CLASSES, 25, {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)})
+
+
+@dataclass(frozen=True)
+class ClipName:
+    """What `Biking/v_Biking_g01_c02.avi` says: class, group (from 1) and clip of the group (from 1)."""
+
+    label: str
+    group: int
+    number: int
+
+
+def parse_name(name: str) -> ClipName | None:
+    """What the name of a clip says; None for any other name. Files of HandstandPushups are called HandStandPushups."""
+    match = re.fullmatch(r"([A-Za-z]+)/v_([A-Za-z]+)_g(\d\d)_c(\d\d)\.avi", name, re.ASCII)
+    if match is None or match[1].lower() != match[2].lower():
+        return None
+    return ClipName(match[1], int(match[3]), int(match[4]))

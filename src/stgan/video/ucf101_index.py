@@ -1,0 +1,336 @@
+"""Whether a copy of UCF-101 is complete and whole, and an index of its clips.
+
+The index is also what makes a second look fast: clips whose files have not changed since are not decoded again.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stgan.errors import StganError
+from stgan.files import write_text
+from stgan.names import quoted
+from stgan.video.decoding import in_order, inspect_clip
+from stgan.video.folders import EXTENSIONS, ClipFile, find_ucf
+from stgan.video.io import VideoError, read_video
+from stgan.video.ucf101 import FRAME_RATES, SIZE, UCF101, WHERE, Published, parse_name
+from stgan.video.ucf101_lists import SIDES, list_path, read_lists
+
+INDEX = "index.json"
+_FORMAT = 1
+_BEGINNING = 4  # frames; enough to see that a decoder takes the file
+_SAVE_EVERY = 30.0  # seconds
+
+
+@dataclass(frozen=True)
+class IndexedClip:
+    """A clip on the lists whose file is there.
+
+    file:   class/name.avi. group, number: see `stgan.video.ucf101.ClipName`.
+    splits: "train" or "test" by the number of the split.
+    frames: None if only the beginning was decoded. fps is None too if the file cannot be read, and `reason` says why,
+            or has not been looked at, in the index of an interrupted run.
+    """
+
+    file: str
+    label: str
+    group: int
+    number: int
+    splits: Mapping[int, str]
+    bytes: int
+    mtime_ns: int
+    frames: int | None = None
+    height: int | None = None
+    width: int | None = None
+    fps: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """What `prepare_ucf101` found.
+
+    videos:  the folder of the class folders.
+    splits:  those that were looked at.
+    listed:  how many clips the lists name.
+    faults:  what is wrong with the lists, a sentence each.
+    missing: clips on the lists that are not on disk; extra: the reverse.
+    """
+
+    videos: Path
+    splits: tuple[int, ...]
+    listed: int
+    faults: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    clips: tuple[IndexedClip, ...]
+
+    @property
+    def readable(self) -> tuple[IndexedClip, ...]:
+        return tuple(clip for clip in self.clips if clip.fps is not None)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Why clips cannot be read, by their files."""
+        return {clip.file: clip.reason for clip in self.clips if clip.reason}
+
+    @property
+    def unusual(self) -> dict[str, str]:
+        """Clips of another size or frame rate than the published ones, and which, by their files."""
+        return {
+            clip.file: f"{clip.width}x{clip.height} at {clip.fps:.4g} frames a second"
+            for clip in self.readable
+            if clip.fps is not None
+            and not ((clip.height, clip.width) == SIZE and any(abs(clip.fps - rate) < 0.01 for rate in FRAME_RATES))
+        }
+
+    def problems(self) -> list[str]:
+        """What keeps this from being UCF-101, a sentence each; none of a complete set."""
+        found = list(self.faults)
+        for names, what in ((self.missing, "are on the lists but not there"), (self.unreadable, "cannot be read")):
+            if names:
+                found.append(f"{len(names)} of {self.listed} clips {what}, first {quoted(next(iter(names)))}.")
+        waiting = len(self.clips) - len(self.readable) - len(self.unreadable)
+        if waiting:
+            found.append(f"{waiting} of {self.listed} clips have not been looked at: run the same command again.")
+        on_disk = {name.lower(): name for name in self.extra}
+        respelled = [name for name in self.missing if name.lower() in on_disk]
+        if respelled:
+            listed, there = respelled[0], on_disk[respelled[0].lower()]
+            found.append(
+                f"{len(respelled)} clips are there under another spelling, first {quoted(there)} for {quoted(listed)}: "
+                "rename them as on the lists."
+            )
+        return found
+
+    def warnings(self) -> list[str]:
+        """What differs from the published set without making it incomplete, a sentence each."""
+        found = []
+        if self.unusual:
+            file, facts = next(iter(self.unusual.items()))
+            found.append(
+                f"{len(self.unusual)} clips are not of 320x240 at 25 or 29.97 frames a second, first {quoted(file)} "
+                f"({facts}): they are not the published files, so results are not comparable."
+            )
+        if self.extra:
+            found.append(f"{len(self.extra)} clips are on no list and not used, first {quoted(self.extra[0])}.")
+        return found
+
+    def counts(self, split: int) -> dict[str, int]:
+        """Readable clips of a split: "train", "test"."""
+        return {side: sum(clip.splits.get(split) == side for clip in self.readable) for side in SIDES}
+
+    def clip_files(self, split: int) -> tuple[ClipFile, ...]:
+        """The readable clips of a split, with "train" or "test" as their split and "class_gNN" as their group.
+
+        Raises:
+            StganError: that split was not looked at.
+        """
+        if split not in self.splits:
+            raise StganError(f"the index has no split {split}: run stgan data prepare ucf101 with its lists.")
+        return tuple(
+            ClipFile(self.videos / clip.file, clip.label, f"{clip.label}_g{clip.group:02d}", clip.splits[split])
+            for clip in self.readable
+            if split in clip.splits
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the single clips, as plain data for JSON."""
+        return {
+            "format": _FORMAT,
+            "videos": str(self.videos),
+            "complete": not self.problems(),
+            "listed": self.listed,
+            "found": len(self.clips),
+            "classes": len({clip.label for clip in self.clips}),
+            "groups": len({(clip.label, clip.group) for clip in self.clips}),
+            "splits": {str(split): self.counts(split) for split in self.splits},
+            "wholly_decoded": sum(clip.frames is not None for clip in self.clips),
+            "problems": self.problems(),
+            "warnings": self.warnings(),
+            "faults": list(self.faults),
+            "missing": list(self.missing),
+            "unreadable": self.unreadable,
+            "unusual": self.unusual,
+            "extra": list(self.extra),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the index, or replace it."""
+        write_text(
+            path, json.dumps({**self.summary(), "clips": [asdict(clip) for clip in self.clips]}, indent=1) + "\n"
+        )
+
+
+def load_index(path: Path) -> Index:
+    """Read what `Index.save` wrote.
+
+    Raises:
+        StganError: there is none, or it is damaged.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != _FORMAT:
+            raise ValueError("format")
+        faults, missing, extra = (tuple(map(str, values[name])) for name in ("faults", "missing", "extra"))
+        clips = tuple(_clip(each) for each in values["clips"])
+        splits = tuple(int(split) for split in values["splits"])
+        return Index(Path(values["videos"]), splits, int(values["listed"]), faults, missing, extra, clips)
+    except FileNotFoundError as error:
+        raise StganError(f"there is no {quoted(path)}: make it with stgan data prepare ucf101.") from error
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise StganError(
+            f"{quoted(path)} is not an index of UCF-101: make it anew with stgan data prepare ucf101."
+        ) from error
+
+
+def prepare_ucf101(
+    root: Path,
+    index: Path,
+    *,
+    splits: Sequence[int] = (1, 2, 3),
+    quick: bool = False,
+    published: Published = UCF101,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
+) -> Index:
+    """Check a copy of UCF-101 and write its index, also if something is missing or broken: the index says what.
+
+    Args:
+        root: holds `UCF-101` (class folders) and `ucfTrainTestlist` (the official lists).
+        index: the file to write; what it knows of unchanged files already is kept. An interrupted run goes on there.
+        splits: those whose lists are needed.
+        quick: decode the beginning of each clip only.
+        published: what it should consist of.
+        progress: called after each clip with the number done and the number in all.
+        workers: decoding threads; default: one a core, at most eight.
+
+    Raises:
+        StganError: there is no folder of lists, a list cannot be understood, or the index cannot be written.
+    """
+    unknown = sorted(set(splits) - set(published.splits))
+    if unknown:
+        raise StganError(f"UCF-101 has the splits 1, 2 and 3, no split {unknown[0]}.")
+    found = find_ucf(root) if root.is_dir() else None
+    if found is None:
+        raise StganError(f"{quoted(root)} has no folder ucfTrainTestlist: {WHERE}.")
+    videos, lists = found[0].resolve(), found[1]
+    sides, faults = read_lists(lists, splits, published)
+    there = {name: status for name in sorted(sides) if (status := _status(videos / name))}
+    all_listed = any(all(list_path(lists, split, side).is_file() for side in SIDES) for split in splits)
+    clips = [_entry(name, sides[name], *status) for name, status in there.items()]
+    result = Index(
+        videos,
+        tuple(splits),
+        len(sides),
+        tuple(faults),
+        tuple(sorted(sides.keys() - there.keys())),
+        tuple(sorted(_clips_on_disk(videos) - sides.keys())) if all_listed else (),
+        tuple(clips),
+    )
+    known = _known(index, videos, quick)
+    inspected = (_inherit(clip, known.get((clip.file, clip.bytes, clip.mtime_ns))) for clip in clips)
+    done = {clip.file: clip for clip in inspected if clip}
+    try:
+        index.parent.mkdir(parents=True, exist_ok=True)
+        if progress is not None:
+            progress(len(done), len(clips))
+        todo = [clip for clip in clips if clip.file not in done]
+        saved = time.monotonic()
+        try:
+            with closing(in_order(lambda clip: _inspect(videos, clip, quick), todo, workers)) as outcomes:
+                for outcome in outcomes:
+                    done[outcome.file] = outcome
+                    if progress is not None:
+                        progress(len(done), len(clips))
+                    if time.monotonic() - saved > _SAVE_EVERY:
+                        _with_clips(result, done).save(index)
+                        saved = time.monotonic()
+        finally:
+            result = _with_clips(result, done)
+            result.save(index)
+    except OSError as error:
+        raise StganError(
+            f"the index cannot be written to {quoted(index)} ({error.strerror or error}): choose another --out."
+        ) from error
+    return result
+
+
+def _status(path: Path) -> tuple[int, int] | None:
+    """Bytes and time of the last change of a regular file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_size, status.st_mtime_ns) if path.is_file() else None
+
+
+def _entry(name: str, sides: Mapping[int, str], size: int, mtime_ns: int) -> IndexedClip:
+    parsed = parse_name(name)
+    assert parsed is not None  # `read_lists` keeps no others
+    return IndexedClip(name, parsed.label, parsed.group, parsed.number, sides, size, mtime_ns)
+
+
+def _clips_on_disk(videos: Path) -> set[str]:
+    return {
+        f"{folder.name}/{entry.name}"
+        for folder in os.scandir(videos)
+        if folder.is_dir() and not folder.name.startswith(".")
+        for entry in os.scandir(folder.path)
+        if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith(".") and entry.is_file()
+    }
+
+
+def _known(index: Path, videos: Path, quick: bool) -> dict[tuple[str, int, int], IndexedClip]:
+    """What an earlier run found of readable files, by name, size and time; empty if there was none."""
+    try:
+        former = load_index(index)
+    except StganError:
+        return {}
+    if former.videos != videos:
+        return {}
+    return {
+        (clip.file, clip.bytes, clip.mtime_ns): clip
+        for clip in former.clips
+        if clip.fps is not None and (quick or clip.frames is not None)
+    }
+
+
+def _inherit(clip: IndexedClip, former: IndexedClip | None) -> IndexedClip | None:
+    return former and replace(former, splits=clip.splits)
+
+
+def _inspect(videos: Path, clip: IndexedClip, quick: bool) -> IndexedClip:
+    path = videos / clip.file
+    try:
+        if quick:
+            beginning = read_video(path, first=_BEGINNING)
+            height, width = beginning.frames.shape[1:3]
+            return replace(clip, height=height, width=width, fps=beginning.fps)
+        facts = inspect_clip(path)
+    except VideoError as error:
+        return replace(clip, reason=str(error).replace(quoted(path), quoted(clip.file)))
+    return replace(clip, frames=facts.frames, height=facts.height, width=facts.width, fps=facts.fps)
+
+
+def _with_clips(index: Index, done: Mapping[str, IndexedClip]) -> Index:
+    """The index with what is known of its clips; those that were not reached stay as they are."""
+    return replace(index, clips=tuple(done.get(clip.file, clip) for clip in index.clips))
+
+
+def _clip(values: Mapping[str, Any]) -> IndexedClip:
+    name = parse_name(values["file"])
+    if name is None or not set(values["splits"].values()) <= set(SIDES):
+        raise ValueError("clip")
+    frames, height, width = (None if values[key] is None else int(values[key]) for key in ("frames", "height", "width"))
+    return IndexedClip(
+        values["file"], name.label, name.group, name.number,
+        {int(split): side for split, side in values["splits"].items()},
+        int(values["bytes"]), int(values["mtime_ns"]), frames, height, width,
+        None if values["fps"] is None else float(values["fps"]), str(values["reason"]),
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""The official lists of UCF-101: which clips there are, where each split puts them, whether that is as published."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stgan.errors import StganError
+from stgan.names import quoted
+from stgan.video.folders import read_ucf_list
+from stgan.video.ucf101 import Published, parse_name
+
+SIDES = ("train", "test")
+
+
+def list_path(lists: Path, split: int, side: str) -> Path:
+    """The list of one side, "train" or "test", of a split."""
+    return lists / f"{side}list{split:02d}.txt"
+
+
+def read_lists(lists: Path, splits: Sequence[int], published: Published) -> tuple[dict[str, dict[int, str]], list[str]]:
+    """For each clip of the lists its side in each split, and what is wrong with the lists."""
+    sides: dict[str, dict[int, str]] = defaultdict(dict)
+    faults = _check_classes(lists / "classInd.txt", published.classes)
+    numbers = {label: number for number, label in enumerate(published.classes, start=1)}
+    for split in splits:
+        for side, expected in zip(SIDES, published.splits[split], strict=True):
+            listing = list_path(lists, split, side)
+            if not listing.is_file():
+                faults.append(f"the list {listing.name} is not there.")
+                continue
+            clips = read_ucf_list(listing)
+            if len(clips) != expected:
+                faults.append(f"the list {listing.name} names {len(clips)} clips, the official one {expected}.")
+            names = [path.as_posix() for path, _ in clips]
+            again = [name for name in names if split in sides[name]]
+            again += [name for name, times in Counter(names).items() if times > 1]
+            wrong = [path.as_posix() for path, number in clips if number not in (None, numbers.get(path.parts[0]))]
+            faults += _some(again, f"that split {split} names twice (list {listing.name})")
+            faults += _some(wrong, f"to which the list {listing.name} gives the number of another class")
+            for name in names:
+                sides[name][split] = side
+    strange = [name for name in sides if (parsed := parse_name(name)) is None or parsed.label not in numbers]
+    faults += _some(strange, "on the lists whose names no clip of UCF-101 has")
+    for name in strange:
+        del sides[name]
+    if len(sides) != published.clips:
+        faults.append(f"the lists name {len(sides)} different clips, {published.clips} were published.")
+    return dict(sides), faults + _check_groups(sides, splits, published)
+
+
+def _some(names: Sequence[str], what: str) -> list[str]:
+    """A sentence about clips, if there are any."""
+    return [f"there are {len(names)} clips {what}, first {quoted(names[0])}."] if names else []
+
+
+def _check_classes(path: Path, classes: Sequence[str]) -> list[str]:
+    if not path.is_file():
+        return [f"the list {path.name} is not there."]
+    try:
+        found = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise StganError(f"{quoted(path)} cannot be read: get UCF-101's official lists.") from error
+    official = [[str(number), label] for number, label in enumerate(classes, start=1)]
+    return [] if found == official else [f"the list {path.name} is not the official one of {len(classes)} classes."]
+
+
+def _check_groups(sides: Mapping[str, Mapping[int, str]], splits: Sequence[int], published: Published) -> list[str]:
+    """Faults of lists that are all there but do not make up the published set, or that tear groups apart."""
+    groups: dict[tuple[str, int], list[Mapping[int, str]]] = defaultdict(list)
+    for name, side in sides.items():
+        if parsed := parse_name(name):
+            groups[parsed.label, parsed.group].append(side)
+    faults = []
+    per_class = Counter(label for label, _ in groups)
+    odd = [label for label in published.classes if per_class[label] != published.groups]
+    if odd:
+        faults.append(
+            f"the lists name {per_class[odd[0]]} groups of {odd[0]}, not {published.groups}"
+            + (f", and so for {len(odd) - 1} other classes." if len(odd) > 1 else ".")
+        )
+    for split in splits:
+        torn = [group for group, clips in groups.items() if len({clip.get(split) for clip in clips} - {None}) > 1]
+        if torn:
+            label, group = torn[0]
+            faults.append(f"split {split} tears {len(torn)} groups apart, first group {group} of {label}.")
+    return faults
