@@ -1,6 +1,6 @@
 """`STGAN`: a model ready to generate, from a name and an action to videos."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model
+from stgan.checkpoints import Checkpoint, CheckpointError, Classifier, ModelFolder, find_model, own_checkpoints
 from stgan.devices import choose_device
 from stgan.errors import StganError
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
@@ -53,25 +53,42 @@ class STGAN:
     >>> videos = model.generate("wave2", num_videos=4, seed=0)  # Float[Tensor, "4 3 16 64 64"] in [0, 1]
     """
 
-    def __init__(self, folder: ModelFolder, device: torch.device | str = "cpu") -> None:
-        self.folder, self.device = folder, torch.device(device)
+    def __init__(
+        self,
+        folder: ModelFolder,
+        device: torch.device | str = "cpu",
+        condition: Classifier | Mapping[str, Classifier] | None = None,
+    ) -> None:
+        self.folder, self.device = folder if condition is None else replace(folder, condition={}), torch.device(device)
         self.checkpoints: dict[str, Checkpoint] = {
             part: folder.load(part, self.device)
-            for part in (folder.encoder, folder.generator, *folder.priors.values(), *folder.condition.values())
+            for part in (folder.encoder, folder.generator, *folder.priors.values(), *self.folder.condition.values())
         }
         self._check()
         for checkpoint in self.checkpoints.values():
             channels_last(checkpoint.network)
+        if condition is not None:
+            self._steer_by(condition)
 
     @classmethod
-    def from_pretrained(cls, model: str | Path = "weizmann", device: torch.device | str | None = None) -> "STGAN":
+    def from_pretrained(
+        cls,
+        model: str | Path = "weizmann",
+        device: torch.device | str | None = None,
+        condition: Classifier | Mapping[str, Classifier] | None = None,
+    ) -> "STGAN":
         """Load a bundled model, a folder, or a Hugging Face hub id; onto a GPU if there is one and none is named.
+
+        Args:
+            condition: classifiers of your own, which steer in place of the model's: one, called "own", or several by
+                name; each a `VideoClassifier`, a network that `adapt` recognises, or a checkpoint. The actions are
+                then theirs. They are moved to the device.
 
         Raises:
             CheckpointError: there is no such model, or part of it is missing, damaged or does not fit.
-            StganError: there is no such device.
+            StganError: there is no such device, or a classifier cannot steer.
         """
-        return cls(find_model(model), choose_device(device))
+        return cls(find_model(model), choose_device(device), condition)
 
     @property
     def name(self) -> str:
@@ -115,8 +132,9 @@ class STGAN:
 
         Args:
             preset: "motion", "robust", "paper", "pixels", or a `Preset`; None takes "motion" where the model has a
-                sequence prior and there is no `init`, else "robust" where it has a code prior, else "paper".
-            condition: which network steers: "lrcn", "c3d" or "both".
+                sequence prior for its actions and there is no `init`, else "robust" where it has a code prior, else
+                "paper".
+            condition: which network steers: "lrcn", "c3d" or "both"; by name of those of your own.
             iterations: of activation maximization; None takes the preset's.
             frames: of a video, up to 1024; C3D looks at longer videos than its own window by window.
             init: start from this video, RGB in [0, 1], instead of from noise alone. It is brought to the model's
@@ -167,6 +185,7 @@ class STGAN:
         actions = {request.action for request in requests}
         if len(actions) != 1:
             raise StganError("a batch is of one action")
+        self._check_told(preset)
         networks, steering = self.networks(condition, frames), self.check_frames(condition, frames)
         phi: Action | Activation
         if target is None:
@@ -198,9 +217,10 @@ class STGAN:
         for name, network in zip(names, steering, strict=True):
             window = window_of(network)
             if window and frames < window:
+                advice = "an lrcn condition network takes clips of any length"
                 raise StganError(
                     f"the {name} condition network takes clips of at least {window} frames, not {frames}; "
-                    "an lrcn condition network takes clips of any length"
+                    + (advice if "lrcn" in self.folder.condition else "ask for as many")
                 )
         return steering
 
@@ -238,12 +258,12 @@ class STGAN:
     ) -> Preset:
         """A preset by name, with another number of iterations if given.
 
-        None: "motion" where the model has a sequence prior and there is no video to start from, else "robust" where
-        it has a code prior, else "paper".
+        None: "motion" where the model has a sequence prior for its actions and there is no video to start from, else
+        "robust" where it has a code prior, else "paper".
         """
         if preset is None:
             preset = "robust" if self.folder.code_prior else "paper"
-            if self.folder.sequence_prior and not init:
+            if self._sequence_prior_knows_actions and not init:
                 preset = "motion"
         if isinstance(preset, str):
             if preset not in PRESETS:
@@ -255,6 +275,7 @@ class STGAN:
             raise StganError(f"preset {preset.name} needs a sequence prior, which {self.name} has not; choose another")
         if preset.space == "sequences" and init:
             raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
+        self._check_told(preset)
         return preset if iterations is None else replace(preset, iterations=iterations)
 
     def condition_names(self, condition: str) -> list[str]:
@@ -299,6 +320,30 @@ class STGAN:
                 f"a target is a part of one condition network; name which: {' or '.join(self.folder.condition)}"
             )
         return names[0]
+
+    @property
+    def _sequence_prior_knows_actions(self) -> bool:
+        """Whether there is one, whose actions are those that can be asked for."""
+        part = self.folder.sequence_prior
+        return part is not None and self.checkpoints[part].actions == self.actions
+
+    def _check_told(self, preset: Preset) -> None:
+        """StganError if the sequence prior would be told the number of an action that it knows as another one."""
+        told = preset.space == "sequences" and preset.action_guidance != 0 and self.folder.sequence_prior
+        if told and not self._sequence_prior_knows_actions:
+            raise StganError(
+                f"preset {preset.name} tells the sequence prior of {self.name} the action, and it knows other "
+                "actions than the classifier; choose robust, or a Preset with action_guidance=0"
+            )
+
+    def _steer_by(self, condition: Classifier | Mapping[str, Classifier]) -> None:
+        """Let these networks, and the actions that they know, take the place of the model's own."""
+        own = own_checkpoints(condition, self.device)
+        if BOTH in own:
+            raise StganError(f"a condition network cannot be called {BOTH!r}, which means all of them; rename it")
+        parts = {name: f"own:{name}" for name in own}  # as no folder of a model is called
+        self.checkpoints |= {parts[name]: checkpoint for name, checkpoint in own.items()}
+        self.folder = replace(self.folder, actions=next(iter(own.values())).actions, condition=parts)
 
     def _network(self, part: str) -> Any:
         return self.checkpoints[part].network

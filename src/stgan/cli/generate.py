@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
+from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
 from stgan.errors import Interrupted, StganError
 from stgan.files import replacing
 from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
@@ -46,7 +47,14 @@ def generate(
             "the default with --init), paper (as published), or pixels (no generator)."
         ),
     ] = None,
-    condition: Annotated[str, typer.Option(help="Which condition network steers: lrcn, c3d or both.")] = BOTH,
+    condition: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|MODULE:FUNCTION",
+            help="Which condition network steers: lrcn, c3d or both; or a classifier of your own, which this function "
+            "of a module or FILE.py returns: its code is run.",
+        ),
+    ] = BOTH,
     iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of a clip; below 16 only with --condition lrcn.")] = FRAMES,
     init: Annotated[Path | None, typer.Option(metavar="CLIP", help="Start from this video, not from noise.")] = None,
@@ -82,6 +90,8 @@ def generate(
       stgan generate wave2 --init walk.mp4         (what is in walk.mp4, made to wave)
 
       stgan generate --target lstm:17 --condition lrcn
+
+      stgan generate --condition my_classifier.py:make
     """
     console = Console(markup=False, highlight=False)
     started = time.monotonic()
@@ -89,7 +99,9 @@ def generate(
     check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
     if iterations is not None:
         check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
-    stgan = STGAN.from_pretrained(model, device)
+    own = load_own_classifier(condition) if is_own_classifier(condition) else None
+    stgan = STGAN.from_pretrained(model, device, own)
+    condition = OWN if own else condition
     settings = stgan.preset(preset, iterations, init=init is not None)
     names = ", ".join(stgan.condition_names(condition))
     stgan.check_frames(condition, frames)

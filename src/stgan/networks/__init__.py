@@ -1,5 +1,6 @@
 """The networks: one file each, functions of tensors only."""
 
+from stgan.networks.adapter import VideoClassifier, VideoClassifierConfig
 from stgan.networks.c3d import C3D, C3DConfig
 from stgan.networks.code_prior import CodePrior, CodePriorConfig
 from stgan.networks.discriminator import Discriminator, DiscriminatorConfig
@@ -9,6 +10,7 @@ from stgan.networks.i3d import I3D, I3DConfig
 from stgan.networks.lrcn import LRCN, LRCNConfig
 from stgan.networks.preprocessing import Preprocessing
 from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
+from stgan.networks.recognition import adapt
 from stgan.networks.sequence_prior import SequencePrior, SequencePriorConfig
 from stgan.networks.temporal_stream import TemporalStream, TemporalStreamConfig
 
@@ -34,6 +36,9 @@ __all__ = [
     "SequencePriorConfig",
     "TemporalStream",
     "TemporalStreamConfig",
+    "VideoClassifier",
+    "VideoClassifierConfig",
     "VideoGenerator",
+    "adapt",
     "inflate",
 ]

@@ -128,9 +128,12 @@ def as_layer(output: Any, clips: int) -> Layer | None:
     """A module's output as a layer; None if it is none.
 
     LSTMs give "clip time channel" and their last state; frame networks have the frames of all clips in the batch.
+    What is batched in another way, as attention over the patches of each frame is, is none.
     """
-    x = output[0] if isinstance(output, tuple) else output
+    x = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(x, Tensor) or not x.is_floating_point():
+        return None
+    if len(x) != clips and (x.ndim in (3, 5) or len(x) % clips):
         return None
     if x.ndim == 3:
         return Layer(x.movedim(2, 1), per_frame=False)
