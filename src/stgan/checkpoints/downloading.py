@@ -1,0 +1,251 @@
+"""One address to one file on disk, by HTTP: bounded, and resumed where it stopped.
+
+By urllib of the standard library: which HTTP client comes with huggingface_hub depends on its version, and all that is
+needed here is a request with a few headers whose body is read in blocks.
+"""
+
+import http.client
+import json
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from stgan.checkpoints.checkpoint import CheckpointError, one_line
+from stgan.files import write_text
+from stgan.names import quoted
+from stgan.version import __version__
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes that are there and those that there will be, if that is known."""
+
+MOST_BYTES = 4 << 30  # of a file whose size is not known
+_SPARE = 64 << 20  # bytes of a disk that are left alone
+_BLOCK = 1 << 18
+_PATIENCE = 30.0  # seconds without a byte
+_TRIES = 5  # in a row that bring nothing new
+_PAUSE = 1.0  # seconds between them
+
+
+class FetchError(CheckpointError):
+    """A file that could not be fetched."""
+
+
+class AddressError(Exception):
+    """An address that does not give the file; another one may. `again`: so may this one, if it is asked once more."""
+
+    def __init__(self, reason: str, again: bool = False) -> None:
+        super().__init__(reason)
+        self.again = again
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What is known of a file that was begun: whence it came, what the server calls this version, its whole size."""
+
+    url: str
+    version: str = ""
+    total: int | None = None
+
+
+def check_address(url: str) -> None:
+    """FetchError unless it is an http or https address."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isascii() and url.isprintable()
+    except ValueError:
+        good = False
+    if not good or " " in url:
+        raise FetchError(f"{quoted(url)} is no address of a file; give one that begins with https:// or http://")
+
+
+def download(url: str, part: Path, *, size: int | None = None, progress: Progress) -> None:
+    """Get what is at `url` into the file `part`, after what an earlier call left there of the same.
+
+    size: bytes that it must have, if that is known.
+
+    Raises:
+        AddressError: it is not to be had there; what came of it is kept, unless it cannot be the file.
+        FetchError:   the disk has no room for it.
+    """
+    tries, most = 0, _length(part)
+    while True:
+        try:
+            return _attempt(url, part, size, progress)
+        except AddressError as error:
+            tries = 0 if _length(part) > most else tries + 1
+            most = max(most, _length(part))
+            if not error.again or tries >= _TRIES:
+                raise
+        time.sleep(_PAUSE)
+
+
+def forget(part: Path) -> None:
+    """Remove what was downloaded, and what is known of it."""
+    part.unlink(missing_ok=True)
+    _notes(part).unlink(missing_ok=True)
+
+
+def check_space(folder: Path, size: int) -> None:
+    """FetchError if the disk of a folder has no room for so many bytes."""
+    free = shutil.disk_usage(folder).free
+    if size + _SPARE > free:
+        raise FetchError(
+            f"{quoted(folder)} has no room: {size / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB free; "
+            f"make room there or name another folder"
+        )
+
+
+def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None:
+    """One request and its body, to the end."""
+    begun, done = _resume_point(url, part)
+    if begun.total is not None and done == begun.total:
+        return
+    headers = {"User-Agent": f"stgan/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+        if begun.version:
+            headers["If-Range"] = begun.version
+    with _open(url, headers, part) as response:
+        continues = response.status == http.client.PARTIAL_CONTENT
+        if continues:
+            start, total = _range(response)
+            if start != done or begun.total not in (None, total):
+                forget(part)
+                raise AddressError("the file there changed in the meantime", again=True)
+        else:
+            done, total = 0, _announced(response)
+        _check_announced(response, total, size)
+        check_space(part.parent, (total or 0) - done)
+        _write_notes(part, _Begun(url, _version(response), total))
+        most = total if total is not None else size or MOST_BYTES
+        with part.open("ab" if continues else "wb") as file:
+            progress(done, total)
+            while block := _read(response):
+                done += len(block)
+                if done > most:
+                    forget(part)
+                    raise AddressError(f"it sends more than {most} bytes")
+                file.write(block)
+                progress(done, total)
+    if total is not None and done < total:
+        raise AddressError(f"it stopped after {done} of {total} bytes", again=True)
+
+
+def _resume_point(url: str, part: Path) -> tuple[_Begun, int]:
+    """What is known of the file that was begun, and how much of it is there: nothing if it came from elsewhere."""
+    try:
+        begun = _Begun(**json.loads(_notes(part).read_text(encoding="utf-8")))
+        done = part.stat().st_size
+    except (OSError, ValueError, TypeError):
+        return _Begun(url), 0
+    # Without a name of its version or at least its whole size, nothing would tell that the file changed.
+    if begun.url != url or not (begun.version or begun.total) or done > (begun.total or MOST_BYTES):
+        return _Begun(url), 0
+    return begun, done
+
+
+def _write_notes(part: Path, begun: _Begun) -> None:
+    write_text(_notes(part), json.dumps(asdict(begun)) + "\n")
+
+
+def _notes(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects lead to http and https only (urllib would follow ftp), and never from https to http."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+        scheme = urlsplit(newurl).scheme
+        if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
+            raise AddressError(f"it redirects from {req.type} to {scheme or 'nowhere'}, which is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Of http and https alone: urllib's usual one also opens files of this machine."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+        _Redirects(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _open(url: str, headers: dict[str, str], part: Path) -> Any:
+    """The answer of a server that has the file."""
+    try:
+        return _opener().open(urllib.request.Request(url, headers=headers), timeout=_PATIENCE)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _refusal(error.code, part) from error
+    except urllib.error.URLError as error:
+        reason = error.reason if isinstance(error.reason, str) else one_line(error.reason)
+        raise AddressError(f"it cannot be reached ({reason})") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise AddressError(f"it does not answer as a web server ({one_line(error)})") from error
+
+
+def _refusal(code: int, part: Path) -> AddressError:
+    if code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # what is here is no beginning of what is there
+        forget(part)
+        return AddressError("the file there changed in the meantime", again=True)
+    if 300 <= code < 400:
+        return AddressError("its redirects are not followed: they lead in a circle or out of the web")
+    name = http.client.responses.get(code, "unknown status")
+    return AddressError(f"{code} {name}", again=code >= 500 or code == http.client.TOO_MANY_REQUESTS)
+
+
+def _read(response: Any) -> bytes:
+    try:
+        return bytes(response.read1(_BLOCK))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise AddressError(f"the connection broke ({one_line(error)})", again=True) from error
+
+
+def _check_announced(response: Any, total: int | None, size: int | None) -> None:
+    """AddressError for an answer that cannot be the file, before anything of it is read."""
+    if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+        raise AddressError("a web page came instead of the file")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise AddressError("it sends the file in another encoding than asked for")
+    if total is not None and size is not None and total != size:
+        raise AddressError(f"it has {total} bytes, and the published file {size}")
+    if total is not None and total > MOST_BYTES:
+        raise AddressError(f"it has {total} bytes, more than any file of weights that is known here")
+
+
+def _announced(response: Any) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch(r"\d{1,18}", length) else None
+
+
+def _range(response: Any) -> tuple[int, int | None]:
+    """Where a part begins, and how long the whole is."""
+    found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip())
+    if not found:
+        return -1, None
+    return int(found[1]), None if found[2] == "*" else int(found[2])
+
+
+def _version(response: Any) -> str:
+    """What If-Range may name: a strong ETag, or else the date of the last change."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")

@@ -1,0 +1,217 @@
+"""Known public files on this machine: fetched, verified, and kept whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from stgan.checkpoints.checkpoint import one_line, read_json
+from stgan.checkpoints.downloading import (
+    MOST_BYTES,
+    AddressError,
+    FetchError,
+    Progress,
+    check_address,
+    check_space,
+    download,
+    forget,
+)
+from stgan.checkpoints.known_files import KnownFile
+from stgan.files import default_cache, replacing, sha256, write_text
+from stgan.names import quoted
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A known file that is there.
+
+    url:      where it came from; empty where a person put it there.
+    size:     bytes.
+    date:     when it was fetched, ISO 8601, UTC.
+    sha256:   of the file.
+    verified: by a published checksum; False where none is known.
+    new:      by this call.
+    """
+
+    path: Path
+    url: str
+    size: int
+    date: str
+    sha256: str
+    verified: bool
+    new: bool = False
+
+
+def default_folder() -> Path:
+    """Where fetched files are kept unless another place is named: `weights` in the folder of stgan's caches."""
+    return default_cache() / "weights"
+
+
+def find_fetched(known: KnownFile, folder: Path | None = None) -> Fetched | None:
+    """A file as it was fetched to `folder` (default: `default_folder()`), or None. It is read and compared."""
+    folder = folder or default_folder()
+    path, record = folder / known.file, folder / f"{known.name}.json"
+    if not (os.path.isfile(path) and os.path.isfile(record)):
+        return None
+    values = read_json(record)
+    digest = sha256(path)
+    if values.get("sha256") != digest:
+        return None
+    url, date = str(values.get("url", "")), str(values.get("date", ""))
+    return Fetched(path, url, path.stat().st_size, date, digest, is_published(known, path))
+
+
+def fetch(
+    known: KnownFile, folder: Path | None = None, *, urls: Sequence[str] = (), progress: Progress | None = None
+) -> Fetched:
+    """Get a known file, unless it is there. `NAME.json` beside it says whence, when, its size and its SHA-256.
+
+    What an interrupted call got is kept as `FILE.part`, and the next call goes on from there if the server can.
+
+    folder: where it is kept; default: `default_folder()`.
+    urls:   addresses in place of the known ones.
+
+    Raises:
+        FetchError: no address gave the file, or a file of its name is there that may be another one.
+    """
+    folder = folder or default_folder()
+    for url in urls:
+        check_address(url)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / f".{known.name}.lock", known):
+        if there := find_fetched(known, folder):
+            return there
+        path = folder / known.file
+        if os.path.lexists(path):
+            return _adopt(known, path)
+        addresses = tuple(urls) or known.urls
+        if not addresses:
+            raise FetchError(
+                f"{known.name} has to be fetched with a browser: get {known.file} from {known.page}, "
+                "or name another address with --url"
+            )
+        return _from_addresses(known, addresses, path, progress or (lambda done, total: None))
+
+
+def is_published(known: KnownFile, path: Path) -> bool:
+    """Whether the file has the published checksum; False where none is known."""
+    kind, _, digits = known.checksum.partition(":")
+    if not digits:
+        return False
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest().startswith(digits)
+
+
+def _adopt(known: KnownFile, path: Path) -> Fetched:
+    """A file that a person put there, if it is the known one beyond doubt."""
+    if path.is_file() and is_published(known, path):
+        return _record(known, path, path, "")
+    raise FetchError(f"{quoted(path)} is there, and nothing says that it is {known.name}; move it elsewhere")
+
+
+def _from_addresses(known: KnownFile, urls: Sequence[str], path: Path, progress: Progress) -> Fetched:
+    part = path.with_name(f"{path.name}.part")
+    reasons = []
+    for url in urls:
+        try:
+            download(url, part, size=None if known.member else known.size, progress=progress)
+            return _place(known, part, path, url)
+        except AddressError as error:
+            reasons.append(f"{urlsplit(url).hostname}: {error}")
+    kept = part.stat().st_size if part.is_file() else 0
+    goes_on = f"; {kept / 1e6:.1f} MB are kept, the same command goes on" if kept else ""
+    raise FetchError(f"cannot fetch {known.name} ({'; '.join(reasons)}){goes_on}; its page is {known.page}")
+
+
+def _place(known: KnownFile, part: Path, path: Path, url: str) -> Fetched:
+    """Make what was downloaded the file, if it is the known one; in either case nothing else of it is left.
+
+    The record comes first: a file without one could not be told from any other.
+    """
+    try:
+        if known.member:
+            with replacing(path) as temporary:
+                _unpack(known, part, temporary)
+                _check(known, temporary)
+                fetched = _record(known, temporary, path, url)
+        else:
+            _check(known, part)
+            fetched = _record(known, part, path, url)
+            os.replace(part, path)
+    except AddressError:
+        forget(part)
+        raise
+    forget(part)
+    return fetched
+
+
+def _check(known: KnownFile, path: Path) -> None:
+    size = path.stat().st_size
+    if known.size is not None and size != known.size:
+        raise AddressError(f"it sent {size} bytes instead of the published file's {known.size}, which are not kept")
+    if known.checksum and not is_published(known, path):
+        raise AddressError(f"what it sent does not have the published {known.checksum.split(':')[0]} and is not kept")
+    if not size:
+        raise AddressError("it sent an empty file")
+
+
+def _unpack(known: KnownFile, archive: Path, target: Path) -> None:
+    """The one member of the archive that is wanted, whatever else is in it."""
+    most = known.size or MOST_BYTES
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [info for info in opened.infolist() if f"/{info.filename}".endswith(f"/{known.member}")]
+            if len(members) != 1:
+                raise AddressError(f"its archive holds {len(members) or 'no'} files {quoted(known.member)}")
+            (member,) = members
+            if member.file_size > most or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise AddressError(f"its archive holds a {quoted(known.member)} that is too large or oddly packed")
+            check_space(target.parent, member.file_size)
+            with opened.open(member) as source, target.open("wb") as file:
+                shutil.copyfileobj(source, file)  # at most member.file_size bytes, whatever they unpack to
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+        raise AddressError(
+            f"what it sent is no archive that can be read ({one_line(error)}) and is not kept"
+        ) from error
+
+
+def _record(known: KnownFile, source: Path, path: Path, url: str) -> Fetched:
+    """Write what is known of `source`, which is or will be `path`."""
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    fetched = Fetched(path, url, source.stat().st_size, date, sha256(source), is_published(known, source), new=True)
+    values = {
+        "name": known.name,
+        "file": known.file,
+        "url": fetched.url,
+        "size": fetched.size,
+        "date": fetched.date,
+        "sha256": fetched.sha256,
+        "verified": fetched.verified,
+        "licence": known.licence,
+    }
+    write_text(path.with_name(f"{known.name}.json"), json.dumps(values, indent=2) + "\n")
+    return fetched
+
+
+@contextmanager
+def _alone(lock: Path, known: KnownFile) -> Iterator[None]:
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout as error:
+        raise FetchError(f"another process fetches {known.name} to {quoted(lock.parent)}; wait for it") from error

@@ -1,0 +1,305 @@
+"""Public files of weights that the paper builds on or is compared with: where they are, and what they become here.
+
+Only what a public page says is stated; the rest is None or "unknown". None of these files is part of this project:
+each has its own licence.
+"""
+
+from dataclasses import dataclass
+from string import Formatter
+
+from stgan.checkpoints.i3d import FVD_SHA256
+from stgan.errors import StganError
+from stgan.names import quoted
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A public file.
+
+    name:     by which the commands know it.
+    purpose:  what it is for here.
+    file:     the name it is kept under.
+    page:     where its authors offer it, for people.
+    urls:     where a program gets it, best first; empty where a page wants a browser.
+    member:   the end of its path inside the zip archive that the addresses lead to; empty if they lead to the file.
+    size:     bytes, where they are known; `about` says in words what is known otherwise.
+    checksum: "sha1:..." or "sha256:..." and the hexadecimal digits that are known, from the first on.
+    licence:  that of the weights, or of the repository that offers them.
+    becomes:  arguments of `stgan weights import`, with "{name}" for the known files; empty if it is used as it is.
+    note:     what one has to know beside that.
+    evidence: the pages on which this rests.
+    """
+
+    name: str
+    purpose: str
+    file: str
+    page: str
+    urls: tuple[str, ...] = ()
+    member: str = ""
+    size: int | None = None
+    about: str = "unknown"
+    checksum: str = ""
+    licence: str = "unknown"
+    becomes: str = ""
+    note: str = ""
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the known files that one imports together, this one among them."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.becomes) if name)
+
+    def import_command(self, paths: dict[str, str] | None = None) -> str:
+        """What to type to make a checkpoint of it; `paths`: where known files are, by name."""
+        if not self.becomes:
+            return ""
+        files = {name: known_file(name).file for name in self.needs} | (paths or {})
+        return "stgan weights import " + self.becomes.format(**files)
+
+
+_C3D_PAGE = "https://github.com/facebookarchive/C3D"
+_C3D_LICENCE = "CC BY-NC 3.0 (that of facebookarchive/C3D)"
+_C3D_ISSUE = "https://github.com/facebookarchive/C3D/issues/297"
+_C3D_TENSORFLOW = "https://github.com/hx173149/C3D-tensorflow"
+_C3D_TENSORFLOW_FOLDER = "https://www.dropbox.com/sh/8wcjrcadx4r31ux/AAAkz3dQ706pPO8ZavrztRCca?dl=0"
+_TGAN2 = "https://github.com/pfnet-research/tgan2"
+_TGAN2_RELEASE = "https://github.com/rezoo/tgan2/releases/download/v1.0"
+_SYNTHESIZING = "https://github.com/Evolving-AI-Lab/synthesizing"
+_OPENMMLAB = "https://download.openmmlab.com/mmaction/recognition/c3d"
+
+KNOWN_FILES: tuple[KnownFile, ...] = (
+    KnownFile(
+        name="deepsim-fc6",
+        purpose="the paper's image generator: DeePSiM, codes of fc6 to 256x256 images",
+        file="deepsim_fc6_generator.caffemodel",
+        page="https://lmb.informatik.uni-freiburg.de/resources/software.php",
+        urls=(
+            "https://lmb.informatik.uni-freiburg.de/resources/binaries/arxiv2016_alexnet_inversion_with_gans/"
+            "release_deepsim_v0.zip",
+            "http://s.anhnguyen.me/release_deepsim_v0.zip",
+        ),
+        member="fc6/generator.caffemodel",
+        licence="research only, no warranty; commercial use needs the authors' consent",
+        becomes="generator {deepsim-fc6} --out generator",
+        note="The archive holds networks for other layers too; only this one is kept.",
+        evidence=(f"{_SYNTHESIZING}/blob/master/nets/upconv/download.sh", "https://arxiv.org/abs/1602.02644"),
+    ),
+    KnownFile(
+        name="ppgn-generator",
+        purpose="an image generator of the same shape: that of the noiseless PPGN",
+        file="ppgn_noiseless_generator.caffemodel",
+        page="https://github.com/Evolving-AI-Lab/ppgn",
+        urls=("http://s.anhnguyen.me/181007__generator.caffemodel",),
+        licence="MIT (that of Evolving-AI-Lab/ppgn)",
+        becomes="generator {ppgn-generator} --out generator",
+        evidence=(
+            "https://github.com/Evolving-AI-Lab/ppgn/blob/master/nets/generator/noiseless/download.sh",
+            "https://github.com/Evolving-AI-Lab/ppgn/issues/13",
+        ),
+    ),
+    KnownFile(
+        name="caffenet",
+        purpose="the paper's encoder: CaffeNet, images to codes of fc6",
+        file="bvlc_reference_caffenet.caffemodel",
+        page="https://github.com/BVLC/caffe/tree/master/models/bvlc_reference_caffenet",
+        urls=("http://dl.caffe.berkeleyvision.org/bvlc_reference_caffenet.caffemodel",),
+        about="232 MB",
+        checksum="sha1:4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
+        licence="unrestricted use",
+        becomes="encoder {caffenet} --out encoder",
+        evidence=("https://github.com/BVLC/caffe/blob/master/models/bvlc_reference_caffenet/readme.md",),
+    ),
+    KnownFile(
+        name="alexnet-torchvision",
+        purpose="another encoder: torchvision's AlexNet (other widths; not the generator's)",
+        file="alexnet-owt-7be5be79.pth",
+        page="https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.alexnet.html",
+        urls=("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
+        size=244_408_911,
+        checksum="sha256:7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        licence="BSD-3-Clause (that of torchvision)",
+        becomes="encoder {alexnet-torchvision} --out encoder",
+        note="A generator has to be trained for its codes: none that is published reads them.",
+        evidence=("https://docs.pytorch.org/docs/stable/model_zoo.html",),
+    ),
+    KnownFile(
+        name="lrcn-rgb",
+        purpose="a condition network of the paper: LRCN on RGB frames of UCF-101",
+        file="RGB_lstm_model_iter_30000.caffemodel",
+        page="https://people.eecs.berkeley.edu/~lisa_anne/LRCN_video_weights.html",
+        about="over 200 MB",
+        becomes="lrcn {lrcn-rgb} --out lrcn",
+        note="The page lists four files; this is the LSTM on RGB frames.",
+        evidence=(
+            "https://people.eecs.berkeley.edu/~lisa_anne/LRCN_video",
+            "https://github.com/jbboin/action-recognition-revisited",
+        ),
+    ),
+    KnownFile(
+        name="c3d-sports1m",
+        purpose="C3D as published, on Sports-1M (487 classes): to start trainings from",
+        file="conv3d_deepnetA_sport1m_iter_1900000.caffemodel",
+        page=_C3D_PAGE,
+        urls=(
+            "https://www.dropbox.com/s/vr8ckp0pxgbldhs/conv3d_deepnetA_sport1m_iter_1900000?dl=1",
+            "http://vlg.cs.dartmouth.edu/c3d/conv3d_deepnetA_sport1m_iter_1900000",
+        ),
+        licence=_C3D_LICENCE,
+        becomes="c3d {c3d-sports1m} {c3d-sports1m-mean} --out c3d",
+        evidence=(
+            _C3D_ISSUE,
+            "https://github.com/axon-research/c3d-keras/blob/master/models/get_weights_and_mean.sh",
+        ),
+    ),
+    KnownFile(
+        name="c3d-sports1m-mean",
+        purpose="the mean of c3d-sports1m and c3d-ucf101",
+        file="sport1m_train16_128_mean.binaryproto",
+        page=_C3D_PAGE,
+        urls=(
+            "https://github.com/facebookarchive/C3D/raw/master/C3D-v1.0/examples/c3d_feature_extraction/"
+            "sport1m_train16_128_mean.binaryproto",
+            "https://github.com/facebook/C3D/raw/master/examples/c3d_feature_extraction/"
+            "sport1m_train16_128_mean.binaryproto",
+        ),
+        licence=_C3D_LICENCE,
+        note="Its folder was moved within the repository: the first address follows the present layout.",
+        evidence=("https://github.com/facebookarchive/C3D/tree/master/C3D-v1.0/examples/c3d_feature_extraction",),
+    ),
+    KnownFile(
+        name="c3d-ucf101",
+        purpose="a condition network of the paper: C3D, fine-tuned on UCF-101 split 1 by its authors",
+        file="c3d_ucf101_finetune_whole_iter_20000.caffemodel",
+        page=f"{_C3D_PAGE}/tree/master/C3D-v1.0/examples/c3d_finetuning",
+        urls=("https://www.dropbox.com/s/mkc9q7g4wnqnmcv/c3d_ucf101_finetune_whole_iter_20000?dl=1",),
+        licence=_C3D_LICENCE,
+        becomes="c3d {c3d-ucf101} {c3d-sports1m-mean} --out c3d",
+        note="Its authors name 80.19 % of the clips of test split 1.",
+        evidence=(
+            f"{_C3D_PAGE}/blob/master/C3D-v1.0/examples/c3d_finetuning/get_ucf101_finetuned_c3d_model.sh",
+            f"{_C3D_PAGE}/issues/182",
+        ),
+    ),
+    KnownFile(
+        name="c3d-tensorflow-ucf101",
+        purpose="the paper's evaluator: C3D in TensorFlow, fine-tuned on UCF-101 split 1",
+        file="sports1m_finetuning_ucf101.model",
+        page=_C3D_TENSORFLOW_FOLDER,
+        becomes="c3d {c3d-tensorflow-ucf101} {c3d-tensorflow-mean} --out c3d",
+        note="One file of a shared Dropbox folder. Its fc6 reads pool5 as channels, rows, columns.",
+        evidence=(f"{_C3D_TENSORFLOW}/blob/master/README.md",),
+    ),
+    KnownFile(
+        name="c3d-tensorflow-ucf101-caffe",
+        purpose="c3d-ucf101, converted to TensorFlow",
+        file="c3d_ucf101_finetune_whole_iter_20000_TF.model",
+        page=_C3D_TENSORFLOW,
+        urls=("https://www.dropbox.com/s/u5fxqzks2pkaolx/c3d_ucf101_finetune_whole_iter_20000_TF.model?dl=1",),
+        about="about 300 MB",
+        becomes="c3d {c3d-tensorflow-ucf101-caffe} {c3d-tensorflow-mean} --pool5 channels-last --out c3d",
+        note="Its fc6 reads pool5 as rows, columns, channels.",
+        evidence=(f"{_C3D_TENSORFLOW}/blob/master/README.md",),
+    ),
+    KnownFile(
+        name="c3d-tensorflow-sports1m",
+        purpose="c3d-sports1m, converted to TensorFlow: to start trainings from",
+        file="conv3d_deepnetA_sport1m_iter_1900000_TF.model",
+        page=_C3D_TENSORFLOW,
+        urls=("https://www.dropbox.com/s/zvco2rfufryivqb/conv3d_deepnetA_sport1m_iter_1900000_TF.model?dl=1",),
+        becomes="c3d {c3d-tensorflow-sports1m} {c3d-tensorflow-mean} --pool5 channels-last --out c3d",
+        note="Its fc6 reads pool5 as rows, columns, channels.",
+        evidence=(f"{_C3D_TENSORFLOW}/blob/master/README.md",),
+    ),
+    KnownFile(
+        name="c3d-tensorflow-mean",
+        purpose="the mean of the C3D in TensorFlow (16x112x112x3)",
+        file="crop_mean.npy",
+        page=_C3D_TENSORFLOW,
+        urls=(f"{_C3D_TENSORFLOW}/raw/master/crop_mean.npy",),
+        evidence=(f"{_C3D_TENSORFLOW}/issues/25",),
+    ),
+    KnownFile(
+        name="c3d-chainer-ucf101",
+        purpose="the literature's evaluator on UCF-101 (TGAN, TGANv2, ...): C3D in Chainer",
+        file="conv3d_deepnetA_ucf.npz",
+        page=_TGAN2,
+        urls=(f"{_TGAN2_RELEASE}/conv3d_deepnetA_ucf.npz",),
+        licence="MIT (that of pfnet-research/tgan2)",
+        becomes="c3d {c3d-chainer-ucf101} {c3d-chainer-mean} --protocol tgan2 --out c3d",
+        note="--protocol tgan prepares frames as TGAN does; scores by the two are not comparable.",
+        evidence=(f"{_TGAN2}/blob/master/README.md",),
+    ),
+    KnownFile(
+        name="c3d-chainer-mean",
+        purpose="the mean of c3d-chainer-ucf101",
+        file="mean2.npz",
+        page=_TGAN2,
+        urls=(f"{_TGAN2_RELEASE}/mean2.npz",),
+        licence="MIT (that of pfnet-research/tgan2)",
+        evidence=(f"{_TGAN2}/blob/master/README.md",),
+    ),
+    KnownFile(
+        name="c3d-mmaction-ucf101",
+        purpose="another C3D on UCF-101: MMAction2's",
+        file="c3d_sports1m_16x1x1_45e_ucf101_rgb_20201021-26655025.pth",
+        page="https://github.com/open-mmlab/mmaction2/tree/main/configs/recognition/c3d",
+        urls=(
+            f"{_OPENMMLAB}/c3d_sports1m_16x1x1_45e_ucf101_rgb/c3d_sports1m_16x1x1_45e_ucf101_rgb_20201021-26655025.pth",
+        ),
+        about="about 313 MB",
+        checksum="sha256:26655025",
+        licence="Apache-2.0 (that of MMAction2)",
+        becomes="c3d {c3d-mmaction-ucf101} --out c3d",
+        note="Its authors name 83.27 % of the test videos, over 10 clips of each.",
+        evidence=("https://github.com/open-mmlab/mmaction2/tree/main/configs/recognition/c3d",),
+    ),
+    KnownFile(
+        name="c3d-pytorch-sports1m",
+        purpose="c3d-sports1m, converted to PyTorch by DavideA (487 classes)",
+        file="c3d.pickle",
+        page="https://github.com/DavideA/c3d-pytorch",
+        urls=("http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle",),
+        becomes="c3d {c3d-pytorch-sports1m} --out c3d",
+        note="Only loaded if it holds tensors and nothing else.",
+        evidence=("https://github.com/DavideA/c3d-pytorch/blob/master/README.md",),
+    ),
+    KnownFile(
+        name="c3d-jfzhang95",
+        purpose="C3D on Sports-1M in PyTorch, without a classifier (jfzhang95)",
+        file="c3d-pretrained.pth",
+        page="https://drive.google.com/file/d/19NWziHWh1LgCcHU34geoKwYezAogv9fX/view",
+        evidence=(
+            "https://github.com/jfzhang95/pytorch-video-recognition",
+            "https://github.com/jfzhang95/pytorch-video-recognition/issues/36",
+        ),
+    ),
+    KnownFile(
+        name="i3d-torchscript",
+        purpose="I3D on Kinetics-400, on whose logits the FVD is defined",
+        file="i3d_torchscript.pt",
+        page="https://github.com/universome/stylegan-v",
+        urls=(
+            "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
+            "https://huggingface.co/flateon/FVD-I3D-torchscript/resolve/main/i3d_torchscript.pt",
+        ),
+        size=51_235_320,
+        checksum=f"sha256:{FVD_SHA256}",
+        note="Used as it is: stgan evaluate CLIPS --real FOLDER --features i3d_torchscript.pt",
+        evidence=(
+            "https://github.com/universome/stylegan-v/blob/master/src/metrics/frechet_video_distance.py",
+            "https://huggingface.co/flateon/FVD-I3D-torchscript",
+        ),
+    ),
+)
+
+
+def known_file(name: str) -> KnownFile:
+    """The public file of that name.
+
+    Raises:
+        StganError: there is none.
+    """
+    for known in KNOWN_FILES:
+        if known.name == name:
+            return known
+    raise StganError(f"no known file {quoted(name)}; stgan weights list shows them")

@@ -1,0 +1,377 @@
+"""Fetching from a web server of this machine that breaks off, lies, redirects and never ends."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from stgan.checkpoints import downloading
+from stgan.checkpoints.downloading import FetchError, check_space
+from stgan.checkpoints.fetching import default_folder, fetch, find_fetched
+from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile, known_file
+from stgan.errors import StganError
+
+BODY = bytes(range(256)) * 4096  # 1 MB, in several blocks
+OTHER = BODY[::-1]
+
+
+@dataclass
+class Page:
+    """What the server says at one path. `cuts`: bytes after which it hangs up, for the first answers."""
+
+    body: bytes = BODY
+    status: int = 200
+    ranges: bool = True
+    etag: str = '"one"'
+    length: int | None = None
+    cuts: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    endless: bool = False
+
+
+class Server:
+    """Pages by path, and the Range of every request that came."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Page] = {}
+        self.requests: list[tuple[str, str | None]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.requests.append((self.path, self.headers.get("Range")))
+                outer.answer(self)
+
+            def log_message(self, *arguments: Any) -> None: ...
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def address(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}{path}"
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        page = self.pages.get(handler.path, Page(b"", status=404))
+        body, status = page.body, page.status
+        asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+        fresh = handler.headers.get("If-Range", page.etag) == page.etag
+        content_range = ""
+        if asked and page.ranges and fresh and status == 200:
+            start = int(asked[1])
+            status, content_range = 206, f"bytes {start}-{len(body) - 1}/{len(body)}"
+            body = body[start:]
+        handler.send_response(status)
+        if page.etag:
+            handler.send_header("ETag", page.etag)
+        if content_range:
+            handler.send_header("Content-Range", content_range)
+        if not page.endless:
+            handler.send_header("Content-Length", str(len(body) if page.length is None else page.length))
+        for name, value in page.headers.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        try:
+            if page.cuts:
+                handler.wfile.write(body[: page.cuts.pop(0)])
+            else:
+                handler.wfile.write(body)
+            while page.endless:
+                handler.wfile.write(body)
+        except OSError:  # the other side had enough
+            pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(downloading, "_PAUSE", 0.0)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def known(server: Server, *paths: str, **values: Any) -> KnownFile:
+    urls = tuple(server.address(path) for path in paths)
+    return KnownFile(**{"name": "net", "purpose": "", "file": "net.bin", "page": "the page", "urls": urls, **values})
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
+
+
+def test_a_file_is_fetched_once_and_what_is_known_of_it_lies_beside_it(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page()
+    seen: list[tuple[int, int | None]] = []
+    net = known(server, "/net", checksum=f"sha1:{hashlib.sha1(BODY).hexdigest()}", size=len(BODY), licence="free")
+    fetched = fetch(net, tmp_path / "new", progress=lambda done, total: seen.append((done, total)))
+    assert fetched.path.read_bytes() == BODY and fetched.new and fetched.verified
+    assert seen[0] == (0, len(BODY)) and seen[-1] == (len(BODY), len(BODY)) and seen == sorted(seen)
+    record = json.loads((tmp_path / "new" / "net.json").read_text())
+    assert record["url"] == server.address("/net") and record["size"] == len(BODY) and record["licence"] == "free"
+    assert record["sha256"] == hashlib.sha256(BODY).hexdigest() == fetched.sha256
+    assert left(tmp_path / "new") == {"net.bin", "net.json"}
+    again = fetch(net, tmp_path / "new")
+    assert not again.new and again == replace(fetched, new=False) and len(server.requests) == 1
+
+
+def test_without_a_published_checksum_it_is_kept_and_not_called_verified(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page()
+    assert not fetch(known(server, "/net"), tmp_path).verified
+
+
+@pytest.mark.parametrize("etag", ['"one"', ""])
+def test_a_broken_connection_is_taken_up_where_it_broke(server: Server, tmp_path: Path, etag: str) -> None:
+    server.pages["/net"] = Page(cuts=[300_000, 100_000], etag=etag)
+    fetch(known(server, "/net"), tmp_path)
+    assert (tmp_path / "net.bin").read_bytes() == BODY
+    assert [asked for _, asked in server.requests] == [None, "bytes=300000-", "bytes=400000-"]
+
+
+def test_an_interrupted_call_is_gone_on_with_by_the_next(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page()
+
+    def interrupt(done: int, total: int | None) -> None:
+        if done > 300_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(known(server, "/net"), tmp_path, progress=interrupt)
+    assert left(tmp_path) == {"net.bin.part", "net.bin.part.json"}
+    kept = (tmp_path / "net.bin.part").stat().st_size
+    assert 300_000 < kept < len(BODY)
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == BODY
+    assert server.requests[-1] == ("/net", f"bytes={kept}-") and left(tmp_path) == {"net.bin", "net.json"}
+
+
+def test_what_was_downloaded_whole_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page()
+
+    def interrupt(done: int, total: int | None) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(known(server, "/net"), tmp_path, progress=interrupt)
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == BODY and len(server.requests) == 1
+
+
+def test_a_server_without_ranges_sends_it_from_the_start(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page(cuts=[300_000], ranges=False)
+    fetch(known(server, "/net"), tmp_path)
+    assert (tmp_path / "net.bin").read_bytes() == BODY and len(server.requests) == 2
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page(cuts=[300_000, 0, 0, 0, 0, 0])
+    with pytest.raises(FetchError, match=r"stopped after 300000 of .* 0.3 MB are kept, the same command goes on"):
+        fetch(known(server, "/net"), tmp_path)
+    server.pages["/net"] = Page(OTHER, etag='"two"')
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == OTHER
+
+
+@pytest.mark.parametrize("length", [100_000, 2_000_000])
+def test_without_etags_a_changed_file_is_known_by_its_length(server: Server, tmp_path: Path, length: int) -> None:
+    server.pages["/net"] = Page(cuts=[300_000, 0, 0, 0, 0, 0], etag="")
+    with pytest.raises(FetchError):
+        fetch(known(server, "/net"), tmp_path)
+    server.pages["/net"] = Page((OTHER + OTHER)[:length], etag="")
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == (OTHER + OTHER)[:length]
+
+
+def test_a_beginning_from_one_address_is_not_continued_from_another(server: Server, tmp_path: Path) -> None:
+    server.pages |= {"/one": Page(cuts=[300_000, 0, 0, 0, 0, 0]), "/two": Page(OTHER)}
+    assert fetch(known(server, "/one", "/two"), tmp_path).path.read_bytes() == OTHER
+    assert server.requests[-1] == ("/two", None)
+
+
+def test_a_wrong_checksum_leaves_nothing_and_the_next_address_is_tried(server: Server, tmp_path: Path) -> None:
+    server.pages |= {"/bad": Page(OTHER), "/good": Page()}
+    checksum = f"sha256:{hashlib.sha256(BODY).hexdigest()[:8]}"
+    with pytest.raises(FetchError, match=r"does not have the published sha256 and is not kept"):
+        fetch(known(server, "/bad", checksum=checksum), tmp_path)
+    assert left(tmp_path) == set()
+    fetched = fetch(known(server, "/bad", "/good", checksum=checksum), tmp_path)
+    assert fetched.path.read_bytes() == BODY and fetched.url == server.address("/good")
+
+
+def test_dead_addresses(server: Server, tmp_path: Path) -> None:
+    server.pages["/good"] = Page()
+    assert fetch(known(server, "/missing", "/good"), tmp_path / "a").path.read_bytes() == BODY
+    server.http.shutdown()
+    server.http.server_close()
+    with pytest.raises(FetchError, match=r"cannot be reached .*cannot be reached .*its page is the page") as caught:
+        fetch(known(server, "/missing", "/good"), tmp_path / "b")
+    assert "\n" not in str(caught.value) and left(tmp_path / "b") == set()
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (Page(b"", status=404), "404 Not Found"),
+        (Page(b"", status=503), "503 Service Unavailable"),
+        (Page(b""), "empty file"),
+        (Page(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "a web page came"),
+        (Page(headers={"Content-Encoding": "gzip"}), "another encoding"),
+        (Page(length=5 << 30), "more than any file of weights"),
+        (Page(length=len(BODY) + 1), "stopped after 1048576 of 1048577|changed in the meantime"),
+        (Page(b"", status=302, headers={"Location": "file:///etc/passwd"}), "redirects"),
+        (Page(b"", status=302, headers={"Location": "ftp://127.0.0.1/x"}), "redirects from http to ftp"),
+        (Page(b"", status=302, headers={"Location": "/net"}), "redirects are not followed"),
+    ],
+)
+def test_bad_answers(server: Server, tmp_path: Path, page: Page, message: str) -> None:
+    server.pages["/net"] = page
+    with pytest.raises(FetchError, match=message):
+        fetch(known(server, "/net"), tmp_path)
+    assert not (tmp_path / "net.bin").exists() and not (tmp_path / "net.json").exists()
+
+
+def test_a_redirect_to_another_address_is_followed(server: Server, tmp_path: Path) -> None:
+    server.pages |= {"/net": Page(b"", status=302, headers={"Location": server.address("/there")}), "/there": Page()}
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == BODY
+
+
+def test_a_length_that_is_not_the_published_one_is_refused_before_it_is_read(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page()
+    with pytest.raises(FetchError, match="it has 1048576 bytes, and the published file 7"):
+        fetch(known(server, "/net", size=7), tmp_path)
+    assert left(tmp_path) == set()
+
+
+@pytest.mark.parametrize("size", [None, 2_000_000])
+def test_a_body_without_end_is_cut_off(
+    server: Server, tmp_path: Path, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "MOST_BYTES", 3_000_000)
+    server.pages["/net"] = Page(endless=True)
+    with pytest.raises(FetchError, match=f"it sends more than {size or 3_000_000} bytes"):
+        fetch(known(server, "/net", size=size), tmp_path)
+    assert left(tmp_path) == set()
+
+
+def test_a_server_that_falls_silent(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloading, "_PATIENCE", 0.05)
+    monkeypatch.setattr(downloading, "_TRIES", 1)
+    monkeypatch.setattr(server, "answer", lambda handler: handler.rfile.read(1))
+    with pytest.raises(FetchError, match=r"timed out"):
+        fetch(known(server, "/net"), tmp_path)
+
+
+def archive(**members: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, body in members.items():
+            opened.writestr(name.replace("__", "/"), body)
+    return file.getvalue()
+
+
+def test_only_the_wanted_member_is_taken_from_an_archive(server: Server, tmp_path: Path) -> None:
+    files = {"release__fc6__net": BODY, "release__fc7__net": OTHER, "..__..__escaped": b"x"}
+    server.pages["/zip"] = Page(archive(**files))
+    fetched = fetch(known(server, "/zip", member="fc6/net", size=len(BODY)), tmp_path / "in")
+    assert fetched.path.read_bytes() == BODY and fetched.sha256 == hashlib.sha256(BODY).hexdigest()
+    assert left(tmp_path / "in") == {"net.bin", "net.json"} and left(tmp_path) == {"in"}
+
+
+def _lying_archive() -> bytes:
+    """Its table of contents says that the member has ten bytes."""
+    body = archive(fc6__net=BODY)
+    return body.replace(len(BODY).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+
+
+def _damaged_archive() -> bytes:
+    body = bytearray(archive(fc6__net=BODY))
+    body[200] ^= 1
+    return bytes(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (archive(fc7__net=BODY), "holds no files 'fc6/net'"),
+        (archive(a__fc6__net=BODY, b__fc6__net=BODY), "holds 2 files"),
+        (archive(fc6__net=BODY * 2), "too large"),
+        (archive(fc6__net=OTHER[:9]), "instead of the published file's"),
+        (archive(fc6__net=BODY)[:-30], "no archive that can be read"),
+        (_damaged_archive(), "no archive that can be read"),
+        (_lying_archive(), "no archive that can be read|instead of the published"),
+        (BODY, "no archive that can be read"),
+    ],
+)
+def test_bad_archives(server: Server, tmp_path: Path, body: bytes, message: str) -> None:
+    server.pages["/zip"] = Page(body)
+    with pytest.raises(FetchError, match=message):
+        fetch(known(server, "/zip", member="fc6/net", size=len(BODY)), tmp_path)
+    assert left(tmp_path) == set()
+
+
+def test_files_that_are_there_are_not_replaced(server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page()
+    (tmp_path / "net.bin").write_bytes(OTHER)
+    with pytest.raises(FetchError, match="nothing says that it is net; move it"):
+        fetch(known(server, "/net"), tmp_path)
+    assert (tmp_path / "net.bin").read_bytes() == OTHER and not server.requests
+    adopted = fetch(known(server, checksum=f"sha256:{hashlib.sha256(OTHER).hexdigest()}"), tmp_path)
+    assert adopted.verified and adopted.url == "" and find_fetched(known(server), tmp_path) is not None
+    (tmp_path / "net.bin").write_bytes(BODY)
+    assert find_fetched(known(server), tmp_path) is None
+
+
+def test_what_needs_a_browser_is_said_and_another_address_may_be_named(server: Server, tmp_path: Path) -> None:
+    server.pages["/mirror"] = Page()
+    with pytest.raises(FetchError, match=r"with a browser: get net.bin from the page, or name .* --url"):
+        fetch(known(server), tmp_path)
+    assert fetch(known(server), tmp_path, urls=[server.address("/mirror")]).path.read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    "url", ["", "file:///etc/passwd", "ftp://a/b", "net.bin", "http://", "https://a/ b", "http://["]
+)
+def test_addresses_that_are_none(url: str, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="is no address of a file"):
+        fetch(known_file("caffenet"), tmp_path, urls=[url])
+    assert left(tmp_path) == set()
+
+
+def test_one_process_at_a_time(server: Server, tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".net.lock"), pytest.raises(FetchError, match="another process fetches net"):
+        fetch(known(server, "/net"), tmp_path)
+
+
+def test_a_full_disk_is_noticed_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="has no room: 1000000000 MB are needed"):
+        check_space(tmp_path, 10**15)
+
+
+def test_files_lie_among_the_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path))
+    assert default_folder() == tmp_path / "stgan" / "weights"
+
+
+@pytest.mark.parametrize("known", KNOWN_FILES, ids=lambda known: known.name)
+def test_the_list_of_known_files(known: KnownFile) -> None:
+    assert [other.name for other in KNOWN_FILES].count(known.name) == 1
+    assert [other.file for other in KNOWN_FILES].count(known.file) == 1
+    assert all(url.startswith(("https://", "http://")) for url in (known.page, *known.urls, *known.evidence))
+    assert known.evidence and known.purpose and known.licence
+    if known.checksum:
+        kind, digits = known.checksum.split(":")
+        assert re.fullmatch(r"[0-9a-f]{8,}", digits) and len(digits) <= 2 * hashlib.new(kind).digest_size
+    if known.becomes:
+        assert known.name in known.needs and all(known_file(name) for name in known.needs)
+        assert known.file in known.import_command()
+        assert "/here/it.x" in known.import_command({known.name: "/here/it.x"})
+    with pytest.raises(StganError, match="no known file 'nothing'"):
+        known_file("nothing")
