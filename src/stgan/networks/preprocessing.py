@@ -160,6 +160,8 @@ class Preprocessing:
 
 CAFFENET = Preprocessing(size=227, fit="crop", channels="bgr", scale=255.0, mean=IMAGENET_MEAN_BGR)
 LRCN_FRAMES = Preprocessing(size=227, fit="crop", channels="bgr", scale=255.0, mean=LRCN_MEAN_BGR)
+TORCHVISION_IMAGES = Preprocessing(size=224, fit="crop", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""torchvision's networks of images: the centre of images of 256 pixels."""
 C3D_FRAMES = Preprocessing(size=112, fit="resize", channels="rgb", scale=255.0, mean=(101.4, 97.7, 90.2))
 """C3D's published mean is a volume (16x112x112); the figures here are a stand-in of its order of magnitude
 for networks that are trained from scratch."""

@@ -1,0 +1,150 @@
+"""Caffe's files: weights (.caffemodel) and means (.binaryproto), of Caffe itself and of Facebook's C3D.
+
+The numbers of the fields are those that src/caffe/proto/caffe.proto of BVLC/caffe and facebookarchive/C3D publish.
+The two differ in a blob: Caffe has its values in field 5, packed; C3D has the width there, a number, and its values
+in field 6. By that they are told apart, as both have had files of any name.
+"""
+
+import mmap
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stgan.checkpoints.importing.layers import Array, Convolution, Layer
+from stgan.checkpoints.importing.wire import BYTES, VARINT, Field, fields, varints
+
+_LAYER, _V1_LAYER = 100, 2  # of a network; C3D has the older form only
+_MOST_LAYERS, _MOST_BLOBS = 2000, 32
+_KINDS = {4: "convolution", 14: "inner product", 39: "deconvolution", 30: "convolution3d"}  # V1LayerParameter, C3D's
+_KIND_NAMES = {"Convolution": "convolution", "InnerProduct": "inner product", "Deconvolution": "deconvolution"}
+
+
+def open_message(path: Path) -> memoryview:
+    """The bytes of a file, which the system reads when they are looked at."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def is_network(message: memoryview) -> bool:
+    """Whether it looks like a network with layers."""
+    return any(field.number in (_LAYER, _V1_LAYER) and field.way == BYTES for field in fields(message))
+
+
+def is_blob(message: memoryview) -> bool:
+    """Whether it looks like a blob of its own, as means are kept."""
+    found = {(field.number, field.way) for field in fields(message)}
+    return (1, VARINT) in found and bool(found & {(5, BYTES), (6, BYTES), (8, BYTES)})
+
+
+def read_caffemodel(path: Path) -> list[Layer]:
+    """The layers that have numbers, in the order of the file.
+
+    Raises:
+        ValueError: it is damaged, or holds more than a network.
+    """
+    layers = []
+    for count, field in enumerate(_messages(open_message(path), (_LAYER, _V1_LAYER))):
+        if count >= _MOST_LAYERS:
+            raise ValueError(f"it has more than {_MOST_LAYERS} layers")
+        layer = _layer(field)
+        if layer.arrays:
+            layers.append(layer)
+    return layers
+
+
+def read_binaryproto(path: Path) -> Array:
+    """The single blob of a file. Errors as for `read_caffemodel`."""
+    return _blob(open_message(path))[0]
+
+
+def _messages(message: memoryview, numbers: tuple[int, ...]) -> Iterator[Field]:
+    return (field for field in fields(message) if field.number in numbers and field.way == BYTES)
+
+
+def _layer(field: Field) -> Layer:
+    v1 = field.number == _V1_LAYER
+    name_field, type_field, blob_field, convolution_field = (4, 5, 6, 10) if v1 else (1, 2, 7, 106)
+    name = kind = ""
+    blobs: list[tuple[Array, bool]] = []
+    settings: memoryview | None = None
+    for number, way, value in fields(_bytes(field)):
+        if number == name_field and isinstance(value, memoryview):
+            name = bytes(value[:200]).decode("utf-8", "replace")
+        elif number == type_field:
+            kind = _kind(value)
+        elif number == convolution_field and isinstance(value, memoryview):
+            settings = value
+        elif number == blob_field and way == BYTES and isinstance(value, memoryview):
+            blobs.append(_blob(value))
+            if len(blobs) > _MOST_BLOBS:
+                raise ValueError(f"its layer {name!r} has more than {_MOST_BLOBS} blobs")
+    of_c3d = any(is_c3d for _, is_c3d in blobs)
+    if kind == "convolution" and blobs and len(blobs[0][0].shape) == 5:  # Caffe's own, of any number of axes
+        kind = "convolution3d"
+    return Layer(name, kind, tuple(array for array, _ in blobs), _convolution(settings, of_c3d))
+
+
+def _kind(value: int | memoryview) -> str:
+    if isinstance(value, int):
+        return _KINDS.get(value, f"layer of type {value}")
+    word = bytes(value[:50]).decode("utf-8", "replace")
+    return _KIND_NAMES.get(word, word.lower())
+
+
+def _convolution(message: memoryview | None, of_c3d: bool) -> Convolution | None:
+    """A stride or padding that differs between rows and columns, or time, is not known here; the last one counts."""
+    if message is None:
+        return None
+    stride, padding = 1, 0
+    for number, _, value in fields(message):
+        numbers = [value] if isinstance(value, int) else varints(value) if number in (3, 6) and value else []
+        if numbers and number == (7 if of_c3d else 6):
+            stride = numbers[-1]
+        elif numbers and number == 3:
+            padding = numbers[-1]
+    return Convolution(stride, padding)
+
+
+def _blob(message: memoryview) -> tuple[Array, bool]:
+    """An array, and whether it is one of C3D's."""
+    found = list(fields(message))
+    of_c3d = any(field.number == 5 and field.way == VARINT for field in found)
+    legacy: dict[int, int] = {}
+    shape: tuple[int, ...] | None = None
+    values, kind = memoryview(b""), "<f4"
+    for number, way, value in found:
+        if isinstance(value, int):
+            legacy[number] = value
+        elif way == BYTES and number == (6 if of_c3d else 5) and value:
+            values, kind = value, "<f4"
+        elif way == BYTES and number == 8 and value and not of_c3d:
+            values, kind = value, "<f8"
+        elif way == BYTES and number == 7 and not of_c3d:
+            shape = _shape(value)
+    if shape is None:
+        shape = tuple(legacy.get(axis, 0) for axis in range(1, 6 if of_c3d else 5))
+    count = len(values) // np.dtype(kind).itemsize
+    if prod(shape) != count or count * np.dtype(kind).itemsize != len(values):
+        raise ValueError(f"one of its arrays has {count} numbers, which do not fit its shape")
+    return Array(shape, lambda: _tensor(values, kind, shape)), of_c3d
+
+
+def _shape(message: memoryview) -> tuple[int, ...]:
+    shape: list[int] = []
+    for number, _, value in fields(message):
+        if number == 1:
+            shape += [value] if isinstance(value, int) else varints(value)
+    return tuple(shape)
+
+
+def _tensor(values: memoryview, kind: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(np.frombuffer(values, kind).astype(np.float32).reshape(shape))
+
+
+def _bytes(field: Field) -> memoryview:
+    assert isinstance(field.value, memoryview)
+    return field.value

@@ -1,0 +1,160 @@
+"""Layers of published files as our image networks: DeePSiM's generator, CaffeNet and AlexNet, LRCN.
+
+Widths come from the shapes of the file, strides and paddings from what it says of its layers or else from the papers.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from stgan.checkpoints.importing.layers import Array, Convolution, Layer, named, shown
+from stgan.networks import EncoderConfig, GeneratorConfig, LRCNConfig
+from stgan.networks.encoder import LRCN_FRAME_NETWORK
+from stgan.networks.preprocessing import LRCN_FRAMES, TORCHVISION_IMAGES
+
+_INNER = {"defc7": "fc8", "defc6": "fc7", "defc5": "fc6"}  # DeePSiM's names, and Table 1's
+_UP, _SAME = Convolution(stride=2, padding=1), Convolution(stride=1, padding=1)
+_CONVOLUTIONS = tuple(f"conv{i}" for i in range(1, 6))
+_GATES = (0, 1, 3, 2)  # Caffe's LSTM has input, forget, output, cell; PyTorch's input, forget, cell, output
+_ALEXNET = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}  # torchvision's features
+ENCODER_LAYERS = {*_CONVOLUTIONS, "fc6", *(f"features.{number}" for number in _ALEXNET.values()), "classifier.1"}
+"""What an encoder takes of CaffeNet and of torchvision's AlexNet."""
+
+_ALEXNET_CONFIG = EncoderConfig(
+    paddings=(2, 2, 1, 1, 1), groups=(1, 1, 1, 1, 1), response_norm=False, preprocessing=TORCHVISION_IMAGES
+)
+
+
+def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array]]:
+    """DeePSiM's generator: defc7, defc6, defc5, deconv5, conv5_1, ..., deconv0, all of `conv*_1` transposed too.
+
+    Raises:
+        ValueError: a layer is missing, of another kind, or does not fit the others.
+    """
+    levels = [level for level in range(1, 10) if any(layer.name == f"deconv{level}" for layer in layers)]
+    ours = dict(_INNER)
+    for level in reversed(levels):
+        ours[f"deconv{level}"] = f"upconv{level}"
+        if any(layer.name == f"conv{level}_1" for layer in layers):
+            ours[f"conv{level}_1"] = f"conv{level}"
+    ours["deconv0"] = "upconv0"
+    if levels != list(range(1, len(levels) + 1)) or not levels:
+        raise ValueError("it has no deconv1, deconv2 and so on without a gap, so it is no generator as DeePSiM's")
+    found = named(layers, {name: "inner product" if name in _INNER else "deconvolution" for name in ours})
+    _no_others(layers, found)
+    for name, layer in found.items():
+        if layer.convolution and layer.convolution != (_UP if name.startswith("deconv") else _SAME):
+            raise ValueError(f"its layer {name!r} has {_said(layer)}, which this generator has not")
+    first, last = found["defc7"].weight.with_axes(2), found["defc5"].weight.with_axes(2)
+    base = found[f"deconv{levels[-1]}"].weight.with_axes(4).shape[0]
+    side = math.isqrt(last.shape[0] // base) if base else 0
+    if base * side**2 != last.shape[0]:
+        raise ValueError(f"the {last.shape[0]} outputs of its layer 'defc5' are no square map of {base} channels")
+    stages = tuple(
+        tuple(found[name].weight.with_axes(4).shape[1] for name in (f"deconv{i}", f"conv{i}_1") if name in found)
+        for i in reversed(levels)
+    )
+    config = GeneratorConfig(
+        code_size=first.shape[1], hidden_size=first.shape[0], base_channels=base, base_size=side, stages=stages
+    )
+    return config, _arrays({ours[name]: layer for name, layer in found.items()}, set(_INNER.values()))
+
+
+def caffenet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array]]:
+    """CaffeNet up to fc6. What follows it (fc7, fc8) is left out. Errors as for `generator`."""
+    return _frame_network(layers, EncoderConfig())
+
+
+def alexnet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array]]:
+    """torchvision's AlexNet up to its first inner product. Errors as for `generator`.
+
+    At 224 pixels every pooling divides without a rest, so that rounding up is the same, and its adaptive pooling to
+    6x6 is the identity.
+    """
+    theirs = {f"features.{number}": name for name, number in _ALEXNET.items()} | {"classifier.1": "fc6"}
+    return _frame_network(
+        [replace(layer, name=theirs.get(layer.name, layer.name)) for layer in layers], _ALEXNET_CONFIG
+    )
+
+
+def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array]]:
+    """LRCN: conv1 to conv5, fc6, an LSTM whose blobs are W_xc, b_c and W_hc, and the last inner product.
+
+    Raises:
+        ValueError: a layer is missing, of another kind, or does not fit the others.
+    """
+    frame, arrays = _frame_network(layers, replace(LRCN_FRAME_NETWORK, preprocessing=LRCN_FRAMES))
+    lstms = [layer for layer in layers if layer.kind == "lstm"]
+    last = [layer for layer in layers if layer.kind == "inner product" and layer.name != "fc6"]
+    if len(lstms) != 1 or len(last) != 1 or len(lstms[0].arrays) != 3:
+        raise ValueError("it does not have one LSTM of three blobs and one inner product behind it, as LRCN has")
+    _no_others(
+        layers,
+        {layer.name: layer for layer in layers if layer.name in (*_CONVOLUTIONS, "fc6")}
+        | {lstms[0].name: lstms[0], last[0].name: last[0]},
+    )
+    inputs, bias, recurrent = lstms[0].arrays
+    inputs, bias, recurrent = inputs.with_axes(2), bias.with_axes(1), recurrent.with_axes(2)
+    size = recurrent.shape[1]
+    if {inputs.shape[0], bias.shape[0], recurrent.shape[0]} != {4 * size}:
+        raise ValueError(f"the blobs of its layer {lstms[0].name!r} are not those of four gates of {size} cells")
+    classifier = last[0]
+    config = LRCNConfig(num_classes=classifier.weight.with_axes(2).shape[0], frame=frame, lstm_size=size)
+    return config, {
+        **{f"frame_network.{name}": array for name, array in arrays.items()},
+        "lstm.weight_ih_l0": _gates(inputs),
+        "lstm.weight_hh_l0": _gates(recurrent),
+        "lstm.bias_ih_l0": _gates(bias),
+        "lstm.bias_hh_l0": Array((4 * size,), lambda: torch.zeros(4 * size)),  # Caffe has one bias
+        **_arrays({"fc8": classifier}, {"fc8"}),
+    }
+
+
+def _frame_network(layers: Sequence[Layer], default: EncoderConfig) -> tuple[EncoderConfig, dict[str, Array]]:
+    found = named(layers, {**dict.fromkeys(_CONVOLUTIONS, "convolution"), "fc6": "inner product"})
+    convolutions = [found[name] for name in _CONVOLUTIONS]
+    shapes = [layer.weight.with_axes(4).shape for layer in convolutions]
+    incoming = (3, *(shape[0] for shape in shapes[:-1]))
+    if any(not shape[1] or before % shape[1] for shape, before in zip(shapes, incoming, strict=True)):
+        raise ValueError("the channels of its convolutions do not fit each other: " + ", ".join(map(str, convolutions)))
+    said = [layer.convolution for layer in convolutions]
+    config = replace(
+        default,
+        channels=tuple(shape[0] for shape in shapes),
+        kernels=tuple(shape[2] for shape in shapes),
+        strides=tuple(each.stride if each else usual for each, usual in zip(said, default.strides, strict=True)),
+        paddings=tuple(each.padding if each else usual for each, usual in zip(said, default.paddings, strict=True)),
+        groups=tuple(before // shape[1] for before, shape in zip(incoming, shapes, strict=True)),
+        code_size=found["fc6"].weight.with_axes(2).shape[0],
+    )
+    return config, _arrays(found, {"fc6"})
+
+
+def _arrays(layers: Mapping[str, Layer], inner: set[str]) -> dict[str, Array]:
+    """Our names of the weights and biases of layers by our names."""
+    arrays: dict[str, Array] = {}
+    for name, layer in layers.items():
+        arrays[f"{name}.weight"] = layer.weight.with_axes(2 if name in inner else 4)
+        arrays[f"{name}.bias"] = layer.bias.with_axes(1)
+    return arrays
+
+
+def _gates(array: Array) -> Array:
+    def read() -> Tensor:
+        return torch.cat([array.read().chunk(4)[gate] for gate in _GATES])
+
+    return Array(array.shape, read)
+
+
+def _no_others(layers: Sequence[Layer], found: Mapping[str, Layer]) -> None:
+    others = [layer for layer in layers if layer.name not in found]
+    if others:
+        raise ValueError(f"it has {len(others)} layers too many, the first is {others[0].name!r}")
+
+
+def _said(layer: Layer) -> str:
+    assert layer.convolution
+    return f"stride {layer.convolution.stride} and padding {layer.convolution.padding} ({shown(layer.weight.shape)})"

@@ -1,0 +1,123 @@
+"""PyTorch's files: state dicts by torch.save, of every age, and .safetensors. Only tensors are taken from them.
+
+`weights_only=True` runs no code, but it lets a pickle ask for as much memory as it likes (a bytearray of any length).
+So the names that a pickle uses are looked at first, and nothing beside tensors is let through.
+"""
+
+import io
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from stgan.checkpoints.checkpoint import check_header
+from stgan.checkpoints.importing.layers import Array, Layer
+from stgan.checkpoints.importing.numpy_files import natural
+
+_MOST_PICKLED = 1 << 22  # bytes of what describes the tensors; a thousand of them take a tenth of a megabyte
+_PICKLES = 5  # of an old file, before its numbers: a mark, a version, the machine, the tensors, their keys
+_TENSORS = re.compile(
+    r"torch\._utils _rebuild_(tensor|tensor_v2|parameter)|collections OrderedDict|torch\.nn\.parameter Parameter|"
+    r"torch ([A-Z][A-Za-z]*Storage|Size)"
+)
+_ELSEWHERE = ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4")  # other ways to name something
+_KINDS = {5: "convolution3d", 4: "convolution", 2: "inner product"}
+
+
+def read_safetensors(path: Path) -> dict[str, Array]:
+    """The floating-point tensors of a file by name.
+
+    Raises:
+        ValueError: it is damaged.
+        Exception: safetensors' own.
+    """
+    check_header(path)
+    with safe_open(path, framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
+        floating = {name for name in shapes if file.get_slice(name).get_dtype() in ("F16", "BF16", "F32", "F64")}
+
+    def array(name: str) -> Array:
+        def read() -> Tensor:
+            with safe_open(path, framework="pt") as file:
+                return file.get_tensor(name).float()
+
+        return Array(shapes[name], read)
+
+    return {name: array(name) for name in shapes if name in floating}
+
+
+def read_torch_file(path: Path) -> dict[str, Array]:
+    """The floating-point tensors of a state dict by name, also inside another dict such as a training's state.
+
+    Raises:
+        ValueError: it is damaged, or holds more than tensors and plain values.
+    """
+    zipped = zipfile.is_zipfile(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of how other people saved their files
+        _check_pickles(path, zipped)
+        try:
+            values = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+        except pickle.UnpicklingError as error:  # torch's own words end in advice to run what is in the file
+            raise ValueError("it is damaged, or holds more than tensors; save the state_dict alone") from error
+    tensors = max(_state_dicts(values), key=len, default={})
+    if sum(tensor.numel() for tensor in tensors.values()) > path.stat().st_size:
+        raise ValueError("it is damaged: it names more numbers than it has bytes")
+    return {name: _array(tensor) for name, tensor in tensors.items()}
+
+
+def layers_by_name(arrays: Mapping[str, Array]) -> list[Layer]:
+    """Layers of a state dict: name.weight and name.bias; in the order of their names, numbers as numbers."""
+    layers = []
+    weights = sorted((name.removesuffix(".weight") for name in arrays if name.endswith(".weight")), key=natural)
+    for name in weights:
+        weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
+        kind = _KINDS.get(len(weight.shape), "layer")
+        layers.append(Layer(name.removeprefix("module."), kind, (weight, *([bias] if bias else []))))
+    return layers
+
+
+def _array(tensor: Tensor) -> Array:
+    return Array(tuple(tensor.shape), lambda: tensor.to(torch.float32, copy=True).contiguous())
+
+
+def _state_dicts(values: Any) -> Iterator[dict[str, Tensor]]:
+    """The tensors of a dict, and of the dicts in it."""
+    for each in (values, *(values.values() if isinstance(values, dict) else ())):
+        if isinstance(each, dict):
+            yield {
+                name: value
+                for name, value in each.items()
+                if isinstance(name, str) and isinstance(value, Tensor) and value.is_floating_point()
+            }
+
+
+def _check_pickles(path: Path, zipped: bool) -> None:
+    """ValueError for pickles that name anything but tensors, or an archive that would be larger unpacked."""
+    if zipped:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+            if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
+                raise ValueError("it is packed, which torch.save does not do")
+            described = [info for info in infos if info.filename.endswith("data.pkl")]
+            if len(described) != 1 or described[0].file_size > _MOST_PICKLED:
+                raise ValueError("it is no file of torch.save, or holds more than tensors")
+            pickles, count = io.BytesIO(archive.read(described[0])), 1
+    else:
+        with path.open("rb") as file:
+            pickles, count = io.BytesIO(file.read(_MOST_PICKLED)), _PICKLES
+    for _ in range(count):
+        for operation, argument, _ in pickletools.genops(pickles):
+            if operation.name in _ELSEWHERE or (operation.name == "GLOBAL" and not _TENSORS.fullmatch(str(argument))):
+                raise ValueError(
+                    f"it holds more than tensors ({str(argument)[:60]!r}), which could run code; "
+                    "save the state_dict alone"
+                )

@@ -1,0 +1,86 @@
+"""Which program wrote a file of weights, by what is in it."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from stgan.checkpoints.checkpoint import CheckpointError
+from stgan.checkpoints.importing.caffe import is_blob, is_network, open_message
+from stgan.checkpoints.importing.layers import MOST_BYTES
+from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files
+from stgan.names import quoted
+
+Format = Literal["caffemodel", "binaryproto", "npz", "npy", "torch", "safetensors", "tensorflow"]
+
+FORMATS: dict[Format, str] = {
+    "caffemodel": "Caffe, weights",
+    "binaryproto": "Caffe, a blob such as a mean",
+    "npz": "NumPy, several arrays (Chainer)",
+    "npy": "NumPy, an array",
+    "torch": "PyTorch, torch.save",
+    "safetensors": "safetensors",
+    "tensorflow": "TensorFlow, a checkpoint",
+}
+"""In words."""
+
+_OLD_TORCH = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # what torch.save wrote first until 2020
+
+
+def recognise(path: Path) -> Format:
+    """The format of a file, or of the TensorFlow checkpoint that a prefix means; nothing but its beginning is believed.
+
+    Raises:
+        CheckpointError: there is no such file, it is too large, or it is in no format that is known.
+    """
+    try:
+        found = _format(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {quoted(path)}: {getattr(error, 'strerror', None) or error}") from error
+    if found is None:
+        raise CheckpointError(
+            f"{quoted(path)} is no file of weights: it is none of Caffe, NumPy or Chainer, PyTorch, safetensors and "
+            "TensorFlow, or it is damaged"
+        )
+    return found
+
+
+def _format(path: Path) -> Format | None:
+    if checkpoint_files(path):
+        return "tensorflow"
+    if not os.path.isfile(path):
+        raise CheckpointError(f"there is no file {quoted(path)}")
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise CheckpointError(f"{quoted(path)} is too large for any of these networks ({size} bytes)")
+    with path.open("rb") as file:
+        start = file.read(len(_OLD_TORCH))
+    if start.startswith(b"\x93NUMPY"):
+        return "npy"
+    if start == _OLD_TORCH:
+        return "torch"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < size:
+        return "safetensors"
+    if start.startswith(b"PK"):
+        return _archive(path)
+    return _message(path) if start else None
+
+
+def _archive(path: Path) -> Format | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
+        return None
+    if names and all(name.endswith(".npy") for name in names):
+        return "npz"
+    return "torch" if any(name.endswith("data.pkl") for name in names) else None
+
+
+def _message(path: Path) -> Format | None:
+    try:
+        message = open_message(path)
+        return "caffemodel" if is_network(message) else "binaryproto" if is_blob(message) else None
+    except ValueError:
+        return None

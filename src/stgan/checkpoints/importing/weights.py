@@ -1,0 +1,248 @@
+"""From files to a checkpoint: which file is what, which network it becomes, and what is known of where it came from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, CheckpointError, check_actions, one_line, weights_hash
+from stgan.checkpoints.importing.c3d import PROTOCOLS, Pads, c3d
+from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
+from stgan.checkpoints.importing.image_networks import ENCODER_LAYERS, alexnet, caffenet, generator, lrcn
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array, Layer, shown
+from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, read_npz
+from stgan.checkpoints.importing.pytorch import layers_by_name, read_safetensors, read_torch_file
+from stgan.checkpoints.importing.recognition import FORMATS, Format, recognise
+from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files, read_variables, tensorflow_layers
+from stgan.checkpoints.trial import try_out
+from stgan.files import sha256
+from stgan.names import quoted
+from stgan.video.ucf101 import CLASSES
+
+KINDS: dict[str, tuple[Format, ...]] = {
+    "generator": ("caffemodel",),
+    "encoder": ("caffemodel", "torch", "safetensors"),
+    "lrcn": ("caffemodel",),
+    "c3d": ("caffemodel", "npz", "tensorflow", "torch", "safetensors"),
+}
+"""Networks that can be imported, and the formats of their weights."""
+
+POOL5 = ("channels-first", "channels-last")
+"""Orders in which the fc6 of a C3D in TensorFlow may read pool5."""
+
+_CHANNELS_LAST_FILES = ("conv3d_deepnetA_sport1m_iter_1900000_TF", "c3d_ucf101_finetune_whole_iter_20000_TF")
+"""Of C3D-tensorflow's files those that its README and users of it load without transposing pool5."""
+
+_PROTOCOL: dict[Format, str] = {"caffemodel": "caffe", "npz": "tgan", "tensorflow": "tensorflow"}
+_PORTS: Pads = (True, False)  # what ports to PyTorch do with an odd last row before the last pooling
+_ROUND_UP: Pads = ("after", False)  # and the others
+
+
+def import_weights(
+    kind: str,
+    files: Sequence[Path],
+    *,
+    actions: tuple[str, ...] | None = None,
+    protocol: str | None = None,
+    pool5: str | None = None,
+    watch: Callable[[str], None] = lambda step: None,
+) -> Checkpoint:
+    """The network in files of other programs, in eval mode and float32, after it has been run once.
+
+    Args:
+        kind:     one of `KINDS`.
+        files:    one file of weights (of a TensorFlow checkpoint its prefix), and for a C3D whose protocol subtracts a
+                  mean volume the file of that, in any order.
+        actions:  names of the classes in the order of the outputs; default: UCF-101's for 101 of them, else none.
+        protocol: how frames are prepared for a C3D, one of `PROTOCOLS`; default: that of the program of its format.
+        pool5:    one of `POOL5`, for a C3D in TensorFlow; default: as the known files of that name want it.
+        watch:    is told what is being done.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, too large, or something else; or an option does not fit it.
+    """
+    if kind not in KINDS:
+        raise CheckpointError(f"{quoted(kind)} is no network that can be imported; these are {', '.join(KINDS)}")
+    _check_option("protocol", protocol, PROTOCOLS, kind)
+    _check_option("pool5", pool5, POOL5, kind)
+    watch("recognising the files")
+    weights, mean = _sort(kind, files)
+    format = recognise(weights)
+    if format not in KINDS[kind]:
+        known = "; ".join(FORMATS[each] for each in KINDS[kind])
+        raise CheckpointError(f"{quoted(weights)} is of {FORMATS[format]}, but a {kind} is imported from: {known}")
+    if pool5 and format != "tensorflow":
+        raise CheckpointError(f"pool5 is a matter of TensorFlow's C3D; {quoted(weights)} is of {FORMATS[format]}")
+    notes: dict[str, Any] = {"kind": kind}
+    try:
+        watch(f"reading {weights.name}")
+        if format == "tensorflow":
+            notes["pool5"] = pool5 or POOL5[weights.name.startswith(_CHANNELS_LAST_FILES)]
+        layers = _layers(weights, format, notes.get("pool5", ""))
+        if any(0 in array.shape for layer in layers for array in layer.arrays):
+            raise ValueError("it has arrays without numbers")
+        if kind == "c3d":
+            notes["protocol"] = protocol or _PROTOCOL.get(format) or _port(layers)
+            pads = _PORTS if format in ("torch", "safetensors") else _ROUND_UP
+            volume = _read_mean(mean) if mean else None
+            config, arrays = c3d(layers, PROTOCOLS[notes["protocol"]], pads, volume)
+        else:
+            config, arrays = _IMAGE_NETWORKS[kind, format](layers)
+        watch(f"making and trying a {config.network} of {sum(prod(a.shape) for a in arrays.values()):,} numbers")
+        network = _assemble(config, arrays)
+    except CheckpointError:
+        raise
+    except Exception as error:  # of zip files, safetensors and torch each its own kinds
+        reason = one_line(error, lines=1).rstrip(" .:")
+        raise CheckpointError(f"{quoted(weights)} is no {kind} that can be imported: {reason}") from error
+    actions = _actions(actions, getattr(config, "num_classes", 0), weights)
+    watch("hashing")
+    notes["files"] = [_described(file) for file in (*_files(weights, format), *([mean] if mean else []))]
+    notes["layers"] = [str(layer) for layer in layers]
+    if kind == "encoder":
+        notes["left out"] = [layer.name for layer in layers if layer.name not in ENCODER_LAYERS]
+    notes["preprocessing"] = getattr(config, "frame", config).preprocessing.in_words()
+    return Checkpoint(network, actions, {"imported": notes}, weights_hash(network.state_dict()))
+
+
+def import_card(name: str, checkpoint: Checkpoint) -> str:
+    """The model card of a checkpoint that `import_weights` made."""
+    notes = checkpoint.provenance["imported"]
+    parameters = sum(parameter.numel() for parameter in checkpoint.network.parameters())
+    rows = [
+        (file["name"], f"{file['format']}, {file['bytes']:,} bytes, SHA-256 {file['sha256']}")
+        for file in notes["files"]
+    ]
+    rows += [
+        ("network", f"{checkpoint.network.config.network}, {parameters:,} parameters"),  # type: ignore[union-attr]
+        ("pixels", notes["preprocessing"]),
+        *((label, notes[label]) for label in ("protocol", "pool5") if label in notes),
+        (
+            "classes",
+            f"{len(checkpoint.actions)}: {', '.join(checkpoint.actions)}" if checkpoint.actions else "no names",
+        ),
+        ("layers", ", ".join(notes["layers"])),
+        *((label, ", ".join(notes[label])) for label in ("left out",) if notes.get(label)),
+    ]
+    table = "".join(f"| {label} | {value} |\n" for label, value in rows)
+    return (
+        f"# {name}\n\nImported, not trained here: the weights of the files below, whose licences and authors' wishes "
+        f"hold for it. `stgan weights import {notes['kind']}` made it; its hash is {checkpoint.hash}.\n\n"
+        f"| | |\n|---|---|\n{table}"
+    )
+
+
+_IMAGE_NETWORKS: Mapping[tuple[str, Format], Callable[[Sequence[Layer]], tuple[Any, dict[str, Array]]]] = {
+    ("generator", "caffemodel"): generator,
+    ("encoder", "caffemodel"): caffenet,
+    ("encoder", "torch"): alexnet,
+    ("encoder", "safetensors"): alexnet,
+    ("lrcn", "caffemodel"): lrcn,
+}
+
+
+def _check_option(name: str, value: str | None, known: Sequence[str] | Mapping[str, Any], kind: str) -> None:
+    if value is None:
+        return
+    if kind != "c3d":
+        raise CheckpointError(f"{name} is a matter of C3D; leave it out for a {kind}")
+    if value not in known:
+        raise CheckpointError(f"{name} is one of {', '.join(known)}, not {quoted(value)}")
+
+
+def _sort(kind: str, files: Sequence[Path]) -> tuple[Path, Path | None]:
+    """The file of weights, and that of a mean if there is one."""
+    means = [file for file in files if _is_mean(file)]
+    weights = [file for file in files if file not in means]
+    if len(weights) != 1 or len(means) > 1:
+        raise CheckpointError(
+            f"one file of weights is imported at a time, and with it at most one of a mean; here are {len(weights)} "
+            f"and {len(means)}"
+        )
+    if means and kind != "c3d":
+        raise CheckpointError(f"{quoted(means[0])} is a mean, which only a C3D has; leave it out")
+    return weights[0], means[0] if means else None
+
+
+def _is_mean(path: Path) -> bool:
+    format = recognise(path)
+    try:
+        return format in ("npy", "binaryproto") or (format == "npz" and list(read_npz(path)) == ["mean"])
+    except Exception:  # a damaged archive; what is wrong with it is said where it is read
+        return False
+
+
+def _read_mean(path: Path) -> Array:
+    read = {"npy": read_npy, "binaryproto": read_binaryproto}.get(recognise(path), lambda path: read_npz(path)["mean"])
+    try:
+        array = read(path)
+        if array.read().isfinite().all():
+            return array
+        raise ValueError("it has values that are not finite")
+    except Exception as error:  # as for weights
+        raise CheckpointError(f"{quoted(path)} is no mean that can be used: {one_line(error, lines=1)}") from error
+
+
+def _layers(path: Path, format: Format, pool5: str) -> list[Layer]:
+    if format == "caffemodel":
+        return read_caffemodel(path)
+    if format == "npz":
+        return chainer_layers(read_npz(path))
+    if format == "tensorflow":
+        return tensorflow_layers(read_variables(path), pool5)
+    return layers_by_name(read_torch_file(path) if format == "torch" else read_safetensors(path))
+
+
+def _port(layers: Sequence[Layer]) -> str:
+    """Which port to PyTorch has layers of these names."""
+    return "mmaction" if any(layer.name.startswith(("backbone.", "cls_head.")) for layer in layers) else "jfzhang95"
+
+
+def _assemble(config: Any, arrays: Mapping[str, Array]) -> Any:
+    """A network with these weights that works. ValueError if it does not, or shapes do not fit."""
+    with torch.device("meta"):  # shapes only
+        network = NETWORKS[config.network][1](config)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    wrong = [name for name in expected if name not in arrays or arrays[name].shape != expected[name]]
+    if wrong:
+        found = shown(arrays[wrong[0]].shape) if wrong[0] in arrays else "missing"
+        raise ValueError(
+            f"its layers do not fit each other: {len(wrong)} arrays differ, the first is {wrong[0]} ({found} in the "
+            f"file, {shown(expected[wrong[0]])} expected)"
+        )
+    if 4 * sum(prod(shape) for shape in expected.values()) > MOST_BYTES:
+        raise ValueError(f"it would take more than {MOST_BYTES} bytes")
+    tensors = {name: arrays[name].read() for name in expected}
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        raise ValueError(f"it has values that are not finite numbers, first in {bad[0]}")
+    network.load_state_dict(tensors, assign=True)
+    network.eval().requires_grad_(False)
+    try_out(network)
+    return network
+
+
+def _actions(actions: tuple[str, ...] | None, classes: int, path: Path) -> tuple[str, ...]:
+    if actions is None:
+        return CLASSES if classes == len(CLASSES) else ()
+    if not classes:
+        raise CheckpointError(f"{quoted(path)} becomes no classifier, so it has no classes to name")
+    if len(actions) != classes:
+        raise CheckpointError(f"there are {len(actions)} names of classes, but {quoted(path)} has {classes} outputs")
+    check_actions(list(actions), path)
+    return actions
+
+
+def _files(path: Path, format: Format) -> list[Path]:
+    return checkpoint_files(path) if format == "tensorflow" else [path]
+
+
+def _described(path: Path) -> dict[str, Any]:
+    return {
+        "name": path.name,
+        "format": FORMATS[recognise(path)],
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+    }

@@ -1,0 +1,117 @@
+"""`stgan weights import`: published weights of other programs as a checkpoint."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from stgan.checkpoints import Checkpoint, CheckpointError, save_checkpoint
+from stgan.checkpoints.importing import KINDS, POOL5, PROTOCOLS, import_card, import_weights
+from stgan.names import quoted
+
+_LARGEST_LIST = 1 << 20  # bytes of a file of names
+_NUMBERED = re.compile(r"(\d{1,6})\s+(\S.*)")  # a line of UCF-101's classInd.txt
+_SHOWN = 3  # classes, at each end
+
+
+def import_(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What it becomes: {', '.join(KINDS)}.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Weights (of TensorFlow the prefix); for some C3Ds the mean, too."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="CHECKPOINT", help="The folder to write; there may be none yet.")],
+    classes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names of the classes, one a line; default: UCF-101's, if there are 101."),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help=f"How frames are prepared for a C3D: {', '.join(PROTOCOLS)}.")
+    ] = None,
+    pool5: Annotated[
+        str | None, typer.Option(help=f"In which order TensorFlow's fc6 reads pool5: {', '.join(POOL5)}.")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store in float16: half the size.")] = False,
+) -> None:
+    """Make a checkpoint of published weights: Caffe, Chainer, TensorFlow, PyTorch.
+
+    The format is recognised by what is in the file. What the network is fed with, and everything else that was chosen,
+    is printed and stands in the checkpoint's README.md. docs/weights.md has the files and their protocols.
+
+    Examples:
+
+      stgan weights import generator generator.caffemodel --out generator
+
+      stgan weights import encoder bvlc_reference_caffenet.caffemodel --out encoder
+
+      stgan weights import c3d conv3d_deepnetA_ucf.npz mean2.npz --protocol tgan2 --out c3d
+
+      stgan weights import c3d sports1m_finetuning_ucf101.model crop_mean.npy --out c3d
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise CheckpointError(f"{quoted(out)} is there already; remove it or name another folder")
+    names = read_classes(classes) if classes else None
+    console = Console(markup=False, highlight=False)
+    with console.status("") as status:
+        checkpoint = import_weights(
+            kind, files, actions=names, protocol=protocol, pool5=pool5, watch=lambda step: status.update(f"{step} ...")
+        )
+        status.update(f"writing {out} ...")
+        card = import_card(out.name, checkpoint)
+        save_checkpoint(
+            out,
+            checkpoint.network,
+            actions=checkpoint.actions,
+            provenance=checkpoint.provenance,
+            card=card,
+            half=half,
+        )
+    _show(console, checkpoint, out)
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Names, one a line, or numbered as in UCF-101's classInd.txt, from 0 or 1 on.
+
+    Raises:
+        CheckpointError: the file is missing, too large, no text, empty, or numbered with a gap.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_LIST:
+            raise CheckpointError(f"{quoted(path)} is too large to be a list of classes")
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise CheckpointError(f"cannot read the names of classes in {quoted(path)}: {reason}") from error
+    if not lines:
+        raise CheckpointError(f"{quoted(path)} names no classes; it takes one a line")
+    numbered = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
+    if len(numbered) < len(lines):
+        return tuple(lines)
+    first = int(numbered[0][1])
+    if first > 1 or [int(match[1]) for match in numbered] != list(range(first, first + len(lines))):
+        raise CheckpointError(f"the classes in {quoted(path)} are not numbered one after the other, from 0 or 1 on")
+    return tuple(match[2] for match in numbered)
+
+
+def _show(console: Console, checkpoint: Checkpoint, out: Path) -> None:
+    notes, names = checkpoint.provenance["imported"], checkpoint.actions
+    parameters = sum(parameter.numel() for parameter in checkpoint.network.parameters())
+    shown = names if len(names) <= 2 * _SHOWN else (*names[:_SHOWN], "...", *names[-_SHOWN:])
+    rows = [
+        *(
+            (file["name"], f"{file['format']}; {file['bytes']:,} bytes; SHA-256 {file['sha256']}")
+            for file in notes["files"]
+        ),
+        ("layers", f"{len(notes['layers'])}: {', '.join(notes['layers'])}"),
+        *([("left out", ", ".join(notes["left out"]))] if notes.get("left out") else []),
+        ("network", f"{type(checkpoint.network).__name__}, {parameters:,} parameters"),
+        *((name, notes[name]) for name in ("protocol", "pool5") if name in notes),
+        ("pixels", notes["preprocessing"]),
+        ("classes", f"{len(names)}: {', '.join(shown)}" if names else "no names"),
+        ("hash", checkpoint.hash),
+        ("written", str(out)),
+    ]
+    for label, text in rows:
+        console.print(f"{label}: {text}", soft_wrap=True)
