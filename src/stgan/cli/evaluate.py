@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from stgan.checkpoints import find_model
+from stgan.checkpoints import find_model, is_own_classifier
 from stgan.cli.score_tables import show_scores
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
@@ -51,7 +51,12 @@ def evaluate(
     ] = None,
     model: Annotated[str, typer.Option(help="The model whose evaluators are meant.")] = "weizmann",
     evaluator: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="evaluator, c3d, lrcn, a checkpoint folder, or an I3D file.")
+        str,
+        typer.Option(
+            metavar="NAME|PATH|MODULE:FUNCTION",
+            help="evaluator, c3d, lrcn, a checkpoint folder, an I3D file, or a classifier of your own, which this "
+            "function of a module or FILE.py returns: its code is run, and nothing is kept of its answers.",
+        ),
     ] = "evaluator",
     features: Annotated[
         str | None,
@@ -127,7 +132,8 @@ def evaluate(
         beside = Real(
             labelled_clips(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)), real_fps
         )
-    kept = None if no_cache else open_cache(cache, console)
+    own = any(is_own_classifier(name) for name in (evaluator, features) if name)  # whose code may change unseen
+    kept = None if no_cache or own else open_cache(cache, console)
     try:
         with closing(kept) if kept else nullcontext():
             scores = score(
@@ -136,9 +142,7 @@ def evaluate(
                 watch=lambda results, what, total: track(results, description=what, total=total, console=console),
             )  # fmt: skip
     except KeyboardInterrupt:
-        raise Interrupted(
-            "the same command goes on where this one stopped" if kept else "nothing was kept: --no-cache"
-        ) from None
+        raise Interrupted("the same command goes on where this one stopped" if kept else "nothing was kept") from None
     scores.notes.extend(notes)
     show_scores(console, scores)
     if json_file:

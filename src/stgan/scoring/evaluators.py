@@ -10,10 +10,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, load_i3d
+from stgan.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    ModelFolder,
+    is_own_classifier,
+    load_checkpoint,
+    load_i3d,
+    load_own_classifier,
+)
 from stgan.errors import StganError
 from stgan.names import quoted
-from stgan.networks import Preprocessing
+from stgan.networks import Preprocessing, VideoClassifier
 from stgan.networks.layout import channels_last
 from stgan.scoring.clips import Clip
 
@@ -121,7 +129,9 @@ def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
 def find_evaluator(
     name: str, model: ModelFolder, *, frames: int | None = None, device: torch.device | str = "cpu"
 ) -> Evaluator:
-    """A classifier: an evaluator or condition network of the model by name, any checkpoint folder, or an I3D file.
+    """A classifier: an evaluator or condition network of the model by name, a checkpoint folder, or an I3D file.
+
+    Or what a function of the user's returns, MODULE:FUNCTION, whose code is run (see `load_own_classifier`).
 
     Args:
         frames: of the windows it is shown; default: as many as it was trained on.
@@ -131,6 +141,8 @@ def find_evaluator(
     """
     if part := {**model.condition, **model.evaluators}.get(name):
         checkpoint = model.load(part, device)
+    elif is_own_classifier(name):
+        checkpoint = load_own_classifier(name, device)
     elif Path(name).suffix.lower() in _I3D_FILES or os.path.isfile(name):
         checkpoint = load_i3d(Path(name), device)
     else:
@@ -160,7 +172,7 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
     return Evaluator(
         name=name,
         kind=network.config.network,
-        network=channels_last(network),
+        network=network if isinstance(network, VideoClassifier) else channels_last(network),
         actions=checkpoint.actions,
         frames=own or frames or trained_on,
         hash=checkpoint.hash,
