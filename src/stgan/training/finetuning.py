@@ -1,0 +1,359 @@
+"""Fine-tune a classifier on clips that are read from their files, with its last layer made anew.
+
+The defaults are those of hx173149/C3D-tensorflow (`train_c3d_ucf101.py`), from which the paper's Section 5.3 takes its
+"other training parameters": Adam, 1e-4 and for the last layer 1e-3 (drawn by Xavier's rule, biases 0), 5e-4 times half
+the sum of squares of all kernels added to the loss, batches of 10, 5000 steps, the network's own dropout. Where it is
+not followed: it keeps a moving average of the weights but saves and tests the weights themselves, so there is no
+average here; it trains on frames that were extracted before, by default 5 a second, where here every frame of the file
+counts; it draws each batch anew, where here an epoch takes each clip once.
+"""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stgan.checkpoints import Checkpoint, save_checkpoint
+from stgan.checkpoints.checkpoint import weights_hash
+from stgan.errors import StganError
+from stgan.metrics.classification import wilson_interval
+from stgan.networks import C3D, LRCN, LRCNConfig, Preprocessing, R2Plus1D, TemporalStream
+from stgan.networks.layout import channels_last
+from stgan.training.classifier import Classifier, ClassifierConfig, build
+from stgan.training.logs import VALIDATION
+from stgan.training.parallel import share_batch_norm
+from stgan.training.randomness import StepRandomness, check_batch
+from stgan.training.reading import fitted, fixed_windows, in_epochs, read_window
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.version import __version__
+from stgan.video import ClipFile
+from stgan.video.decoding import in_order
+
+CHECKPOINT = "checkpoint"
+"""Folder of the weights that were chosen."""
+_FRAMES = 16  # of a window, for networks that take any number
+_JUDGED_AT_ONCE = 16
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class FinetuningRecipe:
+    """Everything that decides the weights but the clips and the weights to start from.
+
+    every: iterations between two evaluations; `iterations` is a multiple of it.
+    learning_rate, head_learning_rate: Adam's, of the last layer and of all others.
+    weight_decay: times half the sum of squares of every kernel (not of biases and normalisations) is added to the loss.
+    zoom, mirror: a clip is trained on by a random part of its frames, so many times smaller than they are (8/7: the
+        112 of 128 rows of C3D's Caffe, which crops at random and flips), flipped with this probability. The
+        TensorFlow port does neither: zoom 1, mirror 0.
+    stop_on: what chooses the iteration whose weights are kept: "validation" (clips of other groups than those trained
+        on) or "test" (as the paper did; its accuracy is then too good).
+    validation_share: of the clips of each action, held out by groups for "validation" where no clips are set apart.
+    """
+
+    iterations: int = 5000
+    every: int = 200
+    batch_size: int = 10
+    learning_rate: float = 1e-4
+    head_learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+    zoom: float = 8 / 7
+    mirror: float = 0.5
+    stop_on: str = "validation"
+    validation_share: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.every < 1 or self.iterations % self.every:
+            raise ValueError(f"iterations ({self.iterations}) must be a multiple of every ({self.every})")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+        if not self.zoom >= 1:
+            raise ValueError(f"zoom must be at least 1, not {self.zoom}")
+        if not 0 <= self.mirror <= 1 or not 0 < self.validation_share < 1:
+            raise ValueError("mirror must be from 0 to 1, validation_share between 0 and 1")
+        if self.stop_on not in ("validation", "test"):
+            raise ValueError(f"stop_on is validation or test, not {self.stop_on!r}")
+
+
+@dataclass(frozen=True)
+class FinetuningClips:
+    """The clips of a fine-tuning. actions: the classes, in the order of the network's outputs."""
+
+    actions: tuple[str, ...]
+    train: tuple[ClipFile, ...]
+    validation: tuple[ClipFile, ...]
+    test: tuple[ClipFile, ...]
+
+    @property
+    def digest(self) -> str:
+        """Tells sets apart, by names and sizes of files: to read 7 GB at every start would take minutes."""
+        parts = (self.train, self.validation, self.test)
+        seen = [[(clip.label, clip.path.name, clip.path.stat().st_size) for clip in clips] for clips in parts]
+        return repr((self.actions, seen))
+
+
+@dataclass(frozen=True)
+class Point:
+    """Random-clip accuracies, in [0, 1], after so many iterations. validation: None without such clips."""
+
+    iteration: int
+    test: float
+    validation: float | None
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a fine-tuning left. start: the hash of the weights that it began with; test_clips: how many judged it."""
+
+    start: str
+    curve: tuple[Point, ...]
+    stop_on: str
+    test_clips: int
+
+    @property
+    def chosen(self) -> Point:
+        """The evaluation whose weights are kept: the best (and of equals the first) on what `stop_on` names."""
+        return max(self.curve, key=lambda point: _mark(point, self.stop_on))
+
+    @property
+    def best_on_test(self) -> Point:
+        """The paper's choice: the best on the very clips that it is reported on."""
+        return max(self.curve, key=lambda point: point.test)
+
+    def interval(self, point: Point) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy on the test clips."""
+        return wilson_interval(round(point.test * self.test_clips), self.test_clips)
+
+
+def finetune(
+    initial: Checkpoint,
+    clips: FinetuningClips,
+    recipe: FinetuningRecipe,
+    workshop: Workshop,
+    description: str = "fine-tuning",
+) -> Finetuned:
+    """Fine-tune a classifier; a run that was interrupted goes on, and ends in the same weights.
+
+    The workshop's folder receives the state, `log.csv`, `validation.csv` (the curve) and the chosen weights.
+
+    Raises:
+        StganError: the network is no classifier of a fixed input size, a clip cannot be read, or a loss is not finite.
+    """
+    fabric = workshop.fabric
+    check_batch(recipe.batch_size, fabric.world_size)
+    if not (clips.train and clips.test) or (recipe.stop_on == "validation" and not clips.validation):
+        raise StganError(f"{description} needs clips to train on, to test on, and to stop on ({recipe.stop_on} clips)")
+    config = with_classes(initial, len(clips.actions))
+    preprocessing = _preprocessing(config)
+    length = getattr(config, "frames", _FRAMES)
+    network = channels_last(share_batch_norm(with_new_head(initial, config, recipe.seed), fabric.world_size))
+    start = weights_hash(network.state_dict())
+    head = {id(parameter) for parameter in _head(network).parameters()}
+    groups = [
+        {
+            "params": [p for p in network.parameters() if (id(p) in head) == is_head and (p.ndim > 1) == is_kernel],
+            "lr": recipe.head_learning_rate if is_head else recipe.learning_rate,
+            "weight_decay": recipe.weight_decay if is_kernel else 0.0,
+        }
+        for is_head in (False, True)
+        for is_kernel in (True, False)
+    ]
+    optimizer = torch.optim.Adam([group for group in groups if group["params"]])
+    wrapped, optimizer = fabric.setup(network, optimizer)
+    run = TrainingRun(
+        workshop, {"network": network, "optimizer": optimizer}, recipe.seed, identity(recipe, start, clips.digest)
+    )
+    labels = {action: number for number, action in enumerate(clips.actions)}
+
+    def draw(random: StepRandomness) -> Batch:
+        chosen = np.array(in_epochs(len(clips.train), random.step, recipe.batch_size, recipe.seed))
+        seeds = random.rng.integers(2**63, size=recipe.batch_size)
+        mine = random.share(chosen)
+        wanted = [(clips.train[clip], seed) for clip, seed in zip(chosen[mine], seeds[mine], strict=True)]
+        least = (preprocessing.size or 1) if preprocessing.fit == "crop" else 1
+        windows = in_order(
+            lambda item: read_window(
+                item[0].path, length, np.random.default_rng(int(item[1])),
+                zoom=recipe.zoom, mirror=recipe.mirror, least=least,
+            ),
+            wanted,
+        )  # fmt: skip
+        return (*map(torch.from_numpy, windows), torch.tensor([labels[clip.label] for clip, _ in wanted]))
+
+    def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
+        network.train()
+        *windows, actions = batch
+        logits = wrapped(fitted(windows, preprocessing)).float()
+        if logits.ndim == 3:  # LRCN: every frame is asked
+            actions = actions.repeat_interleave(logits.shape[1])
+            logits = logits.flatten(0, 1)
+        loss = F.cross_entropy(logits, actions)
+        run.update(loss, wrapped, optimizer)
+        return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
+
+    def right(some: Sequence[ClipFile]) -> float:
+        predicted = _predictions(network, some, length, recipe.seed, preprocessing, fabric.device)
+        return sum(p == labels[clip.label] for p, clip in zip(predicted, some, strict=True)) / len(some)
+
+    def evaluate() -> dict[str, float]:
+        network.eval()
+        figures = {"test": right(clips.test)}
+        if clips.validation:
+            figures["validation"] = right(clips.validation)
+        point = Point(run.step, figures["test"], figures.get("validation"))
+        before = [_mark(each, recipe.stop_on) for each in read_curve(workshop.folder, clips)]
+        if _mark(point, recipe.stop_on) > max(before, default=-1.0):
+            _keep(workshop.folder / CHECKPOINT, network, config, initial, clips, recipe, point, length)
+        return figures
+
+    run.loop(
+        recipe.iterations,
+        draw,
+        step,
+        description=description,
+        validate=evaluate,
+        validations=recipe.iterations // recipe.every,
+    )
+    return Finetuned(start, read_curve(workshop.folder, clips), recipe.stop_on, len(clips.test))
+
+
+def with_classes(initial: Checkpoint, num_classes: int) -> ClassifierConfig:
+    """The configuration of a checkpoint's classifier for another number of classes, or StganError if it is none."""
+    network = initial.network
+    if not isinstance(network, C3D | LRCN | R2Plus1D | TemporalStream):
+        raise StganError(f"a {type(network).__name__} is no classifier that can be fine-tuned; give a C3D")
+    config = replace(network.config, num_classes=num_classes)
+    if _preprocessing(config).size is None:
+        raise StganError(f"this {type(network).__name__} has no fixed input size, so clips of several sizes do not fit")
+    return config
+
+
+def with_new_head(initial: Checkpoint, config: ClassifierConfig, seed: int) -> Classifier:
+    """The checkpoint's network, for clips that were brought to its size, with a last layer drawn from the seed."""
+    network = build(_for_fitted_clips(config))
+    head = _head(network)
+    former, own = initial.network.state_dict(), network.state_dict()
+    new = f"{_HEADS[type(network)]}."
+    network.load_state_dict({key: own[key] if key.startswith(new) else former[key] for key in own})
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        bound = math.sqrt(6 / (head.in_features + head.out_features))  # Xavier's
+        head.weight.uniform_(-bound, bound, generator=generator)
+        head.bias.zero_()
+    return network
+
+
+def read_curve(folder: Path, clips: FinetuningClips) -> tuple[Point, ...]:
+    """The evaluations that a fine-tuning has written down so far."""
+    path = folder / VALIDATION
+    if not path.exists():
+        return ()
+
+    def exact(row: dict[str, str], name: str, count: int) -> float:
+        return round(float(row[name]) * count) / count  # the file has six digits
+
+    with path.open(newline="") as file:
+        return tuple(
+            Point(
+                int(row["step"]),
+                exact(row, "test", len(clips.test)),
+                exact(row, "validation", len(clips.validation)) if clips.validation else None,
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+_HEADS: dict[type[nn.Module], str] = {C3D: "fc8", LRCN: "fc8", R2Plus1D: "fc", TemporalStream: "fc"}
+
+
+def _head(network: Classifier) -> nn.Linear:
+    """The layer whose outputs are the classes."""
+    head = getattr(network, _HEADS[type(network)])
+    assert isinstance(head, nn.Linear)
+    return head
+
+
+def _preprocessing(config: ClassifierConfig) -> Preprocessing:
+    return config.frame.preprocessing if isinstance(config, LRCNConfig) else config.preprocessing
+
+
+def _for_fitted_clips(config: ClassifierConfig) -> ClassifierConfig:
+    """The same network where `fitted` has done what it does to sizes: of its own square, cropping leaves all.
+
+    Clips of several sizes can be one batch only after that.
+    """
+    preprocessing = replace(_preprocessing(config), fit="crop")
+    if isinstance(config, LRCNConfig):
+        return replace(config, frame=replace(config.frame, preprocessing=preprocessing))
+    return replace(config, preprocessing=preprocessing)
+
+
+def _mark(point: Point, stop_on: str) -> float:
+    """By what a point is chosen."""
+    return point.validation if stop_on == "validation" and point.validation is not None else point.test
+
+
+@torch.no_grad()
+def _predictions(
+    network: Classifier,
+    clips: Sequence[ClipFile],
+    length: int,
+    seed: int,
+    preprocessing: Preprocessing,
+    device: torch.device,
+) -> list[int]:
+    """The class that the network names for the one random window of each clip."""
+    predicted: list[int] = []
+    for windows in _batches(fixed_windows(clips, length, seed), _JUDGED_AT_ONCE):
+        videos = fitted([torch.from_numpy(window).to(device) for window in windows], preprocessing)
+        predicted += network.log_probabilities(videos).argmax(1).tolist()
+    return predicted
+
+
+def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _keep(
+    folder: Path,
+    network: Classifier,
+    config: ClassifierConfig,
+    initial: Checkpoint,
+    clips: FinetuningClips,
+    recipe: FinetuningRecipe,
+    point: Point,
+    length: int,
+) -> None:
+    """Write the weights as a checkpoint that prepares its clips by itself again."""
+    with torch.device("meta"):
+        whole = build(config)
+    whole.load_state_dict(network.state_dict(), assign=True)
+    provenance = {
+        "data": {
+            "train_clips": len(clips.train),
+            "validation_clips": len(clips.validation),
+            "test_clips": len(clips.test),
+            "frames": length,
+        },
+        "recipe": asdict(recipe),
+        "ancestors": {**initial.ancestors, "fine-tuned from": initial.hash},
+        "figures": asdict(point),
+        "versions": {"stgan": __version__, "torch": torch.__version__.split("+")[0]},
+    }
+    card = (
+        f"# {config.network}, fine-tuned\n\nFrom weights {initial.hash[:16]}, on {len(clips.train)} clips of "
+        f"{len(clips.actions)} actions, {point.iteration} iterations, chosen by accuracy on {recipe.stop_on} clips. "
+        f"Random-clip accuracy on {len(clips.test)} test clips: {point.test:.3f}.\n"
+    )
+    save_checkpoint(folder, whole, actions=clips.actions, provenance=provenance, card=card)
