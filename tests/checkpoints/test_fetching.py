@@ -7,14 +7,13 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from web_server import BODY, Page, Server
 
 from stgan.checkpoints import downloading
 from stgan.checkpoints.downloading import FetchError, check_space
@@ -22,84 +21,15 @@ from stgan.checkpoints.fetching import default_folder, fetch, find_fetched
 from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile, known_file
 from stgan.errors import StganError
 
-BODY = bytes(range(256)) * 4096  # 1 MB, in several blocks
 OTHER = BODY[::-1]
-
-
-@dataclass
-class Page:
-    """What the server says at one path. `cuts`: bytes after which it hangs up, for the first answers."""
-
-    body: bytes = BODY
-    status: int = 200
-    ranges: bool = True
-    etag: str = '"one"'
-    length: int | None = None
-    cuts: list[int] = field(default_factory=list)
-    headers: dict[str, str] = field(default_factory=dict)
-    endless: bool = False
-
-
-class Server:
-    """Pages by path, and the Range of every request that came."""
-
-    def __init__(self) -> None:
-        self.pages: dict[str, Page] = {}
-        self.requests: list[tuple[str, str | None]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.requests.append((self.path, self.headers.get("Range")))
-                outer.answer(self)
-
-            def log_message(self, *arguments: Any) -> None: ...
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def address(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.http.server_port}{path}"
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        page = self.pages.get(handler.path, Page(b"", status=404))
-        body, status = page.body, page.status
-        asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-        fresh = handler.headers.get("If-Range", page.etag) == page.etag
-        content_range = ""
-        if asked and page.ranges and fresh and status == 200:
-            start = int(asked[1])
-            status, content_range = 206, f"bytes {start}-{len(body) - 1}/{len(body)}"
-            body = body[start:]
-        handler.send_response(status)
-        if page.etag:
-            handler.send_header("ETag", page.etag)
-        if content_range:
-            handler.send_header("Content-Range", content_range)
-        if not page.endless:
-            handler.send_header("Content-Length", str(len(body) if page.length is None else page.length))
-        for name, value in page.headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        try:
-            if page.cuts:
-                handler.wfile.write(body[: page.cuts.pop(0)])
-            else:
-                handler.wfile.write(body)
-            while page.endless:
-                handler.wfile.write(body)
-        except OSError:  # the other side had enough
-            pass
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(downloading, "_PAUSE", 0.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+    with Server() as server:
+        yield server
 
 
 def known(server: Server, *paths: str, **values: Any) -> KnownFile:
@@ -190,6 +120,18 @@ def test_without_etags_a_changed_file_is_known_by_its_length(server: Server, tmp
     assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == (OTHER + OTHER)[:length]
 
 
+def test_more_than_there_is_now_is_no_beginning_of_it(server: Server, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int | None) -> None:
+        if done > len(BODY):
+            raise KeyboardInterrupt
+
+    server.pages["/net"] = Page(endless=True)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(known(server, "/net"), tmp_path, progress=interrupt)
+    server.pages["/net"] = Page()
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == BODY
+
+
 def test_a_beginning_from_one_address_is_not_continued_from_another(server: Server, tmp_path: Path) -> None:
     server.pages |= {"/one": Page(cuts=[300_000, 0, 0, 0, 0, 0]), "/two": Page(OTHER)}
     assert fetch(known(server, "/one", "/two"), tmp_path).path.read_bytes() == OTHER
@@ -209,8 +151,7 @@ def test_a_wrong_checksum_leaves_nothing_and_the_next_address_is_tried(server: S
 def test_dead_addresses(server: Server, tmp_path: Path) -> None:
     server.pages["/good"] = Page()
     assert fetch(known(server, "/missing", "/good"), tmp_path / "a").path.read_bytes() == BODY
-    server.http.shutdown()
-    server.http.server_close()
+    server.close()
     with pytest.raises(FetchError, match=r"cannot be reached .*cannot be reached .*its page is the page") as caught:
         fetch(known(server, "/missing", "/good"), tmp_path / "b")
     assert "\n" not in str(caught.value) and left(tmp_path / "b") == set()

@@ -106,27 +106,39 @@ def save_checkpoint(
 
     half: store parameters in float16; buffers (statistics, whitening) stay in float32.
     """
-    name = network.config.network  # type: ignore[union-attr]
     folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / WEIGHTS, stored_tensors(network, half))
+    write_text(folder / CARD, card)
+    write_text(folder / CONFIG, json.dumps(described(network, actions, provenance or {}), indent=2) + "\n")
+
+
+def stored_tensors(network: nn.Module, half: bool) -> dict[str, Tensor]:
+    """Weights as they are written, by name: parameters in float16 if `half`, the rest as it is."""
     parameters = {key for key, _ in network.named_parameters()}
-    tensors = {
+    return {
         key: (value.half() if half and key in parameters else value).contiguous().cpu()
         for key, value in network.state_dict().items()
     }
-    config = {
+
+
+def described(network: nn.Module, actions: tuple[str, ...], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written beside the weights of a network."""
+    return {
         "format": FORMAT,
-        "network": name,
+        "network": network.config.network,  # type: ignore[union-attr]
         "config": network.config.to_dict(),  # type: ignore[union-attr, operator]
         "actions": list(actions),
-        "provenance": dict(provenance or {}),
+        "provenance": dict(provenance),
     }
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """A safetensors file. CheckpointError if there is no room for it."""
     try:
-        with replacing(folder / WEIGHTS) as temporary:
-            save_file(tensors, temporary)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
     except SafetensorError as error:
-        raise CheckpointError(f"cannot write {quoted(folder / WEIGHTS)}: {one_line(error)}; make room there") from error
-    write_text(folder / CARD, card)
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        raise CheckpointError(f"cannot write {quoted(path)}: {one_line(error)}; make room there") from error
 
 
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:

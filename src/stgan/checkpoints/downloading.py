@@ -116,7 +116,7 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None
         continues = response.status == http.client.PARTIAL_CONTENT
         if continues:
             start, total = _range(response)
-            if start != done or begun.total not in (None, total):
+            if start != done or begun.total not in (None, total) or (total is not None and total <= done):
                 forget(part)
                 raise AddressError("the file there changed in the meantime", again=True)
         else:
@@ -197,7 +197,7 @@ def _open(url: str, headers: dict[str, str], part: Path) -> Any:
         error.close()
         raise _refusal(error.code, part) from error
     except urllib.error.URLError as error:
-        reason = error.reason if isinstance(error.reason, str) else one_line(error.reason)
+        reason = getattr(error.reason, "strerror", None) or " ".join(str(error.reason).split())
         raise AddressError(f"it cannot be reached ({reason})") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AddressError(f"it does not answer as a web server ({one_line(error)})") from error

@@ -17,7 +17,7 @@ class KnownFile:
     """A public file.
 
     name:     by which the commands know it.
-    purpose:  what it is for here.
+    purpose:  what it is for here, in a few words.
     file:     the name it is kept under.
     page:     where its authors offer it, for people.
     urls:     where a program gets it, best first; empty where a page wants a browser.
@@ -70,7 +70,7 @@ _OPENMMLAB = "https://download.openmmlab.com/mmaction/recognition/c3d"
 KNOWN_FILES: tuple[KnownFile, ...] = (
     KnownFile(
         name="deepsim-fc6",
-        purpose="the paper's image generator: DeePSiM, codes of fc6 to 256x256 images",
+        purpose="the paper's image generator (DeePSiM)",
         file="deepsim_fc6_generator.caffemodel",
         page="https://lmb.informatik.uni-freiburg.de/resources/software.php",
         urls=(
@@ -86,7 +86,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="ppgn-generator",
-        purpose="an image generator of the same shape: that of the noiseless PPGN",
+        purpose="an image generator of that shape (PPGN's)",
         file="ppgn_noiseless_generator.caffemodel",
         page="https://github.com/Evolving-AI-Lab/ppgn",
         urls=("http://s.anhnguyen.me/181007__generator.caffemodel",),
@@ -99,7 +99,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="caffenet",
-        purpose="the paper's encoder: CaffeNet, images to codes of fc6",
+        purpose="the paper's encoder",
         file="bvlc_reference_caffenet.caffemodel",
         page="https://github.com/BVLC/caffe/tree/master/models/bvlc_reference_caffenet",
         urls=("http://dl.caffe.berkeleyvision.org/bvlc_reference_caffenet.caffemodel",),
@@ -111,7 +111,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="alexnet-torchvision",
-        purpose="another encoder: torchvision's AlexNet (other widths; not the generator's)",
+        purpose="another encoder, not the generator's",
         file="alexnet-owt-7be5be79.pth",
         page="https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.alexnet.html",
         urls=("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
@@ -124,7 +124,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="lrcn-rgb",
-        purpose="a condition network of the paper: LRCN on RGB frames of UCF-101",
+        purpose="the paper's LRCN: RGB frames of UCF-101",
         file="RGB_lstm_model_iter_30000.caffemodel",
         page="https://people.eecs.berkeley.edu/~lisa_anne/LRCN_video_weights.html",
         about="over 200 MB",
@@ -137,7 +137,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-sports1m",
-        purpose="C3D as published, on Sports-1M (487 classes): to start trainings from",
+        purpose="C3D on Sports-1M, to start trainings from",
         file="conv3d_deepnetA_sport1m_iter_1900000.caffemodel",
         page=_C3D_PAGE,
         urls=(
@@ -146,6 +146,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         ),
         licence=_C3D_LICENCE,
         becomes="c3d {c3d-sports1m} {c3d-sports1m-mean} --out c3d",
+        note="487 classes.",
         evidence=(
             _C3D_ISSUE,
             "https://github.com/axon-research/c3d-keras/blob/master/models/get_weights_and_mean.sh",
@@ -153,7 +154,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-sports1m-mean",
-        purpose="the mean of c3d-sports1m and c3d-ucf101",
+        purpose="mean of c3d-sports1m and c3d-ucf101",
         file="sport1m_train16_128_mean.binaryproto",
         page=_C3D_PAGE,
         urls=(
@@ -168,13 +169,13 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-ucf101",
-        purpose="a condition network of the paper: C3D, fine-tuned on UCF-101 split 1 by its authors",
+        purpose="C3D, fine-tuned on UCF-101 by its authors",
         file="c3d_ucf101_finetune_whole_iter_20000.caffemodel",
         page=f"{_C3D_PAGE}/tree/master/C3D-v1.0/examples/c3d_finetuning",
         urls=("https://www.dropbox.com/s/mkc9q7g4wnqnmcv/c3d_ucf101_finetune_whole_iter_20000?dl=1",),
         licence=_C3D_LICENCE,
         becomes="c3d {c3d-ucf101} {c3d-sports1m-mean} --out c3d",
-        note="Its authors name 80.19 % of the clips of test split 1.",
+        note="Of UCF-101's split 1, of whose test clips its authors name 80.19 %.",
         evidence=(
             f"{_C3D_PAGE}/blob/master/C3D-v1.0/examples/c3d_finetuning/get_ucf101_finetuned_c3d_model.sh",
             f"{_C3D_PAGE}/issues/182",
@@ -182,16 +183,16 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-tensorflow-ucf101",
-        purpose="the paper's evaluator: C3D in TensorFlow, fine-tuned on UCF-101 split 1",
+        purpose="the paper's evaluator: C3D on UCF-101",
         file="sports1m_finetuning_ucf101.model",
         page=_C3D_TENSORFLOW_FOLDER,
         becomes="c3d {c3d-tensorflow-ucf101} {c3d-tensorflow-mean} --out c3d",
-        note="One file of a shared Dropbox folder. Its fc6 reads pool5 as channels, rows, columns.",
+        note="Of split 1. One file of a shared Dropbox folder. Its fc6 reads pool5 as channels, rows, columns.",
         evidence=(f"{_C3D_TENSORFLOW}/blob/master/README.md",),
     ),
     KnownFile(
         name="c3d-tensorflow-ucf101-caffe",
-        purpose="c3d-ucf101, converted to TensorFlow",
+        purpose="c3d-ucf101 in TensorFlow",
         file="c3d_ucf101_finetune_whole_iter_20000_TF.model",
         page=_C3D_TENSORFLOW,
         urls=("https://www.dropbox.com/s/u5fxqzks2pkaolx/c3d_ucf101_finetune_whole_iter_20000_TF.model?dl=1",),
@@ -202,7 +203,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-tensorflow-sports1m",
-        purpose="c3d-sports1m, converted to TensorFlow: to start trainings from",
+        purpose="c3d-sports1m in TensorFlow",
         file="conv3d_deepnetA_sport1m_iter_1900000_TF.model",
         page=_C3D_TENSORFLOW,
         urls=("https://www.dropbox.com/s/zvco2rfufryivqb/conv3d_deepnetA_sport1m_iter_1900000_TF.model?dl=1",),
@@ -212,7 +213,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-tensorflow-mean",
-        purpose="the mean of the C3D in TensorFlow (16x112x112x3)",
+        purpose="mean of the three in TensorFlow",
         file="crop_mean.npy",
         page=_C3D_TENSORFLOW,
         urls=(f"{_C3D_TENSORFLOW}/raw/master/crop_mean.npy",),
@@ -220,7 +221,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-chainer-ucf101",
-        purpose="the literature's evaluator on UCF-101 (TGAN, TGANv2, ...): C3D in Chainer",
+        purpose="evaluator of TGAN, TGANv2 and others",
         file="conv3d_deepnetA_ucf.npz",
         page=_TGAN2,
         urls=(f"{_TGAN2_RELEASE}/conv3d_deepnetA_ucf.npz",),
@@ -231,7 +232,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-chainer-mean",
-        purpose="the mean of c3d-chainer-ucf101",
+        purpose="mean of c3d-chainer-ucf101",
         file="mean2.npz",
         page=_TGAN2,
         urls=(f"{_TGAN2_RELEASE}/mean2.npz",),
@@ -240,7 +241,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-mmaction-ucf101",
-        purpose="another C3D on UCF-101: MMAction2's",
+        purpose="another C3D on UCF-101 (MMAction2's)",
         file="c3d_sports1m_16x1x1_45e_ucf101_rgb_20201021-26655025.pth",
         page="https://github.com/open-mmlab/mmaction2/tree/main/configs/recognition/c3d",
         urls=(
@@ -255,17 +256,20 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-pytorch-sports1m",
-        purpose="c3d-sports1m, converted to PyTorch by DavideA (487 classes)",
+        purpose="c3d-sports1m in PyTorch (DavideA's)",
         file="c3d.pickle",
         page="https://github.com/DavideA/c3d-pytorch",
         urls=("http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle",),
         becomes="c3d {c3d-pytorch-sports1m} --out c3d",
-        note="Only loaded if it holds tensors and nothing else.",
-        evidence=("https://github.com/DavideA/c3d-pytorch/blob/master/README.md",),
+        note="487 classes. Its own script subtracts no mean, which no protocol here does.",
+        evidence=(
+            "https://github.com/DavideA/c3d-pytorch/blob/master/README.md",
+            "https://github.com/DavideA/c3d-pytorch/blob/master/predict.py",
+        ),
     ),
     KnownFile(
         name="c3d-jfzhang95",
-        purpose="C3D on Sports-1M in PyTorch, without a classifier (jfzhang95)",
+        purpose="the same without a classifier (jfzhang95's)",
         file="c3d-pretrained.pth",
         page="https://drive.google.com/file/d/19NWziHWh1LgCcHU34geoKwYezAogv9fX/view",
         evidence=(
@@ -275,7 +279,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="i3d-torchscript",
-        purpose="I3D on Kinetics-400, on whose logits the FVD is defined",
+        purpose="I3D, on whose logits the FVD is defined",
         file="i3d_torchscript.pt",
         page="https://github.com/universome/stylegan-v",
         urls=(
