@@ -2,7 +2,7 @@
 
 import typer
 
-from stgan.cli import ablate, data, evaluate, fooling, generate, info, report, train
+from stgan.cli import ablate, data, evaluate, fooling, generate, info, report, train, weights
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("info")(info.info)
 app.command("ablate")(ablate.ablate)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 
 
 def _show_version(asked: bool) -> None:
