@@ -2,7 +2,7 @@
 
 import typer
 
-from stgan.cli import ablate, data, evaluate, fooling, generate, info, report, train, weights
+from stgan.cli import ablate, bench, data, evaluate, fooling, generate, info, report, train, weights
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("ablate")(ablate.ablate)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
+app.add_typer(bench.app, name="bench")
 
 
 def _show_version(asked: bool) -> None:

@@ -1,0 +1,97 @@
+"""What a machine can do and how much memory it has: the measures that timings are held against."""
+
+import ctypes
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+_STATUS = Path("/proc/self/status")  # of this process, on Linux
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of containers
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    torch.get_device_module(device).synchronize()
+
+
+def matmul_rate(device: torch.device, seconds: float = 1.0) -> float:
+    """Floating point operations a second of a large product of float32 matrices, the fastest within `seconds`.
+
+    On NVIDIA GPUs in TF32 if convolutions are computed in it, which they are by default.
+    """
+    size = 2048 if device.type == "cpu" else 8192
+    a = torch.rand(size, size, device=device)
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    try:
+        times: list[float] = []
+        while len(times) < 4 or sum(times) < seconds:
+            synchronize(device)
+            started = time.perf_counter()
+            torch.matmul(a, a)
+            synchronize(device)
+            times.append(time.perf_counter() - started)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+    return 2 * size**3 / min(times)
+
+
+class PeakMemory:
+    """Within its block: how much memory was held at most, beyond what was held when it began.
+
+    bytes: on a GPU of tensors; else of this process in main memory (on Linux; elsewhere beyond what it ever held).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.bytes = device, 0
+
+    def __enter__(self) -> "PeakMemory":
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self.before = torch.cuda.memory_allocated(self.device)
+            return self
+        with suppress(OSError, AttributeError):  # elsewhere than on Linux, or where it is forbidden
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed, but not given back, would be taken again unseen
+            Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
+        self.before = _process_memory("VmRSS")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        cuda = self.device.type == "cuda"
+        peak = torch.cuda.max_memory_allocated(self.device) if cuda else _process_memory("VmHWM")
+        self.bytes = peak - self.before
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that can still be had: of the GPU, or of main memory; None where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    known = [int(text) for path in _LIMITS if (text := _read(path).strip()).isdigit()]
+    for line in _read(Path("/proc/meminfo")).splitlines():
+        if line.startswith("MemAvailable:"):
+            known.append(1024 * int(line.split()[1]))
+    return min(known, default=None)
+
+
+def _process_memory(name: str) -> int:
+    """Bytes in main memory, now (VmRSS) or at most (VmHWM). Where Linux does not tell, the second in both cases."""
+    for line in _read(_STATUS).splitlines():
+        if line.startswith(f"{name}:"):
+            return 1024 * int(line.split()[1])
+    import resource  # not to be had on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

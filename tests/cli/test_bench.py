@@ -1,0 +1,99 @@
+"""`stgan bench paper-scale`, on networks of a hundredth of their width."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stgan.bench import PARTS
+from stgan.cli import bench
+from stgan.errors import Interrupted, StganError
+
+
+def run_bench(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    monkeypatch.setattr(bench, "matmul_rate", lambda device: 1e11)
+    settings = {"condition": "lrcn", "iterations": 1, "frames": 1, "batch": 1, "num_videos": 10, "width": 0.01}
+    bench.paper_scale(**{**settings, "threads": None, "device": "cpu", "json_file": None, **options})
+
+
+def test_both_in_turn(stgan: Any, tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    ended = stgan.run("bench", "paper-scale", "--width", 0.01, "--iterations", 1, "--device", "cpu", "--json", written)
+    assert ended.returncode == 0 and not ended.stderr
+    tables = [line for line in ended.stdout.splitlines() if line[:1] in "┏┃┡│├└" and line]
+    assert len(tables) == 2 * 14 and max(map(len, tables)) <= 80
+    for shown in (
+        "steered by lrcn",
+        "c3d, backward",
+        "floor: as a matrix product",
+        "100 iterations",
+        "10,000 videos: ",
+    ):
+        assert shown in ended.stdout
+    figures = json.loads(written.read_text())
+    assert figures["matmul_flops_per_second"] > 0 and figures["threads"] == 1 and figures["num_videos"] == 10_000
+    assert list(figures["conditions"]) == ["lrcn", "c3d"]
+    for of in figures["conditions"].values():
+        assert list(of["parts"]) == list(PARTS) and of["iterations"] == 100
+        for key in (
+            "seconds_per_iteration", "peak_memory_bytes", "flops_per_iteration", "flops_per_second", "seconds_at_floor",
+            "seconds_per_video", "hours_for_num_videos",
+        ):  # fmt: skip
+            assert of[key] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--condition", "tea"], "unknown condition 'tea'"),
+        (["--frames", 8], "c3d takes clips of at least 16 frames, not 8"),
+        (["--batch", 0], "--batch must be at least 1"),
+        (["--iterations", 0], "--iterations must be at least 1"),
+        (["--width", "nan"], "the width must be from 0.01 to 4, not nan"),
+        (["--threads", 0], "--threads must be at least 1"),
+        (["--num-videos", -1], "--num-videos must be at least 1"),
+        (["--device", "toaster"], "device 'toaster' is not to be had here"),
+    ],
+)
+def test_bad_options_are_one_sentence(stgan: Any, options: list[Any], sentence: str) -> None:
+    ended = stgan.run("bench", "paper-scale", "--width", 0.01, *options)
+    assert ended.returncode == 1 and ended.is_one_sentence and sentence in ended.stderr and not ended.stdout
+
+
+def test_too_little_memory_is_said_before(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(bench, "available_memory", lambda device: 10_000_000)
+    monkeypatch.setattr(bench, "estimate", lambda *args, **options: pytest.fail("too late"))
+    with pytest.raises(pytest.fail.Exception, match="too late"):
+        run_bench(monkeypatch, batch=64)
+    assert re.search(r"warning: this needs about 0\.[1-9] GB, and 0\.0 GB are free on cpu", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "sentence"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate"), StganError, "cpu has too little memory: about 0.0 GB"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), StganError, "use a smaller --batch"),
+        (RuntimeError("something else"), RuntimeError, "something else"),
+        (KeyboardInterrupt(), Interrupted, "nothing was written"),
+    ],
+)
+def test_what_may_stop_it(
+    monkeypatch: pytest.MonkeyPatch, raised: BaseException, expected: type[Exception], sentence: str
+) -> None:
+    def stop(*args: Any, **options: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(bench, "estimate", stop)
+    with pytest.raises(expected, match=sentence):
+        run_bench(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(1.25, "1.2 s"), (119.0, "119.0 s"), (120.0, "2.0 minutes"), (7200.0, "2.0 hours"), (2.16e6, "25.0 days")],
+)
+def test_durations(seconds: float, shown: str) -> None:
+    assert bench._duration(seconds) == shown
