@@ -120,6 +120,14 @@ def test_without_etags_a_changed_file_is_known_by_its_length(server: Server, tmp
     assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == (OTHER + OTHER)[:length]
 
 
+@pytest.mark.parametrize("notes", ["", "[1]", "{}", "[" * 10_000, '{"url": "%s", "version": [1], "total": "x"}'])
+def test_damaged_notes_on_a_beginning_are_not_believed(server: Server, tmp_path: Path, notes: str) -> None:
+    server.pages["/net"] = Page()
+    (tmp_path / "net.bin.part").write_bytes(OTHER[:1000])
+    (tmp_path / "net.bin.part.json").write_text(notes.replace("%s", server.address("/net")))
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == BODY and server.requests == [("/net", None)]
+
+
 def test_more_than_there_is_now_is_no_beginning_of_it(server: Server, tmp_path: Path) -> None:
     def interrupt(done: int, total: int | None) -> None:
         if done > len(BODY):

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,7 +20,8 @@ from safetensors.torch import load_file
 from web_server import BODY, Page, Server
 
 from stgan.checkpoints import load_checkpoint
-from stgan.checkpoints.known_files import KNOWN_FILES
+from stgan.checkpoints.importing import KINDS, POOL5, PROTOCOLS
+from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile
 
 FILE = "RGB_lstm_model_iter_30000.caffemodel"
 
@@ -39,6 +42,15 @@ def test_list(stgan: Any, tmp_path: Path) -> None:
     assert one.returncode == 0 and "licence: unrestricted use" in one.stdout and caffenet["command"] in one.stdout
     wrong = stgan.run("weights", "list", "caffe")
     assert wrong.returncode == 1 and wrong.is_one_sentence and "no known file 'caffe'" in wrong.stderr
+
+
+@pytest.mark.parametrize("known", [known for known in KNOWN_FILES if known.becomes], ids=lambda known: known.name)
+def test_what_the_list_says_of_importing_can_be_typed(known: KnownFile) -> None:
+    program, room, verb, kind, *rest = shlex.split(known.import_command())
+    assert (program, room, verb) == ("stgan", "weights", "import") and kind in KINDS and rest[0] == known.file
+    options = dict(pairwise(rest))
+    assert options["--out"] == kind and options.get("--protocol", "caffe") in PROTOCOLS
+    assert options.get("--pool5", POOL5[0]) in POOL5
 
 
 def test_fetch_says_what_came_and_what_to_do_with_it(stgan: Any, server: Server, tmp_path: Path) -> None:

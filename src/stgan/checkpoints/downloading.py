@@ -141,9 +141,10 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None
 def _resume_point(url: str, part: Path) -> tuple[_Begun, int]:
     """What is known of the file that was begun, and how much of it is there: nothing if it came from elsewhere."""
     try:
-        begun = _Begun(**json.loads(_notes(part).read_text(encoding="utf-8")))
+        notes = json.loads(_notes(part).read_text(encoding="utf-8"))
+        begun = _Begun(str(notes["url"]), str(notes["version"]), notes["total"] and int(notes["total"]))
         done = part.stat().st_size
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return _Begun(url), 0
     # Without a name of its version or at least its whole size, nothing would tell that the file changed.
     if begun.url != url or not (begun.version or begun.total) or done > (begun.total or MOST_BYTES):
