@@ -272,7 +272,10 @@ def test_files_that_are_there_are_not_replaced(server: Server, tmp_path: Path) -
     with pytest.raises(FetchError, match="nothing says that it is net; move it"):
         fetch(known(server, "/net"), tmp_path)
     assert (tmp_path / "net.bin").read_bytes() == OTHER and not server.requests
-    adopted = fetch(known(server, checksum=f"sha256:{hashlib.sha256(OTHER).hexdigest()}"), tmp_path)
+    other = known(server, checksum=f"sha256:{hashlib.sha256(OTHER).hexdigest()}", size=len(OTHER))
+    with pytest.raises(FetchError, match="nothing says"):
+        fetch(replace(other, size=len(OTHER) + 1), tmp_path)
+    adopted = fetch(other, tmp_path)
     assert adopted.verified and adopted.url == "" and find_fetched(known(server), tmp_path) is not None
     (tmp_path / "net.bin").write_bytes(BODY)
     assert find_fetched(known(server), tmp_path) is None

@@ -106,9 +106,9 @@ def fetch(
 
 
 def is_published(known: KnownFile, path: Path) -> bool:
-    """Whether the file has the published checksum; False where none is known."""
+    """Whether the file has the published checksum, and size; False where no checksum is known."""
     kind, _, digits = known.checksum.partition(":")
-    if not digits:
+    if not digits or known.size not in (None, path.stat().st_size):
         return False
     digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:

@@ -227,7 +227,7 @@ def _show_fetched(console: Console, known: KnownFile, fetched: Fetched, folder: 
 
 def _checkpoint_folder(path: str) -> Path | None:
     """The folder of a checkpoint, also of a bundled model's by "weizmann/lrcn"; None if there is no such folder."""
-    folder = Path(path).expanduser()
+    folder = Path(path)
     model, _, part = path.partition("/")
     if not folder.exists() and model in bundled_models():
         folder = BUNDLED / model / part
