@@ -9,10 +9,13 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from web_server import BODY, Page, Server
 
 from stgan.checkpoints import downloading
@@ -67,6 +70,18 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server: Server, tmp_path
     fetch(known(server, "/net"), tmp_path)
     assert (tmp_path / "net.bin").read_bytes() == BODY
     assert [asked for _, asked in server.requests] == [None, "bytes=300000-", "bytes=400000-"]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cuts=st.lists(st.integers(0, 5000), max_size=4),
+    etag=st.sampled_from(['"one"', 'W/"one"', ""]),
+    ranges=st.booleans(),
+)
+def test_wherever_it_breaks_off_the_same_file_comes(server: Server, cuts: list[int], etag: str, ranges: bool) -> None:
+    server.pages["/net"] = Page(BODY[:5000], cuts=list(cuts), etag=etag, ranges=ranges)
+    with TemporaryDirectory() as folder:
+        assert fetch(known(server, "/net"), Path(folder)).path.read_bytes() == BODY[:5000]
 
 
 def test_an_interrupted_call_is_gone_on_with_by_the_next(server: Server, tmp_path: Path) -> None:
