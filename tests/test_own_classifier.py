@@ -237,6 +237,13 @@ def test_a_target_on_the_command_line(here: Path, tiny_model: Path) -> None:
     assert entries(here / "outputs")[0]["action"] == "own.module.layer_1"
 
 
+def test_its_layers_are_listed(here: Path, tiny_model: Path) -> None:
+    output = run("info", tiny_model, "--layers", "--condition", "mine.py:make")
+    assert "--condition mine.py:make" in output and "module.layer:2,5,13,13" in output and "lstm" not in output
+    with pytest.raises(StganError, match="add --layers"):
+        run("info", tiny_model, "--condition", "mine.py:make")
+
+
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
 @pytest.mark.parametrize(
     ("spec", "message"),

@@ -6,9 +6,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stgan.checkpoints import ModelFolder, bundled_models, find_model
-from stgan.pipeline import STGAN
-from stgan.sampling import PRESETS
+from stgan.checkpoints import bundled_models, find_model, load_own_classifier
+from stgan.errors import StganError
+from stgan.pipeline import FRAMES, STGAN
+from stgan.sampling import PRESETS, window_of
 from stgan.version import __version__
 
 
@@ -17,12 +18,19 @@ def info(
     layers: Annotated[
         bool, typer.Option("--layers", help="List what generate --target can name, with its sizes.")
     ] = False,
+    condition: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="List the layers of a classifier of your own; its code is run."),
+    ] = None,
 ) -> None:
     """Show a model's actions and networks, the presets, and the bundled models."""
     console = Console(markup=False, highlight=False)
     folder = find_model(model)
+    if condition is not None and not layers:
+        raise StganError("--condition is whose layers are listed; add --layers")
     if layers:
-        show_layers(folder, console)
+        own = None if condition is None else load_own_classifier(condition)
+        show_layers(STGAN(folder, condition=own), console, condition)
         return
     roles = {
         folder.encoder: "encoder",
@@ -44,14 +52,14 @@ def info(
     console.print(f"stgan {__version__}; model folder {folder.path}", soft_wrap=True)
 
 
-def show_layers(folder: ModelFolder, console: Console) -> None:
-    """The layers of the condition networks, and how their units are written."""
-    stgan = STGAN(folder)
-    for name in folder.condition:
-        table = Table(title=f"{name}: --target LAYER[:UNIT] --condition {name}")
+def show_layers(stgan: STGAN, console: Console, spec: str | None = None) -> None:
+    """The layers of the condition networks, and how their units are written; `spec` is how an own one is named."""
+    for name, part in stgan.folder.condition.items():
+        table = Table(title=f"{name}: --target LAYER[:UNIT] --condition {spec or name}")
         for column in ("layer", "channels", "T x Y x X", "a unit"):
             table.add_column(column)
-        for path, layer in stgan.layers(name).items():
+        frames = window_of(stgan.checkpoints[part].network) or FRAMES
+        for path, layer in stgan.layers(name, frames).items():
             last = (layer.channels - 1, *(length - 1 for length in layer.size))
             sizes = " x ".join(map(str, layer.size)) + " (frame by frame)" * layer.per_frame
             table.add_row(path, str(layer.channels), sizes, f"{path}:{','.join(map(str, last))}")
