@@ -1,6 +1,7 @@
 """A classifier of one's own in place of the model's: from Python, and by MODULE:FUNCTION on the command line."""
 
 import json
+import runpy
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -227,6 +228,19 @@ def test_other_weights_are_no_way_to_go_on(here: Path, tiny_model: Path) -> None
     (here / "mine.py").write_text(SOURCE.replace("manual_seed(0)", "manual_seed(1)"))
     with pytest.raises(StganError, match=r"cannot resume: .* was made with hashes.condition.own"):
         run(*arguments, "--num", 2, "--resume")
+
+
+def test_the_example_trains_a_network_that_steers(
+    here: Path, tiny_model: Path, tiny_clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torchvision", reason="torchvision is not installed: pip install 'stgan[torchvision]'")
+    example = Path(__file__).parent.parent / "examples" / "own_classifier.py"
+    monkeypatch.setattr(sys, "argv", [str(example), str(tiny_clips), "--steps", "2"])
+    runpy.run_path(str(example), run_name="__main__")
+    run("generate", "grow", "--model", tiny_model, "--iterations", 1, "--num", 1, "--condition", f"{example}:make")
+    saved = torch.load("own_classifier.pt", weights_only=True)
+    assert saved["actions"] == ["grow", "left", "right"]
+    assert entries(here / "outputs")[0]["hashes"]["condition"] == {"own": weights_hash(saved["weights"])}
 
 
 def test_a_target_on_the_command_line(here: Path, tiny_model: Path) -> None:
