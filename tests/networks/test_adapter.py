@@ -284,6 +284,14 @@ class Raises(Answers):
         raise KeyError("no such\nlayer.")
 
 
+class Overwrites(Answers):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x).exp()
+        squares = logits.square()
+        logits.add_(1)
+        return squares
+
+
 def not_finite() -> nn.Module:
     network = Answers()
     nn.init.constant_(network.layer.weight, torch.nan)
@@ -297,8 +305,9 @@ def not_finite() -> nn.Module:
         (lambda: Answers(lambda x: x.detach()), {}, "no gradient reaches the video"),
         (Rounds, {}, "no gradient reaches the video"),
         (not_finite, {}, "not finite"),
-        (Raises, {}, r"cannot be shown a clip of 16 frames of 32x32 as bcthw \('no such\\nlayer.'\)"),
-        (Answers, {"layout": "btchw"}, "cannot be shown a clip of 16 frames of 32x32 as btchw"),
+        (Raises, {}, r"cannot be shown clips of 1x3x16x32x32 as bcthw \('no such\\nlayer.'\); set"),
+        (Answers, {"layout": "btchw"}, "cannot be shown clips of 1x3x16x32x32 as btchw"),
+        (Overwrites, {}, "has no gradient .*inplace"),
         (Answers, {"layout": "bthwc"}, "layout of a classifier is one of bcthw, btchw, slowfast, not 'bthwc'"),
         (Answers, {"output": "scores"}, "output of a classifier is one of logits, probabilities"),
         (Answers, {"output": "probabilities"}, "are no probabilities; say so: output='logits'"),
@@ -342,6 +351,9 @@ def test_clips_that_are_too_short_and_batches_that_come_out_otherwise() -> None:
     one = adapt(Answers(lambda x: x[:1]), NAMES, **PIXELS)
     with pytest.raises(StganError, match="a tensor of 1x3 where logits of 2x3"):
         one.log_probabilities(torch.rand(2, 3, 16, 8, 8))
+    cropping = adapt(Answers(), NAMES, fit="crop", **PIXELS)
+    with pytest.raises(StganError, match="smaller than the 32-pixel crop of the network"):
+        cropping.log_probabilities(torch.rand(1, 3, 16, 8, 8))
     anything = adapt(Answers(), NAMES, **{**PIXELS, "frames": None, "size": None})
     assert anything.log_probabilities(torch.rand(2, 3, 5, 9, 7)).shape == (2, 3)
 

@@ -134,9 +134,16 @@ class VideoClassifier(nn.Module):
 
     def _output(self, videos: Tensor) -> Tensor:
         """What the network gives, a number for each clip and class."""
-        pixels = self.config.preprocessing.video(videos)
-        like = next((each for each in self.module.parameters() if each.is_floating_point()), pixels)
-        output = _answer(self.module(_arranged(pixels.to(like.dtype), self.config.layout)))
+        like = next((each for each in self.module.parameters() if each.is_floating_point()), videos)
+        try:
+            pixels = self.config.preprocessing.video(videos).to(like.dtype)
+            output = _answer(self.module(_arranged(pixels, self.config.layout)))
+        except Exception as error:  # whatever a network of somebody else raises
+            shape = "x".join(map(str, videos.shape))
+            raise StganError(
+                f"{self._kind} cannot be shown clips of {shape} as {self.config.layout} ({_short(error)}); "
+                "set frames, size, fit and layout as it was trained"
+            ) from error
         wanted = (len(videos), self.config.num_classes)
         if output is None or output.ndim != 2 or len(output) != len(videos):
             found = "no tensor" if output is None else f"a tensor of {'x'.join(map(str, output.shape))}"
@@ -152,23 +159,18 @@ class VideoClassifier(nn.Module):
         """Run it on one clip, forth and back; StganError if it cannot steer."""
         c = self.config
         frames, size = c.frames or _TRIAL_FRAMES, c.preprocessing.size or _TRIAL_SIZE
-        shown = f"a clip of {frames} frames of {size}x{size} as {c.layout}"
         generator = torch.Generator().manual_seed(0)
         videos = torch.rand(1, 3, frames, size, size, generator=generator)
         device = next((each.device for each in self.module.parameters()), videos.device)
         videos = videos.to(device).requires_grad_(True)
-        try:
-            with torch.enable_grad():
-                output = self._output(videos)
+        with torch.enable_grad():
+            output = self._output(videos)
+            try:
                 gradient = _gradient(output, videos)
-        except StganError:
-            raise
-        except Exception as error:  # whatever a network of somebody else raises
-            raise StganError(
-                f"{self._kind} cannot be shown {shown} ({_short(error)}); set frames, size and layout as it has them"
-            ) from error
+            except RuntimeError as error:  # of what was overwritten on the way, among others
+                raise StganError(f"{self._kind} has no gradient ({_short(error)}), so that it cannot steer") from error
         if not output.isfinite().all():
-            raise StganError(f"{self._kind} answers {shown} with numbers that are not finite; look at its weights")
+            raise StganError(f"{self._kind} answers with numbers that are not finite; look at its weights")
         if gradient is None or not gradient.any():
             raise StganError(
                 f"no gradient reaches the video from what {self._kind} answers, so that it cannot steer; "
