@@ -366,3 +366,13 @@ def test_it_neither_trains_nor_draws_random_numbers() -> None:
     videos = torch.full((1, 3, 16, 8, 8), 0.3)
     assert torch.equal(classifier(videos), classifier(videos)) and torch.equal(before, torch.get_rng_state())
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_torchvisions_own_preparation_of_clips_can_be_asked_for() -> None:
+    """But for one pixel: of 171 - 112 columns to cut away it leaves the odd one out on the other side."""
+    resnet = pytest.importorskip("torchvision.models.video.resnet", reason=TORCHVISION)
+    prepare = resnet.R3D_18_Weights.DEFAULT.transforms()
+    videos = torch.rand(2, 3, 4, 120, 160)
+    mine = adapt(videoresnet(), NAMES, fit="c3d-caffe").config.preprocessing.video(videos)
+    theirs = prepare(videos.transpose(1, 2).contiguous())
+    torch.testing.assert_close(mine[..., 1:], theirs[..., :-1], atol=1e-5, rtol=0)
