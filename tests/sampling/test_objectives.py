@@ -12,6 +12,7 @@ from stgan.errors import StganError
 from stgan.networks import C3D, LRCN, C3DConfig, EncoderConfig, LRCNConfig, Preprocessing
 from stgan.sampling import Action, Activation, Target, layers
 from stgan.sampling.objectives import over_windows
+from stgan.sampling.targets import as_layer
 
 PIXELS = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 FRAME = EncoderConfig(
@@ -196,3 +197,24 @@ def test_per_frame_targets_name_the_frame_or_none(lrcn: LRCN, videos: Tensor) ->
     for text in ("frame_network.conv1:0,16,0", "frame_network.conv1:0,8,0,0", "frame_network.fc6:3,8", "lstm:7,0,0"):
         with pytest.raises(StganError):
             Target.parse(text).check("lrcn", found)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((2, 4), (2, 4)),
+        ((2, 9, 4), (2, 4, 9)),  # "clip time channel"
+        ((6, 4), (2, 4, 3)),  # three frames of each clip
+        ((6, 4, 5, 5), (2, 4, 3, 5, 5)),
+        ((2, 4, 3, 5, 5), (2, 4, 3, 5, 5)),
+        ((6, 9, 4), None),  # attention over the patches of each frame, or over the frames of each patch
+        ((6, 4, 3, 5, 5), None),
+        ((5, 4), None),
+        ((4,), None),
+        ((), None),
+    ],
+)
+def test_values_are_laid_out_by_clip_or_are_no_layer(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> None:
+    layer = as_layer((torch.rand(shape), None), 2)
+    assert (layer and tuple(layer.values.shape)) == expected
+    assert as_layer((), 2) is None

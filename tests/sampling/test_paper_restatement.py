@@ -60,7 +60,7 @@ def networks() -> Networks:
             getattr(image_generator.upconv0, name).mul_(60).add_(torch.randn(()) if name == "bias" else 0)
         for network in (encoder, lrcn.frame_network, c3d_network):
             next(network.parameters()).mul_(0.05)
-    return Networks(image_generator, encoder, prior, (lrcn, c3d_network))
+    return Networks(image_generator, encoder, (lrcn, c3d_network), prior)
 
 
 def generate(w: Weights, z: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def model(tiny_model: Path) -> STGAN:
 def networks(model: STGAN) -> Networks:
     parts = {name: checkpoint.network for name, checkpoint in model.checkpoints.items()}
     steering, sequences = (parts["lrcn"],), parts["sequence_prior"]
-    return Networks(parts["generator"], parts["encoder"], parts["code_prior"], steering, sequences)
+    return Networks(parts["generator"], parts["encoder"], steering, parts["code_prior"], sequences)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def model(tiny_model: Path) -> STGAN:
 @pytest.fixture(scope="module")
 def networks(model: STGAN) -> Networks:
     parts = {name: checkpoint.network for name, checkpoint in model.checkpoints.items()}
-    return Networks(parts["generator"], parts["encoder"], parts["code_prior"], (parts["lrcn"],))
+    return Networks(parts["generator"], parts["encoder"], (parts["lrcn"],), parts["code_prior"])
 
 
 @pytest.fixture(scope="module")

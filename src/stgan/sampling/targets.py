@@ -131,7 +131,7 @@ def as_layer(output: Any, clips: int) -> Layer | None:
     What is batched in another way, as attention over the patches of each frame is, is none.
     """
     x = output[0] if isinstance(output, tuple) and output else output
-    if not isinstance(x, Tensor) or not x.is_floating_point():
+    if not isinstance(x, Tensor) or not x.is_floating_point() or not x.ndim:
         return None
     if len(x) != clips and (x.ndim in (3, 5) or len(x) % clips):
         return None
