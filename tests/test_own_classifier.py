@@ -132,6 +132,14 @@ def test_a_checkpoint_can_be_lent_from_elsewhere(tiny_model: Path) -> None:
     assert STGAN.from_pretrained(tiny_model, "cpu", wrapped).hashes("own")["condition"] == {"own": lent.hash}
 
 
+def test_of_hundreds_of_names_the_nearest_are_listed(tiny_model: Path) -> None:
+    names = [f"action {number}" for number in range(400)]
+    model = STGAN.from_pretrained(tiny_model, "cpu", classifier(*names))
+    with pytest.raises(StganError, match="tiny has 400, of which the most similar are action 17,") as caught:
+        model.generate("acton 17")
+    assert len(str(caught.value)) < 200
+
+
 def test_its_layers_can_be_a_target(others: STGAN) -> None:
     assert list(others.layers("own")) == ["module.layer", "module"]
     assert others.target_name("module.layer:1", "both") == "own.module.layer_1"

@@ -1,8 +1,12 @@
 """Names from files that are not trusted: which of them may name a file, and how to show any of them in a sentence."""
 
 import os
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import PurePath
 
+_LISTED = 24  # names in a sentence; of more the nearest few
+_NEAREST = 5
 _LONGEST = 300  # characters; a path that is really there is hardly ever longer
 
 
@@ -21,3 +25,11 @@ def quoted(name: str | PurePath) -> str:
     """A name or a path for a message: in quotes, on one line whatever is in it, and not longer than a few lines."""
     text = repr(os.fspath(name))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 50]}...{text[-40:]}"
+
+
+def listed(known: Collection[str], wrong: str) -> str:
+    """Names for a message about a wrong one: all of them, or of very many those that are most like it."""
+    if len(known) <= _LISTED:
+        return ", ".join(known)
+    nearest = get_close_matches(wrong, known, _NEAREST, cutoff=0)
+    return f"{len(known)}, of which the most similar are {', '.join(nearest)}"

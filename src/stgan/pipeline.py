@@ -12,6 +12,7 @@ from torch import Tensor
 from stgan.checkpoints import Checkpoint, CheckpointError, Classifier, ModelFolder, find_model, own_checkpoints
 from stgan.devices import choose_device
 from stgan.errors import StganError
+from stgan.names import listed
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
 from stgan.networks.layout import channels_last
 from stgan.sampling import (
@@ -310,7 +311,7 @@ class STGAN:
 
     def _action_number(self, action: str) -> int:
         if action not in self.actions:
-            raise StganError(f"unknown action {action!r}; {self.name} has {', '.join(self.actions)}")
+            raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, action)}")
         return self.actions.index(action)
 
     def _one_condition(self, condition: str) -> str:

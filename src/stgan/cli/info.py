@@ -57,7 +57,7 @@ def show_layers(stgan: STGAN, console: Console, spec: str | None = None) -> None
     for name, part in stgan.folder.condition.items():
         table = Table(title=f"{name}: --target LAYER[:UNIT] --condition {spec or name}")
         for column in ("layer", "channels", "T x Y x X", "a unit"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")  # to be copied whole
         frames = window_of(stgan.checkpoints[part].network) or FRAMES
         for path, layer in stgan.layers(name, frames).items():
             last = (layer.channels - 1, *(length - 1 for length in layer.size))

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.errors import StganError
+from stgan.names import listed
 
 AXES = {0: (), 1: ("T",), 3: ("T", "Y", "X")}
 """Names of the positions in a layer, by their number."""
@@ -84,7 +85,7 @@ class Target:
     def check(self, network: str, layers: dict[str, Layer]) -> None:
         """StganError unless the layers of the network with this name have such a target."""
         if self.layer not in layers:
-            raise StganError(f"unknown layer {self.layer!r} of {network}; it has {', '.join(layers)}")
+            raise StganError(f"unknown layer {self.layer!r} of {network}; it has {listed(layers, self.layer)}")
         layer, name = layers[self.layer], f"{network}.{self.layer}"
         if self.channel is not None and self.channel >= layer.channels:
             raise StganError(f"{name} has no channel {self.channel}; its channels are 0 to {layer.channels - 1}")
