@@ -19,6 +19,7 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import C3D, LRCN, C3DConfig, Encoder, EncoderConfig, LRCNConfig, Preprocessing
 from stgan.networks.preprocessing import Fit
+from stgan.training import reading
 from stgan.training.data import to_videos
 from stgan.training.finetuning import (
     CHECKPOINT,
@@ -32,7 +33,7 @@ from stgan.training.finetuning import (
     with_new_head,
 )
 from stgan.training.randomness import StepRandomness
-from stgan.training.reading import fitted, fixed_window, fixed_windows, in_epochs, read_window
+from stgan.training.reading import WindowReader, fitted, in_epochs
 from stgan.training.run import TrainingRun, Workshop
 from stgan.video import ClipFile, VideoError, read_video, write_video
 
@@ -80,21 +81,21 @@ def shop(tmp_path: Path, fabric: Fabric) -> Workshop:
 def test_a_fixed_window_follows_from_the_seed_and_the_name(clips: FinetuningClips, tmp_path: Path) -> None:
     clip = clips.test[0]
     frames = read_video(clip.path).frames
-    windows = {seed: fixed_window(clip, 8, seed) for seed in range(12)}
+    windows = {seed: WindowReader(8).fixed_window(clip, seed) for seed in range(12)}
     starts = {seed: [(frames[t : t + 8] == window).all() for t in range(5)] for seed, window in windows.items()}
     assert all(sum(found) == 1 for found in starts.values())
     assert len({found.index(True) for found in starts.values()}) > 2
     moved = ClipFile(tmp_path / clip.path.name, clip.label)
     shutil.copy(clip.path, moved.path)
-    np.testing.assert_array_equal(fixed_window(moved, 8, 5), windows[5])
-    together = list(fixed_windows((clips.test[3], clip), 8, 5))
+    np.testing.assert_array_equal(WindowReader(8).fixed_window(moved, 5), windows[5])
+    together = list(WindowReader(8).fixed_windows((clips.test[3], clip), 5))
     np.testing.assert_array_equal(together[1], windows[5])
 
 
 def test_a_window_to_train_on_is_a_part_of_the_frames(clips: FinetuningClips) -> None:
     path = clips.train[1].path
     frames = read_video(path).frames
-    parts = [read_window(path, 8, np.random.default_rng(i), zoom=1.5, mirror=0.5) for i in range(12)]
+    parts = [WindowReader(8).window(path, np.random.default_rng(i), zoom=1.5, mirror=0.5) for i in range(12)]
     assert {part.shape for part in parts} == {(8, 12, 16, 3)}
     windows = np.lib.stride_tricks.sliding_window_view(frames, (8, 12, 16, 3))[..., 0, :, :, :, :]
     found = {
@@ -105,14 +106,32 @@ def test_a_window_to_train_on_is_a_part_of_the_frames(clips: FinetuningClips) ->
     }
     assert len(found) > 6 and {flipped for flipped, *_ in found} == {False, True}
     assert all(len({place[axis] for place in found}) > 1 for axis in (1, 2, 3))
-    assert read_window(path, 8, np.random.default_rng(0), zoom=1.5, least=17).shape == (8, 17, 17, 3)
-    np.testing.assert_array_equal(parts[3], read_window(path, 8, np.random.default_rng(3), zoom=1.5, mirror=0.5))
+    assert WindowReader(8).window(path, np.random.default_rng(0), zoom=1.5, least=17).shape == (8, 17, 17, 3)
+    np.testing.assert_array_equal(
+        parts[3], WindowReader(8).window(path, np.random.default_rng(3), zoom=1.5, mirror=0.5)
+    )
+
+
+@pytest.mark.parametrize("length", [1, 5, 8, 12, 20])
+def test_a_clip_that_is_known_is_read_in_part(
+    clips: FinetuningClips, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[range | None] = []
+    read = reading.read_video
+    monkeypatch.setattr(reading, "read_video", lambda path, part=None: parts.append(part) or read(path, part=part))
+    reader, path = WindowReader(length), clips.train[0].path
+    for seed in range(4):
+        known = reader.window(path, np.random.default_rng(seed), zoom=1.2)
+        anew = WindowReader(length).window(path, np.random.default_rng(seed), zoom=1.2)
+        assert len(known) == length
+        np.testing.assert_array_equal(known, anew)
+    assert parts[0] is None and all(part is not None and len(part) <= min(length, 12) for part in parts[2::2])
 
 
 def test_a_clip_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_text("no clip")
     with pytest.raises(VideoError, match=r"clip\.mp4"):
-        read_window(tmp_path / "clip.mp4", 8, np.random.default_rng(0))
+        WindowReader(8).window(tmp_path / "clip.mp4", np.random.default_rng(0))
 
 
 @given(count=st.integers(1, 9), batch=st.integers(1, 7), seed=st.integers(0, 99))
@@ -193,7 +212,7 @@ def test_the_first_step_is_that_of_adam(initial: Checkpoint, clips: FinetuningCl
     chosen = [clips.train[i] for i in in_epochs(9, 0, 4, recipe.seed)]
     windows = [
         torch.from_numpy(
-            read_window(clip.path, 8, np.random.default_rng(int(seed)), zoom=recipe.zoom, mirror=recipe.mirror)
+            WindowReader(8).window(clip.path, np.random.default_rng(int(seed)), zoom=recipe.zoom, mirror=recipe.mirror)
         )
         for clip, seed in zip(chosen, seeds, strict=True)
     ]
@@ -231,7 +250,7 @@ def test_it_learns_and_keeps_what_it_chose(
     assert kept.provenance["figures"]["iteration"] == found.chosen.iteration
     right = 0
     for clip in clips.test:
-        window = torch.from_numpy(fixed_window(clip, 8, RECIPE.seed))
+        window = torch.from_numpy(WindowReader(8).fixed_window(clip, RECIPE.seed))
         right += kept.network.log_probabilities(to_videos(window[None])).argmax().item() == list(COLOURS).index(
             clip.label
         )

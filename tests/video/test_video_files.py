@@ -164,6 +164,19 @@ def test_refuses_a_truncated_file(tmp_path: Path, encode, name: str, codec: str 
     message(path)
 
 
+def test_a_part_is_that_of_the_whole(tmp_path: Path, stripes: np.ndarray) -> None:
+    path = tmp_path / "clip.mp4"
+    write_video(path, stripes)
+    whole = read_video(path)
+    count = len(whole.frames)
+    for start, stop in ((0, 1), (0, 4), (2, 5), (count - 1, count), (3, count + 9)):
+        read = read_video(path, part=range(start, stop))
+        np.testing.assert_array_equal(read.frames, whole.frames[start:stop])
+        assert read.fps == whole.fps
+    with pytest.raises(VideoError, match=f"has {count} frames, no frame {count}"):
+        read_video(path, part=range(count, count + 1))
+
+
 def test_limits(tmp_path: Path, stripes: np.ndarray) -> None:
     path = tmp_path / "clip.mp4"
     write_video(path, stripes)

@@ -31,7 +31,7 @@ from stgan.training.classifier import Classifier, ClassifierConfig, build
 from stgan.training.logs import VALIDATION
 from stgan.training.parallel import share_batch_norm
 from stgan.training.randomness import StepRandomness, check_batch
-from stgan.training.reading import fitted, fixed_windows, in_epochs, read_window
+from stgan.training.reading import WindowReader, fitted, in_epochs
 from stgan.training.run import Batch, TrainingRun, Workshop, identity
 from stgan.version import __version__
 from stgan.video import ClipFile
@@ -155,7 +155,7 @@ def finetune(
         raise StganError(f"{description} needs clips to train on, to test on, and to stop on ({recipe.stop_on} clips)")
     config = with_classes(initial, len(clips.actions))
     preprocessing = _preprocessing(config)
-    length = getattr(config, "frames", _FRAMES)
+    reader = WindowReader(getattr(config, "frames", _FRAMES))
     network = channels_last(share_batch_norm(with_new_head(initial, config, recipe.seed), fabric.world_size))
     start = weights_hash(network.state_dict())
     head = {id(parameter) for parameter in _head(network).parameters()}
@@ -182,8 +182,8 @@ def finetune(
         wanted = [(clips.train[clip], seed) for clip, seed in zip(chosen[mine], seeds[mine], strict=True)]
         least = (preprocessing.size or 1) if preprocessing.fit == "crop" else 1
         windows = in_order(
-            lambda item: read_window(
-                item[0].path, length, np.random.default_rng(int(item[1])),
+            lambda item: reader.window(
+                item[0].path, np.random.default_rng(int(item[1])),
                 zoom=recipe.zoom, mirror=recipe.mirror, least=least,
             ),
             wanted,
@@ -202,7 +202,7 @@ def finetune(
         return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
 
     def right(some: Sequence[ClipFile]) -> float:
-        predicted = _predictions(network, some, length, recipe.seed, preprocessing, fabric.device)
+        predicted = _predictions(network, reader.fixed_windows(some, recipe.seed), preprocessing, fabric.device)
         return sum(p == labels[clip.label] for p, clip in zip(predicted, some, strict=True)) / len(some)
 
     def evaluate() -> dict[str, float]:
@@ -213,7 +213,7 @@ def finetune(
         point = Point(run.step, figures["test"], figures.get("validation"))
         before = [_mark(each, recipe.stop_on) for each in read_curve(workshop.folder, clips)]
         if _mark(point, recipe.stop_on) > max(before, default=-1.0):
-            _keep(workshop.folder / CHECKPOINT, network, config, initial, clips, recipe, point, length)
+            _keep(workshop.folder / CHECKPOINT, network, config, initial, clips, recipe, point, reader.length)
         return figures
 
     run.loop(
@@ -305,17 +305,12 @@ def _mark(point: Point, stop_on: str) -> float:
 
 @torch.no_grad()
 def _predictions(
-    network: Classifier,
-    clips: Sequence[ClipFile],
-    length: int,
-    seed: int,
-    preprocessing: Preprocessing,
-    device: torch.device,
+    network: Classifier, windows: Iterator[np.ndarray], preprocessing: Preprocessing, device: torch.device
 ) -> list[int]:
-    """The class that the network names for the one random window of each clip."""
+    """The class that the network names for each window."""
     predicted: list[int] = []
-    for windows in _batches(fixed_windows(clips, length, seed), _JUDGED_AT_ONCE):
-        videos = fitted([torch.from_numpy(window).to(device) for window in windows], preprocessing)
+    for some in _batches(windows, _JUDGED_AT_ONCE):
+        videos = fitted([torch.from_numpy(window).to(device) for window in some], preprocessing)
         predicted += network.log_probabilities(videos).argmax(1).tolist()
     return predicted
 

@@ -59,7 +59,7 @@ def read_video(
     path: str | Path,
     *,
     max_frames: int | None = 3000,
-    first: int | None = None,
+    part: range | None = None,
     max_pixels: int = 4096 * 4096,
     max_bytes: int = 4 * _GIB,
     threads: int = 1,
@@ -72,7 +72,8 @@ def read_video(
     Args:
         path: the file.
         max_frames: the most frames to accept; None for no limit.
-        first: decode no more than so many frames (at least 1). Whether the file is whole is then not checked.
+        part: frames to return, one after the other; those before are decoded only, those behind not even that, so
+            that whether the file is whole is not checked. Default: all.
         max_pixels: the largest frame to accept, as height x width.
         max_bytes: the most memory that the frames may take. The file is not trusted: each limit is checked
             before the memory is asked for.
@@ -89,6 +90,7 @@ def read_video(
     path = Path(path)
     _check_readable(path)
     data = bytearray()  # grows in place, so that the frames are never in memory twice
+    first, behind = (part.start, part.stop) if part is not None else (0, None)
     count, size = 0, (0, 0)
     try:
         with _open_for_reading(path) as container:
@@ -117,25 +119,29 @@ def read_video(
                 count += 1
                 if max_frames is not None and count > max_frames:
                     raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
+                last = max(last, frame.time or 0.0)
+                if count <= first:
+                    continue
                 kept = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
                 if transform is not None:
                     kept = transform(kept)
                 if len(data) + kept.nbytes > max_bytes:
                     raise VideoError(f"{quoted(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
                 data += kept.tobytes()
-                last = max(last, frame.time or 0.0)
-                if count == first:
+                if count == behind:
                     break
             if count == 0:
                 raise VideoError(f"{quoted(path)} holds no video frame: it is empty or cut short.")
             fps = _frame_rate(container, stream, count, last)
-            if count != first:
+            if count <= first:
+                raise VideoError(f"{quoted(path)} has {count} frames, no frame {first}: get the whole file.")
+            if count != behind:
                 _check_whole(path, container, stream, count, last + 3 / fps)
     except av.FFmpegError as error:
         raise VideoError(f"{quoted(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
     except MemoryError as error:
         raise VideoError(f"{quoted(path)} does not fit into memory decoded: shorten it.") from error
-    return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count, *kept.shape), fps)
+    return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count - first, *kept.shape), fps)
 
 
 def write_video(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:

@@ -183,7 +183,7 @@ def load_index(path: Path) -> Index:
         return Index(Path(values["videos"]), splits, int(values["listed"]), faults, missing, extra, clips)
     except FileNotFoundError as error:
         raise StganError(f"there is no {quoted(path)}: make it with stgan data prepare ucf101.") from error
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise StganError(
             f"{quoted(path)} is not an index of UCF-101: make it anew with stgan data prepare ucf101."
         ) from error
@@ -309,7 +309,7 @@ def _inspect(videos: Path, clip: IndexedClip, quick: bool) -> IndexedClip:
     path = videos / clip.file
     try:
         if quick:
-            beginning = read_video(path, first=_BEGINNING)
+            beginning = read_video(path, part=range(_BEGINNING))
             height, width = beginning.frames.shape[1:3]
             return replace(clip, height=height, width=width, fps=beginning.fps)
         facts = inspect_clip(path)
