@@ -152,18 +152,24 @@ def schema(of_c3d: bool) -> dict[str, Any]:
 
 
 def write_caffemodel(
-    path: Path, layers: Sequence[Source], form: str = "layer", shapes: str = "shape", double: bool = False
+    path: Path,
+    layers: Sequence[Source],
+    form: str = "layer",
+    shapes: str = "shape",
+    double: bool = False,
+    stated: bool = True,
 ) -> Path:
     """A .caffemodel.
 
     form:   "layer" as since 2014, "v1" as before, "c3d" as Facebook's fork.
     shapes: "shape", or "legacy": four numbers (five in the fork), where inner products are 1 x 1 x out x in.
+    stated: whether strides and paddings are in it.
     """
     net = schema(form == "c3d")["NetParameter"](name="net")
     for source in layers:
         layer = (net.layer if form == "layer" else net.layers).add(name=source.name)
         layer.type = source.type if form == "layer" else _LAYER_TYPES[source.type]
-        if source.type.startswith(("Conv", "Deconv")):
+        if stated and source.type.startswith(("Conv", "Deconv")):
             settings = layer.convolution_param
             settings.num_output, settings.kernel_size = len(source.arrays[1]), source.arrays[0].shape[-1]
             settings.pad, settings.stride, settings.group = source.pad, source.stride, source.group

@@ -37,7 +37,7 @@ def is_network(message: memoryview) -> bool:
 def is_blob(message: memoryview) -> bool:
     """Whether it looks like a blob of its own, as means are kept."""
     found = {(field.number, field.way) for field in fields(message)}
-    return (1, VARINT) in found and bool(found & {(5, BYTES), (6, BYTES), (8, BYTES)})
+    return bool(found & {(1, VARINT), (7, BYTES)}) and bool(found & {(5, BYTES), (6, BYTES), (8, BYTES)})
 
 
 def read_caffemodel(path: Path) -> list[Layer]:

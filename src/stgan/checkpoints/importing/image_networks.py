@@ -152,7 +152,7 @@ def _gates(array: Array) -> Array:
 def _no_others(layers: Sequence[Layer], found: Mapping[str, Layer]) -> None:
     others = [layer for layer in layers if layer.name not in found]
     if others:
-        raise ValueError(f"it has {len(others)} layers too many, the first is {others[0].name!r}")
+        raise ValueError(f"it has layers that do not belong to it, the first is {others[0].name!r}")
 
 
 def _said(layer: Layer) -> str:

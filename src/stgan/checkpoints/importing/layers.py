@@ -90,7 +90,7 @@ def named(layers: Sequence[Layer], kinds: dict[str, str]) -> dict[str, Layer]:
         raise ValueError(f"it has no layer {missing[0]!r}; its layers are {there}")
     wrong = [name for name, kind in kinds.items() if found[name].kind != kind]
     if wrong:
-        raise ValueError(f"its layer {wrong[0]!r} is a {found[wrong[0]].kind}, not a {kinds[wrong[0]]}")
+        raise ValueError(f"its layer {wrong[0]!r} is of the kind {found[wrong[0]].kind}, not {kinds[wrong[0]]}")
     return found
 
 
