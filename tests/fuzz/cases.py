@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import yaml
 from mutations import HOSTILE_STRINGS, damage_bytes, damage_lines, damage_values
+from published_weights import Weights
 
 from stgan.checkpoints import find_model, load_checkpoint
 from stgan.files import sha256
@@ -242,6 +243,7 @@ KINDS = {
     "manifest": Manifests,
     "recipe": Recipes,
     "list": Lists,
+    "weights": Weights,
 }
 
 _HOSTILE_YAML = (
