@@ -64,13 +64,8 @@ def test_caffenet(form: tuple, write: Callable[..., Path], rng: np.random.Genera
     ]
     checkpoint = import_weights("encoder", [write([*layers, *more], *form)])
     assert checkpoint.provenance["imported"]["left out"] == ["fc7", "fc8"]
-    assert checkpoint.network.config.channels == (8, 12, 8, 10, 6) and checkpoint.network.config.groups == (
-        1,
-        2,
-        1,
-        2,
-        2,
-    )
+    config = checkpoint.network.config
+    assert (config.channels, config.groups) == ((8, 12, 8, 10, 6), (1, 2, 1, 2, 2))
     frames = grey_levels(rng, 1, 256, 256)
     model = write(layers, "layer", "shape")
     code = checkpoint.network(as_videos(frames)[:, :, 0])

@@ -200,9 +200,6 @@ def test_layers_that_do_not_belong_together(
     assert "it has two layers 'defc7'" in import_generator([first, *layers])
     renamed = Source("defc7", "Convolution", first.arrays)
     assert "its layer 'defc7' is of the kind convolution, not inner product" in import_generator([renamed, *rest])
-    assert "layers that do not belong to it, the first is 'more'" in import_generator(
-        [*layers, Source("more", "InnerProduct", first.arrays)]
-    )
     assert "without a gap" in import_generator([layer for layer in layers if layer.name not in ("deconv3", "conv3_1")])
     assert "without a gap" in import_generator(c3d(rng)[8:])
     wide = Source("defc5", "InnerProduct", tuple(array[:-1] for array in layers[2].arrays))

@@ -20,16 +20,15 @@ _UP, _SAME = Convolution(stride=2, padding=1), Convolution(stride=1, padding=1)
 _CONVOLUTIONS = tuple(f"conv{i}" for i in range(1, 6))
 _GATES = (0, 1, 3, 2)  # Caffe's LSTM has input, forget, output, cell; PyTorch's input, forget, cell, output
 _ALEXNET = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}  # torchvision's features
-ENCODER_LAYERS = {*_CONVOLUTIONS, "fc6", *(f"features.{number}" for number in _ALEXNET.values()), "classifier.1"}
-"""What an encoder takes of CaffeNet and of torchvision's AlexNet."""
-
 _ALEXNET_CONFIG = EncoderConfig(
     paddings=(2, 2, 1, 1, 1), groups=(1, 1, 1, 1, 1), response_norm=False, preprocessing=TORCHVISION_IMAGES
 )
 
 
-def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array]]:
+def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array], list[str]]:
     """DeePSiM's generator: defc7, defc6, defc5, deconv5, conv5_1, ..., deconv0, all of `conv*_1` transposed too.
+
+    Returns, as those below do, the config, the weights by our names, and the names of the layers that are left out.
 
     Raises:
         ValueError: a layer is missing, of another kind, or does not fit the others.
@@ -44,7 +43,6 @@ def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array
     if levels != list(range(1, len(levels) + 1)) or not levels:
         raise ValueError("it has no deconv1, deconv2 and so on without a gap, so it is no generator as DeePSiM's")
     found = named(layers, {name: "inner product" if name in _INNER else "deconvolution" for name in ours})
-    _no_others(layers, found)
     for name, layer in found.items():
         if layer.convolution and layer.convolution != (_UP if name.startswith("deconv") else _SAME):
             raise ValueError(f"its layer {name!r} has {_said(layer)}, which this generator has not")
@@ -60,15 +58,16 @@ def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array
     config = GeneratorConfig(
         code_size=first.shape[1], hidden_size=first.shape[0], base_channels=base, base_size=side, stages=stages
     )
-    return config, _arrays({ours[name]: layer for name, layer in found.items()}, set(_INNER.values()))
+    arrays = _arrays({ours[name]: layer for name, layer in found.items()}, set(_INNER.values()))
+    return config, arrays, _others(layers, found)
 
 
-def caffenet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array]]:
-    """CaffeNet up to fc6. What follows it (fc7, fc8) is left out. Errors as for `generator`."""
+def caffenet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array], list[str]]:
+    """CaffeNet up to fc6. Errors as for `generator`."""
     return _frame_network(layers, EncoderConfig())
 
 
-def alexnet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array]]:
+def alexnet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array], list[str]]:
     """torchvision's AlexNet up to its first inner product. Errors as for `generator`.
 
     At 224 pixels every pooling divides without a rest, so that rounding up is the same, and its adaptive pooling to
@@ -80,22 +79,17 @@ def alexnet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array]]:
     )
 
 
-def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array]]:
-    """LRCN: conv1 to conv5, fc6, an LSTM whose blobs are W_xc, b_c and W_hc, and the last inner product.
+def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array], list[str]]:
+    """LRCN: conv1 to conv5, fc6, an LSTM whose blobs are W_xc, b_c and W_hc, and an inner product fc8...
 
     Raises:
         ValueError: a layer is missing, of another kind, or does not fit the others.
     """
-    frame, arrays = _frame_network(layers, replace(LRCN_FRAME_NETWORK, preprocessing=LRCN_FRAMES))
+    frame, arrays, others = _frame_network(layers, replace(LRCN_FRAME_NETWORK, preprocessing=LRCN_FRAMES))
     lstms = [layer for layer in layers if layer.kind == "lstm"]
-    last = [layer for layer in layers if layer.kind == "inner product" and layer.name != "fc6"]
+    last = [layer for layer in layers if layer.kind == "inner product" and layer.name.startswith("fc8")]
     if len(lstms) != 1 or len(last) != 1 or len(lstms[0].arrays) != 3:
-        raise ValueError("it does not have one LSTM of three blobs and one inner product behind it, as LRCN has")
-    _no_others(
-        layers,
-        {layer.name: layer for layer in layers if layer.name in (*_CONVOLUTIONS, "fc6")}
-        | {lstms[0].name: lstms[0], last[0].name: last[0]},
-    )
+        raise ValueError("it does not have one LSTM of three blobs and one inner product fc8, as LRCN has")
     inputs, bias, recurrent = lstms[0].arrays
     inputs, bias, recurrent = inputs.with_axes(2), bias.with_axes(1), recurrent.with_axes(2)
     size = recurrent.shape[1]
@@ -103,7 +97,7 @@ def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array]]:
         raise ValueError(f"the blobs of its layer {lstms[0].name!r} are not those of four gates of {size} cells")
     classifier = last[0]
     config = LRCNConfig(num_classes=classifier.weight.with_axes(2).shape[0], frame=frame, lstm_size=size)
-    return config, {
+    weights = {
         **{f"frame_network.{name}": array for name, array in arrays.items()},
         "lstm.weight_ih_l0": _gates(inputs),
         "lstm.weight_hh_l0": _gates(recurrent),
@@ -111,9 +105,12 @@ def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array]]:
         "lstm.bias_hh_l0": Array((4 * size,), lambda: torch.zeros(4 * size)),  # Caffe has one bias
         **_arrays({"fc8": classifier}, {"fc8"}),
     }
+    return config, weights, [name for name in others if name not in (lstms[0].name, classifier.name)]
 
 
-def _frame_network(layers: Sequence[Layer], default: EncoderConfig) -> tuple[EncoderConfig, dict[str, Array]]:
+def _frame_network(
+    layers: Sequence[Layer], default: EncoderConfig
+) -> tuple[EncoderConfig, dict[str, Array], list[str]]:
     found = named(layers, {**dict.fromkeys(_CONVOLUTIONS, "convolution"), "fc6": "inner product"})
     convolutions = [found[name] for name in _CONVOLUTIONS]
     shapes = [layer.weight.with_axes(4).shape for layer in convolutions]
@@ -130,7 +127,7 @@ def _frame_network(layers: Sequence[Layer], default: EncoderConfig) -> tuple[Enc
         groups=tuple(before // shape[1] for before, shape in zip(incoming, shapes, strict=True)),
         code_size=found["fc6"].weight.with_axes(2).shape[0],
     )
-    return config, _arrays(found, {"fc6"})
+    return config, _arrays(found, {"fc6"}), _others(layers, found)
 
 
 def _arrays(layers: Mapping[str, Layer], inner: set[str]) -> dict[str, Array]:
@@ -149,10 +146,9 @@ def _gates(array: Array) -> Array:
     return Array(array.shape, read)
 
 
-def _no_others(layers: Sequence[Layer], found: Mapping[str, Layer]) -> None:
-    others = [layer for layer in layers if layer.name not in found]
-    if others:
-        raise ValueError(f"it has layers that do not belong to it, the first is {others[0].name!r}")
+def _others(layers: Sequence[Layer], found: Mapping[str, Layer]) -> list[str]:
+    """What a network goes on with, or was trained beside."""
+    return [layer.name for layer in layers if layer.name not in found]
 
 
 def _said(layer: Layer) -> str:

@@ -80,7 +80,7 @@ def named(layers: Sequence[Layer], kinds: dict[str, str]) -> dict[str, Layer]:
     """
     found: dict[str, Layer] = {}
     for layer in layers:
-        if layer.name in found:
+        if layer.name in kinds and layer.name in found:
             raise ValueError(f"it has two layers {layer.name!r}")
         if layer.name in kinds:
             found[layer.name] = layer

@@ -10,7 +10,7 @@ import torch
 from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, CheckpointError, check_actions, one_line, weights_hash
 from stgan.checkpoints.importing.c3d import PROTOCOLS, Pads, c3d
 from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
-from stgan.checkpoints.importing.image_networks import ENCODER_LAYERS, alexnet, caffenet, generator, lrcn
+from stgan.checkpoints.importing.image_networks import alexnet, caffenet, generator, lrcn
 from stgan.checkpoints.importing.layers import MOST_BYTES, Array, Layer, shown
 from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, read_npz
 from stgan.checkpoints.importing.pytorch import layers_by_name, read_safetensors, read_torch_file
@@ -89,7 +89,7 @@ def import_weights(
             volume = _read_mean(mean) if mean else None
             config, arrays = c3d(layers, PROTOCOLS[notes["protocol"]], pads, volume)
         else:
-            config, arrays = _IMAGE_NETWORKS[kind, format](layers)
+            config, arrays, notes["left out"] = _IMAGE_NETWORKS[kind, format](layers)
         watch(f"making and trying a {config.network} of {sum(prod(a.shape) for a in arrays.values()):,} numbers")
         network = _assemble(config, arrays)
     except CheckpointError:
@@ -101,8 +101,6 @@ def import_weights(
     watch("hashing")
     notes["files"] = [_described(file) for file in (*_files(weights, format), *([mean] if mean else []))]
     notes["layers"] = [str(layer) for layer in layers]
-    if kind == "encoder":
-        notes["left out"] = [layer.name for layer in layers if layer.name not in ENCODER_LAYERS]
     notes["preprocessing"] = getattr(config, "frame", config).preprocessing.in_words()
     return Checkpoint(network, actions, {"imported": notes}, weights_hash(network.state_dict()))
 
@@ -134,7 +132,7 @@ def import_card(name: str, checkpoint: Checkpoint) -> str:
     )
 
 
-_IMAGE_NETWORKS: Mapping[tuple[str, Format], Callable[[Sequence[Layer]], tuple[Any, dict[str, Array]]]] = {
+_IMAGE_NETWORKS: Mapping[tuple[str, Format], Callable[[Sequence[Layer]], tuple[Any, dict[str, Array], list[str]]]] = {
     ("generator", "caffemodel"): generator,
     ("encoder", "caffemodel"): caffenet,
     ("encoder", "torch"): alexnet,
