@@ -99,10 +99,11 @@ def c3d(
     hidden: tuple[int, int] = (9, 8),
     classes: int = 7,
     inner_names: Sequence[str] = ("fc6-1", "fc7-1", "fc8-1"),
+    names: Sequence[str] = C3D_NAMES,
 ) -> list[Source]:
     """C3D for 16 frames of 112x112, as Facebook's Caffe has it."""
     layers, incoming = [], 3
-    for name, outgoing in zip(C3D_NAMES, channels, strict=True):
+    for name, outgoing in zip(names, channels, strict=True):
         layers.append(random_layer(rng, name, "Convolution3D", (outgoing, incoming, 3, 3, 3), pad=1))
         incoming = outgoing
     sizes = (incoming * 16, *hidden, classes)

@@ -82,6 +82,24 @@ def test_facebooks_caffe(
     assert again.hash == checkpoint.hash
 
 
+def test_where_poolings_are(
+    write: Callable[..., Path], rng: np.random.Generator, mean: np.ndarray, tmp_path: Path
+) -> None:
+    """By the numbers in the names; without them as published, with eight convolutions or five."""
+    volume = write_binaryproto(tmp_path / "mean", mean[None])
+    five, odd = ("conv1a", "conv2a", "conv3a", "conv4a", "conv5a"), ("c1", "c2a", "c2b", "c3", "c4", "c5")
+    for names, stages in (
+        (five, ((2,), (3,), (4,), (3,), (2,))),
+        (tuple("abcde"), ((2,), (3,), (4,), (3,), (2,))),
+        (odd, ((2,), (3, 4), (3,), (2,), (2,))),
+        (tuple("abcdefgh"), ((2,), (3,), (4, 3), (2, 2), (2, 2))),
+    ):
+        layers = c3d(rng, (2, 3, 4, 3, 2, 2, 2, 2)[: len(names)], names=names)
+        assert import_weights("c3d", [write(layers, "c3d"), volume]).network.config.stages == stages
+    with pytest.raises(CheckpointError, match="6 convolutions without names that say where poolings are"):
+        import_weights("c3d", [write(c3d(rng, (2,) * 6, names=tuple("abcdef")), "c3d"), volume])
+
+
 @pytest.mark.parametrize("protocol", ["tgan", "tgan2"])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_chainer(protocol: str, compressed: bool, rng: np.random.Generator, mean: np.ndarray, tmp_path: Path) -> None:
