@@ -54,18 +54,21 @@ def frames_for(protocol: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def check(network: C3D, layers: list[Source], protocol: str, frames: np.ndarray, mean: np.ndarray, pool5="up") -> None:
-    logits = network(as_videos(frames))[0]
-    assert relative(logits, c3d_logits(layers, prepared(protocol, frames, mean), pool5)) < CLOSE
+    """Its input and its logits are those of its program, and would not be with anything swapped."""
+    videos, right = as_videos(frames), prepared(protocol, frames, mean)
+    pixels = network.config.preprocessing.video(videos, network.mean_volume)[0]
+    assert relative(pixels, right) < CLOSE
     order = -1 if protocol in ("tensorflow", "mmaction") else 1
     wrong = [prepared(protocol, frames, mean, order=order), prepared(protocol, frames[::-1], mean)]
     if protocol not in PER_CHANNEL:
         corner = (8, 29) if protocol == "tgan2" else (8, 8)
         wrong += [prepared(protocol, frames, mean, corner=corner), prepared(protocol, frames, mean[::-1])]
         wrong += [prepared(protocol, frames, mean * 0)]
-    for each in wrong:
-        assert relative(logits, c3d_logits(layers, each, pool5)) > FAR
-    other = c3d_logits(layers, prepared(protocol, frames, mean), "around" if pool5 == "up" else "up")
-    assert relative(logits, other) > FAR
+    assert all(relative(pixels, each) > 10 * FAR for each in wrong)
+    logits = network(videos)[0]
+    assert relative(logits, c3d_logits(layers, right, pool5)) < CLOSE
+    assert relative(logits, c3d_logits(layers, right, "around" if pool5 == "up" else "up")) > FAR
+    assert relative(logits, c3d_logits(layers, wrong[0], pool5)) > FAR
 
 
 @pytest.mark.parametrize("inner", [("fc6-1", "fc7-1", "fc8-1"), ("fc6", "fc7", "fc8_ucf101")])
