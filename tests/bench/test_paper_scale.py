@@ -55,12 +55,11 @@ def test_weights_hang_on_the_seed() -> None:
     assert torch.equal(first(1), first(1)) and not torch.equal(first(1), first(2))
 
 
-@pytest.mark.parametrize(("condition", "gigabytes"), [("lrcn", 1.5), ("c3d", 1.3)])
-def test_memory_needed_at_full_size(condition: str, gigabytes: float) -> None:
-    """As measured with these networks; a second clip needs as much again, but for the weights."""
-    one, two, three = (Scale(batch=batch).memory_needed(condition) for batch in (1, 2, 3))
-    assert one / 1e9 == pytest.approx(gigabytes, abs=0.1)
-    assert two - one == three - two > 0.5e9
+@pytest.mark.parametrize(("condition", "measured"), [("lrcn", (1.56, 1.97, 2.88)), ("c3d", (1.34, 1.68, 2.38))])
+def test_memory_needed_at_full_size(condition: str, measured: tuple[float, ...]) -> None:
+    """GB as `stgan bench paper-scale` measured them for 1, 2 and 4 clips at a time on two CPU cores."""
+    needed = [Scale(batch=batch).memory_needed(condition) / 1e9 for batch in (1, 2, 4)]
+    assert needed == pytest.approx(measured, rel=0.08)
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,9 @@ from stgan.version import __version__
 CONDITION = ("lrcn", "c3d")
 FORMAT = 1
 
-_WORKING = (
-    2.0  # held at most beside the weights, as a multiple of what the gradient needs: layers need space of their own
-)
+# Measured: layers keep copies of weights in layouts of their own, and need working space.
+_COPIES = 0.5  # as a share of the weights
+_WORKING = 1.15  # as a multiple of what the gradient needs
 _WIDTHS = (0.01, 4.0)
 _EVEN = 0.01  # of a classifier's usual last weights: all actions are about as likely, so gradients never vanish
 
@@ -120,7 +120,7 @@ class Scale:
         for each in held:
             kept.pop(each.untyped_storage()._cdata, None)
         needed = sum(storage.nbytes() for storage in kept.values())
-        return sum(each.nbytes for each in held) + round(_WORKING * needed)
+        return round((1 + _COPIES) * sum(each.nbytes for each in held) + _WORKING * needed)
 
 
 @torch.no_grad()

@@ -108,6 +108,7 @@ def paper_scale(
         raise StganError(
             f"{place} has too little memory: about {needed / _GIGA:.1f} GB are needed; use a smaller --batch"
         ) from error
+    rate = max(rate, matmul_rate(place))  # before and after: something else may have kept the machine busy
     for name, figures in estimates.items():
         console.print(_table(name, figures, rate))
         _print_totals(console, figures, num_videos)
