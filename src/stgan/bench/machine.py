@@ -18,7 +18,7 @@ def synchronize(device: torch.device) -> None:
     torch.get_device_module(device).synchronize()
 
 
-def matmul_rate(device: torch.device, seconds: float = 1.0) -> float:
+def matmul_rate(device: torch.device, seconds: float = 0.5) -> float:
     """Floating point operations a second of a large product of float32 matrices, the fastest within `seconds`.
 
     On NVIDIA GPUs in TF32 if convolutions are computed in it, which they are by default.
