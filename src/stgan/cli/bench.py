@@ -140,13 +140,13 @@ def _print_totals(console: Console, figures: Estimate, num_videos: int) -> None:
     for line in (
         f"{figures.iterations_timed} iterations took {fastest:.3g} to {slowest:.3g} s each; at most "
         f"{figures.peak_memory_bytes / _GIGA:.2f} GB were held, {figures.weights_bytes / _GIGA:.2f} GB of it weights",
-        f"a video of {figures.frames} frames, {figures.iterations} iterations: {_duration(figures.seconds_per_video)}; "
-        f"{num_videos:,} videos: {_duration(3600 * figures.hours(num_videos))}",
+        f"a video of {figures.frames} frames, {figures.iterations} iterations: {duration(figures.seconds_per_video)}; "
+        f"{num_videos:,} videos: {duration(3600 * figures.hours(num_videos))}",
     ):
         console.print(line, soft_wrap=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """In the unit that suits it."""
     for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * length:

@@ -2,7 +2,7 @@
 
 import typer
 
-from stgan.cli import ablate, bench, data, evaluate, fooling, generate, info, report, train, weights
+from stgan.cli import ablate, bench, data, evaluate, fooling, generate, info, report, reproduce, train, weights
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
+app.add_typer(reproduce.app, name="reproduce")
 
 
 def _show_version(asked: bool) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from stgan.checkpoints import Checkpoint, CheckpointError, load_checkpoint
+from stgan.checkpoints import Checkpoint, CheckpointError, assemble, load_checkpoint
 from stgan.checkpoints.exporting import export_weights
 from stgan.checkpoints.fetching import Fetched, default_folder, fetch, find_fetched, is_published
 from stgan.checkpoints.importing import FORMATS, recognise
@@ -22,7 +22,8 @@ from stgan.cli.evaluate import check_output
 from stgan.cli.weights_import import import_
 from stgan.errors import Interrupted, StganError
 from stgan.files import sha256, write_text
-from stgan.names import quoted
+from stgan.names import is_file_name, quoted
+from stgan.pipeline import STGAN
 
 _LONGEST = 240  # characters of a value that is shown
 
@@ -125,6 +126,47 @@ def info(
     _show_lines(console, shown)
     if json_file:
         write_text(json_file, json.dumps(values, indent=2) + "\n")
+
+
+@app.command("assemble")
+def assemble_(
+    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder that holds the checkpoints.")],
+    name: Annotated[str | None, typer.Option(help="The model's name; default: the folder's.")] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECKPOINT", help="May steer; may be repeated. Default: all that name their classes."),
+    ] = None,
+    evaluator: Annotated[
+        list[str] | None, typer.Option(metavar="CHECKPOINT", help="Never steers; may be repeated.")
+    ] = None,
+) -> None:
+    """Make a model of the checkpoints in a folder: an encoder, an image generator, classifiers, perhaps priors.
+
+    Examples:
+
+      stgan weights import generator deepsim_fc6_generator.caffemodel --out paper/generator
+
+      stgan weights import encoder bvlc_reference_caffenet.caffemodel --out paper/encoder
+
+      stgan weights import lrcn RGB_lstm_model_iter_30000.caffemodel --out paper/lrcn
+
+      stgan weights assemble paper
+
+      stgan generate Billiards --model paper
+    """
+    console = Console(markup=False, highlight=False)
+    chosen = name or folder.resolve().name
+    if not is_file_name(chosen):
+        raise StganError(f"{quoted(chosen)} cannot be the name of a model; choose another with --name")
+    made, left = assemble(folder, chosen, condition=condition or (), evaluators=evaluator or ())
+    STGAN(made)  # do its parts fit each other?
+    console.print(
+        f"{made.name}: {len(made.actions)} actions, steered by {', '.join(made.condition)}, "
+        f"judged by {', '.join(made.evaluators) or 'none that never steers'}",
+        soft_wrap=True,
+    )
+    if left:
+        console.print(f"no part of it: {', '.join(left)}", soft_wrap=True)
 
 
 @app.command("export")

@@ -1,0 +1,519 @@
+"""The paper's evaluation on UCF-101 (Section 5, Tables 2 and 3): stages, each with a record of its own.
+
+| stage    | what it does                                                          | the paper's figure  |
+|----------|-----------------------------------------------------------------------|---------------------|
+| weights  | published files become the checkpoints of a model                     |                     |
+| data     | the tree of UCF-101 is checked                                        |                     |
+| generate | 10,000 videos, classes drawn uniformly, steered by LRCN               |                     |
+| score    | their Inception Score by C3D, which had no part in them               | 23.44               |
+| real     | the same of all real clips                                            | 70.07               |
+| fooled   | as many videos, steered by that C3D, which then scores them           | 66.33               |
+| augment  | C3D from Sports-1M, trained on generated clips, on real ones, on both | 15.6, 50.6, 52.2 %  |
+"""
+
+import hashlib
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from stgan.checkpoints import assemble, find_model, load_checkpoint, save_checkpoint
+from stgan.checkpoints.importing import import_card, import_weights
+from stgan.checkpoints.known_files import KNOWN_FILES
+from stgan.devices import choose_device
+from stgan.errors import StganError
+from stgan.files import write_text
+from stgan.names import is_file_name, quoted
+from stgan.pipeline import STGAN
+from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, find_evaluator, generated_clips, labelled_clips
+from stgan.studies.augmentation import run_augmentation
+from stgan.studies.generating import generate_set
+from stgan.studies.selection import MOST, contributions_of, select
+from stgan.training.finetuning import FinetuningRecipe
+from stgan.training.recipes import Overrides, from_values, merged, read_yaml
+from stgan.version import __version__
+from stgan.video import ClipFile, ClipFolder
+from stgan.video.ucf101 import UCF101, Published
+from stgan.video.ucf101_index import INDEX, load_index, prepare_ucf101
+
+STAGES = ("weights", "data", "generate", "score", "real", "fooled", "augment")
+FORMAT = 1
+MODEL, GENERATED, FOOLED, AUGMENTATION, RECORDS = "model", "generated", "fooled", "augmentation", "records"
+"""Folders beside one another: checkpoints, two sets of videos, trainings, and what each stage found."""
+CACHE = "cache"
+DEFAULT = Path(__file__).with_suffix(".yaml")
+"""The recipe with the paper's values, as far as it gives them."""
+
+INCEPTION_SCORES = {"score": 23.44, "fooled": 66.33, "real": 70.07}
+"""The paper's Table 2, by stage."""
+ACCURACIES = {"generated": 0.156, "real": 0.506, "both": 0.522}
+"""The paper's Table 3: random-clip accuracies, by what was trained on."""
+
+OnProgress = Callable[[str, int, int | None], None]
+"""(what, done, total)"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Published files, and the checkpoint that is made of them.
+
+    kind, protocol, pool5: as of `import_weights`; "" leaves the choice to it.
+    files: the weights, and the mean where there is a file of it: names of `stgan weights list`, or of files.
+    """
+
+    kind: str
+    files: tuple[str, ...]
+    protocol: str = ""
+    pool5: str = ""
+
+    def paths(self, folder: Path) -> list[Path]:
+        """Where its files are in a folder of weights."""
+        known = {each.name: each.file for each in KNOWN_FILES}
+        return [folder / known.get(file, file) for file in self.files]
+
+    def convert(self, paths: Sequence[Path], out: Path) -> str:
+        """Write the checkpoint; returns its hash. StganError if the files are not what they should be."""
+        made = import_weights(self.kind, paths, protocol=self.protocol or None, pool5=self.pool5 or None)
+        save_checkpoint(
+            out,
+            made.network,
+            actions=made.actions,
+            provenance=made.provenance,
+            card=import_card(out.name, made),
+            half=False,
+        )
+        return made.hash
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """split: the official one that trains and tests C3D. incomplete: go on although files are missing."""
+
+    split: int = 1
+    incomplete: bool = False
+
+
+@dataclass(frozen=True)
+class SetRecipe:
+    """Videos of classes that are drawn uniformly. condition: the network that steers them, by its checkpoint."""
+
+    condition: str
+    num_videos: int = 10_000
+    preset: str = "paper"
+    iterations: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_videos < 1 or self.iterations < 1:
+            raise ValueError("num_videos and iterations must be at least 1")
+
+
+@dataclass(frozen=True)
+class ScoreRecipe:
+    """evaluator: the checkpoint that scores. splits: of the Inception Score; the paper does not say how many."""
+
+    evaluator: str = "c3d"
+    splits: int = 1
+
+
+@dataclass(frozen=True)
+class SelectRecipe:
+    """most: generated clips of a class that are trained on. least: see `select`; None for the mean."""
+
+    most: int = MOST
+    least: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the figures but the files; the defaults are the paper's, as far as it says.
+
+    weights: the checkpoints of the model, by name.
+    initial: the checkpoint that the augmentation experiment starts from.
+    """
+
+    weights: dict[str, Source]
+    data: DataRecipe = DataRecipe()
+    generate: SetRecipe = SetRecipe("lrcn")
+    fooled: SetRecipe = SetRecipe("c3d")
+    score: ScoreRecipe = ScoreRecipe()
+    initial: str = "c3d_sports1m"
+    select: SelectRecipe = SelectRecipe()
+    augment: FinetuningRecipe = FinetuningRecipe()
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "data": DataRecipe,
+    "generate": SetRecipe,
+    "fooled": SetRecipe,
+    "score": ScoreRecipe,
+    "select": SelectRecipe,
+    "augment": FinetuningRecipe,
+}
+
+
+def load_recipe(path: Path = DEFAULT, overrides: Overrides | None = None) -> Recipe:
+    """A recipe from a YAML file, with settings of its sections replaced.
+
+    Raises:
+        StganError: the file or a setting is wrong.
+    """
+    values = merged(read_yaml(path), overrides or {})
+    known = ("weights", "initial", *_SECTIONS)
+    for name in values:
+        if name not in known:
+            raise StganError(f"{quoted(path)}: unknown section {quoted(str(name))}; known are {', '.join(known)}")
+    for name in ("weights", *_SECTIONS):
+        if not isinstance(values.get(name, {}), dict):
+            raise StganError(f"{quoted(path)}: {name} must hold names and values")
+    sources = {}
+    for name, source in values.get("weights", {}).items():
+        if not isinstance(name, str) or not is_file_name(name) or not isinstance(source, dict):
+            raise StganError(f"{quoted(path)}: {quoted(str(name))} of the weights is no name with its settings")
+        sources[name] = from_values(Source, source, path, {})
+    sections = {name: from_values(kind, values[name], path, {}) for name, kind in _SECTIONS.items() if name in values}
+    recipe = Recipe(sources, **sections, **{key: values[key] for key in ("initial",) if key in values})
+    for role, name in (
+        ("generate.condition", recipe.generate.condition),
+        ("fooled.condition", recipe.fooled.condition),
+        ("score.evaluator", recipe.score.evaluator),
+        ("initial", recipe.initial),
+    ):
+        if name not in sources:
+            raise StganError(f"{quoted(path)}: {role} is {quoted(str(name))}, which is not among the weights")
+    return recipe
+
+
+def draw_classes(actions: Sequence[str], num: int, seed: int) -> dict[str, int]:
+    """How many of `num` videos each class gets where the class of each is drawn uniformly (Section 5.2)."""
+    drawn = Counter(random.Random(f"{seed}/classes").choices(actions, k=num))
+    return {action: drawn[action] for action in actions if drawn[action]}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a stage leaves in RECORDS/STAGE.json. inputs: what decided it; the stage is done again if they change."""
+
+    stage: str
+    inputs: dict[str, Any]
+    result: dict[str, Any]
+    seconds: float
+    version: str = __version__
+    format: int = FORMAT
+
+
+class Reproduction:
+    """The stages of a recipe in a folder. Finished ones are kept, an unfinished one goes on where it stopped.
+
+    data:        the root of UCF-101; None if only stages that need none are asked for.
+    weights:     the folder with the published files.
+    published:   what UCF-101 consists of; something else in a rehearsal.
+    on_progress: is told how far a stage is; trainings show their own progress.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        *,
+        data: Path | None,
+        weights: Path,
+        device: str | None = None,
+        published: Published = UCF101,
+        on_progress: OnProgress = lambda what, done, total: None,
+    ) -> None:
+        self.recipe, self.out, self.data, self.weights = recipe, out, data, weights
+        self.device, self.published, self.on_progress = choose_device(device), published, on_progress
+        self._stages: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[], dict[str, Any]]]] = {
+            "weights": (self._weights_inputs, self._weights),
+            "data": (self._data_inputs, self._data),
+            "generate": (self._generate_inputs, self._generate),
+            "score": (self._score_inputs, self._score),
+            "real": (self._real_inputs, self._real),
+            "fooled": (self._fooled_inputs, self._fooled),
+            "augment": (self._augment_inputs, self._augment),
+        }
+        """By stage: what decides its result, and what does it."""
+
+    def run(self, stage: str) -> Record:
+        """Do a stage, or find it done.
+
+        Raises:
+            StganError: something that it needs is missing or wrong, or an earlier stage has not been done.
+        """
+        inputs_of, work = self._stages[stage]
+        inputs = _plain(inputs_of())
+        found = self.record(stage)
+        if found and found.inputs == inputs and stage != "data":  # a tree of files may change at any time
+            return found
+        started = time.monotonic()
+        result = _plain(work())
+        record = Record(stage, inputs, result, round(time.monotonic() - started, 1))
+        (self.out / RECORDS).mkdir(parents=True, exist_ok=True)
+        write_text(self._path(stage), json.dumps(asdict(record), indent=2) + "\n")
+        return record
+
+    def is_done(self, stage: str) -> bool:
+        """Whether a stage has been done, and nothing that decided it has changed since."""
+        found = self.record(stage)
+        try:
+            return found is not None and found.inputs == _plain(self._stages[stage][0]())
+        except StganError:  # an earlier one has not been done
+            return False
+
+    def record(self, stage: str) -> Record | None:
+        """What a stage has left; None before it is done, or if its record is not readable."""
+        try:
+            values = json.loads(self._path(stage).read_text(encoding="utf-8"))
+            return Record(**values) if values.get("format") == FORMAT else None
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
+
+    def _path(self, stage: str) -> Path:
+        return self.out / RECORDS / f"{stage}.json"
+
+    def _needed(self, stage: str, by: str) -> Record:
+        record = self.record(stage)
+        if record is None:
+            raise StganError(
+                f"stage {by} needs stage {stage}, which has not been done in {quoted(self.out)}; do it first"
+            )
+        return record
+
+    # weights
+
+    def _weights_inputs(self) -> dict[str, Any]:
+        return {name: asdict(source) for name, source in self.recipe.weights.items()}
+
+    def _weights(self) -> dict[str, Any]:
+        """Published files become checkpoints in OUT/model; their hashes."""
+        paths = {name: source.paths(self.weights) for name, source in self.recipe.weights.items()}
+        wanted = dict.fromkeys(path for each in paths.values() for path in each)
+        missing = [path.name for path in wanted if not _is_there(path)]
+        if missing:
+            fetched = [known.name for known in KNOWN_FILES if known.file in missing and known.urls]
+            by_hand = [known.name for known in KNOWN_FILES if known.file in missing and not known.urls]
+            ways = [f"stgan weights fetch {' '.join(fetched)}"] * bool(fetched)
+            ways += [f"with a browser {', '.join(by_hand)} (stgan weights list NAME)"] * bool(by_hand)
+            raise StganError(
+                f"{quoted(self.weights)} lacks {len(missing)} of {len(wanted)} files of weights: {', '.join(missing)}; "
+                f"get them: {', and '.join(ways) or 'their names are not among those of stgan weights list'}"
+            )
+        hashes = {}
+        for number, (name, source) in enumerate(self.recipe.weights.items()):
+            self.on_progress("weights", number, len(paths))
+            hashes[name] = source.convert(paths[name], self.out / MODEL / name)
+        self.on_progress("weights", len(paths), len(paths))
+        steering = tuple(dict.fromkeys((self.recipe.generate.condition, self.recipe.fooled.condition)))
+        judge = self.recipe.score.evaluator
+        assemble(self.out / MODEL, "ucf101", condition=steering, evaluators=() if judge in steering else (judge,))
+        return hashes
+
+    # data
+
+    def _data_inputs(self) -> dict[str, Any]:
+        return asdict(self.recipe.data)
+
+    def _data(self) -> dict[str, Any]:
+        if self.data is None:
+            raise StganError("these stages need UCF-101: name the folder that holds it, --data FOLDER")
+        chosen = self.recipe.data
+        index = prepare_ucf101(
+            self.data,
+            self._index,
+            splits=(chosen.split,),
+            quick=True,
+            published=self.published,
+            progress=lambda done, total: self.on_progress("data", done, total),
+        )
+        problems = index.problems()
+        if problems and not chosen.incomplete:
+            raise StganError(
+                f"{quoted(self.data)} is not the whole of UCF-101: {problems[0].rstrip('.')}; stgan data prepare "
+                "ucf101 says what is missing, and with --set data.incomplete=true what is there is used (the paper "
+                "used all)"
+            )
+        if not index.readable:
+            raise StganError(f"{quoted(self.data)} has no clip that can be read")
+        files = "\n".join(f"{clip.file} {clip.bytes}" for clip in index.readable)
+        return {"digest": hashlib.sha256(files.encode()).hexdigest(), **index.summary()}
+
+    @property
+    def _index(self) -> Path:
+        return self.out / "ucf101" / INDEX
+
+    def clips(self) -> tuple[ClipFile, ...]:
+        """The clips of UCF-101 that stage data found, with the sides of the split."""
+        return load_index(self._index).clip_files(self.recipe.data.split)
+
+    # generate and fooled
+
+    def _generate_inputs(self) -> dict[str, Any]:
+        return self._set_inputs("generate", self.recipe.generate)
+
+    def _generate(self) -> dict[str, Any]:
+        return self._generate_videos(self.recipe.generate, GENERATED)
+
+    def _fooled_inputs(self) -> dict[str, Any]:
+        return {**self._set_inputs("fooled", self.recipe.fooled), "score": asdict(self.recipe.score)}
+
+    def _fooled(self) -> dict[str, Any]:
+        """Videos steered by a network, and what that network says of them."""
+        made = self._generate_videos(self.recipe.fooled, FOOLED)
+        scores = self._evaluate(generated_clips(self.out / FOOLED), FOOLED, allow_fooled=True)
+        return {**made, **_summary(scores)}
+
+    def _set_inputs(self, stage: str, chosen: SetRecipe) -> dict[str, Any]:
+        made = self._needed("weights", stage).result
+        return {**asdict(chosen), "weights": made}
+
+    def _generate_videos(self, chosen: SetRecipe, name: str) -> dict[str, Any]:
+        model = STGAN.from_pretrained(self.out / MODEL, self.device)
+        preset = model.preset(chosen.preset, chosen.iterations)
+        counts = draw_classes(model.actions, chosen.num_videos, chosen.seed)
+        done = 0
+
+        def on_clip() -> None:
+            nonlocal done
+            done += 1
+            self.on_progress(name, done, chosen.num_videos)
+
+        generate_set(model, preset, chosen.condition, counts, chosen.seed, self.out / name, on_clip=on_clip)
+        return {"num_videos": chosen.num_videos, "classes": len(counts), "size": model.clip_size(chosen.condition)}
+
+    # score and real
+
+    def _score_inputs(self) -> dict[str, Any]:
+        return {**asdict(self.recipe.score), "generate": self._needed("generate", "score").inputs}
+
+    def _score(self) -> dict[str, Any]:
+        return _summary(self._evaluate(generated_clips(self.out / GENERATED), GENERATED))
+
+    def _real_inputs(self) -> dict[str, Any]:
+        made = self._needed("weights", "real").result
+        return {
+            **asdict(self.recipe.score),
+            "evaluator": made[self.recipe.score.evaluator],
+            "data": self._needed("data", "real").result["digest"],
+        }
+
+    def _real(self) -> dict[str, Any]:
+        """Every clip of the set, train and test alike, as the paper's "whole UCF-101 dataset"."""
+        none = Steering((), frozenset())
+        clips = labelled_clips(ClipFolder(load_index(self._index).videos, self.clips()))
+        return _summary(self._evaluate([replace(clip, steering=none) for clip in clips], "real"))
+
+    # augment
+
+    def _augment_inputs(self) -> dict[str, Any]:
+        return {
+            "select": asdict(self.recipe.select),
+            "augment": asdict(self.recipe.augment),
+            "score": self._needed("score", "augment").inputs,
+            "initial": self._needed("weights", "augment").result[self.recipe.initial],
+            "data": self._needed("data", "augment").result["digest"],
+        }
+
+    def _augment(self) -> dict[str, Any]:
+        """Section 5.3: the clips that contributed most to the score, instead of the real ones and beside them."""
+        generated = generated_clips(self.out / GENERATED)
+        scores = self._evaluate(generated, GENERATED)
+        chosen = select(
+            generated, contributions_of(scores), most=self.recipe.select.most, least=self.recipe.select.least
+        )
+        on_gpu = self.device.type != "cpu"
+        found = run_augmentation(
+            load_checkpoint(self.out / MODEL / self.recipe.initial),
+            self.clips(),
+            chosen.clips,
+            self.recipe.augment,
+            self.out / AUGMENTATION,
+            Fabric(accelerator=self.device.type, devices=[self.device.index or 0] if on_gpu else 1),
+            actions=find_model(self.out / MODEL).actions,
+        )
+        return {
+            "selected": len(chosen.clips),
+            "candidates": chosen.candidates,
+            "least": chosen.least,
+            **found.to_json(),
+        }
+
+    def _evaluate(self, clips: Sequence[Clip], name: str, *, allow_fooled: bool = False) -> Scores:
+        """The scores, also written to OUT/NAME_scores.json."""
+
+        def watch(results: Iterable[Any], description: str, total: int) -> Iterator[Any]:
+            for done, result in enumerate(results, start=1):
+                yield result
+                self.on_progress(f"{name}: {description}", done, total)
+
+        evaluator = find_evaluator(self.recipe.score.evaluator, find_model(self.out / MODEL), device=self.device)
+        with closing(ScoreCache(self.out / CACHE)) as cache:
+            scores = evaluate(
+                clips, evaluator, splits=self.recipe.score.splits, allow_fooled=allow_fooled, cache=cache, watch=watch
+            )
+        write_text(self.out / f"{name}_scores.json", json.dumps(scores.to_json(), indent=2, allow_nan=False) + "\n")
+        return scores
+
+
+@dataclass(frozen=True)
+class Line:
+    """A figure of the paper beside ours. interval: 95 %, of ours, over the clips; fooled: who steered has judged."""
+
+    stage: str
+    what: str
+    published: float
+    measured: float | None = None
+    interval: tuple[float, float] | None = None
+    num: int | None = None
+    fooled: bool = False
+
+
+def compare_with_paper(records: Mapping[str, Record]) -> list[Line]:
+    """The paper's Tables 2 and 3 with what was measured; None where a stage has not been done."""
+    lines = []
+    for stage, published in INCEPTION_SCORES.items():
+        line = Line(stage, _WORDS[stage], published, fooled=stage == "fooled")
+        if record := records.get(stage):
+            score = record.result["inception_score"]
+            interval = (score["low"], score["high"])
+            line = replace(line, measured=score["mean"], interval=interval, num=record.result["num_videos"])
+        lines.append(line)
+    arms = {arm["name"]: arm for arm in records["augment"].result["arms"]} if "augment" in records else {}
+    for name, published in ACCURACIES.items():
+        line = Line("augment", f"{_WORDS['augment']}, {name}", published)
+        if arm := arms.get(name):
+            line = replace(line, measured=arm["chosen"]["test"], interval=tuple(arm["interval"]), num=arm["clips"])
+        lines.append(line)
+    return lines
+
+
+_WORDS = {
+    "score": "Inception Score, steered by LRCN",
+    "fooled": "Inception Score, steered by the judge itself",
+    "real": "Inception Score of UCF-101",
+    "augment": "random-clip accuracy",
+}
+
+
+def _is_there(path: Path) -> bool:
+    """Of a TensorFlow checkpoint of two files, the name is what both begin with."""
+    return path.is_file() or path.with_name(f"{path.name}.index").is_file()
+
+
+def _plain(values: Any) -> Any:
+    """As it comes back from JSON, so that it can be compared with what was read."""
+    return json.loads(json.dumps(values))
+
+
+def _summary(scores: Scores) -> dict[str, Any]:
+    values = scores.to_json()
+    kept = ("num_videos", "inception_score", "splits", "accuracy", "accuracy_interval", "motion", "diversity", "fooled",
+            "evaluator", "evaluator_hash", "protocol", "steered_by")  # fmt: skip
+    return {name: values[name] for name in kept}
