@@ -53,7 +53,8 @@ def test_weights(model: Path, part: str, tmp_path: Path, half: bool) -> None:
 
 def test_a_loaded_network_is_ready_for_use(model: Path, part: str) -> None:
     network = load_checkpoint(model / part).network
-    assert not any(module.training for module in network.modules())
+    # An LSTM computes the same in training mode, and only there does cuDNN have its gradients.
+    assert not any(module.training for module in network.modules() if not isinstance(module, torch.nn.LSTM))
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert {tensor.device.type for tensor in network.state_dict().values()} == {"cpu"}
 

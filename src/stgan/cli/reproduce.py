@@ -115,11 +115,14 @@ def ucf101(
         for name in first:
             _show_stage(console, work.run(name), bars)
         rest = [name for name in wanted if name not in first]
-        if rest or estimate:
+        asked = [name for name in (STAGES if estimate else rest) if name not in first and not work.is_done(name)]
+        if asked:
             bars.show("measuring what the rest takes", 0, None)
-            found = [cost for cost in costs(work) if estimate or cost.stage in rest]
+            found = [cost for cost in costs(work) if cost.stage in asked]
             bars.clear()
             _show_costs(console, found, str(work.device))
+        elif estimate:
+            console.print("every stage is done")
         for name in () if estimate else rest:
             _show_stage(console, work.run(name), bars)
     if estimate:

@@ -347,7 +347,7 @@ class Reproduction:
 
     @property
     def _index(self) -> Path:
-        return self.out / "ucf101" / INDEX
+        return self.out / INDEX
 
     def clips(self) -> tuple[ClipFile, ...]:
         """The clips of UCF-101 that stage data found, with the sides of the split."""
