@@ -19,9 +19,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from web_server import BODY, Page, Server
 
+from stgan import STGAN
 from stgan.checkpoints import load_checkpoint
 from stgan.checkpoints.importing import KINDS, POOL5, PROTOCOLS
 from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile
+from stgan.cli.weights import assemble_
+from stgan.errors import StganError
 
 FILE = "RGB_lstm_model_iter_30000.caffemodel"
 
@@ -166,3 +169,14 @@ def test_export(stgan: Any, tiny_model: Path, tmp_path: Path, ending: str, half:
         assert found[name].dtype == (torch.float16 if half and name in parameters else value.dtype)
         assert torch.equal(found[name].float(), value.half().float() if half and name in parameters else value.float())
     assert "bytes" in result.stdout and {each.name for each in tmp_path.iterdir()} <= {path.name, f"{path.name}.json"}
+
+
+def test_a_model_is_put_together(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "mine")
+    (folder / "model.json").unlink()
+    assemble_(folder, evaluator=["evaluator", "temporal_stream"])
+    shown = capsys.readouterr().out
+    assert "mine: 3 actions, steered by c3d, lrcn, judged by evaluator, temporal_stream" in shown
+    assert STGAN.from_pretrained(folder, "cpu").generate("left", iterations=2).shape == (1, 3, 16, 16, 16)
+    with pytest.raises(StganError, match="cannot be the name of a model"):
+        assemble_(folder, name="a/b")
