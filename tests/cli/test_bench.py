@@ -96,4 +96,4 @@ def test_what_may_stop_it(
     [(1.25, "1.2 s"), (119.0, "119.0 s"), (120.0, "2.0 minutes"), (7200.0, "2.0 hours"), (2.16e6, "25.0 days")],
 )
 def test_durations(seconds: float, shown: str) -> None:
-    assert bench._duration(seconds) == shown
+    assert bench.duration(seconds) == shown

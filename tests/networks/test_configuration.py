@@ -18,6 +18,7 @@ from stgan.networks import (
     SequencePriorConfig,
     TemporalStreamConfig,
 )
+from stgan.networks.adapter import VideoClassifierConfig
 from stgan.networks.configuration import Configuration
 from stgan.networks.i3d import ScriptedI3DConfig
 from stgan.networks.preprocessing import C3D_TGAN
@@ -35,6 +36,7 @@ DEFAULTS = [
     ScriptedI3DConfig(),
     SequencePriorConfig(),
     TemporalStreamConfig(),
+    VideoClassifierConfig("torchvision.models.video.resnet.VideoResNet", 400, 16, "bcthw", "logits", PIXELS),
 ]
 OTHERS = [
     C3DConfig(num_classes=3, stages=((4, 5), (6,)), hidden_sizes=(), frames=8, preprocessing=PIXELS),
@@ -49,6 +51,7 @@ OTHERS = [
     ScriptedI3DConfig(num_classes=3, preprocessing=PIXELS),
     SequencePriorConfig(rank=5, num_classes=3, frames=8, width=32, sigma_max=3.0),
     TemporalStreamConfig(frames=8, widths=(2, 3), preprocessing=PIXELS),
+    VideoClassifierConfig("mine.Network", 2, None, "btchw", "probabilities", PIXELS),
 ]
 
 
