@@ -72,7 +72,7 @@ def test_through_json_and_back(config: Configuration) -> None:
 @pytest.mark.parametrize("config", DEFAULTS, ids=lambda config: config.network)
 def test_unknown_names(config: Configuration) -> None:
     with pytest.raises(TypeError, match="colour"):
-        type(config).from_dict({"colour": 1})
+        type(config).from_dict({**config.to_dict(), "colour": 1})
 
 
 @pytest.mark.parametrize("values", [{"preprocessing": {"colour": 1}}, {"frame": {"colour": 1}}])
