@@ -1,0 +1,163 @@
+"""Which clips the networks behind generated clips were trained on, so that no test clip can come back in disguise.
+
+A generator that was trained on a test clip can show it; so can one whose code prior, condition network or selecting
+evaluator was. Checkpoints list the clips that they were trained on (`seen`) and the networks that they were made from
+(`ancestors`); `networks.json` beside selected clips keeps both.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stgan.checkpoints import Checkpoint, ModelFolder
+from stgan.errors import StganError
+from stgan.files import write_text
+from stgan.manifest import Manifest
+from stgan.names import quoted
+from stgan.scoring import Evaluator
+from stgan.video import ClipFile
+from stgan.video.decoding import inspect_clip
+
+NETWORKS = "networks.json"
+"""The file in a folder of clips that says what was behind them."""
+FORMAT = 1
+_SHORT = 16  # digits of a clip's content hash in a checkpoint
+_LARGEST = 16 << 20  # bytes of the file; ten networks that saw 20,000 clips have 4 MB
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that had a part in generated clips.
+
+    role:      what it did: "generator", "condition lrcn", "selecting evaluator", ...
+    hash:      of its weights. ancestors: of the networks that it was made from or trained against, by a label.
+    seen:      first 16 digits of the content hashes (`ClipFacts.sha256`) of the clips it was trained on; empty if
+               nothing says which they were.
+    """
+
+    role: str
+    hash: str
+    ancestors: dict[str, str]
+    seen: tuple[str, ...]
+
+
+def networks_behind(model: ModelFolder, folder: Path, judge: Evaluator | None = None) -> tuple[Network, ...]:
+    """The networks that made a folder's clips, with those of `model` that they were made from, and the one that chose.
+
+    Raises:
+        StganError: the folder has no manifest with hashes, or other networks than the model's made its clips.
+    """
+    parts = {checkpoint.hash: (part, checkpoint) for part in model.parts for checkpoint in [model.load(part)]}
+    wanted = {value: role for entry in Manifest(folder).read() for role, value in _made_by(entry.get("hashes", {}))}
+    if not wanted:
+        raise StganError(f"nothing says which networks made the clips in {quoted(folder)}; generate clips anew")
+    for value, role in wanted.items():
+        if value not in parts:
+            raise StganError(
+                f"the {role} of the clips in {quoted(folder)} is none of {model.name}'s networks; name the model that "
+                "made them"
+            )
+    pending = list(wanted)
+    while pending:
+        for label, value in parts[pending.pop()][1].ancestors.items():
+            if value in parts and value not in wanted:
+                wanted[value] = label
+                pending.append(value)
+    found = [_network(role, parts[value][1]) for value, role in wanted.items()]
+    if judge is not None:
+        own = {str(i): value for i, value in enumerate(sorted(judge.ancestors))}
+        found.append(Network("selecting evaluator", judge.hash, own, tuple(sorted(judge.seen))))
+    return tuple(found)
+
+
+def write_networks(folder: Path, model: ModelFolder, source: Path, judge: Evaluator) -> None:
+    """Write `networks.json` into `folder`: what made the clips of `source`, and what chose among them."""
+    networks = networks_behind(model, source, judge)
+    values = {"format": FORMAT, "model": model.name, "networks": [asdict(network) for network in networks]}
+    write_text(folder / NETWORKS, json.dumps(values) + "\n")
+
+
+def read_networks(folder: Path) -> tuple[Network, ...]:
+    """The networks behind a folder's clips, as `networks.json` has them; none if there is no such file.
+
+    Raises:
+        StganError: the file is damaged.
+    """
+    path = folder / NETWORKS
+    if not path.exists():
+        return ()
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            raise ValueError("it is no file of ours")
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise ValueError("its format is another")
+        return tuple(_read(each) for each in values["networks"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StganError(f"{quoted(path)} is damaged; select the clips again") from error
+
+
+def content_hashes(clips: Sequence[ClipFile]) -> dict[Path, str]:
+    """The short content hashes of clips, as checkpoints list them. VideoError if a clip cannot be read."""
+    return {clip.path: inspect_clip(clip.path).sha256[:_SHORT] for clip in clips}
+
+
+def check_networks(networks: Sequence[Network], train: Collection[str], judging: Mapping[Path, str]) -> bool:
+    """Whether it is known of every network that it was trained on clips to train on and nothing else.
+
+    Args:
+        networks: behind the generated clips.
+        train: the short content hashes of the clips to train on.
+        judging: those of validation and test clips, by path.
+
+    Raises:
+        StganError: one was trained on a clip that judges, or on one that is not among the clips to train on.
+    """
+    judges = {value: path for path, value in judging.items()}
+    for network in networks:
+        for value in network.seen:
+            if value in judges:
+                raise StganError(
+                    f"the {network.role} behind the generated clips was trained on {quoted(judges[value])}, which is "
+                    "to judge; train a model on the clips to train on alone, and generate with that"
+                )
+        strange = len(set(network.seen) - set(train))
+        if strange:
+            raise StganError(
+                f"the {network.role} behind the generated clips was trained on {strange} clips that are not among the "
+                "clips to train on; train a model on these alone, and generate with that"
+            )
+    known = {network.hash for network in networks if network.seen}
+    return bool(networks) and all({network.hash, *network.ancestors.values()} <= known for network in networks)
+
+
+def unknown_networks(networks: Sequence[Network]) -> list[str]:
+    """The roles of networks of which nothing says what they, or networks that they were made from, were trained on."""
+    known = {network.hash for network in networks if network.seen}
+    return [network.role for network in networks if not {network.hash, *network.ancestors.values()} <= known]
+
+
+def _network(role: str, checkpoint: Checkpoint) -> Network:
+    seen = checkpoint.provenance.get("seen")
+    return Network(role, checkpoint.hash, checkpoint.ancestors, tuple(map(str, seen)) if isinstance(seen, list) else ())
+
+
+def _made_by(hashes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(role, hash) of each network of a manifest's entry."""
+    for role, value in hashes.items():
+        if role == "condition" and isinstance(value, dict):
+            yield from ((f"condition network {name}", str(each)) for name, each in value.items())
+        elif role != "condition_ancestors":
+            yield role.replace("_", " "), str(value)
+
+
+def _read(values: dict[str, Any]) -> Network:
+    hashes = [values["hash"], *values["ancestors"].values()]
+    if not all(isinstance(each, str) and re.fullmatch("[0-9a-f]{64}", each) for each in hashes):
+        raise ValueError("a hash is none")
+    if not all(isinstance(each, str) and re.fullmatch("[0-9a-f]{16}", each) for each in values["seen"]):
+        raise ValueError("a clip's hash is none")
+    return Network(str(values["role"]), values["hash"], dict(values["ancestors"]), tuple(values["seen"]))
