@@ -46,7 +46,7 @@ def draw_confusion(
     axes.set_ylabel("asked for", color=_SOFT)
     axes.tick_params(length=0, labelsize=10, colors=_INK)
     axes.spines[:].set_visible(False)
-    _save(figure, path, fooled)
+    save_figure(figure, path, fooled=fooled)
 
 
 def draw_per_action(
@@ -80,11 +80,11 @@ def draw_per_action(
         axis.tick_params(length=0, labelsize=10, colors=_INK)
         axis.spines[["top", "right", "left"]].set_visible(False)
     axes[0].invert_yaxis()
-    _save(figure, path, fooled)
+    save_figure(figure, path, fooled=fooled)
 
 
-def _save(figure: Figure, path: Path, fooled: bool) -> None:
-    """A figure of scores by a network that steered says so itself, as it may leave the page."""
+def save_figure(figure: Figure, path: Path, *, fooled: bool = False) -> None:
+    """As PNG, atomically. One of scores by a network that steered says so itself, as it may leave the page."""
     if fooled:
         figure.suptitle("FOOLED: judged by a network that steered", color=_RED, fontsize=11, fontweight="bold")
     with warnings.catch_warnings(), replacing(path) as temporary:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,23 @@ from PIL import Image
 
 from stgan.files import replacing
 
+PAGE, FIGURES = "report.html", "figures"
 _WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in a page
 _HUGE = 1e12  # no figure of ours is larger; also keeps out what is not finite
+
+
+@dataclass
+class Drawing:
+    """The figures of a page: each a file in the folder `figures`, and in the page."""
+
+    folder: Path
+    written: list[Path] = field(default_factory=list)
+
+    def path(self, name: str) -> Path:
+        """Where to write the figure of this name."""
+        self.folder.mkdir(exist_ok=True)
+        self.written.append(self.folder / f"{name}.png")
+        return self.written[-1]
 
 
 def write_page(path: Path, template: str, **values: Any) -> Path:

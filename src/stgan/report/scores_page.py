@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from stgan.report.diagram import method_diagram
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
 from stgan.report.films import LONGEST, SPEED, Film, Films, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
-from stgan.report.page import picture_uri, write_page
+from stgan.report.page import FIGURES, PAGE, Drawing, picture_uri, write_page
 from stgan.report.provenance import data_note, fooling_command, generate_command, settings
 from stgan.report.recorded import Scores, Study
 from stgan.report.selection import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
@@ -24,7 +24,6 @@ from stgan.version import __version__
 from stgan.video import VideoError
 from stgan.video.strips import Strip, save_strips
 
-PAGE, FIGURES = "report.html", "figures"
 _MOST_STRIPS = 24
 _MOST_LINES = 50  # of notes, of clips that were left out
 
@@ -44,19 +43,6 @@ class Request:
     scores: Scores | None = None
     study: Study | None = None
     command: tuple[str, ...] = ()
-
-
-@dataclass
-class _Drawing:
-    """The figures of a page: each a file in the folder `figures`, and in the page."""
-
-    folder: Path
-    written: list[Path] = field(default_factory=list)
-
-    def path(self, name: str) -> Path:
-        self.folder.mkdir(exist_ok=True)
-        self.written.append(self.folder / f"{name}.png")
-        return self.written[-1]
 
 
 def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, list[Path]]:
@@ -80,7 +66,7 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     else:
         clips = shown_clips(request.folder, scores)
     page_file = out or request.folder / PAGE
-    drawing, films = _Drawing(page_file.parent / FIGURES), Films()
+    drawing, films = Drawing(page_file.parent / FIGURES), Films()
     actions = {} if of_study else by_action(clips, scores["actions"] if scores else ())
     chosen, rule = first_of_each(actions)
     # In the order of the page, as its space may come to an end.
@@ -142,7 +128,7 @@ def _case(case: Case, films: Films) -> dict[str, Any]:
     return {"title": case.title, "rule": case.rule, "clips": shown}
 
 
-def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: _Drawing) -> list[tuple[str, str]]:
+def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tuple[str, str]]:
     """The first clip of each action as frames side by side: (action, picture)."""
     found = []
     for action, clips in list(chosen.items())[:_MOST_STRIPS]:
@@ -158,7 +144,7 @@ def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: _Drawing) -> list[tu
     return [(action, strip(frames)) for action, frames in found]
 
 
-def _iterations(clips: Sequence[Shown], model: str, drawing: _Drawing) -> dict[str, Any]:
+def _iterations(clips: Sequence[Shown], model: str, drawing: Drawing) -> dict[str, Any]:
     path = drawing.path("iterations")
     drawn = draw_iterations(path, clips, model)
     if isinstance(drawn, Drawn):
@@ -167,7 +153,7 @@ def _iterations(clips: Sequence[Shown], model: str, drawing: _Drawing) -> dict[s
     return {"iterations": None, "iterations_of": None, "no_iterations": drawn}
 
 
-def _beside_figure(sets: Mapping[str, Mapping[str, list[Shown]]], drawing: _Drawing) -> str | None:
+def _beside_figure(sets: Mapping[str, Mapping[str, list[Shown]]], drawing: Drawing) -> str | None:
     if not sets:
         return None
     path = drawing.path("fooling")
@@ -177,7 +163,7 @@ def _beside_figure(sets: Mapping[str, Mapping[str, list[Shown]]], drawing: _Draw
     return None
 
 
-def _diagram(scores: Scores | None, study: Study | None, known: Mapping[str, str], drawing: _Drawing) -> dict[str, Any]:
+def _diagram(scores: Scores | None, study: Study | None, known: Mapping[str, str], drawing: Drawing) -> dict[str, Any]:
     condition = known.get("condition", "").replace("both", "lrcn and c3d")
     if study:
         condition = " or ".join(study.steered_by)
@@ -196,7 +182,7 @@ def _diagram(scores: Scores | None, study: Study | None, known: Mapping[str, str
     return {"diagram": Markup(diagram.svg())}
 
 
-def _per_action(scores: Scores | None, drawing: _Drawing) -> dict[str, Any]:
+def _per_action(scores: Scores | None, drawing: Drawing) -> dict[str, Any]:
     """The figures about actions, and the table's lines; of very many actions those that are recognised least."""
     nothing: dict[str, Any] = {"confusion": None, "per_action": None, "action_lines": [], "actions_rule": ""}
     if scores is None:

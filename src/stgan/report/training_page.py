@@ -10,10 +10,9 @@ from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_mod
 from stgan.checkpoints.checkpoint import CONFIG, read_json
 from stgan.errors import StganError
 from stgan.report.curves import draw_curves, read_curves
-from stgan.report.page import data_uri, picture_uri, sane_number, write_page
+from stgan.report.page import PAGE, data_uri, picture_uri, sane_number, write_page
 from stgan.video.survey import SURVEY
 
-PAGE = "report.html"
 CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
 _ORDER = ("encoder", "code_prior", "sequence_prior", "generator")
