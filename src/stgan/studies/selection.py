@@ -1,113 +1,271 @@
-"""Which generated clips are worth training on (the paper's Section 5.3.1), and how many of each action (its Figure 6).
+"""Which generated clips are worth training on: the paper's Section 5.3.1, and two other rules.
 
 The paper "chose samples ... that contributed to a high score", at most 100 of an action, and says no more. Here a
 clip's contribution is its KL(p(y|x) || p(y)), of which the Inception Score is the exponential of the mean: a clip that
-contributes more than the mean raises the score.
+contributes more than the mean raises the score. A clip may contribute much and show another action than it should, as
+the judge sees it: trained on, it would be a wrong label. So only clips that the judge names as asked are chosen, unless
+any verdict will do, as far as the paper says.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from enum import Enum
 from statistics import fmean
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from jaxtyping import Float
 
 from stgan.errors import StganError
-from stgan.files import replacing
-from stgan.names import printable, quoted
-from stgan.scoring import Clip, Scores
+from stgan.names import quoted
+from stgan.scoring import Clip, Evaluator, ScoreCache, measure
+from stgan.scoring.measurements import MIDDLE, Watch
+from stgan.scoring.real import share_to_shuffle
 
 MOST = 100
 """Chosen clips of an action, in the paper."""
-_REAL, _GENERATED, _INK, _SOFT = "#8fb4dd", "#e3a276", "#1d2430", "#5d6877"
-_LONGEST = 25  # letters of a name
+LEAST_CONFIDENCE = 0.5
+
+
+class Criterion(str, Enum):
+    """By what clips are chosen.
+
+    INCEPTION:  what they contribute to the Inception Score, most first (the paper's rule).
+    CONFIDENCE: the judge's probability of the action asked for, highest first.
+    DIVERSITY:  how far they lie from one another in the judge's features (farthest-point selection).
+    """
+
+    INCEPTION = "inception"
+    CONFIDENCE = "confidence"
+    DIVERSITY = "diversity"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a network that did not steer says of a clip.
+
+    contribution: to the Inception Score, KL(p(y|x) || p(y)), in nats.
+    probability:  of the action asked for, in [0, 1]; None if the network does not know that action.
+    named:        the action that it finds most likely.
+    """
+
+    contribution: float
+    probability: float | None
+    named: str
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Clips of an action: how many there were, were recognised, were chosen; their mean contributions, in nats."""
+
+    candidates: int
+    recognised: int
+    chosen: int
+    contribution: float
+    contribution_of_chosen: float | None
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Chosen clips: action after action in the order of their names, of each those that contribute most first.
+    """Chosen clips, and what became of the others.
 
-    contributions: of the chosen clips, in nats. least: every one contributes at least so much. candidates: of how many.
+    clips:      the chosen ones: action after action in the order of their names, of each the best first.
+    candidates: all among which there was a choice.
+    by, most, least, any_verdict: the rule, see `select`.
+    verdicts:   on all clips that were scored, by name.
+    left_out:   why not, of each candidate that was not chosen, by name.
     """
 
     clips: tuple[Clip, ...]
-    contributions: tuple[float, ...]
+    candidates: tuple[Clip, ...]
+    by: Criterion
+    most: int
     least: float
-    candidates: int
+    any_verdict: bool
+    verdicts: Mapping[str, Verdict]
+    left_out: Mapping[str, str]
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Chosen clips by action; actions without any are not in it."""
-        return dict(Counter(clip.action for clip in self.clips if clip.action is not None))
+    def classes(self) -> dict[str, ClassCounts]:
+        """What there is of each action of the candidates, actions sorted."""
+        return {
+            action: self._class([clip for clip in self.candidates if clip.action == action])
+            for action in sorted({str(clip.action) for clip in self.candidates})
+        }
+
+    @property
+    def thin(self) -> list[str]:
+        """Actions with chosen clips, but fewer than asked for."""
+        return [action for action, found in self.classes.items() if 0 < found.chosen < self.most]
+
+    @property
+    def without(self) -> list[str]:
+        """Actions of which no clip was chosen."""
+        return [action for action, found in self.classes.items() if not found.chosen]
+
+    def _class(self, clips: Sequence[Clip]) -> ClassCounts:
+        contributions = {clip.name: self.verdicts[clip.name].contribution for clip in clips}
+        chosen = [value for name, value in contributions.items() if name not in self.left_out]
+        return ClassCounts(
+            candidates=len(clips),
+            recognised=sum(self.verdicts[clip.name].named == clip.action for clip in clips),
+            chosen=len(chosen),
+            contribution=fmean(contributions.values()),
+            contribution_of_chosen=fmean(chosen) if chosen else None,
+        )
 
 
-def contributions_of(scores: Scores) -> dict[str, float]:
-    """What each clip contributed to the Inception Score, in nats, by its name.
+def verdicts_of(scores: Mapping[str, Any]) -> dict[str, Verdict]:
+    """The verdict on each clip, by its name, from scores as `stgan evaluate` writes them.
 
     Raises:
-        StganError: the network that scored had steered: it would choose the clips that fooled it best.
+        StganError: the network that scored had steered: it would choose the clips that fooled it best; or a clip has
+            no contribution.
     """
-    if scores.fooled:
+    if scores["fooled"]:
         raise StganError(
-            f"{scores.evaluator} steered these clips, so it would choose those that fooled it best; "
+            f"{scores['evaluator']} steered these clips, so it would choose those that fooled it best; "
             "score them by another network"
         )
-    return {str(line["file"]): float(line["contribution"]) for line in scores.clips}
+    for line in scores["clips"]:
+        if line["contribution"] is None or line["named"] is None:
+            raise StganError(f"the scores lack a verdict on {quoted(line['file'])}; score the clips anew")
+    return {
+        line["file"]: Verdict(float(line["contribution"]), line["probability"], str(line["named"]))
+        for line in scores["clips"]
+    }
+
+
+def features_of(
+    clips: Sequence[Clip],
+    evaluator: Evaluator,
+    *,
+    cache: ScoreCache | None = None,
+    watch: Watch = lambda results, description, total: results,
+) -> dict[str, Float[np.ndarray, " d"]]:
+    """The features of each clip's middle window, by its name; from the cache where it was scored. See `measure`.
+
+    Raises:
+        StganError: a clip cannot be read.
+    """
+    protocol = replace(MIDDLE, shuffled=share_to_shuffle(len(clips)))  # as `evaluate`, which may have filled the cache
+    measured, _ = measure(clips, evaluator, protocol, cache=cache, watch=watch, description="features")
+    return dict(zip((clip.name for clip in measured.clips), measured.features.numpy(), strict=True))
 
 
 def select(
-    clips: Sequence[Clip], contributions: Mapping[str, float], *, most: int = MOST, least: float | None = None
+    clips: Sequence[Clip],
+    verdicts: Mapping[str, Verdict],
+    *,
+    by: Criterion = Criterion.INCEPTION,
+    most: int = MOST,
+    least: float | None = None,
+    any_verdict: bool = False,
+    features: Mapping[str, Float[np.ndarray, " d"]] | None = None,
 ) -> Selection:
-    """The clips that contributed most to an Inception Score.
+    """The clips of each action that are worth training on.
 
     Args:
         clips: those that were scored, or some of them; each says what it should show.
-        contributions: of all clips that were scored, in nats, by their names (see `contributions_of`).
+        verdicts: on all clips that were scored, by their names (see `verdicts_of`).
+        by: what makes a clip a good one.
         most: of an action.
-        least: what a clip has to contribute, in nats; default: the mean of all that were scored.
+        least: by inception, what a clip contributes at least, in nats (default: the mean of all that were scored); by
+            confidence, its probability (default: 0.5); by diversity, the distance from every other that is exceeded
+            (default: 0, so that of clips with the same features there is one).
+        any_verdict: whether a clip may be chosen that the judge names otherwise: the paper does not exclude it.
+        features: by diversity, of each clip (see `features_of`).
 
     Raises:
         StganError: a clip has no action or was not scored, or none is left.
     """
     if most < 1:
         raise StganError(f"at least one clip of an action has to be chosen, not {most}")
-    unknown = next((clip.name for clip in clips if clip.action is None or clip.name not in contributions), None)
+    unknown = next((clip.name for clip in clips if clip.action is None or clip.name not in verdicts), None)
     if unknown is not None:
         raise StganError(f"{quoted(unknown)} was not scored, or nothing says what it should show; score these clips")
+    if by is Criterion.DIVERSITY and not (features and all(clip.name in features for clip in clips)):
+        raise StganError("to choose by diversity, give the features of every clip")
     if least is None:
-        values = list(contributions.values()) or [0.0]
-        least = min(fmean(values), max(values))  # rounding may put the mean of equal values above them
+        least = _usual(by, [verdict.contribution for verdict in verdicts.values()])
+    left_out: dict[str, str] = {}
     of: dict[str, list[Clip]] = {}
-    for clip in sorted(clips, key=lambda clip: (-contributions[clip.name], clip.name)):
-        if contributions[clip.name] >= least:
+    for clip in sorted(clips, key=lambda clip: (-verdicts[clip.name].contribution, clip.name)):
+        if reason := _unfit(clip, verdicts[clip.name], by, least, any_verdict):
+            left_out[clip.name] = reason
+        else:
             of.setdefault(str(clip.action), []).append(clip)
-    chosen = tuple(clip for action in sorted(of) for clip in of[action][:most])
+    chosen: list[Clip] = []
+    for action in sorted(of):
+        best = _best(of[action], verdicts, by, most, least, features)
+        chosen += best
+        why = f"{most} others come first" if len(best) == most else f"no farther than {least:.3g} from a chosen clip"
+        left_out |= dict.fromkeys({clip.name for clip in of[action]} - {clip.name for clip in best}, why)
     if not chosen:
-        raise StganError(f"none of {len(clips)} clips contributes {least:.3g} nats; ask for less, or make better clips")
-    return Selection(chosen, tuple(contributions[clip.name] for clip in chosen), least, len(clips))
+        named = 0 if any_verdict else sum(verdicts[clip.name].named != clip.action for clip in clips)
+        raise StganError(_nothing(clips, by, least, named))
+    return Selection(tuple(chosen), tuple(clips), by, most, least, any_verdict, verdicts, left_out)
 
 
-def draw_counts(path: Path, real: Mapping[str, int], generated: Mapping[str, int]) -> None:
-    """The paper's Figure 6 as a PNG: real clips to train on and chosen generated ones, of each action."""
-    actions = sorted({*real, *generated})
-    places = np.arange(len(actions))
-    figure = Figure(figsize=(max(4.0, 0.17 * len(actions) + 1.2), 3.6), layout="constrained")
-    axes = figure.subplots()
-    for counts, offset, colour, name in (
-        (real, -0.21, _REAL, "real, to train on"),
-        (generated, 0.21, _GENERATED, "generated, chosen"),
-    ):
-        axes.bar(places + offset, [counts.get(action, 0) for action in actions], 0.42, color=colour, label=name)
-    names = [printable(action, _LONGEST) for action in actions]
-    axes.set_xticks(places, names, rotation=90, fontsize=7, parse_math=False)
-    axes.set_xlim(-0.8, len(actions) - 0.2)
-    axes.set_ylabel("clips", color=_SOFT)
-    axes.tick_params(length=0, colors=_INK)
-    axes.grid(axis="y", color="#e6e9ee", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(1, 1.12), ncols=2)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=160)
+def farthest_first(features: Float[np.ndarray, "n d"], most: int, least: float = 0.0) -> list[int]:
+    """The first row, then each time the row farthest from all those before (Gonzalez 1985, for k centres).
+
+    The smallest distance between chosen rows is at least half of the largest that any choice of as many could have.
+
+    Args:
+        most: rows. least: no row is chosen whose distance from a chosen one is not larger.
+    """
+    rows = features.astype(np.float64)
+    chosen, nearest = [0], np.full(len(rows), np.inf)
+    while len(chosen) < most:
+        nearest = np.minimum(nearest, np.sqrt(((rows - rows[chosen[-1]]) ** 2).sum(1)))
+        farthest = int(nearest.argmax())
+        if nearest[farthest] <= least:
+            break
+        chosen.append(farthest)
+    return chosen
+
+
+def _usual(by: Criterion, contributions: Sequence[float]) -> float:
+    if by is Criterion.INCEPTION and contributions:
+        return min(fmean(contributions), max(contributions))  # rounding may put the mean of equal values above them
+    return LEAST_CONFIDENCE if by is Criterion.CONFIDENCE else 0.0
+
+
+def _unfit(clip: Clip, verdict: Verdict, by: Criterion, least: float, any_verdict: bool) -> str:
+    """Why a clip cannot be chosen, whatever the others are; nothing if it can."""
+    if verdict.named != clip.action and not any_verdict:
+        return f"named {verdict.named}"
+    if by is Criterion.INCEPTION and not verdict.contribution >= least:
+        return f"contributes less than {least:.3g} nats"
+    if by is Criterion.CONFIDENCE and not (verdict.probability or 0.0) >= least:
+        return f"probability below {least:.3g}"
+    return ""
+
+
+def _best(
+    clips: Sequence[Clip],
+    verdicts: Mapping[str, Verdict],
+    by: Criterion,
+    most: int,
+    least: float,
+    features: Mapping[str, Float[np.ndarray, " d"]] | None,
+) -> list[Clip]:
+    """At most `most` of one action's clips, which come in the order of their contributions."""
+    if by is Criterion.DIVERSITY and features:
+        return [clips[i] for i in farthest_first(np.stack([features[clip.name] for clip in clips]), most, least)]
+    if by is Criterion.CONFIDENCE:
+        clips = sorted(clips, key=lambda clip: (-(verdicts[clip.name].probability or 0.0), clip.name))
+    return list(clips[:most])
+
+
+def _nothing(clips: Sequence[Clip], by: Criterion, least: float, named: int) -> str:
+    """Why there is no clip, of which so many are named as something else and do not count."""
+    if named and named == len(clips):
+        return (
+            f"none of {len(clips)} clips shows what it should, as the evaluator sees it; make better clips, or take "
+            "any verdict"
+        )
+    what = f"contributes {least:.3g} nats" if by is Criterion.INCEPTION else f"has a probability of {least:.3g}"
+    other = f" ({named} are named otherwise)" if named else ""
+    return f"none of {len(clips)} clips{other} {what}; ask for less, or make better clips"

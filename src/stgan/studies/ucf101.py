@@ -35,7 +35,7 @@ from stgan.pipeline import STGAN
 from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, find_evaluator, generated_clips, labelled_clips
 from stgan.studies.augmentation import run_augmentation
 from stgan.studies.generating import generate_set
-from stgan.studies.selection import MOST, contributions_of, select
+from stgan.studies.selection import MOST, select, verdicts_of
 from stgan.training.finetuning import FinetuningRecipe
 from stgan.training.recipes import Overrides, from_values, merged, read_yaml
 from stgan.version import __version__
@@ -426,7 +426,11 @@ class Reproduction:
         generated = generated_clips(self.out / GENERATED)
         scores = self._evaluate(generated, GENERATED)
         chosen = select(
-            generated, contributions_of(scores), most=self.recipe.select.most, least=self.recipe.select.least
+            generated,
+            verdicts_of(scores.to_json()),
+            most=self.recipe.select.most,
+            least=self.recipe.select.least,
+            any_verdict=True,  # the paper says nothing of verdicts
         )
         on_gpu = self.device.type != "cpu"
         found = run_augmentation(
@@ -440,7 +444,7 @@ class Reproduction:
         )
         return {
             "selected": len(chosen.clips),
-            "candidates": chosen.candidates,
+            "candidates": len(chosen.candidates),
             "least": chosen.least,
             **found.to_json(),
         }

@@ -121,8 +121,9 @@ def find_clips(
     1. A csv file in the folder with the columns ``path`` (relative to the folder) and ``label``, and if there
        are such, ``actor`` or ``group``, and ``split``. Every clip it names must exist.
     2. UCF-101: the folder ``UCF-101`` (or the one above it) with the official lists in ``ucfTrainTestlist``
-       inside it or beside it. Clips on the lists that are not on disk are left out, so that a part of UCF-101
-       will do; so are files on no list. The group is the ``gNN`` of the name, within its action.
+       inside it or beside it; or class folders with such lists beside them, as ``stgan select`` writes. Clips
+       on the lists that are not on disk are left out, so that a part of UCF-101 will do; so are files on no
+       list. The group is the ``gNN`` of the name, within its action.
     3. A folder per action: ``<label>/<clip>``. Such clips have no group and no split.
 
     Hidden files, and whatever is not a regular file, are no clips. A label must be able to name a folder.
@@ -252,7 +253,7 @@ def find_ucf(root: Path) -> tuple[Path, Path] | None:
     for parent in (root, videos, *beside):
         if (parent / _UCF_LISTS).is_dir():
             return videos, parent / _UCF_LISTS
-    return None
+    return (root, root) if all((root / f"{split}list01.txt").is_file() for split in ("train", "test")) else None
 
 
 def read_ucf_list(listing: Path) -> list[tuple[PurePosixPath, int | None]]:

@@ -1,0 +1,67 @@
+"""The README.md of a set of selected clips: a data set card, whose head the Hugging Face hub and `datasets` read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_RULES = {
+    "inception": "contributes at least {least:.3g} nats to the Inception Score, most first",
+    "confidence": "has a probability of at least {least:.3g} of showing what it should, highest first",
+    "diversity": "lies farther than {least:.3g} from the others in the evaluator's features, farthest first",
+}
+
+
+def card(record: Mapping[str, Any]) -> str:
+    """The card of the set that a `selection.json` describes."""
+    head = {
+        "pretty_name": f"Generated clips of human actions ({record['model']})",
+        "license": "unknown",
+        "task_categories": ["video-classification"],
+        "tags": ["synthetic", "video", "human-actions", "stgan"],
+        "size_categories": [next((name for limit, name in _SIZES if record["selected"] < limit), "1M<n<10M")],
+        # By name and not by what folders are called: an action may be called "test".
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": "train", "path": ["*/*.mp4", "metadata.csv"]}]}
+        ],
+    }
+    rule = _RULES[record["criterion"]].format(least=record["least"])
+    verdict = "whatever the evaluator names it" if record["any_verdict"] else "named as asked by the evaluator"
+    rows = [
+        f"| {action} | {found['candidates']} | {found['recognised']} | {found['chosen']} |"
+        for action, found in record["classes"].items()
+    ]
+    return "\n".join(
+        [
+            "---",
+            yaml.safe_dump(head, sort_keys=False, allow_unicode=True).rstrip(),
+            "---",
+            "",
+            "# Generated clips of human actions",
+            "",
+            f"{record['selected']} of {record['candidates']} clips that stgan {record['version']} generated with the "
+            f"model `{record['model']}`. A clip was chosen if it is {verdict} and {rule}; at most {record['most']} of "
+            f"an action. The evaluator is `{record['evaluator']}` (`{record['evaluator_hash'][:16]}`); it did not "
+            "steer the clips.",
+            "",
+            "| action | candidates | recognised | chosen |",
+            "|---|---:|---:|---:|",
+            *rows,
+            "",
+            "All clips are to be trained on: there are none to test on. A label is what the clip was made to show. "
+            "Which networks made and chose the clips, and on which real clips these were trained, is in "
+            "`networks.json`: do not test on those.",
+            "",
+            "```python",
+            'datasets.load_dataset("PATH/OF/THIS/FOLDER")                                  # Hugging Face',
+            'torchvision.datasets.DatasetFolder("PATH", loader, extensions=("mp4",))       # torchvision',
+            'pytorchvideo.data.LabeledVideoPaths.from_path("PATH")                         # PyTorchVideo',
+            'stgan.video.find_clips("PATH")                                                # stgan',
+            "```",
+            "",
+            "Licence: whoever gives this set away has to say; the licences of the model and of the clips that it was "
+            "trained on may bind them.",
+            "",
+        ]
+    )

@@ -1,0 +1,217 @@
+"""Selected clips as a data set of their own, in the layouts that other libraries read without a change.
+
+    SET/ACTION/CLIP.mp4                                 the clips, byte for byte: a folder per class
+    SET/clips.csv                                       path,label,group,split,... (`stgan.video.find_clips`)
+    SET/classInd.txt, trainlist01.txt, testlist01.txt   lists as UCF-101 has them; the last is empty
+    SET/metadata.csv, README.md                         Hugging Face's VideoFolder, and the card of the set
+    SET/manifest.jsonl, networks.json                   how the clips were made, and what was behind them
+    SET/candidates.csv, selection.json, counts.png      what was chosen among, how, and how much (the paper's Figure 6)
+
+The lists lie beside the class folders and not in a folder of their own, which torchvision and PyTorchVideo would take
+for a class without clips, and refuse.
+"""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stgan.checkpoints import ModelFolder
+from stgan.errors import StganError
+from stgan.files import replacing
+from stgan.manifest import Manifest
+from stgan.names import is_file_name, quoted
+from stgan.report.counts import draw_counts
+from stgan.scoring import Clip, Evaluator
+from stgan.studies.provenance import write_networks
+from stgan.studies.selected_card import card
+from stgan.studies.selection import Selection
+from stgan.version import __version__
+from stgan.video import ClipFolder
+
+RECORD = "selection.json"
+FORMAT = 1
+CANDIDATES = "candidates.csv"
+CLIPS = "clips.csv"
+_LIST = "trainlist01.txt"
+
+
+def check_place(out: Path, source: Path, *, overwrite: bool = False) -> None:
+    """Raise StganError unless a set can be written to `out`: what is not there yet, an empty folder, or with
+    `overwrite` a former selection; apart from `source`.
+    """
+    if out.is_symlink() or (os.path.lexists(out) and not out.is_dir()):
+        raise StganError(f"{quoted(out)} is a link or a file; give the name of a new folder")
+    place, clips = out.resolve(), source.resolve()
+    if place == clips or place in clips.parents or clips in place.parents:
+        raise StganError(f"{quoted(out)} and {quoted(source)} lie in one another; select into a folder apart from it")
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / RECORD).is_file():
+            raise StganError(f"{quoted(out)} is not empty and no selection; give the name of a new folder")
+        if not overwrite:
+            raise StganError(f"{quoted(out)} holds a selection already; replace it by --overwrite, or choose another")
+
+
+def write_set(
+    out: Path,
+    selection: Selection,
+    source: Path,
+    model: ModelFolder,
+    judge: Evaluator,
+    *,
+    real: Mapping[str, int] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write the chosen clips and all that describes them, whole or not at all.
+
+    Args:
+        out: a folder that does not exist, is empty, or with `overwrite` holds a former selection, which goes.
+        selection: of clips of `source`, which `stgan generate` wrote with `model`, as `judge` saw them.
+        real: clips to train on of each action, for the figure and the record.
+
+    Raises:
+        StganError: `out` cannot be written to, a chosen clip was changed or is a link, or the manifest of `source`
+            does not fit it.
+    """
+    check_place(out, source, overwrite=overwrite)
+    for clip in selection.clips:
+        _check_name(clip)
+    entries = {entry["file"]: entry for entry in Manifest(source).read()}
+    gone = next((clip.name for clip in selection.clips if clip.name not in entries), None)
+    if gone is not None:
+        raise StganError(f"{quoted(gone)} is not in the manifest of {quoted(source)} any more; select again")
+    record = _record(selection, source, model, judge, real)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as folder:
+            folder.mkdir()
+            for clip in selection.clips:
+                _copy(clip, folder / clip.name)
+            Manifest(folder).write(entries[clip.name] for clip in selection.clips)
+            _write_lists(folder, selection)
+            write_networks(folder, model, source, judge)
+            chosen = {action: found.chosen for action, found in selection.classes.items()}
+            draw_counts(folder / "counts.png", real or {}, chosen)
+            (folder / RECORD).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            (folder / "README.md").write_text(card(record), encoding="utf-8")
+    except OSError as error:
+        raise StganError(
+            f"cannot write to {quoted(out)} ({(error.strerror or str(error)).lower()}); put that right or choose "
+            "another folder"
+        ) from error
+
+
+def count_real(folder: ClipFolder, groups: Collection[str] | None = None) -> dict[str, int]:
+    """Clips to train on of each action: those of these groups; by default those of the split "train", or all if there
+    is no split.
+
+    Raises:
+        StganError: there is no such group.
+    """
+    if groups is not None:
+        folder = folder.select(groups=groups)
+    elif any(clip.split == "train" for clip in folder.clips):
+        folder = folder.select(split="train")
+    labels = [clip.label for clip in folder.clips]
+    return {label: labels.count(label) for label in sorted(set(labels))}
+
+
+def _check_name(clip: Clip) -> None:
+    parts = PurePosixPath(clip.name).parts
+    if len(parts) != 2 or parts[0] != clip.action or not all(map(is_file_name, parts)) or not parts[1].endswith(".mp4"):
+        raise StganError(
+            f"the manifest has {quoted(clip.name)} for a clip of {quoted(str(clip.action))}, not ACTION/NAME.mp4 as "
+            "stgan generate writes; generate the clips anew"
+        )
+
+
+def _copy(clip: Clip, target: Path) -> None:
+    """The very file that the manifest describes, never what a link leads to."""
+    if clip.path.is_symlink():
+        raise StganError(f"{quoted(clip.path)} is a link; put the clip itself there")
+    clip.check_file()
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(clip.path, target)
+
+
+def _write_lists(folder: Path, selection: Selection) -> None:
+    clips, verdicts = selection.clips, selection.verdicts
+    numbers = {action: i for i, action in enumerate(sorted({str(clip.action) for clip in clips}), start=1)}
+    said = [(f"{verdicts[clip.name].contribution:.6g}", _probability(selection, clip)) for clip in clips]
+    _write_csv(
+        folder / CLIPS,
+        ("path", "label", "group", "split", "contribution", "probability"),
+        # Two generated clips have nothing in common that a split would have to respect: each is its own group.
+        ((c.name, c.action, f"generated/{c.name[:-4]}", "train", *s) for c, s in zip(clips, said, strict=True)),
+    )
+    _write_csv(
+        folder / "metadata.csv",
+        ("file_name", "label", "contribution", "probability"),
+        ((clip.name, clip.action, *s) for clip, s in zip(clips, said, strict=True)),
+    )
+    _write_csv(
+        folder / CANDIDATES,
+        ("file", "action", "named", "probability", "contribution", "chosen", "reason"),
+        (
+            (
+                clip.name,
+                clip.action,
+                verdicts[clip.name].named,
+                _probability(selection, clip),
+                f"{verdicts[clip.name].contribution:.6g}",
+                "no" if clip.name in selection.left_out else "yes",
+                selection.left_out.get(clip.name, ""),
+            )
+            for clip in sorted(selection.candidates, key=lambda clip: clip.name)
+        ),
+    )
+    _write_lines(folder / "classInd.txt", [f"{number} {action}" for action, number in numbers.items()])
+    _write_lines(folder / _LIST, [f"{clip.name} {numbers[str(clip.action)]}" for clip in clips])
+    _write_lines(folder / "testlist01.txt", [])
+
+
+def _record(
+    selection: Selection, source: Path, model: ModelFolder, judge: Evaluator, real: Mapping[str, int] | None
+) -> dict[str, Any]:
+    """What `selection.json` holds: no path of this machine."""
+    classes = selection.classes
+    return {
+        "format": FORMAT,
+        "criterion": selection.by.value,
+        "most": selection.most,
+        "least": selection.least,
+        "any_verdict": selection.any_verdict,
+        "model": model.name,
+        "evaluator": Path(judge.name).name,
+        "evaluator_network": judge.kind,
+        "evaluator_hash": judge.hash,
+        "source": source.resolve().name,
+        "candidates": len(selection.candidates),
+        "selected": len(selection.clips),
+        "counts": {action: found.chosen for action, found in classes.items() if found.chosen},
+        "classes": {action: asdict(found) for action, found in classes.items()},
+        "thin": selection.thin,
+        "without": selection.without,
+        "real": dict(real) if real is not None else None,
+        "version": __version__,
+    }
+
+
+def _probability(selection: Selection, clip: Clip) -> str:
+    value = selection.verdicts[clip.name].probability
+    return "" if value is None else f"{value:.6g}"
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
