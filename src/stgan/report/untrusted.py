@@ -44,11 +44,18 @@ def pair_of(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and len(value) == 2 and all(map(kind, value)) and value[0] <= value[1]
 
 
-def read(path: Path, shape: dict[str, Shape], required: dict[str, Any], remedy: str) -> dict[str, Any]:
+def read(
+    path: Path,
+    shape: dict[str, Shape],
+    required: dict[str, Any],
+    remedy: str,
+    check: Callable[[dict[str, Any]], None] = lambda record: None,
+) -> dict[str, Any]:
     """A record from a JSON file, as by `fitted`.
 
     Args:
         remedy: how the sentence goes on if the file is not like this.
+        check: what a shape cannot say; it raises ValueError as `fitted` does.
 
     Raises:
         StganError: the file cannot be read or has another shape.
@@ -56,10 +63,12 @@ def read(path: Path, shape: dict[str, Shape], required: dict[str, Any], remedy: 
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             raise ValueError("not a file, or too large")
-        return fitted(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse), shape, required)
+        record = fitted(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse), shape, required)
+        check(record)
     except (OSError, ValueError, RecursionError) as error:
         place = " ".join(str(error).split())[:100]
         raise StganError(f"{quoted(path)} cannot be used (wrong: {place}); {remedy}") from error
+    return record
 
 
 def fitted(value: Any, shape: dict[str, Shape], required: dict[str, Any]) -> dict[str, Any]:
