@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from augmentation_records import experiment
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +55,24 @@ def test_clips_are_scored_if_nobody_has_and_the_page_written(
         (["CLIPS", "--evaluator", "nobody"], "nobody"),
         (["CLIPS", "--real", "nowhere"], "is not a folder"),
         (["STUDY", "--evaluator", "c3d"], "leave out --evaluator"),
+        (["AUGMENTATION", "--real", "CLIPS"], "leave out --real"),
+        (["AUGMENTATION"], "run stgan augment again"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
     stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "fooling.json").touch()
-    folders = {"CLIPS": clips, "STUDY": tmp_path}
+    augmentation = tmp_path / "augmentation"
+    augmentation.mkdir()
+    (augmentation / "augmentation.json").touch()
+    folders = {"CLIPS": clips, "STUDY": tmp_path, "AUGMENTATION": augmentation}
     result = stgan.run("report", *[folders.get(word, word) for word in arguments], "--model", tiny_model)
     assert result.returncode == 1 and result.is_one_sentence and message in result.stderr
+
+
+def test_an_experiment_has_a_page_and_needs_no_model(stgan: Any, tmp_path: Path) -> None:
+    (tmp_path / "augmentation.json").write_text(json.dumps(experiment([(0.25, 0.5, 0.75)] * 2)))
+    result = stgan.run("report", tmp_path, "--out", tmp_path / "page.html", "--model", "nowhere")
+    assert result.returncode == 0 and "3 figures" in result.stdout, result.stderr
+    assert f"stgan report {tmp_path} --out" in (tmp_path / "page.html").read_text()

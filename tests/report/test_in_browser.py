@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from augmentation_records import experiment
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from stgan.checkpoints import find_model
+from stgan.report.augmentation_page import write_augmentation_page
 from stgan.report.recorded import FOOLING, as_scores, read_study
+from stgan.report.recorded_augmentation import STUDY
 from stgan.report.scores_page import Request, write_scores_page
 from stgan.report.training_page import write_training_page
 
@@ -67,6 +70,12 @@ def test_pages_are_whole_in_a_browser(
     request = Request(clips, find_model(tiny_model), str(tiny_model), as_scores(record), read_study(study), ("stgan",))
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     pages = [write_scores_page(request)[0], write_training_page(model, tmp_path / "work")]
+    sources = {"real": [str(path) for path in generated.glob("*/*.mp4")]}
+    result = experiment([(0.25, 0.5, 0.75)] * 2, actions=[LONG], counts={"real": {LONG: 1}}, sources=sources)
+    settings = [{"name": LONG, "actors": i, "primary": i == 2, "result": result} for i in (1, 2)]
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / STUDY).write_text(json.dumps({"format": 1, "settings": settings}))
+    pages.append(write_augmentation_page(tmp_path / "settings")[0])
 
     context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
     page = context.new_page()
@@ -74,7 +83,7 @@ def test_pages_are_whole_in_a_browser(
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("requestfailed", lambda request: said.append(request.url[:100]))
-    for path, videos in zip(pages, (21, 0), strict=True):
+    for path, videos in zip(pages, (21, 0, 0), strict=True):
         page.goto(path.as_uri())
         for width in (390, 1200):
             page.set_viewport_size({"width": width, "height": 844})

@@ -1,6 +1,8 @@
 """`stgan report`: one page about generated clips."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -15,14 +17,16 @@ from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.names import quoted
 from stgan.report.recorded import FOOLING, Scores, as_scores, is_current, read_scores, read_study
+from stgan.report.recorded_augmentation import AUGMENTATION, STUDY
 from stgan.scoring import SCORES, Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
 from stgan.video import find_clips
 
 _EVALUATOR = "evaluator"
+_AUGMENTATION = "an augmentation experiment"
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="What stgan generate or stgan fooling wrote; or any clips.")],
+    folder: Annotated[Path, typer.Argument(help="What stgan generate, fooling or augment wrote; or any clips.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page; default: FOLDER/report.html.")] = None,
     model: Annotated[str, typer.Option(help="The model that made the clips, and whose evaluators are meant.")] = (
         "weizmann"
@@ -44,12 +48,17 @@ def report(
     Takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first if there are none of
     these clips. The figures are also written, to `figures` beside the page.
 
+    Of an augmentation experiment, or a study of several, the page says whether generated clips are worth training on.
+
     Examples:
 
       stgan generate --num 4 --trace --out clips && stgan report clips
 
       stgan report clips --real weizmann --fooling study
+
+      stgan report augmentation
     """
+    from stgan.report.augmentation_page import write_augmentation_page
     from stgan.report.scores_page import Request, write_scores_page  # matplotlib is slow to load
 
     console = Console(markup=False, highlight=False)
@@ -57,14 +66,20 @@ def report(
         raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
     if out:
         check_output("--out", out)
-    whole = find_model(model)
     options = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
     given = [(name, str(value)) for name, value in options.items() if value is not None]
     command = ("stgan", "report", str(folder), *(word for option in given for word in option))
-    if (folder / FOOLING).is_file():
-        for name in ("--evaluator", "--real", "--fooling"):
-            if options[name] is not None:
-                raise StganError(f"{quoted(folder)} is a fooling study, which has its own verdicts; leave out {name}")
+    kind = _kind(folder)
+    for name in ("--evaluator", "--real", "--fooling"):
+        if kind and options[name] is not None:
+            raise StganError(f"{quoted(folder)} is {kind}, which has its own verdicts; leave out {name}")
+    if kind == _AUGMENTATION:
+        words = ("stgan", "report", str(folder), *(("--out", str(out)) if out else ()))
+        with console.status("drawing"):
+            page, figures = write_augmentation_page(folder, out, command=shlex.join(words))
+        return _tell(page, figures, console)
+    whole = find_model(model)
+    if kind:
         request = Request(folder, whole, model, study=read_study(folder), command=command)
     else:
         study = read_study(fooling) if fooling else None
@@ -72,6 +87,17 @@ def report(
         request = Request(folder, whole, model, scores, study, command)
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
+    _tell(page, figures, console)
+
+
+def _kind(folder: Path) -> str:
+    """What the folder is, if it is not one of clips."""
+    if (folder / AUGMENTATION).is_file() or (folder / STUDY).is_file():
+        return _AUGMENTATION
+    return "a fooling study" if (folder / FOOLING).is_file() else ""
+
+
+def _tell(page: Path, figures: Sequence[Path], console: Console) -> None:
     size = page.stat().st_size / 1e6
     console.print(f"{page} ({size:.1f} MB) needs no other file", soft_wrap=True)
     console.print(f"{len(figures)} figures are in {figures[0].parent}", soft_wrap=True)
