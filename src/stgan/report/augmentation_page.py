@@ -24,7 +24,12 @@ from stgan.report.page import FIGURES, PAGE, Drawing, picture_uri, write_page
 from stgan.report.recorded_augmentation import AugmentationStudy, Record, read_augmentation
 from stgan.version import __version__
 
-_HEADS = {"raised": "Worth it", "unchanged": "No measurable change", "lowered": "Harmful", "unknown": "One seed"}
+_HEADS = {
+    "raised": "Accuracy rises",
+    "unchanged": "No measurable change",
+    "lowered": "Accuracy falls",
+    "unknown": "One seed",
+}
 _SCALE = 0.68  # of figures in the page, so that their words are as large as its own
 _SPLITS = {"train": "trained on", "validation": "held out to choose where to stop", "test": "tested on"}
 
