@@ -199,7 +199,7 @@ def select(
     for action in sorted(of):
         best = _best(of[action], verdicts, by, most, least, features)
         chosen += best
-        why = f"{most} others come first" if len(best) == most else f"no farther than {least:.3g} from a chosen clip"
+        why = "others come first" if len(best) == most else f"no farther than {least:.3g} from a chosen clip"
         left_out |= dict.fromkeys({clip.name for clip in of[action]} - {clip.name for clip in best}, why)
     if not chosen:
         named = 0 if any_verdict else sum(verdicts[clip.name].named != clip.action for clip in clips)
