@@ -98,6 +98,8 @@ def select(
     console = Console(markup=False, highlight=False)
     if most < 1:
         raise StganError(f"--max-per-class must be at least 1, not {most}")
+    if train_groups and not real:
+        raise StganError("--train-groups is of real clips; name their folder by --real")
     if json_file:
         check_output("--json", json_file)
     clips = generated_clips(folder)
