@@ -86,10 +86,8 @@ def test_other_rules(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) 
         (("CLIPS", "--evaluator", "nobody"), "nobody"),
         (("CLIPS", "--model", "nobody"), "nobody"),
         (("CLIPS", "--model", "weizmann"), "name the model that made them"),
-        (("CLIPS", "--least", 9), "none of 9 clips"),
         (("CLIPS", "--out", "CLIPS"), "lie in one another"),
         (("CLIPS", "--out", "/dev/null"), "is a link or a file"),
-        (("CLIPS", "--out", "/proc/set"), "cannot write to '/proc/set'"),
         (("CLIPS", "--real", "nowhere"), "'nowhere' is not a folder"),
         (("CLIPS", "--real", "REAL", "--train-groups", "eve"), "no group 'eve'"),
         (("CLIPS", "--train-groups", "eve"), "--train-groups is of real clips"),
@@ -128,20 +126,11 @@ def test_clips_that_are_not_what_they_were(stgan: Any, clips: Path, tiny_model: 
     assert not (tmp_path / "set").exists()
 
 
-def test_scores_of_other_clips_or_by_another_network_are_not_taken(
-    stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_scores_by_another_network_are_not_taken(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(clips, tmp_path / "clips"))
     evaluate = ("evaluate", folder, "--model", tiny_model)
     assert stgan.run(*evaluate, "--evaluator", "temporal_stream").returncode == 0
-    select = ("select", folder, "--model", tiny_model, "--any-verdict", "--overwrite", "--out", tmp_path / "set")
+    select = ("select", folder, "--model", tiny_model, "--any-verdict", "--out", tmp_path / "set")
     result = stgan.run(*select)
     assert result.returncode == 0 and "scoring" in result.stdout
-    scores = json.loads((folder / "scores.json").read_text())
-    assert scores["evaluator"] == "evaluator"
-    scores["clips"][0]["sha256"] = "0" * 64
-    (folder / "scores.json").write_text(json.dumps(scores))
-    assert "scoring" in stgan.run(*select).stdout
-    (folder / "scores.json").write_text("[]")
-    refused = stgan.run(*select)
-    assert refused.returncode == 1 and refused.is_one_sentence and "remove it" in refused.stderr
+    assert json.loads((folder / "scores.json").read_text())["evaluator"] == "evaluator"

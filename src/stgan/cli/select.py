@@ -115,9 +115,9 @@ def select(
             f"{judge.name} steered these clips, or shares an ancestor with a network that did, so it would choose "
             "those that fooled it best; choose another --evaluator"
         )
-    networks_behind(whole, folder, judge)  # complains before the clips are scored, which takes longer
     for clip in clips:
         clip.check_file()
+    networks_behind(whole, folder, judge)  # complains before the clips are scored, which takes longer
     kept = open_cache(cache, console)
     try:
         with closing(kept) if kept else nullcontext():
