@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from stgan.checkpoints import find_model
+from stgan.checkpoints import find_model, is_own_classifier
 from stgan.cli.evaluate import check_output, keep_scores, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
@@ -49,7 +49,7 @@ def select(
     any_verdict: Annotated[
         bool,
         typer.Option(
-            "--any-verdict", help="Also clips that the evaluator names otherwise, as the paper: wrong labels."
+            "--any-verdict", help="Also clips that the evaluator names otherwise: the paper does not exclude them."
         ),
     ] = False,
     model: Annotated[str, typer.Option(help="The model that made the clips.")] = "weizmann",
@@ -118,7 +118,7 @@ def select(
     for clip in clips:
         clip.check_file()
     networks_behind(whole, folder, judge)  # complains before the clips are scored, which takes longer
-    kept = open_cache(cache, console)
+    kept = None if is_own_classifier(evaluator) else open_cache(cache, console)  # whose code may change unseen
     try:
         with closing(kept) if kept else nullcontext():
             verdicts = verdicts_of(_scores(folder, judge, clips, kept, console))
