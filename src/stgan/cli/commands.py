@@ -2,7 +2,21 @@
 
 import typer
 
-from stgan.cli import ablate, bench, data, evaluate, fooling, generate, info, report, reproduce, select, train, weights
+from stgan.cli import (
+    ablate,
+    augment,
+    bench,
+    data,
+    evaluate,
+    fooling,
+    generate,
+    info,
+    report,
+    reproduce,
+    select,
+    train,
+    weights,
+)
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -16,6 +30,7 @@ app = typer.Typer(
 app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("select")(select.select)
+app.command("augment")(augment.augment)
 app.command("report")(report.report)
 app.command("fooling")(fooling.fooling)
 app.command("info")(info.info)

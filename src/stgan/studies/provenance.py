@@ -105,16 +105,13 @@ def content_hashes(clips: Sequence[ClipFile]) -> dict[Path, str]:
     return {clip.path: inspect_clip(clip.path).sha256[:_SHORT] for clip in clips}
 
 
-def check_networks(networks: Sequence[Network], train: Collection[str], judging: Mapping[Path, str]) -> bool:
-    """Whether it is known of every network that it was trained on clips to train on and nothing else.
+def check_networks(networks: Sequence[Network], train: Collection[str], judging: Mapping[Path, str]) -> None:
+    """Raise StganError if a network was trained on a clip that judges, or that is not among those to train on.
 
     Args:
         networks: behind the generated clips.
         train: the short content hashes of the clips to train on.
         judging: those of validation and test clips, by path.
-
-    Raises:
-        StganError: one was trained on a clip that judges, or on one that is not among the clips to train on.
     """
     judges = {value: path for path, value in judging.items()}
     for network in networks:
@@ -130,8 +127,6 @@ def check_networks(networks: Sequence[Network], train: Collection[str], judging:
                 f"the {network.role} behind the generated clips was trained on {strange} clips that are not among the "
                 "clips to train on; train a model on these alone, and generate with that"
             )
-    known = {network.hash for network in networks if network.seen}
-    return bool(networks) and all({network.hash, *network.ancestors.values()} <= known for network in networks)
 
 
 def unknown_networks(networks: Sequence[Network]) -> list[str]:

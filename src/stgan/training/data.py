@@ -249,12 +249,15 @@ class Augmentation:
         # All frames of a clip move together, so time rides along as channels.
         moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode="border", align_corners=False)
         videos = moved.unflatten(1, (3, time))
-        videos = gaussian_blur(videos, self.blur * random.uniform(batch))
+        sigmas = self.blur * random.uniform(batch)
+        if self.blur:
+            videos = gaussian_blur(videos, sigmas)
         mean = videos.mean((2, 3, 4), keepdim=True)
         videos = (videos - mean) * (1 + self.contrast * draw(1, 1, 1, 1)) + mean
         videos = videos * (1 + self.colour * draw(3, 1, 1, 1)) + self.brightness * draw(1, 1, 1, 1)
-        noise = self.noise * random.uniform(batch, 1, 1, 1, 1)
-        return (videos + noise * random.normal_like(videos)).clamp(0, 1)
+        if self.noise:
+            videos = videos + self.noise * random.uniform(batch, 1, 1, 1, 1) * random.normal_like(videos)
+        return videos.clamp(0, 1)
 
 
 def gaussian_blur(

@@ -28,6 +28,7 @@ from stgan.metrics.classification import wilson_interval
 from stgan.networks import C3D, LRCN, LRCNConfig, Preprocessing, R2Plus1D, TemporalStream
 from stgan.networks.layout import channels_last
 from stgan.training.classifier import Classifier, ClassifierConfig, build
+from stgan.training.data import Augmentation
 from stgan.training.logs import VALIDATION
 from stgan.training.parallel import share_batch_norm
 from stgan.training.randomness import StepRandomness, check_batch
@@ -42,6 +43,9 @@ CHECKPOINT = "checkpoint"
 _FRAMES = 16  # of a window, for networks that take any number
 _JUDGED_AT_ONCE = 16
 
+ORDINARY = Augmentation(mirror=0.5, shift=0, zoom=0.0, brightness=0.1, contrast=0.2, colour=0.1, blur=0.0, noise=0.0)
+"""Flips and colours; random parts of the frames are cut out as clips are read."""
+
 Item = TypeVar("Item")
 
 
@@ -52,9 +56,13 @@ class FinetuningRecipe:
     every: iterations between two evaluations; `iterations` is a multiple of it.
     learning_rate, head_learning_rate: Adam's, of the last layer and of all others.
     weight_decay: times half the sum of squares of every kernel (not of biases and normalisations) is added to the loss.
-    zoom, mirror: a clip is trained on by a random part of its frames, so many times smaller than they are (8/7: the
-        112 of 128 rows of C3D's Caffe, which crops at random and flips), flipped with this probability. The
-        TensorFlow port does neither: zoom 1, mirror 0.
+    schedule: "constant" (the TensorFlow port), or "cosine": both rates fall to 0 along half a cosine.
+    crop: a clip is trained on by a random part of its frames, so many times smaller than they are (8/7: the 112 of 128
+        rows of C3D's Caffe, which crops at random and flips). The TensorFlow port does neither: crop 1, mirror 0.
+    augmentation: what else is changed of the clips to train on, at the network's size.
+    real_share: of each batch where clips are both real and generated; 0 to shuffle all of them together (the paper).
+    in_view: train and judge by windows with somebody in view only (the paper: any window).
+    windows: random ones of each clip that judges, each with a verdict of its own (the paper: one).
     stop_on: what chooses the iteration whose weights are kept: "validation" (clips of other groups than those trained
         on) or "test" (as the paper did; its accuracy is then too good).
     validation_share: of the clips of each action, held out by groups for "validation" where no clips are set apart.
@@ -66,8 +74,12 @@ class FinetuningRecipe:
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     weight_decay: float = 5e-4
-    zoom: float = 8 / 7
-    mirror: float = 0.5
+    schedule: str = "constant"
+    crop: float = 8 / 7
+    augmentation: Augmentation = ORDINARY
+    real_share: float = 0.0
+    in_view: bool = False
+    windows: int = 1
     stop_on: str = "validation"
     validation_share: float = 0.1
     seed: int = 0
@@ -75,29 +87,40 @@ class FinetuningRecipe:
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.every < 1 or self.iterations % self.every:
             raise ValueError(f"iterations ({self.iterations}) must be a multiple of every ({self.every})")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
-        if not self.zoom >= 1:
-            raise ValueError(f"zoom must be at least 1, not {self.zoom}")
-        if not 0 <= self.mirror <= 1 or not 0 < self.validation_share < 1:
-            raise ValueError("mirror must be from 0 to 1, validation_share between 0 and 1")
+        if self.batch_size < 1 or self.windows < 1:
+            raise ValueError(f"batch_size ({self.batch_size}) and windows ({self.windows}) must be at least 1")
+        if not self.crop >= 1:
+            raise ValueError(f"crop must be at least 1, not {self.crop}")
+        if not 0 <= self.real_share < 1 or not 0 < self.validation_share < 1:
+            raise ValueError("real_share must be from 0 to below 1, validation_share between 0 and 1")
+        if self.schedule not in ("constant", "cosine"):
+            raise ValueError(f"schedule is constant or cosine, not {self.schedule!r}")
         if self.stop_on not in ("validation", "test"):
             raise ValueError(f"stop_on is validation or test, not {self.stop_on!r}")
 
 
 @dataclass(frozen=True)
 class FinetuningClips:
-    """The clips of a fine-tuning. actions: the classes, in the order of the network's outputs."""
+    """The clips of a fine-tuning: real and generated ones to train on, real ones that judge.
+
+    actions: the classes, in the order of the network's outputs.
+    """
 
     actions: tuple[str, ...]
-    train: tuple[ClipFile, ...]
+    real: tuple[ClipFile, ...]
+    generated: tuple[ClipFile, ...]
     validation: tuple[ClipFile, ...]
     test: tuple[ClipFile, ...]
 
     @property
+    def train(self) -> tuple[ClipFile, ...]:
+        """All clips to train on."""
+        return self.real + self.generated
+
+    @property
     def digest(self) -> str:
         """Tells sets apart, by names and sizes of files: to read 7 GB at every start would take minutes."""
-        parts = (self.train, self.validation, self.test)
+        parts = (self.real, self.generated, self.validation, self.test)
         seen = [[(clip.label, clip.path.name, clip.path.stat().st_size) for clip in clips] for clips in parts]
         return repr((self.actions, seen))
 
@@ -122,8 +145,8 @@ class Finetuned:
 
     @property
     def chosen(self) -> Point:
-        """The evaluation whose weights are kept: the best (and of equals the first) on what `stop_on` names."""
-        return max(self.curve, key=lambda point: _mark(point, self.stop_on))
+        """The evaluation whose weights are kept: the best (and of equals the last) on what `stop_on` names."""
+        return max(reversed(self.curve), key=lambda point: _mark(point, self.stop_on))
 
     @property
     def best_on_test(self) -> Point:
@@ -131,7 +154,7 @@ class Finetuned:
         return max(self.curve, key=lambda point: point.test)
 
     def interval(self, point: Point) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy on the test clips."""
+        """Wilson's 95 % interval of the accuracy on the test clips; windows of one clip are hardly more than one."""
         return wilson_interval(round(point.test * self.test_clips), self.test_clips)
 
 
@@ -155,7 +178,7 @@ def finetune(
         raise StganError(f"{description} needs clips to train on, to test on, and to stop on ({recipe.stop_on} clips)")
     config = with_classes(initial, len(clips.actions))
     preprocessing = _preprocessing(config)
-    reader = WindowReader(getattr(config, "frames", _FRAMES))
+    reader = WindowReader(getattr(config, "frames", _FRAMES), recipe.in_view)
     network = channels_last(share_batch_norm(with_new_head(initial, config, recipe.seed), fabric.world_size))
     start = weights_hash(network.state_dict())
     head = {id(parameter) for parameter in _head(network).parameters()}
@@ -169,14 +192,21 @@ def finetune(
         for is_kernel in (True, False)
     ]
     optimizer = torch.optim.Adam([group for group in groups if group["params"]])
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: (1 + math.cos(math.pi * step / recipe.iterations)) / 2 if recipe.schedule == "cosine" else 1.0,
+    )
     wrapped, optimizer = fabric.setup(network, optimizer)
     run = TrainingRun(
-        workshop, {"network": network, "optimizer": optimizer}, recipe.seed, identity(recipe, start, clips.digest)
+        workshop,
+        {"network": network, "optimizer": optimizer, "schedule": schedule},
+        recipe.seed,
+        identity(recipe, start, clips.digest),
     )
     labels = {action: number for number, action in enumerate(clips.actions)}
 
     def draw(random: StepRandomness) -> Batch:
-        chosen = np.array(in_epochs(len(clips.train), random.step, recipe.batch_size, recipe.seed))
+        chosen = np.array(_drawn(clips, random.step, recipe))
         seeds = random.rng.integers(2**63, size=recipe.batch_size)
         mine = random.share(chosen)
         wanted = [(clips.train[clip], seed) for clip, seed in zip(chosen[mine], seeds[mine], strict=True)]
@@ -184,7 +214,7 @@ def finetune(
         windows = in_order(
             lambda item: reader.window(
                 item[0].path, np.random.default_rng(int(item[1])),
-                zoom=recipe.zoom, mirror=recipe.mirror, least=least,
+                crop=recipe.crop, least=least,
             ),
             wanted,
         )  # fmt: skip
@@ -193,17 +223,20 @@ def finetune(
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
         *windows, actions = batch
-        logits = wrapped(fitted(windows, preprocessing)).float()
+        logits = wrapped(recipe.augmentation(fitted(windows, preprocessing), random)).float()
         if logits.ndim == 3:  # LRCN: every frame is asked
             actions = actions.repeat_interleave(logits.shape[1])
             logits = logits.flatten(0, 1)
         loss = F.cross_entropy(logits, actions)
         run.update(loss, wrapped, optimizer)
+        schedule.step()
         return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
 
     def right(some: Sequence[ClipFile]) -> float:
-        predicted = _predictions(network, reader.fixed_windows(some, recipe.seed), preprocessing, fabric.device)
-        return sum(p == labels[clip.label] for p, clip in zip(predicted, some, strict=True)) / len(some)
+        windows = reader.fixed_windows(some, recipe.seed, recipe.windows)
+        asked = [labels[clip.label] for clip in some for _ in range(recipe.windows)]
+        predicted = _predictions(network, windows, preprocessing, fabric.device)
+        return sum(p == action for p, action in zip(predicted, asked, strict=True)) / len(asked)
 
     def evaluate() -> dict[str, float]:
         network.eval()
@@ -211,8 +244,8 @@ def finetune(
         if clips.validation:
             figures["validation"] = right(clips.validation)
         point = Point(run.step, figures["test"], figures.get("validation"))
-        before = [_mark(each, recipe.stop_on) for each in read_curve(workshop.folder, clips)]
-        if _mark(point, recipe.stop_on) > max(before, default=-1.0):
+        before = [_mark(each, recipe.stop_on) for each in read_curve(workshop.folder, clips, recipe.windows)]
+        if _mark(point, recipe.stop_on) >= max(before, default=-1.0):
             _keep(workshop.folder / CHECKPOINT, network, config, initial, clips, recipe, point, reader.length)
         return figures
 
@@ -224,7 +257,16 @@ def finetune(
         validate=evaluate,
         validations=recipe.iterations // recipe.every,
     )
-    return Finetuned(start, read_curve(workshop.folder, clips), recipe.stop_on, len(clips.test))
+    return Finetuned(start, read_curve(workshop.folder, clips, recipe.windows), recipe.stop_on, len(clips.test))
+
+
+def _drawn(clips: FinetuningClips, step: int, recipe: FinetuningRecipe) -> list[int]:
+    """Which of the clips to train on a step takes."""
+    real = round(recipe.real_share * recipe.batch_size)
+    if not real or not clips.real or not clips.generated:
+        return in_epochs(len(clips.train), step, recipe.batch_size, recipe.seed)
+    generated = in_epochs(len(clips.generated), step, recipe.batch_size - real, recipe.seed)
+    return in_epochs(len(clips.real), step, real, recipe.seed) + [len(clips.real) + clip for clip in generated]
 
 
 def with_classes(initial: Checkpoint, num_classes: int) -> ClassifierConfig:
@@ -253,21 +295,22 @@ def with_new_head(initial: Checkpoint, config: ClassifierConfig, seed: int) -> C
     return network
 
 
-def read_curve(folder: Path, clips: FinetuningClips) -> tuple[Point, ...]:
-    """The evaluations that a fine-tuning has written down so far."""
+def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[Point, ...]:
+    """The evaluations that a fine-tuning has written down so far, by so many windows of each clip."""
     path = folder / VALIDATION
     if not path.exists():
         return ()
 
-    def exact(row: dict[str, str], name: str, count: int) -> float:
+    def exact(row: dict[str, str], name: str, some: Sequence[ClipFile]) -> float:
+        count = len(some) * windows
         return round(float(row[name]) * count) / count  # the file has six digits
 
     with path.open(newline="") as file:
         return tuple(
             Point(
                 int(row["step"]),
-                exact(row, "test", len(clips.test)),
-                exact(row, "validation", len(clips.validation)) if clips.validation else None,
+                exact(row, "test", clips.test),
+                exact(row, "validation", clips.validation) if clips.validation else None,
             )
             for row in csv.DictReader(file)
         )

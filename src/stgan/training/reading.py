@@ -15,27 +15,34 @@ from torch import Tensor
 
 from stgan.networks.preprocessing import Preprocessing, flatten_time, unflatten_time
 from stgan.training.data import to_videos
-from stgan.video import ClipFile, random_window, read_video
+from stgan.video import ClipFile, random_window, read_video, windows_in_view
 from stgan.video.decoding import in_order
 
 
 class WindowReader:
-    """Windows of `length` consecutive frames. It remembers how long clips are: a clip is decoded as a whole once, and
-    from then on to the end of the window that is wanted, which more than halves the work.
+    """Windows of `length` consecutive frames. A clip is decoded as a whole once, and kept while there is room for it.
+
+    Of a clip that there is no room for it remembers how long it is, so that from then on it is decoded to the end of
+    the window that is wanted, which more than halves the work.
+
+    in_view: take only windows with somebody in view (see `windows_in_view`); every clip is then decoded as a whole.
+    memory: bytes for decoded clips, which are few: the first ones that are read.
     """
 
-    def __init__(self, length: int) -> None:
-        self.length = length
+    def __init__(self, length: int, in_view: bool = False, memory: int = 1 << 30) -> None:
+        self.length, self.in_view = length, in_view
+        self._room = memory
+        self._starts: dict[Path, list[int]] = {}
+        self._kept: dict[Path, np.ndarray] = {}
         self._frames: dict[Path, int] = {}
 
     def window(
-        self, path: Path, rng: np.random.Generator, *, zoom: float = 1.0, mirror: float = 0.0, least: int = 1
+        self, path: Path, rng: np.random.Generator, *, crop: float = 1.0, least: int = 1
     ) -> UInt8[np.ndarray, "time height width 3"]:
         """A random window of a clip, of each frame the same random part.
 
         Args:
-            zoom: at least 1; the part is so many times smaller than the frame, on both sides.
-            mirror: the probability of a left-right flip, in [0, 1].
+            crop: at least 1; the part is so many times smaller than the frame, on both sides.
             least: pixels that no side of the part goes below, unless the frame does.
 
         Raises:
@@ -43,32 +50,45 @@ class WindowReader:
         """
         frames = self._consecutive(path, rng)
         sides = frames.shape[1:3]
-        height, width = parts = [max(min(side, least), round(side / zoom)) for side in sides]
+        height, width = parts = [max(min(side, least), round(side / crop)) for side in sides]
         top, left = (int(rng.integers(side - part + 1)) for side, part in zip(sides, parts, strict=True))
-        step = -1 if rng.random() < mirror else 1
-        return np.ascontiguousarray(frames[:, top : top + height, left : left + width][:, :, ::step])
+        return np.ascontiguousarray(frames[:, top : top + height, left : left + width])
 
-    def fixed_window(self, clip: ClipFile, seed: int) -> UInt8[np.ndarray, "time height width 3"]:
-        """The one random window by which a clip is judged: whole frames, drawn from the seed and the clip's name."""
-        name = f"{seed} {clip.label}/{clip.path.name}".encode("utf-8", "surrogateescape")
-        return self.window(clip.path, np.random.default_rng(int(hashlib.sha256(name).hexdigest()[:16], 16)))
+    def fixed_window(self, clip: ClipFile, seed: int, number: int = 0) -> UInt8[np.ndarray, "time height width 3"]:
+        """A random window by which a clip is judged: whole frames, drawn from the seed, the clip's name, a number."""
+        name = f"{seed} {clip.label}/{clip.path.name}{f' {number}' * (number > 0)}"
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+        return self.window(clip.path, np.random.default_rng(int(digest[:16], 16)))
 
     def fixed_windows(
-        self, clips: Sequence[ClipFile], seed: int
+        self, clips: Sequence[ClipFile], seed: int, each: int = 1
     ) -> Iterator[UInt8[np.ndarray, "_time _height _width 3"]]:
-        """`fixed_window` of each clip, a few of them decoded side by side."""
-        with closing(in_order(lambda clip: self.fixed_window(clip, seed), clips)) as windows:
+        """`each` windows of each clip, clip after clip, a few of them decoded side by side."""
+        wanted = [(clip, number) for clip in clips for number in range(each)]
+        with closing(in_order(lambda item: self.fixed_window(item[0], seed, item[1]), wanted)) as windows:
             yield from windows
 
     def _consecutive(self, path: Path, rng: np.random.Generator) -> np.ndarray:
-        count = self._frames.get(path)
-        if count is None:
+        whole = self._kept.get(path)
+        if whole is None and (self.in_view or path not in self._frames):
             whole = read_video(path).frames
             self._frames[path] = len(whole)
-            return whole[random_window(len(whole), self.length, rng)]
-        wanted = random_window(count, self.length, rng)
+            if whole.nbytes <= self._room:  # threads that decode side by side may overdraw it by a clip each
+                self._room -= whole.nbytes
+                self._kept[path] = whole
+        if whole is not None:
+            return whole[self._window(path, whole, rng)]
+        wanted = random_window(self._frames[path], self.length, rng)
         first = int(wanted.min())
         return read_video(path, part=range(first, int(wanted.max()) + 1)).frames[wanted - first]
+
+    def _window(self, path: Path, whole: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Frames of a random window of a clip that is decoded."""
+        if not self.in_view or len(whole) <= self.length:
+            return random_window(len(whole), self.length, rng)
+        if path not in self._starts:
+            self._starts[path] = windows_in_view(whole, self.length)
+        return int(rng.choice(self._starts[path])) + np.arange(self.length)
 
 
 def fitted(

@@ -30,6 +30,8 @@ from stgan.training.randomness import StepRandomness
 
 Losses = Mapping[str, float]
 Batch = tuple[Tensor, ...]
+STATE = "state.pt"
+"""The file of a training's folder that it is resumed from."""
 _SMOOTHING = 0.95  # of the logged losses
 _DAMAGE = (
     pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, ValueError, TypeError, EOFError, OSError,
@@ -72,7 +74,7 @@ class TrainingRun:
 
     @property
     def state_file(self) -> Path:
-        return self.folder / "state.pt"
+        return self.folder / STATE
 
     def resume(self) -> None:
         """Continue from the folder's last saved state, if there is one of this training.

@@ -1,0 +1,32 @@
+"""Means of repeated experiments, with Student's interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from scipy.stats import t as student
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of some values.
+
+    std: of one value (n - 1 in the denominator). low, high: 95 % interval of the mean, by Student's distribution with
+    n - 1 degrees of freedom. All three are None of a single value.
+    """
+
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float], level: float = 0.95) -> "Mean":
+        """Of at least one value."""
+        mean = fmean(values)
+        if len(values) < 2:
+            return cls(mean, None, None, None, tuple(values))
+        std = stdev(values)
+        half = float(student.ppf((1 + level) / 2, len(values) - 1)) * std / len(values) ** 0.5
+        return cls(mean, std, mean - half, mean + half, tuple(values))

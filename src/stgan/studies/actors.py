@@ -1,0 +1,214 @@
+"""How much generated clips help where few people were filmed: the experiment for several numbers of actors.
+
+For every setting a whole model is trained on the clips of its actors and on nothing else; it generates, its evaluator
+chooses, and a recogniser is trained on real clips, generated ones, and both. One more actor chooses where trainings
+stop; all others are tested on.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from stgan.checkpoints import ModelFolder
+from stgan.errors import StganError
+from stgan.files import write_text
+from stgan.names import is_file_name, quoted
+from stgan.pipeline import BOTH, STGAN
+from stgan.scoring import ScoreCache, evaluate, find_evaluator
+from stgan.studies.augmentation import run_augmentation
+from stgan.studies.augmentation_recipe import AugmentationRecipe, load_augmentation_recipe
+from stgan.studies.generating import first_clips, generate_set
+from stgan.studies.provenance import read_networks
+from stgan.studies.selected_set import write_set
+from stgan.studies.selection import MOST, Criterion, features_of, select, verdicts_of
+from stgan.studies.splits import split_by_groups
+from stgan.training.preparation import Wishes, prepare
+from stgan.training.recipes import Overrides, from_values, merged, read_yaml
+from stgan.training.run import Workshop
+from stgan.version import __version__
+from stgan.video import ClipFolder, find_clips
+
+STUDY, SETTING = "study.json", "setting.json"
+FORMAT = 1
+RECIPE, AUGMENTATION = "study.yaml", "augmentation.yaml"
+_MODEL, _GENERATED, _SELECTED, _EXPERIMENT = "model", "generated", "selected", "augmentation"
+
+OnProgress = Callable[[str, int, int], None]
+"""(what, done, total)"""
+
+
+@dataclass(frozen=True)
+class ActorsRecipe:
+    """A study of `study.yaml`; beside it are the recipes of the model and `augmentation.yaml`.
+
+    settings:   names, and the groups (actors) whose clips are trained on.
+    primary:    the setting that decides, chosen before anything was trained.
+    validation: groups whose clips choose where trainings of the recogniser stop.
+    num, seed, preset: clips of each action that are generated.
+    by, most, least:   how clips are chosen among them (see `stgan.studies.selection`).
+    evaluator:  of the model: the network that chooses.
+    """
+
+    settings: dict[str, Any]
+    primary: str
+    validation: tuple[str, ...]
+    num: int = 30
+    seed: int = 0
+    preset: str = "motion"
+    by: str = Criterion.INCEPTION.value
+    most: int = MOST
+    evaluator: str = "evaluator"
+
+    def __post_init__(self) -> None:
+        for name, groups in self.settings.items():
+            if not isinstance(name, str) or not is_file_name(name):
+                raise ValueError(f"{name!r} cannot name a folder")
+            if not isinstance(groups, list | tuple) or not groups or not all(isinstance(each, str) for each in groups):
+                raise ValueError(f"the setting {name!r} must be a list of groups (actors)")
+        if self.primary not in self.settings:
+            raise ValueError(f"the primary setting, {self.primary!r}, is none of the settings")
+        if self.by not in {criterion.value for criterion in Criterion}:
+            raise ValueError(f"by is one of {', '.join(criterion.value for criterion in Criterion)}, not {self.by!r}")
+        if self.num < 1:
+            raise ValueError(f"num must be at least 1, not {self.num}")
+
+
+def load_actors_recipe(folder: Path, overrides: Overrides | None = None) -> ActorsRecipe:
+    """`study.yaml` of a folder of recipes. StganError if it is wrong."""
+    path = folder / RECIPE
+    recipe: ActorsRecipe = from_values(
+        ActorsRecipe, merged(read_yaml(path), (overrides or {}).get("study", {})), path, {}
+    )
+    return recipe
+
+
+class ActorsStudy:
+    """The settings of a study in a folder. What is finished is kept; what was interrupted goes on.
+
+    data:    real clips whose groups are actors.
+    recipes: the folder with the recipes.
+    overrides: settings of the recipes to replace: of `study`, `augmentation`, or a stage of the model.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        recipes: Path,
+        out: Path,
+        fabric: Fabric,
+        *,
+        overrides: Overrides | None = None,
+        say: Callable[[str], None] = print,
+        on_progress: OnProgress = lambda what, done, total: None,
+    ) -> None:
+        overrides = overrides or {}
+        self.data, self.recipes, self.out, self.fabric = data, recipes, out, fabric
+        self.recipe = load_actors_recipe(recipes, overrides)
+        self.augmentation: AugmentationRecipe = load_augmentation_recipe(
+            recipes / AUGMENTATION, overrides.get("augmentation", {})
+        )
+        self.of_model = {stage: values for stage, values in overrides.items() if stage not in ("study", "augmentation")}
+        self.say, self.on_progress = say, on_progress
+        self.clips: ClipFolder = find_clips(data)
+        for groups in self.recipe.settings.values():
+            split_by_groups(
+                self.clips.clips, groups, self.recipe.validation
+            )  # what is wrong is wrong before hours of training
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Do one setting, and write `study.json` anew.
+
+        Raises:
+            StganError: there is no such setting, or something in it cannot be done.
+        """
+        if name not in self.recipe.settings:
+            raise StganError(f"there is no setting {quoted(name)}; there are {', '.join(self.recipe.settings)}")
+        folder, groups, seconds = self.out / name, self.recipe.settings[name], {}
+
+        def timed(what: str, work: Callable[[], Any]) -> Any:
+            self.say(f"{name}: {what}")
+            started = time.monotonic()
+            result = work()
+            seconds[what] = round(time.monotonic() - started)
+            return result
+
+        model = timed("model", lambda: self._train(name, groups, folder))
+        timed("generate", lambda: self._generate(model, folder))
+        chosen = timed("select", lambda: self._select(model, folder))
+        result = timed(
+            "augment",
+            lambda: run_augmentation(
+                self.augmentation.initial.checkpoint(),
+                split_by_groups(self.clips.clips, groups, self.recipe.validation),
+                chosen,
+                self.augmentation.training,
+                folder / _EXPERIMENT,
+                self.fabric,
+                seeds=self.augmentation.seeds,
+                networks=read_networks(folder / _SELECTED),
+            ),
+        )
+        before = _read(folder / SETTING)
+        record = {
+            "name": name,
+            "actors": len(groups),
+            "primary": name == self.recipe.primary,
+            "seconds": {
+                what: max(took, (before or {}).get("seconds", {}).get(what, 0)) for what, took in seconds.items()
+            },
+            "result": result.to_json(),
+        }
+        write_text(folder / SETTING, json.dumps(record, indent=2) + "\n")
+        self.write()
+        return record
+
+    def write(self) -> dict[str, Any] | None:
+        """Write `study.json` of the settings that are done; None before the primary one is."""
+        done = [record for name in self.recipe.settings if (record := _read(self.out / name / SETTING))]
+        if not any(record["primary"] for record in done):
+            return None
+        study = {"format": FORMAT, "version": __version__, "settings": done}
+        write_text(self.out / STUDY, json.dumps(study, indent=2) + "\n")
+        return study
+
+    def _train(self, name: str, groups: list[str], folder: Path) -> ModelFolder:
+        """A model that has seen the clips of these groups alone: all others are held out."""
+        others = sorted(set(self.clips.groups) - set(groups))
+        named = {"name": f"{self.data.resolve().name}_{name}", "held_out": others}
+        wishes = Wishes(config=self.recipes, overrides=merged(self.of_model, {"model": named}))
+        workshop = Workshop(self.fabric, self.out / "runs" / name)
+        return prepare(self.data, folder / _MODEL, workshop, wishes).training.train_all()
+
+    def _generate(self, model: ModelFolder, folder: Path) -> None:
+        stgan = STGAN.from_pretrained(model.path, str(self.fabric.device))
+        total, done = self.recipe.num * len(stgan.actions), iter(range(1, 1 << 30))
+        generate_set(
+            stgan, stgan.preset(self.recipe.preset), BOTH, self.recipe.num, self.recipe.seed, folder / _GENERATED,
+            on_clip=lambda: self.on_progress("generate", next(done), total),
+        )  # fmt: skip
+
+    def _select(self, model: ModelFolder, folder: Path) -> Any:
+        """The chosen clips, in a set of their own."""
+        clips = first_clips(folder / _GENERATED, self.recipe.num)
+        judge = find_evaluator(self.recipe.evaluator, model, device=self.fabric.device)
+        by = Criterion(self.recipe.by)
+        with closing(ScoreCache(self.out / "cache")) as cache:
+            verdicts = verdicts_of(evaluate(clips, judge, cache=cache).to_json())
+            features = features_of(clips, judge, cache=cache) if by is Criterion.DIVERSITY else None
+        selection = select(clips, verdicts, by=by, most=self.recipe.most, features=features)
+        write_set(folder / _SELECTED, selection, folder / _GENERATED, model, judge, overwrite=True)
+        return first_clips(folder / _SELECTED, self.recipe.num)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return values if isinstance(values, dict) and isinstance(values.get("result"), dict) else None
+    except (OSError, ValueError):
+        return None

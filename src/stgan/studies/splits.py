@@ -1,0 +1,87 @@
+"""Which real clips train, which choose where to stop, which are asked at the end."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stgan.errors import StganError
+from stgan.names import quoted
+from stgan.training.data import group_of
+from stgan.training.finetuning import FinetuningRecipe
+from stgan.video import ClipFile
+
+_HELD_OUT = 3  # tells this draw apart from those of epochs and steps
+
+
+def split_by_groups(
+    clips: Sequence[ClipFile], train: Collection[str], validation: Collection[str] = ()
+) -> tuple[ClipFile, ...]:
+    """The same clips, their splits by their groups (actors): "train", "val", and "test" for all the others.
+
+    Raises:
+        StganError: a group is on both sides or unknown, a clip has none, or none is left to test.
+    """
+    known = {clip.group for clip in clips}
+    both = sorted(set(train) & set(validation))
+    if both:
+        raise StganError(f"{quoted(both[0])} cannot both train and validate; leave it out of one")
+    for group in (*train, *validation):
+        if group not in known:
+            there = ", ".join(sorted(filter(None, known))) or "none"
+            raise StganError(f"there is no group {quoted(group)} among these clips: they have {there}")
+    alone = next((clip for clip in clips if clip.group is None), None)
+    if alone is not None:
+        raise StganError(f"nothing says which group {quoted(alone.path)} belongs to, so it cannot be put on a side")
+    if known <= {*train, *validation}:
+        raise StganError("no group is left to test on; train or validate on fewer")
+    sides = {**dict.fromkeys(train, "train"), **dict.fromkeys(validation, "val")}
+    return tuple(replace(clip, split=sides.get(str(clip.group), "test")) for clip in clips)
+
+
+def hold_out(clips: Sequence[ClipFile], share: float, seed: int) -> tuple[tuple[ClipFile, ...], tuple[ClipFile, ...]]:
+    """(the rest, clips of held-out groups): of every action about `share` of its clips, by whole groups.
+
+    Groups are taken in random order, each whose actions all lack held-out clips still, and never an action's last.
+    """
+    groups: dict[str, Counter[str]] = {}
+    for clip in clips:
+        groups.setdefault(group_of(clip), Counter())[clip.label] += 1
+    total = Counter(clip.label for clip in clips)
+    left = Counter(label for labels in groups.values() for label in labels)  # groups of an action that stay
+    held: Counter[str] = Counter()
+    out = set()
+    for i in np.random.default_rng((seed, 0, _HELD_OUT)).permutation(len(groups)):
+        name = sorted(groups)[i]
+        if all(held[label] < share * total[label] and left[label] > 1 for label in groups[name]):
+            out.add(name)
+            held += groups[name]
+            left -= Counter(dict.fromkeys(groups[name], 1))
+    return (
+        tuple(clip for clip in clips if group_of(clip) not in out),
+        tuple(clip for clip in clips if group_of(clip) in out),
+    )
+
+
+def sides_of(
+    real: Sequence[ClipFile], recipe: FinetuningRecipe
+) -> tuple[tuple[ClipFile, ...], tuple[ClipFile, ...], tuple[ClipFile, ...]]:
+    """Clips to train on, to validate and to test, by their splits; without a split "val", clips of held-out groups
+    validate where the recipe stops on such.
+
+    Raises:
+        StganError: one of them would be empty.
+    """
+    train, validation, test = (tuple(clip for clip in real if clip.split == name) for name in ("train", "val", "test"))
+    if recipe.stop_on == "validation" and not validation:
+        train, validation = hold_out(train, recipe.validation_share, recipe.seed)
+    for clips, what in ((train, "to train on"), (test, "to test on")):
+        if not clips:
+            raise StganError(f"no real clip is {what}: give clips with the splits train and test")
+    if recipe.stop_on == "validation" and not validation:
+        raise StganError(
+            "no clip can be held out to choose where to stop, since every action has only one group; give clips with "
+            "the split val, or stop on the test clips as the paper did"
+        )
+    return train, validation, test
