@@ -15,6 +15,7 @@ def test_what_an_experiment_writes_is_read(tmp_path: Path) -> None:
     result = AugmentationResult(
         initial="ab", recipe=FinetuningRecipe(), actions=("left", "right"), groups={"train": ("a",), "test": ()},
         clips={"train": 6, "validation": 0, "test": 4}, counts={"real": {"left": 6}, "generated": {"left": 9}},
+        sources={"real": (), "generated": ()},
         networks=({"role": "generator", "hash": "cd", "seen": 0},), proven=False,
         runs=tuple(Run(seed, arms) for seed in (0, 1)),
     )  # fmt: skip

@@ -101,7 +101,7 @@ def augment(
     if not generated.is_dir():
         raise StganError(f"{quoted(generated)} is not a folder; give what stgan select wrote")
     networks = read_networks(generated)
-    if model:
+    if model and not networks:  # what stgan select wrote says also what chose
         networks = networks_behind(find_model(model), generated)
     try:
         result = run_augmentation(

@@ -259,7 +259,7 @@ def _prove(
     """Whether nothing behind the generated clips has seen others than those to train on; StganError if it has."""
     if networks:
         check_networks(networks, set(content_hashes(train).values()), content_hashes(judging))
-    unknown = unknown_networks(networks) if networks else ["networks"]
+    unknown = unknown_networks(networks) if networks else ["all of them"]
     if unknown and not allow_unknown:
         raise StganError(
             "nothing says on which clips these networks behind the generated clips were trained, which may be those of "
@@ -280,7 +280,7 @@ def _arm(
 ) -> Arm:
     """Train one arm in `folder`/`place`, or find it trained. What could resume it goes: of C3D 0.9 GB."""
     path = folder / place / _ARM
-    key = identity(recipe, initial.hash, clips.digest)
+    key = identity(recipe, initial.hash, repr(initial.network.config), clips.digest)
     if found := _read_arm(path, key):
         return found
     fabric.barrier()

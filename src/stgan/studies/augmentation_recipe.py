@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from stgan.checkpoints import Checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.checkpoint import one_line, weights_hash
+from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.training.classifier import ClassifierConfig, build
@@ -29,10 +30,17 @@ class Initial:
     seed: int = 0
 
     def checkpoint(self) -> Checkpoint:
-        """The network, its weights drawn from the seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            network = build(self.network).eval().requires_grad_(False)
+        """The network, its weights drawn from the seed. StganError if these settings do not make one that works."""
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                network = build(self.network).eval().requires_grad_(False)
+            try_out(network)
+        except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
+            raise StganError(
+                f"the recipe's initial network, a {self.network.network}, does not work ({one_line(error)}); "
+                "change initial.network"
+            ) from error
         return Checkpoint(network, hash=weights_hash(network.state_dict()))
 
 
@@ -69,7 +77,7 @@ def augmentation_recipe(values: Mapping[str, Any], path: Path) -> AugmentationRe
         if not isinstance(section, dict):
             raise StganError(f"{quoted(path)}: {name} must hold names and values")
     architecture = sections["initial"].get("architecture", "c3d")
-    if architecture not in CLASSIFIERS:
+    if not isinstance(architecture, str) or architecture not in CLASSIFIERS:
         raise StganError(
             f"{quoted(path)}: the architecture is one of {', '.join(CLASSIFIERS)}, not {quoted(str(architecture))}"
         )

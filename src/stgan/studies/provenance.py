@@ -155,4 +155,6 @@ def _read(values: dict[str, Any]) -> Network:
         raise ValueError("a hash is none")
     if not all(isinstance(each, str) and re.fullmatch("[0-9a-f]{16}", each) for each in values["seen"]):
         raise ValueError("a clip's hash is none")
-    return Network(str(values["role"]), values["hash"], dict(values["ancestors"]), tuple(values["seen"]))
+    if not isinstance(values["role"], str) or not values["role"].isprintable() or len(values["role"]) > 100:
+        raise ValueError("a role is no word")
+    return Network(values["role"], values["hash"], dict(values["ancestors"]), tuple(values["seen"]))

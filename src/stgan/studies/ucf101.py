@@ -440,6 +440,7 @@ class Reproduction:
             self.recipe.augment,
             self.out / AUGMENTATION,
             Fabric(accelerator=self.device.type, devices=[self.device.index or 0] if on_gpu else 1),
+            allow_unknown=True,  # published weights do not say on which clips they were trained
             actions=find_model(self.out / MODEL).actions,
         )
         return {
@@ -489,7 +490,8 @@ def compare_with_paper(records: Mapping[str, Record]) -> list[Line]:
             interval = (score["low"], score["high"])
             line = replace(line, measured=score["mean"], interval=interval, num=record.result["num_videos"])
         lines.append(line)
-    arms = {arm["name"]: arm for arm in records["augment"].result["arms"]} if "augment" in records else {}
+    runs = records["augment"].result.get("runs", ()) if "augment" in records else ()  # one seed, so one run
+    arms = {arm["name"]: arm for run in runs for arm in run["arms"]}
     for name, published in ACCURACIES.items():
         line = Line("augment", f"{_WORDS['augment']}, {name}", published)
         if arm := arms.get(name):

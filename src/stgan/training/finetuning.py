@@ -89,10 +89,14 @@ class FinetuningRecipe:
             raise ValueError(f"iterations ({self.iterations}) must be a multiple of every ({self.every})")
         if self.batch_size < 1 or self.windows < 1:
             raise ValueError(f"batch_size ({self.batch_size}) and windows ({self.windows}) must be at least 1")
+        if not (self.learning_rate > 0 and self.head_learning_rate > 0):
+            raise ValueError("learning_rate and head_learning_rate must be above 0")
         if not self.crop >= 1:
             raise ValueError(f"crop must be at least 1, not {self.crop}")
         if not 0 <= self.real_share < 1 or not 0 < self.validation_share < 1:
             raise ValueError("real_share must be from 0 to below 1, validation_share between 0 and 1")
+        if self.real_share and not 0 < round(self.real_share * self.batch_size) < self.batch_size:
+            raise ValueError(f"a real_share of {self.real_share} leaves one kind of clips out of {self.batch_size}")
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(f"schedule is constant or cosine, not {self.schedule!r}")
         if self.stop_on not in ("validation", "test"):
@@ -201,7 +205,7 @@ def finetune(
         workshop,
         {"network": network, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
-        identity(recipe, start, clips.digest),
+        identity(recipe, start, repr(config), clips.digest),
     )
     labels = {action: number for number, action in enumerate(clips.actions)}
 
