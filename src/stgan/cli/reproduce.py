@@ -141,6 +141,64 @@ def ucf101(
     console.print(f"{RESULTS} and everything it rests on are in {out}", soft_wrap=True)
 
 
+@app.command("augmentation")
+def augmentation(
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Clips whose groups are actors, laid out as for training.")
+    ],
+    config: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The study's recipes: study.yaml, augmentation.yaml, the model's.")
+    ] = Path("recipes/augmentation"),
+    out: Annotated[Path, typer.Option(help="Folder for models, clips, classifiers and study.json.")] = Path(
+        "augmentation"
+    ),
+    setting: Annotated[
+        list[str] | None, typer.Option(help="Only this setting; may be repeated. Default: all, the primary one first.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Replace one of the recipes'; may be repeated."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+) -> None:
+    """Generated clips as training data where few actors were filmed: Table 3 for several numbers of actors.
+
+    For each setting: train a model on the clips of its actors alone, generate, select, and train a recogniser on real
+    clips, generated ones and both, for several seeds; all other actors are tested on. Hours on a CPU. What is finished
+    is kept, and an interrupted part goes on where it stopped. stgan report OUT makes a page of it; docs/augmentation.md
+    tells what was found.
+
+    Examples:
+
+      stgan reproduce augmentation --data clips/weizmann
+
+      stgan reproduce augmentation --data clips/weizmann --setting two --set study.num=10 --set generator.steps=500
+    """
+    # Here and not above: they take seconds to import, which the other commands need not wait for.
+    from stgan.cli.augment import one_device, show
+    from stgan.studies.actors import STUDY, ActorsStudy
+    from stgan.training.recipes import parse_overrides
+
+    console = Console(markup=False, highlight=False)
+    with _bars(console) as bars, _saying_how_to_go_on():
+
+        def say(sentence: str) -> None:
+            bars.clear()
+            console.print(sentence, soft_wrap=True)
+
+        study = ActorsStudy(
+            data, config, out, one_device(device), overrides=parse_overrides(settings or []), say=say,
+            on_progress=bars.show,
+        )  # fmt: skip
+        primary = study.recipe.primary
+        for name in setting or sorted(study.recipe.settings, key=lambda name: name != primary):
+            show(console, study.run(name))
+            bars.clear()
+    written = study.write()
+    what = f"{out / STUDY} has all of it: stgan report {out}" if written else f"{STUDY} waits for setting {primary}"
+    console.print(what, soft_wrap=True)
+
+
 class _Bars:
     """Progress bars that appear when there is progress, and leave the terminal to a training's own."""
 

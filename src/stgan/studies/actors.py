@@ -21,7 +21,7 @@ from stgan.files import write_text
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import BOTH, STGAN
 from stgan.scoring import ScoreCache, evaluate, find_evaluator
-from stgan.studies.augmentation import run_augmentation
+from stgan.studies.augmentation import AugmentationResult, run_augmentation
 from stgan.studies.augmentation_recipe import AugmentationRecipe, load_augmentation_recipe
 from stgan.studies.generating import first_clips, generate_set
 from stgan.studies.provenance import read_networks
@@ -121,7 +121,7 @@ class ActorsStudy:
                 self.clips.clips, groups, self.recipe.validation
             )  # what is wrong is wrong before hours of training
 
-    def run(self, name: str) -> dict[str, Any]:
+    def run(self, name: str) -> AugmentationResult:
         """Do one setting, and write `study.json` anew.
 
         Raises:
@@ -141,7 +141,7 @@ class ActorsStudy:
         model = timed("model", lambda: self._train(name, groups, folder))
         timed("generate", lambda: self._generate(model, folder))
         chosen = timed("select", lambda: self._select(model, folder))
-        result = timed(
+        result: AugmentationResult = timed(
             "augment",
             lambda: run_augmentation(
                 self.augmentation.initial.checkpoint(),
@@ -162,11 +162,11 @@ class ActorsStudy:
             "seconds": {
                 what: max(took, (before or {}).get("seconds", {}).get(what, 0)) for what, took in seconds.items()
             },
-            "result": result.to_json(),
+            "result": {name: value for name, value in result.to_json().items() if name != "sources"},  # of this machine
         }
         write_text(folder / SETTING, json.dumps(record, indent=2) + "\n")
         self.write()
-        return record
+        return result
 
     def write(self) -> dict[str, Any] | None:
         """Write `study.json` of the settings that are done; None before the primary one is."""
