@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from lightning_fabric import Fabric
 
 from stgan.training.data import ClipData
-from stgan.video import ClipCache, find_clips
+from stgan.training.finetuning import FinetuningClips
+from stgan.video import ClipCache, ClipFile, find_clips, write_video
+
+COLOURS = {"blue": (40, 60, 200), "green": (40, 200, 60), "red": (200, 60, 40)}
 
 PIXELS = {"size": 16, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 UNITS = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
@@ -118,3 +122,20 @@ def fabric() -> Fabric:
 @pytest.fixture(scope="session")
 def data(tiny_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipData:
     return ClipData.load(find_clips(tiny_clips), ClipCache(tmp_path_factory.mktemp("cache"), 16))
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> FinetuningClips:
+    """Noisy clips of one colour each, of two sizes, 12 frames: 3 to train on, 1 to validate, 2 to test a class."""
+    root = tmp_path_factory.mktemp("colours")
+    rng = np.random.default_rng(0)
+    found: dict[str, list[ClipFile]] = {"train": [], "val": [], "test": []}
+    for label, colour in COLOURS.items():
+        (root / label).mkdir()
+        for number, split in enumerate(["train"] * 3 + ["val"] + ["test"] * 2):
+            height, width = (18, 24) if number % 2 else (20, 20)
+            noise = rng.integers(-30, 31, (12, height, width, 3))
+            path = root / label / f"clip{number}.mp4"
+            write_video(path, (np.array(colour) + noise).astype(np.uint8))
+            found[split].append(ClipFile(path, label, f"{label}{number}", split))
+    return FinetuningClips(tuple(COLOURS), tuple(found["train"]), (), tuple(found["val"]), tuple(found["test"]))

@@ -1,64 +1,53 @@
-"""Windows read from files, and fine-tuning on them: what is drawn, the first step, learning, stopping, resuming."""
+"""Fine-tuning on clips in files: what is drawn, the first step, learning rates, learning, stopping, resuming."""
 
 import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 from stgan.checkpoints import Checkpoint, load_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import C3D, LRCN, C3DConfig, Encoder, EncoderConfig, LRCNConfig, Preprocessing
 from stgan.networks.preprocessing import Fit
-from stgan.training import reading
 from stgan.training.data import to_videos
 from stgan.training.finetuning import (
     CHECKPOINT,
+    ORDINARY,
     Finetuned,
     FinetuningClips,
     FinetuningRecipe,
     Point,
+    _drawn,
     _for_fitted_clips,
     finetune,
+    read_curve,
     with_classes,
     with_new_head,
 )
+from stgan.training.logs import Log
 from stgan.training.randomness import StepRandomness
 from stgan.training.reading import WindowReader, fitted, in_epochs
 from stgan.training.run import TrainingRun, Workshop
-from stgan.video import ClipFile, VideoError, read_video, write_video
+from stgan.video import ClipFile, read_video
 
-COLOURS = {"blue": (40, 60, 200), "green": (40, 200, 60), "red": (200, 60, 40)}
+KINDS = ("real", "generated")
 PIXELS = Preprocessing(size=16, fit="c3d-tensorflow", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 RECIPE = FinetuningRecipe(
-    iterations=45, every=15, batch_size=4, learning_rate=5e-3, head_learning_rate=1e-2, weight_decay=1e-4, seed=3
-)
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> FinetuningClips:
-    """Noisy clips of one colour each, of two sizes, 12 frames: 3 to train on, 1 to validate, 2 to test a class."""
-    root = tmp_path_factory.mktemp("colours")
-    rng = np.random.default_rng(0)
-    found: dict[str, list[ClipFile]] = {"train": [], "val": [], "test": []}
-    for label, colour in COLOURS.items():
-        (root / label).mkdir()
-        for number, split in enumerate(["train"] * 3 + ["val"] + ["test"] * 2):
-            height, width = (18, 24) if number % 2 else (20, 20)
-            noise = rng.integers(-30, 31, (12, height, width, 3))
-            path = root / label / f"clip{number}.mp4"
-            write_video(path, (np.array(colour) + noise).astype(np.uint8))
-            found[split].append(ClipFile(path, label, f"{label}{number}", split))
-    return FinetuningClips(tuple(COLOURS), *(tuple(found[split]) for split in ("train", "val", "test")))
+    iterations=45, every=15, batch_size=4, learning_rate=5e-3, head_learning_rate=1e-2, weight_decay=1e-4,
+    schedule="cosine", windows=2, seed=3,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -76,75 +65,6 @@ def initial() -> Checkpoint:
 @pytest.fixture
 def shop(tmp_path: Path, fabric: Fabric) -> Workshop:
     return Workshop(fabric, tmp_path / "work")
-
-
-def test_a_fixed_window_follows_from_the_seed_and_the_name(clips: FinetuningClips, tmp_path: Path) -> None:
-    clip = clips.test[0]
-    frames = read_video(clip.path).frames
-    windows = {seed: WindowReader(8).fixed_window(clip, seed) for seed in range(12)}
-    starts = {seed: [(frames[t : t + 8] == window).all() for t in range(5)] for seed, window in windows.items()}
-    assert all(sum(found) == 1 for found in starts.values())
-    assert len({found.index(True) for found in starts.values()}) > 2
-    moved = ClipFile(tmp_path / clip.path.name, clip.label)
-    shutil.copy(clip.path, moved.path)
-    np.testing.assert_array_equal(WindowReader(8).fixed_window(moved, 5), windows[5])
-    together = list(WindowReader(8).fixed_windows((clips.test[3], clip), 5))
-    np.testing.assert_array_equal(together[1], windows[5])
-
-
-def test_a_window_to_train_on_is_a_part_of_the_frames(clips: FinetuningClips) -> None:
-    path = clips.train[1].path
-    frames = read_video(path).frames
-    parts = [WindowReader(8).window(path, np.random.default_rng(i), zoom=1.5, mirror=0.5) for i in range(12)]
-    assert {part.shape for part in parts} == {(8, 12, 16, 3)}
-    windows = np.lib.stride_tricks.sliding_window_view(frames, (8, 12, 16, 3))[..., 0, :, :, :, :]
-    found = {
-        (flipped, *map(int, place))
-        for part in parts
-        for flipped in (False, True)
-        for place in np.argwhere((windows == (part[:, :, ::-1] if flipped else part)).all((-1, -2, -3, -4)))
-    }
-    assert len(found) > 6 and {flipped for flipped, *_ in found} == {False, True}
-    assert all(len({place[axis] for place in found}) > 1 for axis in (1, 2, 3))
-    assert WindowReader(8).window(path, np.random.default_rng(0), zoom=1.5, least=17).shape == (8, 17, 17, 3)
-    np.testing.assert_array_equal(
-        parts[3], WindowReader(8).window(path, np.random.default_rng(3), zoom=1.5, mirror=0.5)
-    )
-
-
-@pytest.mark.parametrize("length", [1, 5, 8, 12, 20])
-def test_a_clip_that_is_known_is_read_in_part(
-    clips: FinetuningClips, length: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parts: list[range | None] = []
-    read = reading.read_video
-    monkeypatch.setattr(reading, "read_video", lambda path, part=None: parts.append(part) or read(path, part=part))
-    reader, path = WindowReader(length), clips.train[0].path
-    for seed in range(4):
-        known = reader.window(path, np.random.default_rng(seed), zoom=1.2)
-        anew = WindowReader(length).window(path, np.random.default_rng(seed), zoom=1.2)
-        assert len(known) == length
-        np.testing.assert_array_equal(known, anew)
-    assert parts[0] is None and all(part is not None and len(part) <= min(length, 12) for part in parts[2::2])
-
-
-def test_a_clip_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_text("no clip")
-    with pytest.raises(VideoError, match=r"clip\.mp4"):
-        WindowReader(8).window(tmp_path / "clip.mp4", np.random.default_rng(0))
-
-
-@given(count=st.integers(1, 9), batch=st.integers(1, 7), seed=st.integers(0, 99))
-def test_an_epoch_takes_every_clip_once(count: int, batch: int, seed: int) -> None:
-    steps = [in_epochs(count, step, batch, seed) for step in range(4 * count)]
-    taken = [clip for step in steps for clip in step]
-    for start in range(0, len(taken) - count + 1, count):
-        assert sorted(taken[start : start + count]) == list(range(count))
-
-
-def test_another_epoch_has_another_order() -> None:
-    orders = {tuple(in_epochs(20, epoch, 20, seed)) for epoch in range(3) for seed in (0, 1)}
-    assert len(orders) == 6
 
 
 @pytest.mark.parametrize("fit", get_args(Fit))
@@ -211,15 +131,14 @@ def test_the_first_step_is_that_of_adam(initial: Checkpoint, clips: FinetuningCl
     seeds = random.rng.integers(2**63, size=4)
     chosen = [clips.train[i] for i in in_epochs(9, 0, 4, recipe.seed)]
     windows = [
-        torch.from_numpy(
-            WindowReader(8).window(clip.path, np.random.default_rng(int(seed)), zoom=recipe.zoom, mirror=recipe.mirror)
-        )
+        torch.from_numpy(WindowReader(8).window(clip.path, np.random.default_rng(int(seed)), crop=8 / 7))
         for clip, seed in zip(chosen, seeds, strict=True)
     ]
-    labels = torch.tensor([list(COLOURS).index(clip.label) for clip in chosen])
+    videos = ORDINARY(fitted(windows, PIXELS), random)
+    labels = torch.tensor([list(clips.actions).index(clip.label) for clip in chosen])
     kernels = [value for value in network.parameters() if value.ndim > 1]
     decay = sum(0.15 * kernel.square().sum() for kernel in kernels)
-    (F.cross_entropy(network(fitted(windows, PIXELS)), labels) + decay).backward()
+    (F.cross_entropy(network(videos), labels) + decay).backward()
     for name, value in network.named_parameters():
         gradient = value.grad
         assert gradient is not None
@@ -245,16 +164,18 @@ def test_it_learns_and_keeps_what_it_chose(
     assert [point.iteration for point in found.curve] == [15, 30, 45]
     assert found.best_on_test.test >= 5 / 6
     kept = load_checkpoint(folder / CHECKPOINT)
-    assert kept.actions == tuple(COLOURS) and kept.network.config.preprocessing == PIXELS
+    assert kept.actions == clips.actions and kept.network.config.preprocessing == PIXELS
     assert kept.ancestors == {"older": "0" * 64, "fine-tuned from": initial.hash}
     assert kept.provenance["figures"]["iteration"] == found.chosen.iteration
-    right = 0
-    for clip in clips.test:
-        window = torch.from_numpy(WindowReader(8).fixed_window(clip, RECIPE.seed))
-        right += kept.network.log_probabilities(to_videos(window[None])).argmax().item() == list(COLOURS).index(
-            clip.label
-        )
-    assert right / 6 == found.chosen.test
+    for some, figure in ((clips.test, found.chosen.test), (clips.validation, found.chosen.validation)):
+        right = [
+            clips.actions[kept.network.log_probabilities(to_videos(torch.from_numpy(window)[None])).argmax()]
+            == clip.label
+            for clip in some
+            for number in range(2)
+            for window in [WindowReader(8).fixed_window(clip, RECIPE.seed, number)]
+        ]
+        assert sum(right) / len(right) == figure
     assert {"loss", "accuracy"} <= set((folder / "log.csv").read_text().splitlines()[0].split(","))
 
 
@@ -287,17 +208,92 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
     assert (folder / "validation.csv").read_text() == (shop.folder / "validation.csv").read_text()
 
 
-def test_the_first_of_the_best_is_chosen() -> None:
+def test_of_equals_the_last_is_chosen() -> None:
     curve = (Point(1, 0.5, 0.25), Point(2, 0.25, 0.75), Point(3, 0.75, 0.75), Point(4, 0.75, 0.5))
     found = Finetuned("", curve, "validation", 4)
-    assert found.chosen.iteration == 2 and found.best_on_test.iteration == 3
-    assert replace(found, stop_on="test").chosen.iteration == 3
+    assert found.chosen.iteration == 3 and found.best_on_test.iteration == 3
+    assert replace(found, stop_on="test").chosen.iteration == 4
     low, high = found.interval(found.chosen)
-    assert 0 < low < 0.25 < high < 1
+    assert 0 < low < 0.75 < high < 1
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_learning_rates(
+    schedule: str, initial: Checkpoint, clips: FinetuningClips, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[set[float]] = []
+    update = TrainingRun.update
+
+    def noted(self: TrainingRun, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        rates.append({group["lr"] for group in optimizer.param_groups})
+        update(self, loss, network, optimizer)
+
+    monkeypatch.setattr(TrainingRun, "update", noted)
+    finetune(initial, clips, replace(RECIPE, iterations=6, every=6, windows=1, schedule=schedule), shop)
+    for step, found in enumerate(rates):
+        part = np.cos(np.pi * step / 12) ** 2 if schedule == "cosine" else 1  # half the angle, squared
+        assert sorted(found) == pytest.approx([5e-3 * part, 1e-2 * part], rel=1e-12)
+    assert len(rates) == 6
+
+
+def named(kind: str, count: int) -> tuple[ClipFile, ...]:
+    return tuple(ClipFile(Path(f"{kind}{i}.mp4"), "a") for i in range(count))
+
+
+@given(
+    real=st.integers(1, 9), generated=st.integers(1, 9), batch=st.integers(2, 10), share=st.floats(0, 0.99),
+    seed=st.integers(0, 9),
+)  # fmt: skip
+def test_real_and_generated_clips_share_each_batch(
+    real: int, generated: int, batch: int, share: float, seed: int
+) -> None:
+    assume(share == 0 or 0 < round(share * batch) < batch)
+    recipe = FinetuningRecipe(batch_size=batch, real_share=share, seed=seed)
+    both = FinetuningClips(("a",), named("real", real), named("made", generated), (), ())
+    steps = [[both.train[clip] for clip in _drawn(both, step, recipe)] for step in range(20)]
+    assert {len(taken) for taken in steps} == {batch}
+    of = {kind: [[clip for clip in taken if clip in getattr(both, kind)] for taken in steps] for kind in KINDS}
+    if share:
+        assert {len(taken) for taken in of["real"]} == {round(share * batch)}
+        for kind in KINDS:  # each kind has epochs of its own
+            every = [clip for taken in of[kind] for clip in taken]
+            count = len(getattr(both, kind))
+            assert all(len({*every[i : i + count]}) == count for i in range(0, len(every) - count + 1, count))
+    for kind in KINDS:  # of one kind alone, the share says nothing
+        alone = replace(both, **{other: () for other in KINDS if other != kind})
+        assert _drawn(alone, 3, recipe) == in_epochs(len(alone.train), 3, batch, seed)
+    if not share:
+        assert _drawn(both, 3, recipe) == in_epochs(real + generated, 3, batch, seed)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 4000), st.integers(1, 9), st.data())
+def test_accuracies_are_exact_again_when_they_are_read(count: int, windows: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, count * windows))
+    some = named("test", 1) * count
+    clips = FinetuningClips(("a",), some[:1], (), some[:3], some)
+    with TemporaryDirectory() as folder:
+        with Log(Path(folder), 0) as log:
+            log.validation(7, {"test": right / (count * windows), "validation": 1 / 3})
+        (point,) = read_curve(Path(folder), replace(clips, validation=named("val", 3)), windows)
+    assert point == Point(7, right / (count * windows), 1 / 3)
+
+
+@pytest.mark.parametrize("change", [{"dropout": 0.5}, {"preprocessing": replace(PIXELS, std=(0.5, 0.5, 0.5))}])
+def test_another_configuration_of_the_same_weights_is_another_training(
+    change: dict[str, Any], finished: tuple[Path, Finetuned], initial: Checkpoint, clips: FinetuningClips,
+    shop: Workshop, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    shutil.copytree(finished[0], shop.folder)
+    network = C3D(replace(initial.network.config, **change)).eval()
+    network.load_state_dict(initial.network.state_dict())
+    other = replace(initial, network=network)
+    assert finetune(other, clips, RECIPE, shop).curve[-1].iteration == 45
+    assert "begins anew" in capsys.readouterr().out
 
 
 def test_clips_that_are_lacking(initial: Checkpoint, clips: FinetuningClips, shop: Workshop) -> None:
-    for lacking in ({"train": ()}, {"test": ()}, {"validation": ()}):
+    for lacking in ({"real": ()}, {"test": ()}, {"validation": ()}):
         with pytest.raises(StganError, match="needs clips"):
             finetune(initial, replace(clips, **lacking), RECIPE, shop)
 
@@ -305,8 +301,10 @@ def test_clips_that_are_lacking(initial: Checkpoint, clips: FinetuningClips, sho
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"iterations": 500}, {"every": 0}, {"batch_size": 0}, {"zoom": 0.5}, {"zoom": float("nan")}, {"mirror": 2.0},
-        {"validation_share": 0.0}, {"stop_on": "training"},
+        {"iterations": 500}, {"every": 0}, {"batch_size": 0}, {"crop": 0.5}, {"crop": float("nan")},
+        {"validation_share": 0.0}, {"stop_on": "training"}, {"schedule": "linear"}, {"windows": 0},
+        {"real_share": 1.0}, {"real_share": 0.01}, {"real_share": 0.96}, {"real_share": float("nan")},
+        {"learning_rate": 0.0}, {"head_learning_rate": -1.0},
     ],
 )  # fmt: skip
 def test_recipes_that_are_wrong(wrong: dict[str, object]) -> None:

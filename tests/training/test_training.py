@@ -332,6 +332,17 @@ def test_augmentation_keeps_range_and_shape_and_can_do_nothing() -> None:
     torch.testing.assert_close(mirrored, videos.flip(-1), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("part", ["blur", "noise"])
+def test_without_blur_or_noise_all_other_changes_stay_the_same(part: str) -> None:
+    videos = torch.rand(4, 3, 5, 16, 16) / 2 + 0.25
+    other = "noise" if part == "blur" else "blur"
+    for kept in (0.0, getattr(Augmentation(), other)):
+        changes = replace(Augmentation(), **{other: kept})
+        almost, none = (replace(changes, **{part: value})(videos, StepRandomness(3, 8)) for value in (1e-9, 0.0))
+        torch.testing.assert_close(none, almost, atol=1e-6, rtol=0)
+        assert not torch.allclose(none, changes(videos, StepRandomness(3, 8)), atol=1e-3)
+
+
 def test_blur_is_each_clips_own_and_keeps_the_mean() -> None:
     videos = torch.zeros(2, 3, 2, 15, 15)
     videos[..., 7, 7] = 1
