@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from augmentation_records import experiment
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from stgan.studies.rehearsal import TREE, rehearsed, write_tree, write_weights
 from stgan.studies.ucf101 import (
     DEFAULT,
     STAGES,
+    Record,
     Reproduction,
     compare_with_paper,
     draw_classes,
@@ -123,8 +125,11 @@ def test_a_rehearsal_passes_every_stage(tmp_path: Path, capsys: pytest.CaptureFi
     assert {name for entry in fooled for name in entry["hashes"]["condition"]} == {"c3d"}
     assert values["records"]["generate"]["result"]["size"] == 227
     assert values["records"]["fooled"]["result"]["size"] == 256
-    arms = values["records"]["augment"]["result"]["arms"]
-    assert len({arm["start"] for arm in arms}) == 1  # the same initial weights
+    augmented = values["records"]["augment"]["result"]
+    (run,) = augmented["runs"]
+    assert len({arm["start"] for arm in run["arms"]}) == 1  # the same initial weights
+    assert [line["measured"] for line in values["lines"][3:]] == [arm["chosen"]["test"] for arm in run["arms"]]
+    assert not augmented["proven"] and augmented["clips"]["test"] == 101
     before = {path: path.stat().st_mtime_ns for path in (out / "records").iterdir() if path.name != "data.json"}
     clips = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
     ucf101(out=out, rehearse=True, device="cpu")  # nothing is done again
@@ -135,3 +140,14 @@ def test_a_rehearsal_passes_every_stage(tmp_path: Path, capsys: pytest.CaptureFi
 def test_lines_without_records_say_what_was_published() -> None:
     lines = compare_with_paper({})
     assert all(line.measured is None for line in lines) and len(lines) == 6
+    former = Record("augment", {}, {"arms": [{"name": "real"}]}, 1.0)  # as it was before there were several seeds
+    assert compare_with_paper({"augment": former}) == lines
+
+
+def test_lines_of_the_augmentation_experiment() -> None:
+    result = experiment([(0.25, 0.5, 0.75)])
+    lines = compare_with_paper({"augment": Record("augment", {}, result, 1.0)})[3:]
+    assert [(line.published, line.measured, line.num) for line in lines] == [
+        (0.156, 0.25, 40), (0.506, 0.5, 18), (0.522, 0.75, 58),
+    ]  # fmt: skip
+    assert all(tuple(line.interval or ()) == (0.0, 1.0) for line in lines)
