@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from stgan.names import printable
 from stgan.report.figures import save_figure
@@ -30,6 +31,7 @@ def draw_counts(path: Path, real: Mapping[str, int], generated: Mapping[str, int
     axes.set_xticks(places, names, rotation=90, fontsize=7, parse_math=False)
     axes.set_xlim(-0.8, len(actions) - 0.2)
     axes.set_ylabel("clips", color=_SOFT)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(length=0, colors=_INK)
     axes.grid(axis="y", color="#e6e9ee", linewidth=0.7)
     axes.set_axisbelow(True)

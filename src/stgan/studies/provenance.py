@@ -57,8 +57,8 @@ def networks_behind(model: ModelFolder, folder: Path, judge: Evaluator | None = 
     for value, role in wanted.items():
         if value not in parts:
             raise StganError(
-                f"the {role} of the clips in {quoted(folder)} is none of {model.name}'s networks; name the model that "
-                "made them"
+                f"the {role} of the clips in {quoted(folder)} is none of {model.name}'s networks: name the model that "
+                "made them; what a classifier of your own was trained on is not known"
             )
     pending = list(wanted)
     while pending:
