@@ -124,8 +124,8 @@ def check_networks(networks: Sequence[Network], train: Collection[str], judging:
         strange = len(set(network.seen) - set(train))
         if strange:
             raise StganError(
-                f"the {network.role} behind the generated clips was trained on {strange} clips that are not among the "
-                "clips to train on; train a model on these alone, and generate with that"
+                f"the {network.role} behind the generated clips was trained on clips that are not among the clips to "
+                f"train on ({strange} of them); train a model on these alone, and generate with that"
             )
 
 
