@@ -30,7 +30,7 @@ def augment(
         "augmentation"
     ),
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: a small C3D (recipes/augmentation.yaml).")
+        Path | None, typer.Option(metavar="FILE", help="Default: a small C3D (recipes/augmentation/augmentation.yaml).")
     ] = None,
     settings: Annotated[
         list[str] | None,
