@@ -23,7 +23,6 @@ def test_the_recipe_that_is_used_without_one() -> None:
     values = yaml.safe_load(DEFAULT.read_text())
     assert recipe.seeds == tuple(values["seeds"])
     assert recipe.training.iterations == values["training"]["iterations"]
-    assert recipe.training.augmentation.noise == 0 and recipe.training.stop_on == "validation"
     one, again = recipe.initial.checkpoint(), recipe.initial.checkpoint()
     assert isinstance(one.network, C3D) and one.hash == again.hash
     assert load("initial.seed=1").initial.checkpoint().hash != one.hash
@@ -40,11 +39,9 @@ def test_weights_are_drawn_without_touching_the_randomness_of_others() -> None:
 
 
 def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
-    before, after = (
-        load(),
-        load("training.iterations=100", "initial.network.dropout=0.1", "training.augmentation.shift=2"),
-    )
-    assert (after.training.iterations, after.training.every) == (100, before.training.every)
+    before = load()
+    after = load("training.every=1", "initial.network.dropout=0.1", "training.augmentation.shift=2")
+    assert (after.training.iterations, after.training.every) == (before.training.iterations, 1)
     assert after.initial.network.dropout == 0.1 and after.initial.network.stages == before.initial.network.stages
     assert after.training.augmentation.shift == 2
     assert after.training.augmentation.brightness == before.training.augmentation.brightness
@@ -72,7 +69,7 @@ def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
         ("initial.network.depth=3", "depth"),
         ("initial.seed=-1", "seed must be from 0"),
         ("training.zoom=2", "unknown setting 'zoom'"),
-        ("training.iterations=90", "multiple of every"),
+        ("training.iterations=7", "multiple of every"),
         ("training.learning_rate=1e-3", "has to be written 1.0e-3"),
         ("training.learning_rate=0", "learning_rate must be from 1e-12"),
         ("training.head_learning_rate=-1.0", "must be above 0"),
@@ -82,7 +79,7 @@ def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
         ("training.windows=0", "must be at least 1"),
         ("training.crop=0.9", "crop must be at least 1"),
         ("training.real_share=1.0", "real_share must be from 0 to below 1"),
-        ("training.real_share=0.97", "leaves one kind of clips out"),
+        ("training.real_share=0.999", "leaves one kind of clips out"),
         ("training.in_view=1", "in_view must be true or false"),
         ("training.schedule=linear", "schedule is constant or cosine"),
         ("training.stop_on=luck", "stop_on is validation or test"),
