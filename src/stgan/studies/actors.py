@@ -20,6 +20,7 @@ from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import BOTH, STGAN
+from stgan.sampling import PRESETS
 from stgan.scoring import ScoreCache, evaluate, find_evaluator
 from stgan.studies.augmentation import AugmentationResult, run_augmentation
 from stgan.studies.augmentation_recipe import AugmentationRecipe, load_augmentation_recipe
@@ -29,7 +30,7 @@ from stgan.studies.selected_set import write_set
 from stgan.studies.selection import MOST, Criterion, features_of, select, verdicts_of
 from stgan.studies.splits import split_by_groups
 from stgan.training.preparation import Wishes, prepare
-from stgan.training.recipes import Overrides, from_values, merged, read_yaml
+from stgan.training.recipes import Overrides, from_values, load_model_recipe, merged, read_yaml
 from stgan.training.run import Workshop
 from stgan.version import __version__
 from stgan.video import ClipFolder, find_clips
@@ -75,8 +76,10 @@ class ActorsRecipe:
             raise ValueError(f"the primary setting, {self.primary!r}, is none of the settings")
         if self.by not in {criterion.value for criterion in Criterion}:
             raise ValueError(f"by is one of {', '.join(criterion.value for criterion in Criterion)}, not {self.by!r}")
-        if self.num < 1:
-            raise ValueError(f"num must be at least 1, not {self.num}")
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset is one of {', '.join(PRESETS)}, not {self.preset!r}")
+        if self.num < 1 or self.most < 1:
+            raise ValueError(f"num ({self.num}) and most ({self.most}) must be at least 1")
 
 
 def load_actors_recipe(folder: Path, overrides: Overrides | None = None) -> ActorsRecipe:
@@ -116,10 +119,23 @@ class ActorsStudy:
         self.of_model = {stage: values for stage, values in overrides.items() if stage not in ("study", "augmentation")}
         self.say, self.on_progress = say, on_progress
         self.clips: ClipFolder = find_clips(data)
+        self._check()
+
+    def _check(self) -> None:
+        """StganError for what would go wrong after hours of training."""
         for groups in self.recipe.settings.values():
-            split_by_groups(
-                self.clips.clips, groups, self.recipe.validation
-            )  # what is wrong is wrong before hours of training
+            split_by_groups(self.clips.clips, groups, self.recipe.validation)
+        if not self.recipe.validation and self.augmentation.training.stop_on == "validation":
+            raise StganError(
+                f"{quoted(self.recipes / RECIPE)}: validation must name groups, which choose where to stop"
+            )
+        judges = load_model_recipe(self.recipes, self.of_model).evaluators
+        if self.recipe.evaluator not in judges:
+            raise StganError(
+                f"{quoted(self.recipes / RECIPE)}: the evaluator is one of the model's, {', '.join(judges) or 'none'}, "
+                f"not {quoted(self.recipe.evaluator)}"
+            )
+        self.augmentation.initial.checkpoint()
 
     def run(self, name: str) -> AugmentationResult:
         """Do one setting, and write `study.json` anew.

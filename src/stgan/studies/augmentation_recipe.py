@@ -14,7 +14,7 @@ from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.training.classifier import ClassifierConfig, build
 from stgan.training.finetuning import FinetuningRecipe
-from stgan.training.recipes import CLASSIFIERS, Overrides, from_values, merged, read_yaml
+from stgan.training.recipes import CLASSIFIERS, from_values, merged, read_yaml
 
 DEFAULT = Path(__file__).with_name("augmentation.yaml")
 _SECTIONS = ("seeds", "initial", "training")
@@ -53,7 +53,7 @@ class AugmentationRecipe:
     seeds: tuple[int, ...]
 
 
-def load_augmentation_recipe(path: Path = DEFAULT, overrides: Overrides | None = None) -> AugmentationRecipe:
+def load_augmentation_recipe(path: Path = DEFAULT, overrides: Mapping[str, Any] | None = None) -> AugmentationRecipe:
     """A recipe from a YAML file, with settings replaced.
 
     Raises:
