@@ -6,7 +6,6 @@ stop; all others are tested on.
 """
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from stgan.files import write_text
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import BOTH, STGAN
 from stgan.sampling import PRESETS
-from stgan.scoring import ScoreCache, evaluate, find_evaluator
+from stgan.scoring import Clip, ScoreCache, evaluate, find_evaluator
 from stgan.studies.augmentation import AugmentationResult, run_augmentation
 from stgan.studies.augmentation_recipe import AugmentationRecipe, load_augmentation_recipe
 from stgan.studies.generating import first_clips, generate_set
@@ -145,40 +144,31 @@ class ActorsStudy:
         """
         if name not in self.recipe.settings:
             raise StganError(f"there is no setting {quoted(name)}; there are {', '.join(self.recipe.settings)}")
-        folder, groups, seconds = self.out / name, self.recipe.settings[name], {}
-
-        def timed(what: str, work: Callable[[], Any]) -> Any:
-            self.say(f"{name}: {what}")
-            started = time.monotonic()
-            result = work()
-            seconds[what] = round(time.monotonic() - started)
-            return result
-
-        model = timed("model", lambda: self._train(name, groups, folder))
-        timed("generate", lambda: self._generate(model, folder))
-        chosen = timed("select", lambda: self._select(model, folder))
-        result: AugmentationResult = timed(
-            "augment",
-            lambda: run_augmentation(
-                self.augmentation.initial.checkpoint(),
-                split_by_groups(self.clips.clips, groups, self.recipe.validation),
-                chosen,
-                self.augmentation.training,
-                folder / _EXPERIMENT,
-                self.fabric,
-                seeds=self.augmentation.seeds,
-                networks=read_networks(folder / _SELECTED),
-            ),
+        folder, groups = self.out / name, self.recipe.settings[name]
+        self.say(f"{name}: model")
+        model = self._train(name, groups, folder)
+        self.say(f"{name}: generate")
+        self._generate(model, folder)
+        self.say(f"{name}: select")
+        chosen = self._select(model, folder)
+        self.say(f"{name}: augment")
+        result = run_augmentation(
+            self.augmentation.initial.checkpoint(),
+            split_by_groups(self.clips.clips, groups, self.recipe.validation),
+            chosen,
+            self.augmentation.training,
+            folder / _EXPERIMENT,
+            self.fabric,
+            seeds=self.augmentation.seeds,
+            networks=read_networks(folder / _SELECTED),
         )
-        before = _read(folder / SETTING)
         record = {
             "name": name,
             "actors": len(groups),
             "primary": name == self.recipe.primary,
-            "seconds": {
-                what: max(took, (before or {}).get("seconds", {}).get(what, 0)) for what, took in seconds.items()
-            },
-            "result": {name: value for name, value in result.to_json().items() if name != "sources"},  # of this machine
+            "training_seconds": sum(int(model.load(part).provenance["seconds"]) for part in model.parts),
+            "generated": self.recipe.num * len(model.actions),
+            "result": {key: value for key, value in result.to_json().items() if key != "sources"},  # of this machine
         }
         write_text(folder / SETTING, json.dumps(record, indent=2) + "\n")
         self.write()
@@ -187,6 +177,8 @@ class ActorsStudy:
     def write(self) -> dict[str, Any] | None:
         """Write `study.json` of the settings that are done; None before the primary one is."""
         done = [record for name in self.recipe.settings if (record := _read(self.out / name / SETTING))]
+        for record in done:
+            record["primary"] = record.get("name") == self.recipe.primary  # the recipe may have changed since
         if not any(record["primary"] for record in done):
             return None
         study = {"format": FORMAT, "version": __version__, "settings": done}
@@ -209,7 +201,7 @@ class ActorsStudy:
             on_clip=lambda: self.on_progress("generate", next(done), total),
         )  # fmt: skip
 
-    def _select(self, model: ModelFolder, folder: Path) -> Any:
+    def _select(self, model: ModelFolder, folder: Path) -> list[Clip]:
         """The chosen clips, in a set of their own."""
         clips = first_clips(folder / _GENERATED, self.recipe.num)
         judge = find_evaluator(self.recipe.evaluator, model, device=self.fabric.device)
