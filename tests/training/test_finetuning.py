@@ -46,7 +46,7 @@ KINDS = ("real", "generated")
 PIXELS = Preprocessing(size=16, fit="c3d-tensorflow", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 RECIPE = FinetuningRecipe(
     iterations=45, every=15, batch_size=4, learning_rate=5e-3, head_learning_rate=1e-2, weight_decay=1e-4,
-    schedule="cosine", windows=2, seed=3,
+    schedule="one_cycle", windows=2, seed=3,
 )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def test_only_the_last_layer_is_new(initial: Checkpoint) -> None:
 
 def test_the_first_step_is_that_of_adam(initial: Checkpoint, clips: FinetuningClips, shop: Workshop) -> None:
     still = Checkpoint(C3D(replace(initial.network.config, dropout=0.0)).eval(), hash=initial.hash)
-    recipe = replace(RECIPE, iterations=1, every=1, weight_decay=0.3)
+    recipe = replace(RECIPE, schedule="constant", iterations=1, every=1, weight_decay=0.3)
     finetune(still, clips, recipe, shop)
     after = torch.load(shop.folder / "state.pt", weights_only=True)["state"]["network"]
 
@@ -217,23 +217,28 @@ def test_of_equals_the_last_is_chosen() -> None:
     assert 0 < low < 0.75 < high < 1
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
 def test_learning_rates(
     schedule: str, initial: Checkpoint, clips: FinetuningClips, shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[set[float]] = []
     update = TrainingRun.update
 
-    def noted(self: TrainingRun, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def noted(
+        self: TrainingRun, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float
+    ) -> None:
         rates.append({group["lr"] for group in optimizer.param_groups})
-        update(self, loss, network, optimizer)
+        assert max_norm == 2.5
+        update(self, loss, network, optimizer, max_norm)
 
     monkeypatch.setattr(TrainingRun, "update", noted)
-    finetune(initial, clips, replace(RECIPE, iterations=6, every=6, windows=1, schedule=schedule), shop)
-    for step, found in enumerate(rates):
-        part = np.cos(np.pi * step / 12) ** 2 if schedule == "cosine" else 1  # half the angle, squared
-        assert sorted(found) == pytest.approx([5e-3 * part, 1e-2 * part], rel=1e-12)
-    assert len(rates) == 6
+    finetune(initial, clips, replace(RECIPE, iterations=20, every=20, windows=1, schedule=schedule, max_norm=2.5), shop)
+    # A fifth of the steps from 1/25 to 1, the others down to 1/250,000, both along half a cosine: step 3 is the top.
+    rise = [1 / 25 + (1 - 1 / 25) * np.sin(np.pi * step / 6) ** 2 for step in range(4)]
+    fall = [4e-6 + (1 - 4e-6) * np.cos(np.pi * step / 32) ** 2 for step in range(1, 17)]
+    parts = rise + fall if schedule == "one_cycle" else [1] * 20
+    for part, found in zip(parts, rates, strict=True):
+        assert sorted(found) == pytest.approx([5e-3 * part, 1e-2 * part], rel=1e-9)
 
 
 def named(kind: str, count: int) -> tuple[ClipFile, ...]:

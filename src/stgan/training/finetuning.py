@@ -56,7 +56,9 @@ class FinetuningRecipe:
     every: iterations between two evaluations; `iterations` is a multiple of it.
     learning_rate, head_learning_rate: Adam's, of the last layer and of all others.
     weight_decay: times half the sum of squares of every kernel (not of biases and normalisations) is added to the loss.
-    schedule: "constant" (the TensorFlow port), or "cosine": both rates fall to 0 along half a cosine.
+    schedule: "constant" (the TensorFlow port), or "one_cycle": both rates rise over the first fifth and then fall to
+        almost 0 (Smith and Topin 2018), as our other classifiers are trained.
+    max_norm: a gradient that is longer is cut to this length; 0 cuts none. label_smoothing: of the cross-entropy.
     crop: a clip is trained on by a random part of its frames, so many times smaller than they are (8/7: the 112 of 128
         rows of C3D's Caffe, which crops at random and flips). The TensorFlow port does neither: crop 1, mirror 0.
     augmentation: what else is changed of the clips to train on, at the network's size.
@@ -75,6 +77,8 @@ class FinetuningRecipe:
     head_learning_rate: float = 1e-3
     weight_decay: float = 5e-4
     schedule: str = "constant"
+    max_norm: float = 0.0
+    label_smoothing: float = 0.0
     crop: float = 8 / 7
     augmentation: Augmentation = ORDINARY
     real_share: float = 0.0
@@ -97,8 +101,10 @@ class FinetuningRecipe:
             raise ValueError("real_share must be from 0 to below 1, validation_share between 0 and 1")
         if self.real_share and not 0 < round(self.real_share * self.batch_size) < self.batch_size:
             raise ValueError(f"a real_share of {self.real_share} leaves one kind of clips out of {self.batch_size}")
-        if self.schedule not in ("constant", "cosine"):
-            raise ValueError(f"schedule is constant or cosine, not {self.schedule!r}")
+        if self.schedule not in ("constant", "one_cycle"):
+            raise ValueError(f"schedule is constant or one_cycle, not {self.schedule!r}")
+        if not self.max_norm >= 0:
+            raise ValueError(f"max_norm must be at least 0, not {self.max_norm}")
         if self.stop_on not in ("validation", "test"):
             raise ValueError(f"stop_on is validation or test, not {self.stop_on!r}")
 
@@ -196,10 +202,7 @@ def finetune(
         for is_kernel in (True, False)
     ]
     optimizer = torch.optim.Adam([group for group in groups if group["params"]])
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: (1 + math.cos(math.pi * step / recipe.iterations)) / 2 if recipe.schedule == "cosine" else 1.0,
-    )
+    schedule = _schedule(optimizer, recipe)
     wrapped, optimizer = fabric.setup(network, optimizer)
     run = TrainingRun(
         workshop,
@@ -231,8 +234,8 @@ def finetune(
         if logits.ndim == 3:  # LRCN: every frame is asked
             actions = actions.repeat_interleave(logits.shape[1])
             logits = logits.flatten(0, 1)
-        loss = F.cross_entropy(logits, actions)
-        run.update(loss, wrapped, optimizer)
+        loss = F.cross_entropy(logits, actions, label_smoothing=recipe.label_smoothing)
+        run.update(loss, wrapped, optimizer, recipe.max_norm or math.inf)
         schedule.step()
         return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
 
@@ -262,6 +265,13 @@ def finetune(
         validations=recipe.iterations // recipe.every,
     )
     return Finetuned(start, read_curve(workshop.folder, clips, recipe.windows), recipe.stop_on, len(clips.test))
+
+
+def _schedule(optimizer: torch.optim.Optimizer, recipe: FinetuningRecipe) -> torch.optim.lr_scheduler.LRScheduler:
+    if recipe.schedule == "constant":
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, recipe.iterations, pct_start=0.2)
 
 
 def _drawn(clips: FinetuningClips, step: int, recipe: FinetuningRecipe) -> list[int]:
