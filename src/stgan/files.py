@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from stgan.errors import StganError
+from stgan.names import quoted
+
 _LEFTOVER = re.compile(r"\..+\.\d+\.part")
 
 
@@ -19,13 +24,36 @@ def replacing(path: Path) -> Iterator[Path]:
     it away.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    former = path.with_name(f".{path.name}.former.{os.getpid()}.part")
     try:
         yield temporary
-        if temporary.is_dir():
-            remove(path)  # no system call moves a folder onto one that is not empty
+        if temporary.is_dir() and os.path.lexists(path):
+            os.replace(path, former)  # no system call moves a folder onto one that is not empty
         os.replace(temporary, path)
     finally:
+        if os.path.lexists(former) and not os.path.lexists(path):
+            os.replace(former, path)
         remove(temporary)
+        remove(former)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make the folder and lock it; the system frees the lock of a process that was killed, and its file stays.
+
+    Raises:
+        StganError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StganError(f"another process works in {quoted(folder)}; wait for it, or choose another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def default_cache() -> Path:

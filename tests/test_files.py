@@ -1,0 +1,67 @@
+"""Files that appear whole or not at all, and folders that one process works in."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stgan import files
+from stgan.errors import StganError
+from stgan.files import alone, replacing
+
+
+def folder(path: Path, text: str) -> Path:
+    path.mkdir()
+    (path / "a.txt").write_text(text)
+    return path
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder(tmp_path / "set", "former")
+    (tmp_path / "set" / "b.txt").write_text("former")
+    with replacing(tmp_path / "set") as temporary:
+        folder(temporary, "new")
+    assert [(path.name, path.read_text()) for path in (tmp_path / "set").iterdir()] == [("a.txt", "new")]
+    assert os.listdir(tmp_path) == ["set"]
+
+
+@pytest.mark.parametrize("moves", [0, 1])
+def test_whenever_it_is_interrupted_a_former_folder_is_whole(
+    moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path / "set", "former")
+    replace, left = os.replace, iter(range(moves, -2, -1))
+
+    def interrupted(source: Path, target: Path) -> None:
+        if next(left) == 0:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "set") as temporary:
+        folder(temporary, "new")
+    assert (tmp_path / "set" / "a.txt").read_text() == "former" and os.listdir(tmp_path) == ["set"]
+
+
+def test_interrupted_as_the_former_folder_goes_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path / "set", "former")
+
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "set") as temporary:
+        folder(temporary, "new")
+    assert (tmp_path / "set" / "a.txt").read_text() == "new"
+
+
+def test_one_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    with alone(tmp_path / "new"):
+        with pytest.raises(StganError, match=r"another process works in .*new"), alone(tmp_path / "new"):
+            pass
+        with alone(tmp_path / "other"):
+            pass
+    with alone(tmp_path / "new"):
+        pass
