@@ -72,11 +72,12 @@ def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
         ("training.iterations=7", "multiple of every"),
         ("training.learning_rate=1e-3", "has to be written 1.0e-3"),
         ("training.learning_rate=0", "learning_rate must be from 1e-12"),
-        ("training.head_learning_rate=-1.0", "must be above 0"),
+        ("training.head_learning_rate=-1.0", "head_learning_rate must be from 1e-12"),
         ("training.head_learning_rate=.nan", "sane size"),
         ("training.weight_decay=-1", "weight_decay must be from 0"),
-        ("training.batch_size=0", "must be at least 1"),
-        ("training.windows=0", "must be at least 1"),
+        ("training.batch_size=0", "batch_size must be from 1 to 100000, not 0"),
+        ("training.windows=10000000000", "windows must be from 1 to 100000"),
+        ("training.windows=0", "windows must be from 1"),
         ("training.crop=0.9", "crop must be at least 1"),
         ("training.real_share=1.0", "real_share must be from 0 to below 1"),
         ("training.real_share=0.999", "leaves one kind of clips out"),
@@ -113,6 +114,8 @@ def test_sections_that_hold_nothing(values: Any, tmp_path: Path) -> None:
         load_augmentation_recipe(tmp_path / "r.yaml")
     with pytest.raises(StganError, match="cannot read the recipe"):
         load_augmentation_recipe(tmp_path / "gone.yaml")
+    with pytest.raises(StganError, match="too large to be a recipe"):
+        load_augmentation_recipe(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("setting", [

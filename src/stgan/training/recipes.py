@@ -35,7 +35,8 @@ _FEWEST_STEPS = 20  # for a learning rate that rises and falls again
 _RANGES: dict[str, tuple[float, float]] = {
     "steps": (_FEWEST_STEPS, 1_000_000_000),
     "seed": (0, (1 << 63) - 1),
-    "learning_rate": (1e-12, 10.0),
+    **dict.fromkeys(("learning_rate", "head_learning_rate"), (1e-12, 10.0)),
+    **dict.fromkeys(("batch_size", "windows"), (1, 100_000)),
     "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.99),
     "ema": (0.0, 1.0),
@@ -189,9 +190,11 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file of names and values, or StganError."""
     try:
-        if path.stat().st_size > 1 << 16:  # ours are 2 kB; PyYAML takes long over nested lists
-            raise StganError(f"{quoted(path)} is too large to be a recipe ({path.stat().st_size} bytes)")
-        values = _parse(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:  # a device has no size, and no end
+            text = file.read((1 << 16) + 1)
+        if len(text) > 1 << 16:  # ours are 2 kB; PyYAML takes long over nested lists
+            raise StganError(f"{quoted(path)} is too large to be a recipe (more than {1 << 16} bytes)")
+        values = _parse(text.decode())
     except OSError as error:
         raise StganError(f"cannot read the recipe {quoted(path)}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
