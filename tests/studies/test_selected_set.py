@@ -204,6 +204,12 @@ def with_something_in_it(out: Path, source: Path) -> Path:
     return out
 
 
+def in_a_selection(out: Path, source: Path) -> Path:
+    with_something_in_it(out, source)
+    (out / "selection.json").write_text("{}")
+    return out / "left" / "set"
+
+
 def through_a_link(out: Path, source: Path) -> Path:
     return as_link(out, source) / "set"
 
@@ -214,6 +220,9 @@ def through_a_link(out: Path, source: Path) -> Path:
         (as_file, "is a link or a file"),
         (as_link, "is a link or a file"),
         (with_something_in_it, "is not empty and no selection"),
+        (in_a_selection, "lies in the selection"),
+        (lambda out, source: Path(), "is a folder that you are in"),
+        (lambda out, source: Path(".."), "is a folder that you are in"),
         (through_a_link, "lie in one another"),
         (lambda out, source: source, "lie in one another"),
         (lambda out, source: source / "set", "lie in one another"),

@@ -1,7 +1,7 @@
 """Which generated clips are chosen to train on."""
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -139,8 +139,9 @@ def test_refusals() -> None:
         select(clips, verdicts, least=2.0)
     with pytest.raises(StganError, match=r"none of 2 clips has a probability of 0\.95"):
         select(clips, verdicts, by=Criterion.CONFIDENCE, least=0.95)
-    with pytest.raises(StganError, match="contributes nan nats"):
-        select(clips, verdicts, least=float("nan"))
+    for by, least in product(Criterion, (float("nan"), float("inf"), -1.0)):
+        with pytest.raises(StganError, match="must be a number that is not negative"):
+            select(clips, verdicts, by=by, least=least, features=features(clips))
     with pytest.raises(StganError, match="none of 0 clips"):
         select([], {})
     with pytest.raises(StganError, match="at least one"):

@@ -15,7 +15,7 @@ from stgan.cli.evaluate import check_output, keep_scores, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
-from stgan.names import printable
+from stgan.names import printable, quoted
 from stgan.report.recorded import is_current, read_scores
 from stgan.scoring import SCORES, Clip, Evaluator, ScoreCache, evaluate, find_evaluator, generated_clips
 from stgan.scoring.measurements import Watch
@@ -102,6 +102,8 @@ def select(
         raise StganError("--train-groups is of real clips; name their folder by --real")
     if json_file:
         check_output("--json", json_file)
+        if folder.resolve() in json_file.resolve().parents:
+            raise StganError(f"--json {quoted(json_file)} lies in {quoted(folder)}; give another place")
     clips = generated_clips(folder)
     check_place(out, folder, overwrite=overwrite)
     counts = None

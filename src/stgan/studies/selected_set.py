@@ -46,9 +46,13 @@ def check_place(out: Path, source: Path, *, overwrite: bool = False) -> None:
     """
     if out.is_symlink() or (os.path.lexists(out) and not out.is_dir()):
         raise StganError(f"{quoted(out)} is a link or a file; give the name of a new folder")
+    if out.name in ("", ".."):  # what has no name of its own cannot be replaced as a whole
+        raise StganError(f"{quoted(out)} is a folder that you are in; give the name of a new folder")
     place, clips = out.resolve(), source.resolve()
     if place == clips or place in clips.parents or clips in place.parents:
         raise StganError(f"{quoted(out)} and {quoted(source)} lie in one another; select into a folder apart from it")
+    if around := next((parent for parent in place.parents if (parent / RECORD).is_file()), None):
+        raise StganError(f"{quoted(out)} lies in the selection {quoted(around)}; choose a folder apart from it")
     if out.is_dir() and any(out.iterdir()):
         if not (out / RECORD).is_file():
             raise StganError(f"{quoted(out)} is not empty and no selection; give the name of a new folder")

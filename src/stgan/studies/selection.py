@@ -177,10 +177,12 @@ def select(
         features: by diversity, of each clip (see `features_of`).
 
     Raises:
-        StganError: a clip has no action or was not scored, or none is left.
+        StganError: a clip has no action or was not scored, none is left, or `most` or `least` is out of range.
     """
     if most < 1:
         raise StganError(f"at least one clip of an action has to be chosen, not {most}")
+    if least is not None and not 0 <= least < np.inf:
+        raise StganError(f"what is asked for at least must be a number that is not negative, not {least}")
     unknown = next((clip.name for clip in clips if clip.action is None or clip.name not in verdicts), None)
     if unknown is not None:
         raise StganError(f"{quoted(unknown)} was not scored, or nothing says what it should show; score these clips")
@@ -220,7 +222,7 @@ def farthest_first(features: Float[np.ndarray, "n d"], most: int, least: float =
     while len(chosen) < most:
         nearest = np.minimum(nearest, np.sqrt(((rows - rows[chosen[-1]]) ** 2).sum(1)))
         farthest = int(nearest.argmax())
-        if nearest[farthest] <= least:
+        if not nearest[farthest] > least:
             break
         chosen.append(farthest)
     return chosen
