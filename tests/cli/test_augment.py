@@ -59,6 +59,7 @@ def test_clips_of_a_model_of_which_nothing_is_known(stgan: Any, root: Path, tmp_
     assert allowed.returncode == 0 and not allowed.stderr, allowed.stderr
     record = json.loads((out / "augmentation.json").read_text())
     assert record["seeds"] == [0, 1] and not record["proven"]
+    assert "no real clip to train on" not in allowed.stdout
     assert record["clips"] == {"train": 3, "validation": 3, "test": 3} and record["groups"]["test"] == ["c"]
     summary = record["summary"]
     for words, name in (("generated only", "generated"), ("real only", "real"), ("real and generated", "both")):
@@ -124,10 +125,11 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
         (["--initial", "nowhere"], "nowhere"),
         (["--initial", "ENCODER"], "Encoder is no classifier that can be fine-tuned"),
         (["--device", "abacus"], "abacus"),
+        (["--out", "INSIDE"], "lies in"),
     ],
 )
 def test_mistakes(stgan: Any, root: Path, tiny_model: Path, tmp_path: Path, more: list[str], message: str) -> None:
-    folders = {"CLIPS": root / "clips", "ENCODER": tiny_model / "encoder"}
+    folders = {"CLIPS": root / "clips", "ENCODER": tiny_model / "encoder", "INSIDE": root / "chosen" / "out"}
     allowed = ["--allow-unknown"] * ("ENCODER" in more)
     result = stgan.run(
         *command(root, tmp_path / "out", root / "chosen", *allowed, *(folders.get(word, word) for word in more)),

@@ -18,6 +18,7 @@ from scipy import stats
 from stgan.checkpoints import Checkpoint, load_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
+from stgan.files import alone
 from stgan.networks import C3D, C3DConfig, Preprocessing
 from stgan.scoring import Clip
 from stgan.studies import augmentation
@@ -256,6 +257,14 @@ def test_an_interrupted_experiment_goes_on(
     assert experiment(tmp_path / "resumed", recipe=recipe) == whole and steps == 6 * 6 + 2
 
 
+def test_an_arm_is_trained_by_one_process(experiment: Experiment, tmp_path: Path) -> None:
+    with alone(tmp_path / "seed_1" / "real"), pytest.raises(StganError, match="another process works in"):
+        experiment(tmp_path)
+    assert not (tmp_path / "augmentation.json").exists()
+    (tmp_path / "seed_0" / "both" / "arm.json").write_text("[" * 100_000)  # damaged: trained anew
+    assert experiment(tmp_path) == experiment(tmp_path)
+
+
 def test_what_has_changed_is_trained_anew(
     experiment: Experiment, initial: Checkpoint, generated: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +338,18 @@ def test_networks_that_saw_clips_to_train_on_alone(
         assert f"may be those of the test: {named};" in refusal(*unknown)
     allowed = experiment(tmp_path / "allowed", **{**common, "allow_unknown": True}, networks=[network("eye", [])])
     assert not allowed.proven and allowed.networks[0]["seen"] == 0
+
+
+def test_weights_to_start_from_have_seen_no_clip_that_judges(
+    experiment: Experiment, initial: Checkpoint, real: list[ClipFile], tmp_path: Path
+) -> None:
+    test = next(clip for clip in real if clip.split == "test")
+    known = replace(initial, provenance={"seen": [inspect_clip(test.path).sha256[:16]]})
+    with pytest.raises(StganError) as caught:
+        experiment(tmp_path / "out", initial=known)
+    assert f"the weights to start from were trained on '{test.path}', which is to judge" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    assert experiment(tmp_path / "out", initial=replace(initial, provenance={"seen": ["0" * 16]}), seeds=(0,)).runs
 
 
 def test_a_clip_that_is_held_out_to_choose_where_to_stop_judges_too(

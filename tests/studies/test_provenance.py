@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stgan.checkpoints import find_model, load_checkpoint, save_checkpoint
 from stgan.errors import StganError
-from stgan.manifest import Manifest
+from stgan.manifest import MANIFEST, Manifest
 from stgan.pipeline import BOTH, STGAN
 from stgan.scoring import find_evaluator
 from stgan.studies.generating import generate_set
@@ -83,6 +83,7 @@ def test_the_network_that_chose_is_one_of_them_and_all_are_kept(model: Path, gen
     found = find_model(str(model))
     judge = find_evaluator("evaluator", found)
     (tmp_path / "set").mkdir()
+    shutil.copy(generated / MANIFEST, tmp_path / "set")
     write_networks(tmp_path / "set", found, generated, judge)
     kept = read_networks(tmp_path / "set")
     assert kept == networks_behind(found, generated, judge)
@@ -112,7 +113,26 @@ GOOD = {"role": "generator", "hash": HASH, "ancestors": {"eye": HASH}, "seen": [
 def test_a_file_of_networks(tmp_path: Path) -> None:
     assert read_networks(tmp_path) == ()
     (tmp_path / NETWORKS).write_text(json.dumps({"format": 1, "networks": [GOOD, {**GOOD, "seen": []}]}))
+    of = {"file": "left/a.mp4", "action": "left", "index": 0, "hashes": {"generator": HASH}}
+    Manifest(tmp_path).write([of])
     assert read_networks(tmp_path) == tuple(Network("generator", HASH, {"eye": HASH}, seen) for seen in ((CLIP,), ()))
+
+
+@pytest.mark.parametrize(
+    ("hashes", "message"),
+    [
+        ([{"generator": HASH, "condition": {"c3d": "e" * 64}}], "lacks the condition network c3d that made clips"),
+        ([{"generator": HASH}, {"generator": "e" * 64}], "lacks the generator that made clips"),
+        ([{"generator": HASH}, {}], "nothing says that"),
+        ([], "nothing says that"),
+    ],
+)
+def test_networks_of_other_clips(hashes: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
+    (tmp_path / NETWORKS).write_text(json.dumps({"format": 1, "networks": [GOOD]}))
+    clips = [{"file": f"left/{i}.mp4", "action": "left", "index": i, "hashes": of} for i, of in enumerate(hashes)]
+    Manifest(tmp_path).write(clips)
+    with pytest.raises(StganError, match=message):
+        read_networks(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,9 @@ def augment(
         clips = split_by_groups(clips, _names(train_groups), _names(val_groups))
     if not generated.is_dir():
         raise StganError(f"{quoted(generated)} is not a folder; give what stgan select wrote")
+    for folder in (real, generated):
+        if folder.resolve() in (out.resolve(), *out.resolve().parents):
+            raise StganError(f"--out {quoted(out)} lies in {quoted(folder)}; choose a folder apart from the clips")
     networks = read_networks(generated)
     if model and not networks:  # what stgan select wrote says also what chose
         networks = networks_behind(find_model(model), generated)
@@ -158,6 +161,9 @@ def show(console: Console, result: "AugmentationResult") -> None:
     )
     if result.share is not None:
         console.print(f"generated clips alone reach {100 * result.share:.0f} % of what real ones do", soft_wrap=True)
+    for side, counts in result.counts.items():
+        if missing := [quoted(action) for action in result.actions if not counts.get(action)]:
+            console.print(f"note: no {side} clip to train on shows {', '.join(missing)}", soft_wrap=True)
     if not result.proven:
         console.print(
             "note: nothing says on which clips all networks behind the generated ones were trained; some may know the "

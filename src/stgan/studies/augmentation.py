@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -20,12 +21,12 @@ from lightning_fabric import Fabric
 
 from stgan.checkpoints import Checkpoint
 from stgan.errors import StganError
-from stgan.files import sha256, write_text
+from stgan.files import alone, sha256, write_text
 from stgan.metrics.means import Mean
 from stgan.names import quoted
 from stgan.report.counts import draw_counts
 from stgan.scoring import Clip
-from stgan.studies.provenance import Network, check_networks, content_hashes, unknown_networks
+from stgan.studies.provenance import Network, check_initial, check_networks, content_hashes, unknown_networks
 from stgan.studies.splits import sides_of
 from stgan.training.finetuning import CHECKPOINT, Finetuned, FinetuningClips, FinetuningRecipe, Point, finetune
 from stgan.training.run import STATE, Workshop, identity
@@ -163,13 +164,14 @@ def run_augmentation(
         save_every: seconds between two states to resume from.
 
     Raises:
-        StganError: clips are missing, damaged, of unknown actions, or on both sides of the split; or a network behind
-            the generated clips has seen others than those to train on.
+        StganError: clips are missing, damaged, of unknown actions, or on both sides of the split; a network behind
+            the generated clips has seen others than those to train on, or the weights to start from one that judges.
     """
     classes = tuple(actions) if actions is not None else tuple(sorted({clip.label for clip in real}))
     train, validation, test = sides_of(real, recipe)
     made = tuple(_generated(clip) for clip in generated)
     _check(classes, train, validation, test, made)
+    check_initial(initial, (*validation, *test))
     proven = _prove(networks, train, (*validation, *test), allow_unknown)
     trained_on = {"generated": ((), made), "real": (train, ()), "both": (train, made)}
     runs = []
@@ -281,15 +283,16 @@ def _arm(
     """Train one arm in `folder`/`place`, or find it trained. What could resume it goes: of C3D 0.9 GB."""
     path = folder / place / _ARM
     key = identity(recipe, initial.hash, repr(initial.network.config), clips.digest)
-    if found := _read_arm(path, key):
-        return found
-    fabric.barrier()
-    what = f"augmentation, {place.name}, seed {recipe.seed}"
-    tuned = finetune(initial, clips, recipe, Workshop(fabric, folder / place, save_every), what)
-    arm = _described(place.name, len(clips.train), tuned, place / CHECKPOINT)
-    if fabric.is_global_zero:
-        write_text(path, json.dumps({"key": key, **asdict(arm)}, indent=2) + "\n")
-        (folder / place / STATE).unlink(missing_ok=True)
+    with alone(folder / place) if fabric.is_global_zero else nullcontext():
+        if found := _read_arm(path, key):
+            return found
+        fabric.barrier()
+        what = f"augmentation, {place.name}, seed {recipe.seed}"
+        tuned = finetune(initial, clips, recipe, Workshop(fabric, folder / place, save_every), what)
+        arm = _described(place.name, len(clips.train), tuned, place / CHECKPOINT)
+        if fabric.is_global_zero:
+            write_text(path, json.dumps({"key": key, **asdict(arm)}, indent=2) + "\n")
+            (folder / place / STATE).unlink(missing_ok=True)
     fabric.barrier()
     return arm
 
@@ -306,7 +309,7 @@ def _read_arm(path: Path, key: str) -> Arm | None:
         for name in ("interval", "best_on_test_interval"):
             values[name] = tuple(values[name])
         return Arm(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

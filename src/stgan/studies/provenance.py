@@ -51,7 +51,7 @@ def networks_behind(model: ModelFolder, folder: Path, judge: Evaluator | None = 
         StganError: the folder has no manifest with hashes, or other networks than the model's made its clips.
     """
     parts = {checkpoint.hash: (part, checkpoint) for part in model.parts for checkpoint in [model.load(part)]}
-    wanted = {value: role for entry in Manifest(folder).read() for role, value in _made_by(entry.get("hashes", {}))}
+    wanted = _makers(folder)
     if not wanted:
         raise StganError(f"nothing says which networks made the clips in {quoted(folder)}; generate clips anew")
     for value, role in wanted.items():
@@ -84,7 +84,7 @@ def read_networks(folder: Path) -> tuple[Network, ...]:
     """The networks behind a folder's clips, as `networks.json` has them; none if there is no such file.
 
     Raises:
-        StganError: the file is damaged.
+        StganError: the file is damaged, or lacks a network that the manifest names: it is about other clips.
     """
     path = folder / NETWORKS
     if not path.exists():
@@ -95,9 +95,19 @@ def read_networks(folder: Path) -> tuple[Network, ...]:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["format"] != FORMAT:
             raise ValueError("its format is another")
-        return tuple(_read(each) for each in values["networks"])
+        networks = tuple(_read(each) for each in values["networks"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StganError(f"{quoted(path)} is damaged; select the clips again") from error
+    makers = _makers(folder)
+    missing = sorted({role for value, role in makers.items() if value not in {network.hash for network in networks}})
+    if not makers:
+        raise StganError(f"nothing says that {quoted(path)} is about the clips beside it; select the clips again")
+    if missing:
+        raise StganError(
+            f"{quoted(path)} lacks the {missing[0]} that made clips beside it, so it is about others; select the clips "
+            "again"
+        )
+    return networks
 
 
 def content_hashes(clips: Sequence[ClipFile]) -> dict[Path, str]:
@@ -129,6 +139,18 @@ def check_networks(networks: Sequence[Network], train: Collection[str], judging:
             )
 
 
+def check_initial(initial: Checkpoint, judging: Sequence[ClipFile]) -> None:
+    """Raise StganError if the weights that recognisers start from were trained on a clip that judges."""
+    seen = initial.provenance.get("seen")
+    if not isinstance(seen, list) or not seen:
+        return
+    for path, value in content_hashes(judging).items():
+        if value in map(str, seen):
+            raise StganError(
+                f"the weights to start from were trained on {quoted(path)}, which is to judge; start from others"
+            )
+
+
 def unknown_networks(networks: Sequence[Network]) -> list[str]:
     """The roles of networks of which nothing says what they, or networks that they were made from, were trained on."""
     known = {network.hash for network in networks if network.seen}
@@ -138,6 +160,12 @@ def unknown_networks(networks: Sequence[Network]) -> list[str]:
 def _network(role: str, checkpoint: Checkpoint) -> Network:
     seen = checkpoint.provenance.get("seen")
     return Network(role, checkpoint.hash, checkpoint.ancestors, tuple(map(str, seen)) if isinstance(seen, list) else ())
+
+
+def _makers(folder: Path) -> dict[str, str]:
+    """The hashes of the networks that made a folder's clips, and their roles; none if a clip's are not told."""
+    entries = [dict(_made_by(entry.get("hashes", {}))) for entry in Manifest(folder).read()]
+    return {value: role for entry in entries for role, value in entry.items()} if all(entries) else {}
 
 
 def _made_by(hashes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

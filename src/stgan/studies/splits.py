@@ -78,7 +78,7 @@ def sides_of(
         train, validation = hold_out(train, recipe.validation_share, recipe.seed)
     for clips, what in ((train, "to train on"), (test, "to test on")):
         if not clips:
-            raise StganError(f"no real clip is {what}: give clips with the splits train and test")
+            raise StganError(f"no real clip is {what}: give clips with the splits train and test, or name groups")
     if recipe.stop_on == "validation" and not validation:
         raise StganError(
             "no clip can be held out to choose where to stop, since every action has only one group; give clips with "
