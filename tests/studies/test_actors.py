@@ -83,7 +83,8 @@ def fabric() -> Fabric:
         (["study.settings.one=ann"], "must be a list of groups"),
         (["study.settings.one=[3]"], "must be a list of groups"),
         (["study.settings.a/b=[ann]"], "cannot name a folder"),
-        (["study.settings=3"], "does not describe a ActorsRecipe"),
+        (["study.settings.runs=[ann]"], "'runs' cannot name a folder"),
+        (["study.settings=3"], "settings must hold names"),
         (["study.primary=three"], "the primary setting, 'three', is none of the settings"),
         (["study.by=luck"], "by is one of inception, confidence, diversity, not 'luck'"),
         (["study.preset=fast"], "preset is one of"),
@@ -103,6 +104,12 @@ def test_what_is_wrong_is_wrong_before_anything_is_trained(
         ActorsStudy(data, recipes, tmp_path / "out", fabric, overrides=parse_overrides(settings))
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())
+
+
+def test_results_do_not_go_among_the_clips(data: Path, recipes: Path, fabric: Fabric) -> None:
+    with pytest.raises(StganError, match=r"lies in .*; choose a folder apart from the clips"):
+        ActorsStudy(data, recipes, data / "out", fabric)
+    assert not (data / "out").exists()
 
 
 def test_the_recipes_that_come_with_the_project() -> None:

@@ -17,7 +17,7 @@ from stgan.checkpoints.fetching import default_folder
 from stgan.cli.bench import duration
 from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
+from stgan.files import alone, write_text
 
 if TYPE_CHECKING:
     from stgan.studies.costs import Cost
@@ -191,8 +191,12 @@ def augmentation(
             on_progress=bars.show,
         )  # fmt: skip
         primary = study.recipe.primary
-        for name in setting or sorted(study.recipe.settings, key=lambda name: name != primary):
-            show(console, study.run(name))
+        names = setting or sorted(study.recipe.settings, key=lambda name: name != primary)
+        for name in names:  # a mistake in the last is known before hours of the first
+            study.check_setting(name)
+        for name in names:
+            with alone(out / name):
+                show(console, study.run(name))
             bars.clear()
     written = study.write()
     what = f"{out / STUDY} has all of it: stgan report {out}" if written else f"{STUDY} waits for setting {primary}"

@@ -37,6 +37,7 @@ from stgan.video import ClipFolder, find_clips
 STUDY, SETTING = "study.json", "setting.json"
 FORMAT = 1
 RECIPE, AUGMENTATION = "study.yaml", "augmentation.yaml"
+_RUNS, _CACHE = "runs", "cache"  # of all settings, beside their folders
 _MODEL, _GENERATED, _SELECTED, _EXPERIMENT = "model", "generated", "selected", "augmentation"
 
 OnProgress = Callable[[str, int, int], None]
@@ -67,7 +68,7 @@ class ActorsRecipe:
 
     def __post_init__(self) -> None:
         for name, groups in self.settings.items():
-            if not isinstance(name, str) or not is_file_name(name):
+            if not isinstance(name, str) or not is_file_name(name) or name in (_RUNS, _CACHE):
                 raise ValueError(f"{name!r} cannot name a folder")
             if not isinstance(groups, list | tuple) or not groups or not all(isinstance(each, str) for each in groups):
                 raise ValueError(f"the setting {name!r} must be a list of groups (actors)")
@@ -84,9 +85,10 @@ class ActorsRecipe:
 def load_actors_recipe(folder: Path, overrides: Overrides | None = None) -> ActorsRecipe:
     """`study.yaml` of a folder of recipes. StganError if it is wrong."""
     path = folder / RECIPE
-    recipe: ActorsRecipe = from_values(
-        ActorsRecipe, merged(read_yaml(path), (overrides or {}).get("study", {})), path, {}
-    )
+    values = merged(read_yaml(path), (overrides or {}).get("study", {}))
+    if not isinstance(values.get("settings"), dict):
+        raise StganError(f"{quoted(path)}: settings must hold names, and the groups (actors) of each")
+    recipe: ActorsRecipe = from_values(ActorsRecipe, values, path, {})
     return recipe
 
 
@@ -122,6 +124,8 @@ class ActorsStudy:
 
     def _check(self) -> None:
         """StganError for what would go wrong after hours of training."""
+        if self.data.resolve() in (self.out.resolve(), *self.out.resolve().parents):
+            raise StganError(f"{quoted(self.out)} lies in {quoted(self.data)}; choose a folder apart from the clips")
         for groups in self.recipe.settings.values():
             split_by_groups(self.clips.clips, groups, self.recipe.validation)
         if not self.recipe.validation and self.augmentation.training.stop_on == "validation":
@@ -136,14 +140,18 @@ class ActorsStudy:
             )
         self.augmentation.initial.checkpoint()
 
+    def check_setting(self, name: str) -> None:
+        """StganError unless there is such a setting."""
+        if name not in self.recipe.settings:
+            raise StganError(f"there is no setting {quoted(name)}; there are {', '.join(self.recipe.settings)}")
+
     def run(self, name: str) -> AugmentationResult:
         """Do one setting, and write `study.json` anew.
 
         Raises:
             StganError: there is no such setting, or something in it cannot be done.
         """
-        if name not in self.recipe.settings:
-            raise StganError(f"there is no setting {quoted(name)}; there are {', '.join(self.recipe.settings)}")
+        self.check_setting(name)
         folder, groups = self.out / name, self.recipe.settings[name]
         self.say(f"{name}: model")
         model = self._train(name, groups, folder)
@@ -190,7 +198,7 @@ class ActorsStudy:
         others = sorted(set(self.clips.groups) - set(groups))
         named = {"name": f"{self.data.resolve().name}_{name}", "held_out": others}
         wishes = Wishes(config=self.recipes, overrides=merged(self.of_model, {"model": named}))
-        workshop = Workshop(self.fabric, self.out / "runs" / name)
+        workshop = Workshop(self.fabric, self.out / _RUNS / name)
         return prepare(self.data, folder / _MODEL, workshop, wishes).training.train_all()
 
     def _generate(self, model: ModelFolder, folder: Path) -> None:
@@ -206,7 +214,7 @@ class ActorsStudy:
         clips = first_clips(folder / _GENERATED, self.recipe.num)
         judge = find_evaluator(self.recipe.evaluator, model, device=self.fabric.device)
         by = Criterion(self.recipe.by)
-        with closing(ScoreCache(self.out / "cache")) as cache:
+        with closing(ScoreCache(self.out / _CACHE)) as cache:
             verdicts = verdicts_of(evaluate(clips, judge, cache=cache).to_json())
             features = features_of(clips, judge, cache=cache) if by is Criterion.DIVERSITY else None
         selection = select(clips, verdicts, by=by, most=self.recipe.most, features=features)
@@ -218,5 +226,5 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return values if isinstance(values, dict) and isinstance(values.get("result"), dict) else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
