@@ -51,6 +51,7 @@ def test_clips_are_scored_if_nobody_has_and_the_page_written(
     [
         (["nowhere"], "is not a folder"),
         (["CLIPS", "--out", "nowhere/page.html"], "give the name of a file"),
+        (["CLIPS", "--out", __file__], "is a file but no page"),
         (["CLIPS", "--fooling", "nowhere"], "run stgan fooling again"),
         (["CLIPS", "--evaluator", "nobody"], "nobody"),
         (["CLIPS", "--real", "nowhere"], "is not a folder"),

@@ -66,6 +66,8 @@ def report(
         raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
     if out:
         check_output("--out", out)
+        if out.is_file() and not _is_page(out):
+            raise StganError(f"--out {quoted(out)} is a file but no page; give another name")
     options = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
     given = [(name, str(value)) for name, value in options.items() if value is not None]
     command = ("stgan", "report", str(folder), *(word for option in given for word in option))
@@ -88,6 +90,11 @@ def report(
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
     _tell(page, figures, console)
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(15).lower() in (b"<!doctype html>", b"")
 
 
 def _kind(folder: Path) -> str:
