@@ -13,15 +13,8 @@ from stgan.cli.reproduce import ucf101
 from stgan.errors import StganError
 from stgan.manifest import Manifest
 from stgan.studies.rehearsal import TREE, rehearsed, write_tree, write_weights
-from stgan.studies.ucf101 import (
-    DEFAULT,
-    STAGES,
-    Record,
-    Reproduction,
-    compare_with_paper,
-    draw_classes,
-    load_recipe,
-)
+from stgan.studies.ucf101 import STAGES, Record, Reproduction, compare_with_paper, draw_classes
+from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
 from stgan.training.recipes import parse_overrides
 from stgan.video.ucf101 import CLASSES
 

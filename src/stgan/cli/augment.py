@@ -12,8 +12,6 @@ from stgan.errors import Interrupted, StganError
 from stgan.names import quoted
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
     from stgan.metrics.means import Mean
     from stgan.studies.augmentation import AugmentationResult
     from stgan.video import ClipFile
@@ -81,12 +79,14 @@ def augment(
     """
     # Here and not above: they take seconds to import, which the other commands need not wait for.
     from stgan.checkpoints import find_model, load_checkpoint
+    from stgan.devices import choose_device
     from stgan.scoring import folder_clips
     from stgan.studies.augmentation import RECORD, run_augmentation
     from stgan.studies.augmentation_recipe import DEFAULT, load_augmentation_recipe
     from stgan.studies.provenance import networks_behind, read_networks
     from stgan.studies.splits import split_by_groups
     from stgan.training.recipes import parse_overrides
+    from stgan.training.run import one_device
     from stgan.video import find_clips
 
     console = Console(markup=False, highlight=False)
@@ -113,7 +113,7 @@ def augment(
             folder_clips(generated),
             chosen.training,
             out,
-            one_device(device),
+            one_device(choose_device(device)),
             seeds=range(seeds) if seeds else chosen.seeds,
             networks=networks,
             allow_unknown=allow_unknown,
@@ -123,16 +123,6 @@ def augment(
         raise Interrupted("what is trained is kept, the same command goes on there") from None
     show(console, result)
     console.print(f"{out / RECORD} has all of it: stgan report {out}", soft_wrap=True)
-
-
-def one_device(device: str | None) -> "Fabric":
-    """Fabric on one device, by default a GPU if there is one."""
-    from lightning_fabric import Fabric
-
-    from stgan.devices import choose_device
-
-    place = choose_device(device)
-    return Fabric(accelerator=place.type, devices=1 if place.type == "cpu" else [place.index or 0])
 
 
 def show(console: Console, result: "AugmentationResult") -> None:

@@ -90,7 +90,8 @@ def ucf101(
     # Here and not above: they take seconds to import, which the other commands need not wait for.
     from stgan.studies.costs import costs
     from stgan.studies.rehearsal import TREE, rehearsed, write_tree, write_weights
-    from stgan.studies.ucf101 import DEFAULT, STAGES, Reproduction, compare_with_paper, load_recipe
+    from stgan.studies.ucf101 import STAGES, Reproduction, compare_with_paper
+    from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
     from stgan.training.recipes import parse_overrides
     from stgan.video.ucf101 import UCF101
 
@@ -175,9 +176,11 @@ def augmentation(
       stgan reproduce augmentation --data clips/weizmann --setting two --set study.num=10 --set generator.steps=500
     """
     # Here and not above: they take seconds to import, which the other commands need not wait for.
-    from stgan.cli.augment import one_device, show
+    from stgan.cli.augment import show
+    from stgan.devices import choose_device
     from stgan.studies.actors import STUDY, ActorsStudy
     from stgan.training.recipes import parse_overrides
+    from stgan.training.run import one_device
 
     console = Console(markup=False, highlight=False)
     with _bars(console) as bars, _saying_how_to_go_on():
@@ -187,7 +190,7 @@ def augmentation(
             console.print(sentence, soft_wrap=True)
 
         study = ActorsStudy(
-            data, config, out, one_device(device), overrides=parse_overrides(settings or []), say=say,
+            data, config, out, one_device(choose_device(device)), overrides=parse_overrides(settings or []), say=say,
             on_progress=bars.show,
         )  # fmt: skip
         primary = study.recipe.primary

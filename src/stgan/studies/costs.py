@@ -15,7 +15,8 @@ from stgan.manifest import Manifest
 from stgan.pipeline import STGAN, ClipRequest
 from stgan.scoring import Evaluator, find_evaluator
 from stgan.studies.augmentation import ARMS
-from stgan.studies.ucf101 import FOOLED, GENERATED, MODEL, Reproduction, SetRecipe
+from stgan.studies.ucf101 import FOOLED, GENERATED, MODEL, Reproduction
+from stgan.studies.ucf101_recipe import SetRecipe
 from stgan.video import ClipFile, read_video, to_uint8, write_video
 
 _CLIPS_READ = 3

@@ -13,7 +13,7 @@ import numpy as np
 
 from stgan.checkpoints.known_files import known_file
 from stgan.files import replacing, write_text
-from stgan.studies.ucf101 import Recipe, Source
+from stgan.studies.ucf101_recipe import Recipe, Source
 from stgan.video.ucf101 import CLASSES, Published
 from stgan.video.ucf101_lists import SIDES
 

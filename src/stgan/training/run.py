@@ -57,6 +57,11 @@ class Workshop:
         return replace(self, folder=self.folder / name)
 
 
+def one_device(device: torch.device) -> Fabric:
+    """Fabric on one device."""
+    return Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [device.index or 0])
+
+
 class TrainingRun:
     """One training in one folder: `state.pt` to resume from (written atomically), logs, pictures.
 
