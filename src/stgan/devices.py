@@ -17,6 +17,15 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     return torch.device(device)
 
 
+def batch_size(device: torch.device, frames: int, side: int) -> int:
+    """How many clips of so many square frames to make at a time, 1 to 16.
+
+    Few, as batches are always made whole; enough that small networks keep the device busy (docs/performance.md).
+    """
+    pixels = 1 << (18 if device.type == "cpu" else 22)
+    return min(max(1, pixels // (frames * side**2)), 16)
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """What the last bits of a computation depend on beside its input, and the time it takes; for the record."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

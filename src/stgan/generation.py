@@ -1,37 +1,47 @@
-"""Clips one after another, and what the manifest says of each: enough to make it again."""
+"""Clips batch by batch, and what the manifest says of each: enough to make it again."""
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from stgan.devices import machine
-from stgan.errors import StganError
+from stgan.manifest import Manifest
 from stgan.pipeline import STGAN, ClipRequest
 from stgan.sampling import Init, OnIteration, Preset, Samples
 from stgan.version import __version__
 
 FPS = 25.0
+MOST_TOGETHER = 1024
+"""Clips in a batch."""
+
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A clip that was made: its request, the samples (a batch of one), and the seconds it took."""
+    """A clip that was made: its request, its sample (a batch of one), its place in its batch, the seconds it took.
+
+    Of the time that its batch took, the clips that were asked for have equal shares.
+    """
 
     request: ClipRequest
-    samples: Samples
+    sample: Samples
+    place: int
     seconds: float
 
 
 def generate_clips(
     model: STGAN,
-    actions: Sequence[str],
-    num: int,
+    num: Mapping[str, int],
     seed: int,
     preset: Preset,
     condition: str,
@@ -39,24 +49,47 @@ def generate_clips(
     on_iteration: OnIteration | None = None,
     skip: Callable[[ClipRequest], bool] = lambda request: False,
     *,
+    batch: int | None = None,
     target: str | None = None,
     init: Init | None = None,
 ) -> Iterator[Generated]:
-    """Clips one after another: all actions' first, then all second ones, so that an interrupted run has some of each.
+    """So many clips of each action: a batch of each, then the next batch, so that interrupted runs have some of each.
 
-    With a `target`, `actions` is its name alone. On a CPU one clip of 16 frames keeps every core busy, so clips are
-    not batched.
+    num:   by action, or by a target's name.
+    skip:  of which clips it is asked before they are made; a batch that has another one is made whole.
+    batch: clips of an action that are made at a time, see `STGAN.batches`; None takes what suits the device.
     """
-    if num < 1:
-        raise StganError(f"the number of clips must be at least 1, not {num}")
-    for index in range(num):
-        for action in actions:
-            request = ClipRequest(action, index)
-            if skip(request):
-                continue
-            started = time.monotonic()
-            samples = model.sample([request], seed, preset, condition, frames, on_iteration, target=target, init=init)
-            yield Generated(request, samples, time.monotonic() - started)
+
+    def wanted(request: ClipRequest) -> bool:
+        return request.index < num[request.action] and not skip(request)
+
+    by_action = {action: model.batches(action, of, frames, batch) for action, of in num.items()}
+    for requests in filter(None, chain.from_iterable(zip_longest(*by_action.values()))):
+        if not any(map(wanted, requests)):
+            continue
+        started = time.monotonic()
+        samples = model.sample(requests, seed, preset, condition, frames, on_iteration, target=target, init=init)
+        made = [(place, request) for place, request in enumerate(requests) if wanted(request)]
+        seconds = (time.monotonic() - started) / len(made)
+        for place, request in made:
+            yield Generated(request, samples.of(place), place, seconds)
+
+
+@contextmanager
+def as_before(folder: Path, batch: int) -> Iterator[int]:
+    """Within its block as many threads as the folder's clips were made with; gives the size of their batches.
+
+    The last bits of clips depend on both. `batch` if the folder has no clips.
+    """
+    entry, threads = next(Manifest(folder).read(), {}), torch.get_num_threads()
+    before = entry.get("threads")
+    if isinstance(before, int) and 1 <= before <= _MOST_THREADS:
+        torch.set_num_threads(before)
+    try:
+        size = entry.get("batch")
+        yield size if isinstance(size, int) and 1 <= size <= MOST_TOGETHER else batch
+    finally:
+        torch.set_num_threads(threads)
 
 
 def run_settings(
@@ -65,6 +98,7 @@ def run_settings(
     preset: Preset,
     condition: str,
     frames: int,
+    batch: int,
     *,
     target: str | None = None,
     init: Init | None = None,
@@ -79,6 +113,7 @@ def run_settings(
         "preset": preset.name,
         "condition": condition,
         "frames": frames,
+        "batch": batch,
         "target": target,
         "init": init and {"source": init.source, "sha256": _hash(init.video), "strength": init.strength},
         "iterations": preset.iterations,
@@ -94,7 +129,7 @@ def manifest_entry(generated: Generated, file: Path, settings: dict[str, Any]) -
 
     That is the probability of the action, or the activation of the target.
     """
-    value = generated.samples.value
+    value = generated.sample.value
     if settings["target"] is None:
         thought = {"probability": round(float(value.exp()[0]), 6)}
     else:
@@ -104,7 +139,7 @@ def manifest_entry(generated: Generated, file: Path, settings: dict[str, Any]) -
         "action": generated.request.action,
         "index": generated.request.index,
         **thought,
-        "steps": int(generated.samples.steps[0]),
+        "steps": int(generated.sample.steps[0]),
         **settings,
     }
 

@@ -30,7 +30,6 @@ COMPANIONS = (".gif", ".trace.png", ".iterations")
 """Endings of what may stand beside a clip's .mp4; the last is a folder."""
 _CLIPS_ON_SHEET = 4  # of each action
 _ROWS_ON_SHEET = 48
-_MOST_THREADS = 1024
 
 Key = tuple[str, int]  # a clip's action and its number among the clips of that action
 
@@ -175,12 +174,6 @@ def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Ite
         yield folder
     finally:
         lock.release()
-
-
-def recorded_threads(path: Path) -> int | None:
-    """How many threads the folder's clips were computed with, on which their last bits depend; None if unknown."""
-    threads = next(Manifest(path).read(), {}).get("threads")
-    return threads if isinstance(threads, int) and 1 <= threads <= _MOST_THREADS else None
 
 
 def first_difference(entry: Entry, settings: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """`STGAN`: a model ready to generate, from a name and an action to videos."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, Classifier, ModelFolder, find_model, own_checkpoints
-from stgan.devices import choose_device
+from stgan.devices import batch_size, choose_device
 from stgan.errors import StganError
 from stgan.names import listed
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
@@ -153,22 +153,32 @@ class STGAN:
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
         chosen = self.preset(preset, iterations, init=init is not None)
+        self.check_frames(condition, frames)
         name = action if target is None else self.target_name(target, condition)
         start = None if init is None else self.init(init, frames, strength)
         parts = [
-            self.sample(
-                [ClipRequest(str(name), index)],
-                seed,
-                chosen,
-                condition,
-                frames,
-                on_iteration,
-                target=target,
-                init=start,
-            ).videos
-            for index in range(num_videos)
+            self.sample(requests, seed, chosen, condition, frames, on_iteration, target=target, init=start).videos
+            for requests in self.batches(str(name), num_videos, frames)
         ]
-        return torch.cat(parts)
+        return torch.cat(parts)[:num_videos]
+
+    def batches(
+        self, action: str, num: int, frames: int = FRAMES, size: int | None = None
+    ) -> Iterator[list[ClipRequest]]:
+        """The first `num` clips of an action, a batch after the other; a few more if they do not fill the last one.
+
+        A clip always has the same neighbours, so that its last bits, which depend on what it is computed with, do not
+        depend on how many clips were asked for, on what was there already, or on which machine makes it.
+
+        size: None takes `batch_size`.
+        """
+        size = size or self.batch_size(frames)
+        for first in range(0, num, size):
+            yield [ClipRequest(action, index) for index in range(first, first + size)]
+
+    def batch_size(self, frames: int = FRAMES) -> int:
+        """How many clips are made at a time, unless another number is asked for."""
+        return batch_size(self.device, frames, self.image_size)
 
     def sample(
         self,

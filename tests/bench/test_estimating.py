@@ -46,11 +46,11 @@ def by_hand_generator(frames: int = T) -> int:
 
 
 def by_hand_mixing() -> int:
-    """Multiply-adds of the mixing of frames before each spatial layer: a 16 x 16 matrix times all its inputs."""
-    inputs = [
-        256 * 4**2, 256 * 8**2, 512 * 8**2, 256 * 16**2, 256 * 16**2, 128 * 32**2, 128 * 32**2, 64 * 64**2, 32 * 128**2,
+    """Multiply-adds of the mixing of frames: a 16 x 16 matrix times the inputs of all layers, of the last its output."""
+    mixed = [
+        256 * 4**2, 256 * 8**2, 512 * 8**2, 256 * 16**2, 256 * 16**2, 128 * 32**2, 128 * 32**2, 64 * 64**2, 3 * 256**2,
     ]  # fmt: skip
-    return T * T * sum(inputs)  # 0.315 G
+    return T * T * sum(mixed)  # 0.231 G
 
 
 def by_hand_c3d() -> int:
@@ -106,7 +106,7 @@ def operations(function: Any, *sizes: tuple[int, ...]) -> list[int]:
 
 def test_operations_of_table_1() -> None:
     expected = 2 * (by_hand_generator() + by_hand_mixing())
-    assert expected == 32_843_497_472
+    assert expected == 32_675_725_312
     assert operations(inflate(meta(ImageGenerator)), (1, T, 4096)) == [expected, expected]
     assert operations(meta(ImageGenerator), (T, 4096)) == [2 * by_hand_generator()] * 2
 

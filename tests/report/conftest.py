@@ -58,11 +58,11 @@ def generated(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pat
 
     model = STGAN.from_pretrained(tiny_model, "cpu")
     preset = replace(model.preset("robust"), iterations=3)
-    settings = run_settings(model, 0, preset, "both", 16)
+    settings = run_settings(model, 0, preset, "both", 16, 1)
     with open_output(tmp_path_factory.mktemp("generated") / "clips", settings, resume=False) as folder:
-        for clip in generate_clips(model, model.actions, 2, 0, preset, "both", 16):
+        for clip in generate_clips(model, dict.fromkeys(model.actions, 2), 0, preset, "both", 16, batch=1):
             name = folder.name((clip.request.action, clip.request.index))
-            folder.add(manifest_entry(clip, name, settings), to_uint8(clip.samples.videos[0]), FPS)
+            folder.add(manifest_entry(clip, name, settings), to_uint8(clip.sample.videos[0]), FPS)
     return folder.path
 
 

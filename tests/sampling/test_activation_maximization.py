@@ -12,7 +12,7 @@ from stgan.sampling.spaces import geometric
 from stgan.sampling.starts import starting_noise
 
 
-def objective(h: torch.Tensor, iteration: int) -> torch.Tensor:
+def objective(h: torch.Tensor, iteration: int, clips: torch.Tensor) -> torch.Tensor:
     return -((h - 3) ** 2).sum((1, 2)) / 2  # its gradient is 3 - h
 
 
@@ -34,7 +34,7 @@ def test_update_equals_a_plain_restatement_of_ppgn(norm: str) -> None:
         epsilon2=epsilon2,
         epsilon3=epsilon3,
         reconstruct=reconstruct,
-        noise=lambda: next(draws),
+        noise=lambda clips: next(draws),
         project=lambda h, iteration: h.clamp(0, 30),
         norm=norm,
     )
@@ -58,7 +58,7 @@ def test_objective_is_maximized() -> None:
         epsilon2=1.0,
         epsilon3=0.0,
         reconstruct=reconstruct,
-        noise=lambda: pytest.fail("no noise was asked for"),
+        noise=lambda clips: pytest.fail("no noise was asked for"),
         project=lambda h, iteration: h,
     )
     assert (h - 3).abs().max() < 0.05
@@ -86,9 +86,9 @@ def test_each_step_is_reported() -> None:
 def test_clips_that_reached_their_goal_rest_and_the_others_go_on() -> None:
     asked = []
 
-    def counted(h: torch.Tensor, iteration: int) -> torch.Tensor:
+    def counted(h: torch.Tensor, iteration: int, clips: torch.Tensor) -> torch.Tensor:
         asked.append(iteration)
-        return objective(h, iteration)
+        return objective(h, iteration, clips)
 
     start = torch.tensor([2.9, 1.0]).view(2, 1, 1)
     arguments = {
@@ -113,9 +113,9 @@ def test_clips_that_reached_their_goal_rest_and_the_others_go_on() -> None:
 def test_nothing_but_the_projection_is_computed_where_the_learning_rate_is_0() -> None:
     asked, projected, seen = [], [], []
 
-    def counted(h: torch.Tensor, iteration: int) -> torch.Tensor:
+    def counted(h: torch.Tensor, iteration: int, clips: torch.Tensor) -> torch.Tensor:
         asked.append(iteration)
-        return objective(h, iteration)
+        return objective(h, iteration, clips)
 
     def project(h: torch.Tensor, iteration: int) -> torch.Tensor:
         projected.append(iteration)

@@ -3,13 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -18,8 +17,8 @@ from torch import Tensor
 from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
 from stgan.errors import Interrupted, StganError
 from stgan.files import replacing
-from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
-from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output, recorded_threads
+from stgan.generation import FPS, MOST_TOGETHER, as_before, generate_clips, manifest_entry, run_settings
+from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output
 from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
 from stgan.report.iterations import Trace
 from stgan.sampling import Init
@@ -72,6 +71,9 @@ def generate(
     ] = None,
     gif: Annotated[bool, typer.Option("--gif", help="Write a .gif beside each .mp4.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Write how each clip came about over the iterations.")] = False,
+    batch: Annotated[
+        int | None, typer.Option(help="Clips of an action at a time; default: as many as suit the device.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the folder's clips and make the missing ones.")
     ] = False,
@@ -99,6 +101,8 @@ def generate(
     check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
     if iterations is not None:
         check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
+    if batch is not None:
+        check_range("--batch", batch, 1, MOST_TOGETHER)
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
     stgan = STGAN.from_pretrained(model, device, own)
     condition = OWN if own else condition
@@ -116,11 +120,15 @@ def generate(
         raise StganError(
             f"a GIF is at most {LARGEST_GIF} pixels wide, and {stgan.name} makes larger frames; drop --gif"
         )
-    if resume and (threads := recorded_threads(out)):
-        torch.set_num_threads(threads)
-    common = run_settings(stgan, seed, settings, condition, frames, target=target, init=start)
     endings = [".gif"] * gif + [".trace.png"] * trace + [".iterations"] * bool(intermediate)
-    with saying_how_to_go_on(), open_output(out, common, resume=resume) as folder:
+    with ExitStack() as stack:
+        together = stgan.batch_size(frames)
+        if resume:
+            together = stack.enter_context(as_before(out, together))
+        together = batch or together
+        common = run_settings(stgan, seed, settings, condition, frames, together, target=target, init=start)
+        stack.enter_context(saying_how_to_go_on())
+        folder = stack.enter_context(open_output(out, common, resume=resume))
         left = sum(not folder.finished((action, index), endings) for index in range(num) for action in chosen)
         if folder.previous:
             console.print(f"{out} is started anew: its former manifest is now {PREVIOUS}", soft_wrap=True)
@@ -152,15 +160,15 @@ def generate(
                     stages.record(iteration, render)
 
             for clip in generate_clips(
-                stgan, chosen, num, seed, settings, condition, frames, on_iteration,
+                stgan, dict.fromkeys(chosen, num), seed, settings, condition, frames, on_iteration,
                 skip=lambda request: folder.finished((request.action, request.index), endings),
-                target=target, init=start,
+                batch=together, target=target, init=start,
             ):  # fmt: skip
-                video = to_uint8(clip.samples.videos[0].cpu())
+                video = to_uint8(clip.sample.videos[0].cpu())
                 writers: dict[str, Callable[[Path], None]] = {
                     ".gif": partial(write_gif, frames=video, fps=FPS),
-                    ".trace.png": recorder.save,
-                    ".iterations": stages.save,
+                    ".trace.png": partial(recorder.save, place=clip.place),
+                    ".iterations": partial(stages.save, place=clip.place),
                 }
                 name = folder.name((clip.request.action, clip.request.index))
                 folder.add(
@@ -206,20 +214,21 @@ def saying_how_to_go_on() -> Iterator[None]:
 
 
 class Intermediates:
-    """The clip as it stands every few iterations, in a folder beside it: 0010.mp4, 0020.mp4, ..."""
+    """The clips of a batch as they stand every few iterations, in a folder beside each: 0010.mp4, 0020.mp4, ..."""
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self.videos: dict[int, np.ndarray] = {}
+        self.videos: dict[int, list[np.ndarray]] = {}
 
     def record(self, iteration: int, render: Callable[[], Tensor]) -> None:
+        if iteration == 0:  # another batch
+            self.videos = {}
         if (iteration + 1) % self.every == 0:
-            self.videos[iteration + 1] = to_uint8(render()[0].cpu())
+            self.videos[iteration + 1] = [to_uint8(video.cpu()) for video in render()]
 
-    def save(self, path: Path) -> None:
-        """Write the folder with what was recorded since the last call."""
+    def save(self, path: Path, place: int) -> None:
+        """Write the folder of the clip at this place in the batch."""
         with replacing(path) as folder:
             folder.mkdir()
-            for number, video in self.videos.items():
-                write_video(folder / f"{number:04d}.mp4", video, FPS)
-        self.videos = {}
+            for number, videos in self.videos.items():
+                write_video(folder / f"{number:04d}.mp4", videos[place], FPS)

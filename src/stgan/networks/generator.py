@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from stgan.networks.configuration import Configuration
 from stgan.networks.preprocessing import IMAGENET_MEAN_BGR, Preprocessing, unflatten_time
@@ -65,7 +67,7 @@ class ImageGenerator(nn.Module):
             if len(stage) > 1:
                 self._add(f"conv{level}", nn.ConvTranspose2d(incoming, stage[1], 3, 1, 1))
                 incoming = stage[1]
-        self._add("upconv0", nn.ConvTranspose2d(incoming, 3, 4, 2, 1))
+        self.upconv0 = nn.ConvTranspose2d(incoming, 3, 4, 2, 1)
         self.apply(self._initialize)
 
     def _add(self, name: str, layer: nn.ConvTranspose2d) -> None:
@@ -89,19 +91,28 @@ class ImageGenerator(nn.Module):
         """The three inner products and the reshape."""
         x = codes
         for layer in (self.fc8, self.fc7, self.fc6):
-            x = F.leaky_relu(layer(x), self.config.slope)
+            x = F.leaky_relu_(layer(x), self.config.slope)
         return x.unflatten(1, (self.config.base_channels, self.config.base_size, self.config.base_size))
 
     def render(
-        self, base: Tensor, before: Callable[[Tensor], Tensor] | None = None
+        self, base: Tensor, mix: Callable[[Tensor], Tensor] | None = None
     ) -> Float[Tensor, "batch 3 height width"]:
-        """The spatial layers; `before` acts on the input of each (the temporal half of an inflated layer)."""
+        """The spatial layers; `mix` is the temporal half of each inflated layer.
+
+        It acts on what is smaller: the input of a layer, but the last one's output, whose 3 channels are fewer by
+        more than its pixels are more.
+        """
         x = base
         for name in self.spatial_names:
-            x = self.get_submodule(name)(before(x) if before else x)
-            if name != "upconv0":
-                x = F.leaky_relu(x, self.config.slope)
-        return self.config.preprocessing.invert(x)
+            x = self.get_submodule(name)(mix(x) if mix else x)
+            x = F.leaky_relu_(x, self.config.slope)
+        weight, bias = self.pixel_weights()
+        images = functional_call(self.upconv0, {"weight": weight, "bias": torch.zeros_like(bias)}, x)
+        return (mix(images) if mix else images).add_(bias.view(3, 1, 1))
+
+    def pixel_weights(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of upconv0 whose output is RGB in [0, 1] instead of what the network learned to put out."""
+        return self.config.preprocessing.inverting(*self.upconv0.parameters())
 
     def forward(self, codes: Float[Tensor, "batch code"]) -> Float[Tensor, "batch 3 height width"]:
         """Images in RGB, nominally [0, 1]; not clamped, so that training and optimisation keep gradients."""
@@ -143,14 +154,15 @@ class VideoGenerator(nn.Module):
         """The same function with every layer as a plain 3D convolution (Eq. 6-7 literally): the reference."""
         generator, (batch, time) = self.image_generator, codes.shape[:2]
         x = generator.base(codes.flatten(0, 1)).unflatten(0, (batch, time)).transpose(1, 2)
-        for name in generator.spatial_names:
-            layer = generator.get_submodule(name)
+
+        def volumetric(layer: nn.Module) -> Conv3dReference:
             assert isinstance(layer, nn.ConvTranspose2d)
-            x = Conv3dReference(layer, self.temporal_kernel, self.temporal_padding)(x)
-            if name != "upconv0":
-                x = F.leaky_relu(x, generator.config.slope)
-        frames = generator.config.preprocessing.invert(x.transpose(1, 2).flatten(0, 1))
-        return unflatten_time(frames, batch)
+            return Conv3dReference(layer, self.temporal_kernel, self.temporal_padding)
+
+        for name in generator.spatial_names:
+            x = F.leaky_relu_(volumetric(generator.get_submodule(name))(x), generator.config.slope)
+        weight, bias = generator.pixel_weights()
+        return functional_call(volumetric(generator.upconv0), {"layer.weight": weight, "layer.bias": bias}, x)
 
 
 def inflate(

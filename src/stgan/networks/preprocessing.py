@@ -128,10 +128,18 @@ class Preprocessing:
 
     def invert(self, outputs: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """Network units to RGB in [0, 1] (not clamped): how a generator's last layer becomes an image."""
-        if self.mean == "volume":
-            raise ValueError("a generator's images have a mean per channel, not a volume")
-        mean, std = self._per_channel(outputs, self.mean), self._per_channel(outputs, self.std)
+        mean, std = (self._per_channel(outputs, values) for values in self._mean_and_std())
         return self._reorder((outputs * std + mean) / self.scale)
+
+    def inverting(
+        self, weight: Float[Tensor, "channels 3 height width"], bias: Float[Tensor, "3"]
+    ) -> tuple[Float[Tensor, "channels 3 height width"], Float[Tensor, "3"]]:
+        """Weights of a transposed convolution as weights of the same layer with `invert` behind it.
+
+        Pixels by the million need not be passed over again for a change of units.
+        """
+        std = self._per_channel(weight, self.std)
+        return self._reorder(weight * std / self.scale), self.invert(bias.view(1, 3, 1, 1)).flatten()
 
     def in_words(self) -> str:
         """One line for people: what happens to a frame, step by step."""
@@ -152,6 +160,11 @@ class Preprocessing:
 
     def _reorder(self, images: Tensor) -> Tensor:
         return images.flip(1) if self.channels == "bgr" else images
+
+    def _mean_and_std(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        if self.mean == "volume":
+            raise ValueError("a generator's images have a mean per channel, not a volume")
+        return self.mean, self.std
 
     @staticmethod
     def _per_channel(like: Tensor, values: tuple[float, float, float]) -> Tensor:

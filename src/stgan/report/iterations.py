@@ -27,23 +27,25 @@ _MOST_WORK = 64 * 1000  # frames times iterations: of what is sampled again for 
 
 
 class Trace:
-    """The video at a few iterations, closer together at the beginning."""
+    """The videos of a batch at a few iterations, closer together at the beginning."""
 
     def __init__(self, iterations: int, rows: int = _ROWS) -> None:
         spread = torch.linspace(0, 1, rows).square() * (iterations - 1)
         self.moments = {round(float(moment)) for moment in spread}
-        self.strips: list[Strip] = []
+        self.strips: list[list[Strip]] = []
 
     def record(self, iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
+        if iteration == 0:  # another batch
+            self.strips = [[] for _ in objective]
         if iteration in self.moments:
-            value = float(objective[0])  # not a number before anything steered
-            label = f"{iteration + 1}" if math.isnan(value) else f"{iteration + 1}:  {value:.2f}"
-            self.strips.append(Strip(label, to_uint8(render()[0].cpu())))
+            for strips, value, video in zip(self.strips, objective.tolist(), render(), strict=True):
+                # It is not a number before anything steered.
+                label = f"{iteration + 1}" if math.isnan(value) else f"{iteration + 1}:  {value:.2f}"
+                strips.append(Strip(label, to_uint8(video.cpu())))
 
-    def save(self, path: Path) -> None:
-        """Write the rows recorded since the last call."""
-        save_strips(path, self.strips, columns=_COLUMNS)
-        self.strips = []
+    def save(self, path: Path, place: int = 0) -> None:
+        """Write the rows of the clip at this place in the batch."""
+        save_strips(path, self.strips[place], columns=_COLUMNS)
 
 
 @dataclass(frozen=True)

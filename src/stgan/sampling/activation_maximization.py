@@ -13,15 +13,20 @@ Variable = Float[Tensor, "batch *n"]
 
 Norm = Literal["mean", "rms"]
 
-Objective = Callable[[Variable, int], Float[Tensor, " batch"]]
-"""(h, iteration) to one value a clip."""
+Clips = Int[Tensor, " some"]
+"""Numbers of the clips of the batch that are not done yet, of which alone a step is computed."""
+
+Objective = Callable[[Variable, int, Clips], Float[Tensor, " some"]]
+"""(h of some clips, iteration, their numbers) to one value a clip."""
 
 
-def value_and_gradient(objective: Objective, h: Variable, iteration: int) -> tuple[Float[Tensor, " batch"], Variable]:
+def value_and_gradient(
+    objective: Objective, h: Variable, iteration: int, clips: Clips
+) -> tuple[Float[Tensor, " some"], Variable]:
     """The objective of each clip and its gradient with respect to that clip's h."""
     h = h.detach().requires_grad_(True)
     with torch.enable_grad():
-        value = objective(h, iteration)
+        value = objective(h, iteration, clips)
         (gradient,) = torch.autograd.grad(value.sum(), h)
     return value.detach(), gradient
 
@@ -47,7 +52,7 @@ def activation_maximization(
     epsilon2: float,
     epsilon3: float,
     reconstruct: Callable[[Variable, int], Variable],
-    noise: Callable[[], Variable],
+    noise: Callable[[Clips], Variable],
     project: Callable[[Variable, int], Variable],
     norm: Norm = "mean",
     goal: float = math.inf,
@@ -66,12 +71,13 @@ def activation_maximization(
     Args:
         learning_rates: lr of each iteration; their number is that of the iterations. Where it is 0, nothing but
             `project` is computed.
+        objective: J; like `reconstruct` and `noise` it is asked about those clips alone that are not done.
         reconstruct: R of PPGN, called with (h, iteration), and only if epsilon1 is not 0.
-        noise: a fresh N(0, 1) of h's shape, only called if epsilon3 is not 0.
-        project: called with (h, iteration) after each step.
-        goal, patience: a clip whose J exceeded `goal` at `patience` iterations in a row is done: it takes no more
-            steps, only `project` goes on. Nothing is computed for it once all clips are done.
-        on_step: called last with (h, J before the last step taken, iteration); J is NaN before the first step.
+        noise: a fresh N(0, 1) of the shape of h of these clips, only called if epsilon3 is not 0.
+        project: called with (h, iteration) of all clips after each step.
+        goal, patience: a clip whose J exceeded `goal` at `patience` iterations in a row is done: it leaves the batch
+            that steps are computed for, and only `project` goes on.
+        on_step: called last with (h, J before each clip's last step, iteration); J is NaN before its first step.
 
     Returns:
         h after the last step, and the number of steps that each clip took.
@@ -80,18 +86,19 @@ def activation_maximization(
     steps = torch.zeros_like(met)
     value = h.new_full((len(h),), math.nan)
     for iteration, lr in enumerate(learning_rates):
-        active = met < patience
-        if lr and active.any():
-            value, gradient = value_and_gradient(objective, h, iteration)
+        clips = (met < patience).nonzero().flatten()
+        if lr and len(clips):
+            moving = h[clips]
+            values, gradient = value_and_gradient(objective, moving, iteration, clips)
             d = epsilon2 * gradient
             if epsilon1:
-                d = d + epsilon1 * (reconstruct(h, iteration) - h)
+                d = d + epsilon1 * (reconstruct(moving, iteration) - moving)
             if epsilon3:
-                d = d + epsilon3 * noise()
-            moves = active.view(-1, *[1] * (h.ndim - 1))
-            h = torch.where(moves, h + lr * d / size(d, norm), h)
-            steps += active
-            met = torch.where(active, torch.where(value > goal, met + 1, 0), met)
+                d = d + epsilon3 * noise(clips)
+            h = h.index_copy(0, clips, moving + lr * d / size(d, norm))
+            value = value.index_copy(0, clips, values)
+            steps[clips] += 1
+            met[clips] = torch.where(values > goal, met[clips] + 1, 0)
         h = project(h, iteration)
         if on_step:
             on_step(h, value, iteration)

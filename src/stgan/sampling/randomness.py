@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -25,6 +25,12 @@ class ClipRandomness:
     ) -> None:
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.device, self.dtype = device, dtype
+
+    def of(self, clips: Int[Tensor, " some"]) -> "ClipRandomness":
+        """Of some of the clips, whose streams it goes on with: it shares them."""
+        random = ClipRandomness((), self.device, self.dtype)
+        random.generators = [self.generators[clip] for clip in clips.tolist()]
+        return random
 
     def __len__(self) -> int:
         """Number of clips."""

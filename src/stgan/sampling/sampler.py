@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from stgan.networks.preprocessing import center_square, to_unit_range
-from stgan.sampling.activation_maximization import Variable, activation_maximization
+from stgan.sampling.activation_maximization import Clips, Variable, activation_maximization
 from stgan.sampling.disturbance import disturb
 from stgan.sampling.objectives import Action, Activation
 from stgan.sampling.presets import Preset
@@ -32,6 +32,12 @@ class Samples:
     """Phi of the videos as they are: the log probability of the action, or the activation of the target."""
     steps: Int[Tensor, " batch"]
     """Steps up the gradient that each clip took: the preset's iterations, or fewer if it was done before."""
+
+    def of(self, place: int) -> "Samples":
+        """Of one clip of the batch, as a batch of one."""
+        kept = slice(place, place + 1)
+        codes = None if self.codes is None else self.codes[kept]
+        return Samples(self.videos[kept], codes, self.value[kept], self.steps[kept])
 
 
 def sample(
@@ -57,10 +63,10 @@ def sample(
     random = ClipRandomness(seeds, like.device, like.dtype)
     space: Space = SPACES[preset.space](networks, preset, frames, random, init, phi)
 
-    def objective(h: Variable, iteration: int) -> Float[Tensor, " batch"]:
+    def objective(h: Variable, iteration: int, clips: Clips) -> Float[Tensor, " some"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""
         z = space.codes(h, iteration)
-        value = phi(disturb(space.videos(z), preset, random))
+        value = phi(disturb(space.videos(z), preset, random.of(clips)))
         return value - preset.regularization * z.abs().flatten(1).sum(1) if preset.regularization else value
 
     def render(h: Variable, iteration: int) -> tuple[Tensor, Tensor]:
@@ -82,7 +88,7 @@ def sample(
             epsilon2=preset.epsilon2,
             epsilon3=preset.epsilon3,
             reconstruct=space.reconstruct,
-            noise=lambda: random.normal(*start.shape[1:]),
+            noise=lambda clips: random.of(clips).normal(*start.shape[1:]),
             project=space.project,
             norm=space.norm,
             goal=math.log(preset.goal) if preset.goal < 1 and isinstance(phi, Action) else math.inf,

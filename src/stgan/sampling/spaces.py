@@ -153,7 +153,7 @@ class WhitenedSpace:
         return self.known + noise if self.init else noise
 
     def codes(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time code"]:
-        """The codes of the denoised estimate."""
+        """The codes of the denoised estimate, in which what is kept of the video is free of noise."""
         return self.prior.unwhiten(self._keep(self.prior.denoise(h, self.sigmas[iteration]), 0.0))
 
     def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
@@ -179,7 +179,7 @@ class WhitenedSpace:
         if not self.init:
             return h
         kept = round(KEPT_APPEARANCE * self.prior.config.appearance_rank)
-        known = (self.known + sigma * self.noise).expand_as(h)
+        known = (self.known + sigma * self.noise if sigma else self.known).expand_as(h)
         return torch.cat([known[..., :kept], h[..., kept:]], -1)
 
 

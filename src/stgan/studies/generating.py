@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
+from stgan.generation import FPS, as_before, generate_clips, manifest_entry, run_settings
 from stgan.manifest import Manifest
 from stgan.output_folder import open_output
 from stgan.pipeline import FRAMES, STGAN, OnIteration
@@ -34,24 +34,22 @@ def generate_set(
     Raises:
         StganError: the folder holds clips that were made otherwise, is in use, or cannot be written to.
     """
-    settings = run_settings(model, seed, preset, condition, FRAMES)
-    with open_output(folder, settings, resume=True) as output:
-        of = num if isinstance(num, Mapping) else dict.fromkeys(model.actions, num)
-        most = max(of.values())
-        keys = [(action, index) for index in range(most) for action in model.actions if index < of.get(action, 0)]
-        for key in keys:
-            if output.finished(key):
+    of = dict(num) if isinstance(num, Mapping) else dict.fromkeys(model.actions, num)
+    with as_before(folder, model.batch_size(FRAMES)) as batch:
+        settings = run_settings(model, seed, preset, condition, FRAMES, batch)
+        with open_output(folder, settings, resume=True) as output:
+            keys = [(action, index) for index in range(max(of.values())) for action in of if index < of[action]]
+            for key in keys:
+                if output.finished(key):
+                    on_clip()
+            for clip in generate_clips(
+                model, of, seed, preset, condition, FRAMES, on_iteration,
+                skip=lambda request: output.finished((request.action, request.index)), batch=batch,
+            ):  # fmt: skip
+                name = output.name((clip.request.action, clip.request.index))
+                output.add(manifest_entry(clip, name, settings), to_uint8(clip.sample.videos[0].cpu()), FPS)
                 on_clip()
-        for clip in generate_clips(
-            model, model.actions, most, seed, preset, condition, FRAMES, on_iteration,
-            skip=lambda request: (
-                request.index >= of.get(request.action, 0) or output.finished((request.action, request.index))
-            ),
-        ):  # fmt: skip
-            name = output.name((clip.request.action, clip.request.index))
-            output.add(manifest_entry(clip, name, settings), to_uint8(clip.samples.videos[0].cpu()), FPS)
-            on_clip()
-        output.finish(keys)
+            output.finish(keys)
     return output.path
 
 
