@@ -1,10 +1,14 @@
 """Where networks run."""
 
+import ctypes
+from contextlib import suppress
 from typing import Any
 
 import torch
 
 from stgan.errors import StganError
+
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # glibc's malloc.h
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
@@ -15,6 +19,19 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     except (RuntimeError, AssertionError, ImportError) as error:
         raise StganError(f"device {str(device)!r} is not to be had here; name another or none") from error
     return torch.device(device)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what tensors free, up to 1 GB, for the next ones, where it is glibc.
+
+    It returns blocks of 32 MB and more to the system at once, and the kernel fills each new one with zeros, page by
+    page: a tenth to a fifth of the time that generating takes on a CPU. This is for the whole process, so it is for
+    programs to call, not for libraries; `stgan` does.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        allocator = ctypes.CDLL(None).mallopt
+        allocator(_MMAP_MAX, 0)
+        allocator(_TRIM_THRESHOLD, 1 << 30)
 
 
 def batch_size(device: torch.device, frames: int, side: int) -> int:

@@ -46,7 +46,7 @@ def by_hand_generator(frames: int = T) -> int:
 
 
 def by_hand_mixing() -> int:
-    """Multiply-adds of the mixing of frames: a 16 x 16 matrix times the inputs of all layers, of the last its output."""
+    """Multiply-adds of the mixing of frames: a 16 x 16 matrix times the inputs of layers, of the last its output."""
     mixed = [
         256 * 4**2, 256 * 8**2, 512 * 8**2, 256 * 16**2, 256 * 16**2, 128 * 32**2, 128 * 32**2, 64 * 64**2, 3 * 256**2,
     ]  # fmt: skip

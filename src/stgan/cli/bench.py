@@ -1,8 +1,11 @@
 """`stgan bench`: how fast this machine generates."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import torch
@@ -11,12 +14,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stgan.bench import Estimate, available_memory, estimate, matmul_rate
+from stgan.bench import Comparison, Estimate, available_memory, compare, estimate, matmul_rate
+from stgan.bench.forms import record as forms_record
+from stgan.bench.generating import NETWORKS, Cost, measure
+from stgan.bench.generating import record as generating_record
 from stgan.bench.paper_scale import CONDITION, Scale, record
 from stgan.cli.generate import check_range
+from stgan.cli.score_tables import shown_interval
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
+from stgan.pipeline import STGAN
+from stgan.scoring import find_evaluator
+from stgan.studies import schedules
+from stgan.studies.schedules import Point
 
 _IN_TURN = "both-in-turn"
 _GIGA = 1e9
@@ -37,6 +48,115 @@ app = typer.Typer(no_args_is_help=True)
 @app.callback()
 def bench() -> None:
     """How fast this machine generates, and how close that is to what it can do."""
+
+
+@app.command("generator")
+def generator(
+    rounds: Annotated[int, typer.Option(help="How often each form is timed, in turn.")] = 7,
+    frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 16,
+    batch: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
+    threads: Annotated[int | None, typer.Option(help="Of a CPU; default: as many as it has cores.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    width: Annotated[float, typer.Option(help="Of all layers, as a factor of the published width.")] = 1.0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here too.")
+    ] = None,
+) -> None:
+    """Time Table 1's generator, forward and backward to the codes: as published against as it runs here.
+
+    Published are plain 3D convolutions, timed in the memory format that suits them best; here each of them is a mixing
+    of neighbouring frames and a 2D convolution, a third of the work for the same result. Both run in turn, on random
+    weights, beside plain matrix products. Two CPU cores take half a minute and 2 GB.
+
+    Examples:
+
+      stgan bench generator
+
+      stgan bench generator --device cuda --batch 4 --rounds 20 --json generator.json
+    """
+    console = Console(markup=False, highlight=False)
+    check_range("--rounds", rounds, 1, 100_000)
+    scale, place = _scale(frames, batch, width), _place(threads, device)
+    with _ending_in_a_sentence(place), _progress(console) as progress:
+        task = progress.add_task("rounds", total=rounds)
+        comparison = compare(scale, place, rounds, on_round=partial(progress.update, task, advance=1))
+    console.print(_forms_table(comparison))
+    of = comparison
+    for line in (
+        f"factorised: {of.speedup:.2f} times as fast; its convolutions run at {of.share_of_matmul:.0%} of a matrix "
+        f"product's rate ({of.matmul_flops / _GIGA:.0f} GFLOP/s)",
+        f"the videos differ by {of.output_error:.1e}, the gradients by {of.gradient_error:.1e} (relative, 2-norms)",
+    ):
+        console.print(line, soft_wrap=True)
+    if json_file:
+        write_text(json_file, json.dumps(forms_record(comparison, scale, place), indent=2) + "\n")
+
+
+@app.command("generate")
+def generate(
+    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Clips at a time, may be repeated; default: 1, 9, 36.")
+    ] = None,
+    action: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: every action.")] = None,
+    preset: Annotated[str | None, typer.Option(help="motion, robust, paper or pixels; default: the model's.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
+    curve: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Also: what the evaluator says of clips of so many iterations.")
+    ] = "",
+    num: Annotated[int, typer.Option(help="Clips of each action for every point of the --curve.")] = 4,
+    evaluator: Annotated[str, typer.Option(help="Of the --curve: one that does not steer.")] = "evaluator",
+    threads: Annotated[int | None, typer.Option(help="Of a CPU; default: as many as it has cores.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here too.")
+    ] = None,
+) -> None:
+    """Time the whole loop on a model: seconds a clip and an iteration, which network they go to, and memory.
+
+    A batch of each action is timed, for every size of a batch. It is the sampler itself that runs. The floor is what
+    the same operations would take at the rate of a matrix product. Two CPU cores take three minutes.
+
+    Examples:
+
+      stgan bench generate
+
+      stgan bench generate --batch 1 --batch 64 --device cuda --json generate.json
+
+      stgan bench generate --batch 4 --curve 5,10,20,40,80 --num 10
+    """
+    console = Console(markup=False, highlight=False)
+    sizes = batch or [1, 9, 36]
+    for size in sizes:
+        check_range("--batch", size, 1, _MOST_CLIPS)
+    check_range("--num", num, 1, _MOST_CLIPS)
+    if iterations is not None:
+        check_range("--iterations", iterations, 1, 100_000)
+    numbers = _numbers("--curve", curve)
+    stgan = STGAN.from_pretrained(model, _place(threads, device))
+    settings, names = stgan.preset(preset, iterations), stgan.check_actions(action or [])
+    judge = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
+    rate, costs, points = matmul_rate(stgan.device), [], []
+    with _ending_in_a_sentence(stgan.device), _progress(console) as progress:
+        for size in sizes:
+            task = progress.add_task(f"{size} at a time", total=len(names))
+            costs.append(
+                measure(stgan, settings, size, actions=names, on_batch=partial(progress.update, task, advance=1))
+            )
+        if judge:
+            task = progress.add_task("curve", total=len(numbers) * num * len(stgan.actions))
+            with TemporaryDirectory() as folder:
+                points = schedules.curve(
+                    stgan, settings, judge, numbers, num, 0, Path(folder),
+                    on_clip=partial(progress.update, task, advance=1),
+                )  # fmt: skip
+    rate = max(rate, matmul_rate(stgan.device))
+    console.print(_costs_table(costs, rate, f"{stgan.name}, {settings.name}, {settings.iterations} iterations"))
+    if points:
+        console.print(_curve_table(points))
+    if json_file:
+        figures = generating_record(costs, [point.to_json() for point in points], stgan, settings, rate)
+        write_text(json_file, json.dumps(figures, indent=2) + "\n")
 
 
 @app.command("paper-scale")
@@ -69,13 +189,8 @@ def paper_scale(
     """
     console = Console(markup=False, highlight=False)
     check_range("--iterations", iterations, 1, 100_000)
-    check_range("--frames", frames, 1, _MOST_FRAMES)
-    check_range("--batch", batch, 1, _MOST_CLIPS)
     check_range("--num-videos", num_videos, 1, 10**12)
-    if threads is not None:
-        check_range("--threads", threads, 1, 1024)
-        torch.set_num_threads(threads)
-    scale, place = Scale(frames=frames, batch=batch, width=width), choose_device(device)
+    scale, place = _scale(frames, batch, width), _place(threads, device)
     names = CONDITION if condition == _IN_TURN else (condition,)
     needed, available = max(map(scale.memory_needed, names)), available_memory(place)
     if available is not None and needed > available:
@@ -85,35 +200,105 @@ def paper_scale(
             soft_wrap=True,
         )
     rate = matmul_rate(place)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
     estimates = {}
-    try:
-        with Progress(*columns, console=console) as progress:
-            for name in names:
-                task = progress.add_task(f"steered by {name}", total=iterations + 1)
-                estimates[name] = estimate(
-                    scale.networks(name, place),
-                    frames=frames,
-                    batch=batch,
-                    iterations=iterations,
-                    on_iteration=partial(progress.update, task, advance=1),
-                )
-    except KeyboardInterrupt:
-        raise Interrupted("nothing was written; --iterations 1 takes less time") from None
-    except RuntimeError as error:
-        if "memory" not in str(error):
-            raise
-        raise StganError(
-            f"{place} has too little memory: about {needed / _GIGA:.1f} GB are needed; use a smaller --batch"
-        ) from error
+    with _ending_in_a_sentence(place), _progress(console) as progress:
+        for name in names:
+            task = progress.add_task(f"steered by {name}", total=iterations + 1)
+            estimates[name] = estimate(
+                scale.networks(name, place),
+                frames=frames,
+                batch=batch,
+                iterations=iterations,
+                on_iteration=partial(progress.update, task, advance=1),
+            )
     rate = max(rate, matmul_rate(place))  # before and after: something else may have kept the machine busy
     for name, figures in estimates.items():
         console.print(_table(name, figures, rate))
         _print_totals(console, figures, num_videos)
     if json_file:
         write_text(json_file, json.dumps(record(estimates, scale, place, rate, num_videos), indent=2) + "\n")
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    """From "5,10,20"."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isascii() and part.isdigit() and 1 <= len(part) <= 5 and int(part) for part in parts):
+        raise StganError(f"{option} is a list of numbers from 1 to 99999 with commas between, not {text[:80]!r}")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+def _scale(frames: int, batch: int, width: float) -> Scale:
+    check_range("--frames", frames, 1, _MOST_FRAMES)
+    check_range("--batch", batch, 1, _MOST_CLIPS)
+    return Scale(frames=frames, batch=batch, width=width)
+
+
+def _place(threads: int | None, device: str | None) -> torch.device:
+    if threads is not None:
+        check_range("--threads", threads, 1, 1024)
+        torch.set_num_threads(threads)
+    return choose_device(device)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console,
+    )  # fmt: skip
+
+
+@contextmanager
+def _ending_in_a_sentence(place: torch.device) -> Iterator[None]:
+    """What a user can do about an interruption, or too little memory."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("nothing was written; fewer rounds or iterations take less time") from None
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise StganError(f"{place} has too little memory for this; use a smaller --batch") from error
+
+
+def _forms_table(comparison: Comparison) -> Table:
+    """At most 80 wide."""
+    table = Table(title=f"forward and backward, medians of {comparison.rounds}")
+    for column in ("form", "seconds", "trunk: seconds", "GFLOP", "GFLOP/s", "memory: GB"):
+        table.add_column(column, justify="left" if column == "form" else "right")
+    for name, of in (("3D convolutions", comparison.conv3d), ("factorised", comparison.factorised)):
+        table.add_row(
+            name, f"{of.seconds:.3f}", f"{of.trunk_seconds:.3f}", f"{of.trunk_flops / _GIGA:.1f}",
+            f"{of.trunk_flops / of.trunk_seconds / _GIGA:.0f}", f"{of.memory_bytes / _GIGA:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def _costs_table(costs: Sequence[Cost], rate: float, title: str) -> Table:
+    """At most 80 wide."""
+    table = Table(title=f"{title}: seconds a clip", pad_edge=False)
+    for column in ("batch", "seconds", *NETWORKS, "rest", "floor", "steps", "GB"):
+        table.add_column(column, justify="right")
+    for cost in costs:
+        table.add_row(
+            f"{cost.batch}", f"{cost.seconds:.3f}", *(f"{cost.parts[part]:.3f}" for part in NETWORKS),
+            f"{cost.outside_networks:.0%}", f"{cost.flops / rate:.3f}", f"{cost.steps:.1f}",
+            f"{cost.peak_memory_bytes / _GIGA:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def _curve_table(points: Sequence[Point]) -> Table:
+    """At most 80 wide."""
+    table = Table(title=f"what the evaluator says of {points[0].clips} clips")
+    for column in ("iterations", "seconds a clip", "accuracy (95 %)", "Inception Score", "motion"):
+        table.add_column(column, justify="right")
+    for point in points:
+        table.add_row(
+            f"{point.iterations}", f"{point.seconds:.2f}",
+            f"{point.accuracy:.3f} {shown_interval(point.accuracy_interval)}", f"{point.inception_score:.2f}",
+            f"{point.motion:.2f}",
+        )  # fmt: skip
+    return table
 
 
 def _table(condition: str, figures: Estimate, rate: float) -> Table:

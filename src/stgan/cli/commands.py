@@ -17,6 +17,7 @@ from stgan.cli import (
     train,
     weights,
 )
+from stgan.devices import keep_freed_memory
 from stgan.version import __version__
 
 app = typer.Typer(
@@ -55,3 +56,4 @@ def options(
     ),
 ) -> None:
     """Options of the command itself."""
+    keep_freed_memory()

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks.configuration import Configuration
+from stgan.networks.layout import InnerProduct
 from stgan.networks.preprocessing import CAFFENET, Preprocessing
 
 
@@ -54,7 +55,7 @@ class Encoder(nn.Module):
             if c.batch_norm:
                 self.add_module(f"norm{i + 1}", nn.BatchNorm2d(outgoing))
             incoming = outgoing
-        self.fc6 = nn.Linear(incoming * self.feature_size() ** 2, c.code_size)
+        self.fc6 = InnerProduct(incoming * self.feature_size() ** 2, c.code_size)
         self.norm6 = nn.BatchNorm1d(c.code_size) if c.batch_norm else nn.Identity()
 
     def feature_size(self) -> int:

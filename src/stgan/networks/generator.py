@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from stgan.networks.configuration import Configuration
+from stgan.networks.layout import InnerProduct
 from stgan.networks.preprocessing import IMAGENET_MEAN_BGR, Preprocessing, unflatten_time
 from stgan.networks.temporal import (
     UNIFORM_KERNEL,
@@ -56,9 +57,9 @@ class ImageGenerator(nn.Module):
         super().__init__()
         self.config = config or GeneratorConfig()
         c = self.config
-        self.fc8 = nn.Linear(c.code_size, c.hidden_size)
-        self.fc7 = nn.Linear(c.hidden_size, c.hidden_size)
-        self.fc6 = nn.Linear(c.hidden_size, c.base_channels * c.base_size**2)
+        self.fc8 = InnerProduct(c.code_size, c.hidden_size)
+        self.fc7 = InnerProduct(c.hidden_size, c.hidden_size)
+        self.fc6 = InnerProduct(c.hidden_size, c.base_channels * c.base_size**2)
         incoming = c.base_channels
         self.spatial_names: list[str] = []
         for level, stage in zip(range(len(c.stages), 0, -1), c.stages, strict=True):
@@ -91,7 +92,7 @@ class ImageGenerator(nn.Module):
         """The three inner products and the reshape."""
         x = codes
         for layer in (self.fc8, self.fc7, self.fc6):
-            x = F.leaky_relu_(layer(x), self.config.slope)
+            x = F.leaky_relu(layer(x), self.config.slope)
         return x.unflatten(1, (self.config.base_channels, self.config.base_size, self.config.base_size))
 
     def render(
@@ -108,7 +109,7 @@ class ImageGenerator(nn.Module):
             x = F.leaky_relu_(x, self.config.slope)
         weight, bias = self.pixel_weights()
         images = functional_call(self.upconv0, {"weight": weight, "bias": torch.zeros_like(bias)}, x)
-        return (mix(images) if mix else images).add_(bias.view(3, 1, 1))
+        return (mix(images) if mix else images) + bias.view(3, 1, 1)
 
     def pixel_weights(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of upconv0 whose output is RGB in [0, 1] instead of what the network learned to put out."""
@@ -150,19 +151,28 @@ class VideoGenerator(nn.Module):
         mixes = self.temporal_kernel != (1.0,)
         return unflatten_time(self.image_generator.render(base, mix_frames if mixes else None), batch)
 
-    def forward_conv3d(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
-        """The same function with every layer as a plain 3D convolution (Eq. 6-7 literally): the reference."""
+    def forward_conv3d(
+        self, codes: Float[Tensor, "batch time code"], layers: Sequence[Conv3dReference] | None = None
+    ) -> Float[Tensor, "batch 3 time height width"]:
+        """The same function with every layer as a plain 3D convolution (Eq. 6-7 literally): the reference.
+
+        layers: of `conv3d_layers`, where they are used more than once.
+        """
         generator, (batch, time) = self.image_generator, codes.shape[:2]
         x = generator.base(codes.flatten(0, 1)).unflatten(0, (batch, time)).transpose(1, 2)
+        *hidden, last = layers or self.conv3d_layers()
+        for layer in hidden:
+            x = F.leaky_relu_(layer(x), generator.config.slope)
+        return last(x)
 
-        def volumetric(layer: nn.Module) -> Conv3dReference:
-            assert isinstance(layer, nn.ConvTranspose2d)
-            return Conv3dReference(layer, self.temporal_kernel, self.temporal_padding)
-
-        for name in generator.spatial_names:
-            x = F.leaky_relu_(volumetric(generator.get_submodule(name))(x), generator.config.slope)
-        weight, bias = generator.pixel_weights()
-        return functional_call(volumetric(generator.upconv0), {"layer.weight": weight, "layer.bias": bias}, x)
+    def conv3d_layers(self) -> list[Conv3dReference]:
+        """Every spatial layer as the 3D convolution that it stands for; the last one yields RGB in [0, 1]."""
+        generator, how = self.image_generator, (self.temporal_kernel, self.temporal_padding)
+        hidden = map(generator.get_submodule, generator.spatial_names)
+        return [
+            *(Conv3dReference(layer, *how) for layer in hidden if isinstance(layer, nn.ConvTranspose2d)),
+            Conv3dReference(generator.upconv0, *how, *generator.pixel_weights()),
+        ]
 
 
 def inflate(

@@ -58,24 +58,35 @@ def inflate_weight(weight: Float[Tensor, "a b height width"], kernel: Sequence[f
 
 
 class Conv3dReference(nn.Module):
-    """An inflated layer written out as Conv3d / ConvTranspose3d: three times the work, for verification."""
+    """An inflated layer written out as Conv3d / ConvTranspose3d: three times the work, for verification.
+
+    weight, bias: in place of the layer's own.
+    """
 
     def __init__(
-        self, layer: nn.Conv2d | nn.ConvTranspose2d, kernel: Sequence[float], padding: TemporalPadding
+        self,
+        layer: nn.Conv2d | nn.ConvTranspose2d,
+        kernel: Sequence[float],
+        padding: TemporalPadding,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.layer, self.kernel, self.padding = layer, check_kernel(kernel), padding
+        kernel = check_kernel(kernel)
+        self.layer, self.padding, self.reach = layer, padding, len(kernel) // 2
+        self.transposed = isinstance(layer, nn.ConvTranspose2d)
+        # A transposed convolution runs over time backwards, hence the flip.
+        spatial = layer.weight if weight is None else weight
+        self.weight = inflate_weight(spatial, kernel[::-1] if self.transposed else kernel)
+        self.bias = layer.bias if bias is None else bias
 
     def forward(self, x: Float[Tensor, "batch channels time height width"]) -> Tensor:
-        reach = len(self.kernel) // 2
+        reach = self.reach
         if self.padding == "replicate":
             x = F.pad(x, (0, 0, 0, 0, reach, reach), mode="replicate")
         stride, spatial = (1, *self.layer.stride), self.layer.padding
-        if isinstance(self.layer, nn.ConvTranspose2d):
-            # A transposed convolution runs over time backwards, hence the flip; its padding takes frames away.
-            weight = inflate_weight(self.layer.weight, self.kernel[::-1])
+        if self.transposed:  # padding takes frames away
             cut = reach if self.padding == "zeros" else 2 * reach
-            return F.conv_transpose3d(x, weight, self.layer.bias, stride, (cut, *spatial))
-        weight = inflate_weight(self.layer.weight, self.kernel)
+            return F.conv_transpose3d(x, self.weight, self.bias, stride, (cut, *spatial))
         add = reach if self.padding == "zeros" else 0
-        return F.conv3d(x, weight, self.layer.bias, stride, (add, *spatial))
+        return F.conv3d(x, self.weight, self.bias, stride, (add, *spatial))

@@ -50,6 +50,7 @@ def sample(
     side: int | None = None,
     init: Init | None = None,
     on_iteration: OnIteration | None = None,
+    on_space: Callable[[Space], None] = lambda space: None,
 ) -> Samples:
     """One video a seed that maximizes phi. A clip depends on its own seed only.
 
@@ -58,10 +59,12 @@ def sample(
         side: of the square in the middle of the generator's frames that a video keeps; default: all of them. What
             steers never saw the rest, where it crops.
         init: start from this video instead of from noise alone.
+        on_space: called with the space before anything is computed, by what measures it.
     """
     like = next(networks.image_generator.parameters())
     random = ClipRandomness(seeds, like.device, like.dtype)
     space: Space = SPACES[preset.space](networks, preset, frames, random, init, phi)
+    on_space(space)
 
     def objective(h: Variable, iteration: int, clips: Clips) -> Float[Tensor, " some"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""

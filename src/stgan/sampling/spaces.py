@@ -5,7 +5,7 @@ projection), and how long a step is. `sample` does the rest, alike in all of the
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -46,6 +46,7 @@ class Networks:
     sequence_prior: SequencePrior | None = None
 
 
+@runtime_checkable
 class Space(Protocol):
     """h, one a clip, and what it means at an iteration."""
 

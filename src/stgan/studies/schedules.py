@@ -1,0 +1,65 @@
+"""How long to generate: what an evaluator that never steers says of clips, for several numbers of iterations."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stgan.pipeline import BOTH, STGAN
+from stgan.sampling import Preset
+from stgan.scoring import Evaluator, evaluate
+from stgan.studies.generating import first_clips, generate_set
+
+
+@dataclass(frozen=True)
+class Point:
+    """
+    seconds:   of a clip, encoding included.
+    accuracy, accuracy_interval, inception_score: of `stgan evaluate`; the interval is a 95 % one.
+    """
+
+    iterations: int
+    seconds: float
+    clips: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    inception_score: float
+    motion: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def curve(
+    model: STGAN,
+    preset: Preset,
+    evaluator: Evaluator,
+    iterations: Sequence[int],
+    num: int,
+    seed: int,
+    folder: Path,
+    *,
+    on_clip: Callable[[], None] = lambda: None,
+) -> list[Point]:
+    """`num` clips of every action for each number of iterations, in folders of their own, and their scores.
+
+    Raises:
+        StganError: the evaluator steered, or a folder holds other clips.
+    """
+    points = []
+    for number in iterations:
+        started = time.monotonic()
+        made = generate_set(
+            model, replace(preset, iterations=number), BOTH, num, seed, folder / f"{number:04d}", on_clip=on_clip
+        )
+        seconds = (time.monotonic() - started) / (num * len(model.actions))
+        scores = evaluate(first_clips(made, num), evaluator)
+        assert scores.accuracy is not None and scores.accuracy_interval is not None  # every clip names its action
+        points.append(
+            Point(
+                number, seconds, scores.num_videos, scores.accuracy, scores.accuracy_interval,
+                scores.inception_score["mean"], scores.motion,
+            )
+        )  # fmt: skip
+    return points
