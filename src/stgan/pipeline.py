@@ -14,7 +14,7 @@ from stgan.devices import batch_size, choose_device
 from stgan.errors import StganError
 from stgan.names import listed
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
-from stgan.networks.layout import channels_last
+from stgan.networks.layout import channels_last, fold_batch_norm
 from stgan.sampling import (
     PRESETS,
     Action,
@@ -47,6 +47,11 @@ class ClipRequest:
     index: int
 
 
+def of_first(wanted: int, on_iteration: OnIteration) -> OnIteration:
+    """What is called with a whole batch, told of its first clips alone."""
+    return lambda iteration, values, render: on_iteration(iteration, values[:wanted], lambda: render()[:wanted])
+
+
 class STGAN:
     """A model: generator, encoder, condition networks and, where it has them, priors, loaded on one device.
 
@@ -68,6 +73,9 @@ class STGAN:
         self._check()
         for checkpoint in self.checkpoints.values():
             channels_last(checkpoint.network)
+        self.folded = {
+            part: fold_batch_norm(self._network(part)) for part in (folder.encoder, *self.folder.condition.values())
+        }
         if condition is not None:
             self._steer_by(condition)
 
@@ -156,10 +164,13 @@ class STGAN:
         self.check_frames(condition, frames)
         name = action if target is None else self.target_name(target, condition)
         start = None if init is None else self.init(init, frames, strength)
-        parts = [
-            self.sample(requests, seed, chosen, condition, frames, on_iteration, target=target, init=start).videos
-            for requests in self.batches(str(name), num_videos, frames)
-        ]
+        parts = []
+        for requests in self.batches(str(name), num_videos, frames):
+            wanted = num_videos - requests[0].index
+            watch = on_iteration and of_first(wanted, on_iteration)
+            parts.append(
+                self.sample(requests, seed, chosen, condition, frames, watch, target=target, init=start).videos
+            )
         return torch.cat(parts)[:num_videos]
 
     def batches(
@@ -200,7 +211,7 @@ class STGAN:
         networks, steering = self.networks(condition, frames), self.check_frames(condition, frames)
         phi: Action | Activation
         if target is None:
-            phi = Action(steering, self._action_number(actions.pop()))
+            phi = Action(networks.condition, self._action_number(actions.pop()))
         else:
             phi = Activation(steering[0], self.find_target(target, condition, frames))
         seeds = [clip_seed(seed, request.action, request.index) for request in requests]
@@ -208,11 +219,16 @@ class STGAN:
         return sample(networks, phi, seeds, preset, frames=frames, side=side, init=init, on_iteration=on_iteration)
 
     def networks(self, condition: str = BOTH, frames: int = FRAMES) -> Networks:
-        """What a sampler needs; StganError if a network that steers does not take clips of so many frames."""
+        """What a sampler needs, batch normalizations folded away.
+
+        Raises:
+            StganError: a network that steers does not take clips of so many frames.
+        """
+        self.check_frames(condition, frames)
         return Networks(
             image_generator=self._network(self.folder.generator),
-            encoder=self._network(self.folder.encoder),
-            condition=self.check_frames(condition, frames),
+            encoder=self.folded[self.folder.encoder],
+            condition=tuple(self.folded[self.folder.condition[name]] for name in self.condition_names(condition)),
             code_prior=self._network(self.folder.code_prior) if self.folder.code_prior else None,
             sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
         )
@@ -354,6 +370,7 @@ class STGAN:
             raise StganError(f"a condition network cannot be called {BOTH!r}, which means all of them; rename it")
         parts = {name: f"own:{name}" for name in own}  # as no folder of a model is called
         self.checkpoints |= {parts[name]: checkpoint for name, checkpoint in own.items()}
+        self.folded |= {parts[name]: checkpoint.network for name, checkpoint in own.items()}
         self.folder = replace(self.folder, actions=next(iter(own.values())).actions, condition=parts)
 
     def _network(self, part: str) -> Any:

@@ -20,6 +20,7 @@ from stgan.training.recipes import load_recipes
 from stgan.training.run import TrainingRun, Workshop
 from stgan.training.sequence_prior import (
     SequencePriorRecipe,
+    Sequences,
     code_sequences,
     draw_windows,
     fit_basis,
@@ -44,12 +45,17 @@ def codes_of(encoder: Encoder, frames: np.ndarray) -> Tensor:
     return encoder(to_images(torch.from_numpy(frames.copy())))
 
 
+def each(sequences: Sequences) -> list[Tensor]:
+    """The codes of the clips, one by one."""
+    return [sequences.of(clip) for clip in range(len(sequences.times))]
+
+
 def test_versions_are_the_clip_its_shifts_and_mirror_images_of_both(
     recipe: SequencePriorRecipe, encoder: Encoder, data: ClipData
 ) -> None:
     some = data.select([number % 4 == 0 for number in range(9)])
-    plain = code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=False))
-    both = code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=True))
+    plain = each(code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=False)))
+    both = each(code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=True)))
     for clip, versions, mirrored in zip(some.clips, plain, both, strict=True):
         assert versions.shape == (3, 20, 24) and mirrored.shape == (6, 20, 24)
         torch.testing.assert_close(versions[0], codes_of(encoder, clip), atol=1e-5, rtol=1e-4)
@@ -61,9 +67,9 @@ def test_versions_are_the_clip_its_shifts_and_mirror_images_of_both(
             assert min((version - moved).abs().max() for moved in moves) < 1e-5
     drawn = torch.stack([versions[1:] - versions[:1] for versions in plain])
     assert drawn.abs().amax((2, 3)).count_nonzero() > 3  # most versions are moved
-    again = code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=False))
+    again = each(code_sequences(encoder, some, replace(recipe, copies=3, shift=2, mirror=False)))
     assert all(map(torch.equal, plain, again))
-    (alone,) = code_sequences(encoder, some.select([True, False, False]), replace(recipe, copies=1, mirror=False))
+    (alone,) = each(code_sequences(encoder, some.select([True, False, False]), replace(recipe, copies=1, mirror=False)))
     assert torch.equal(alone, plain[0][:1])
 
 
@@ -78,7 +84,7 @@ def test_windows_are_of_every_version_and_shared_out_among_processes(
             (version, start)
             for version in range(2)
             for start in range(5)
-            if torch.equal(sequences[clip][version, start : start + 16], window)
+            if torch.equal(sequences.of(clip)[version, start : start + 16], window)
         ]
         assert places
         seen.update(places)
@@ -169,7 +175,7 @@ def test_few_steps_are_timed_of_clips_too_few_for_a_basis(
     with pytest.raises(StganError, match="fewer directions"):
         train_sequence_prior(wide, encoder, few, nothing, Workshop(fabric, tmp_path))
     _, run = train_sequence_prior(wide, encoder, few, nothing, Workshop(fabric, tmp_path, probe=3))
-    assert run.seconds_per_step > 0 and not (tmp_path / "log.csv").exists()
+    assert run.pace.seconds > 0 and run.pace.fed > 0 and not (tmp_path / "log.csv").exists()
 
 
 @pytest.mark.parametrize(("untold", "untouched"), [(1.0, slice(0, 3)), (0.0, slice(3, 4))])

@@ -198,15 +198,16 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
         f"{len(roles.validation.clips)} to validate, {len(roles.test.clips)} to test; "
         f"frames of {recipe.size}x{recipe.size}, {recipe.frames} in a clip"
     )
-    seconds = training.seconds_of_steps()
+    paces = training.paces()
+    seconds = training.seconds_of_steps(paces)
     table = Table()
-    for column in ("stage", "steps", "batch", "about"):
+    for column in ("stage", "steps", "batch", "about", "fed"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, settings in training.recipes.stages.items():
         folds = len(getattr(settings, "folds", ()))
         steps = f"{settings.steps}" + (f" x {1 + folds}" if folds else "")
-        table.add_row(stage, steps, str(settings.batch_size), _duration(seconds[stage]))
-    table.add_row("all", "", "", _duration(sum(seconds.values())))
+        table.add_row(stage, steps, str(settings.batch_size), _duration(seconds[stage]), f"{paces[stage].fed:.0%}")
+    table.add_row("all", "", "", _duration(sum(seconds.values())), "")
     console.print(table)
     console.print(f"logs: {training.workshop.folder} (tensorboard --logdir {training.workshop.folder})")
 

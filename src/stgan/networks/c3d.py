@@ -1,5 +1,6 @@
 """C3D (Tran et al. 2015): eight 3x3x3 convolutions, five poolings, two inner products."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -63,6 +64,11 @@ class C3D(nn.Module):
         size = c.preprocessing.size or 0
         has_volume = c.preprocessing.mean == "volume"
         self.register_buffer("mean_volume", torch.zeros(3, c.frames, size, size) if has_volume else None)
+
+    def normalised(self) -> Iterator[tuple[str, str]]:
+        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
+        if self.config.batch_norm:
+            yield from ((f"convolutions.{i}", f"norms.{i}") for i in range(len(self.norms)))
 
     def flat_size(self) -> int:
         """Number of values that leave the last pooling."""

@@ -1,5 +1,6 @@
 """The encoder E: AlexNet (CaffeNet) up to fc6, whose activations are the codes that the generator inverts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,6 +58,12 @@ class Encoder(nn.Module):
             incoming = outgoing
         self.fc6 = InnerProduct(incoming * self.feature_size() ** 2, c.code_size)
         self.norm6 = nn.BatchNorm1d(c.code_size) if c.batch_norm else nn.Identity()
+
+    def normalised(self) -> Iterator[tuple[str, str]]:
+        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
+        if self.config.batch_norm:
+            yield from ((f"conv{i + 1}", f"norm{i + 1}") for i in range(len(self.config.channels)))
+            yield "fc6", "norm6"
 
     def feature_size(self) -> int:
         """Side of the pool5 map in pixels."""

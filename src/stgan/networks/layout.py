@@ -1,12 +1,42 @@
 """How tensors lie in memory and in products, where that makes the difference; the functions stay the same."""
 
-from typing import TypeVar
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 M = TypeVar("M", bound=nn.Module)
+
+
+@runtime_checkable
+class Normalised(Protocol):
+    """A network some of whose layers may have a batch normalization directly behind them."""
+
+    def normalised(self) -> Iterator[tuple[str, str]]:
+        """The names of such a layer and its normalization."""
+        ...
+
+
+def fold_batch_norm(network: M) -> M:
+    """The network with each batch normalization folded into the weights of the layer before it: the same function.
+
+    A copy, for inference, where there are any; else the network itself. What leaves the layers themselves differs.
+    """
+    pairs: list[tuple[str, str]] = list(network.normalised()) if isinstance(network, Normalised) else []
+    if not pairs:
+        return network
+    folded = copy.deepcopy(network).eval()
+    for layer, norm in pairs:
+        fuse: Callable[[Any, Any], nn.Module] = fuse_conv_bn_eval
+        if isinstance(folded.get_submodule(layer), nn.Linear):
+            fuse = fuse_linear_bn_eval
+        folded.set_submodule(layer, fuse(folded.get_submodule(layer), folded.get_submodule(norm)))
+        folded.set_submodule(norm, nn.Identity())
+    return channels_last(folded.requires_grad_(False))
 
 
 class InnerProduct(nn.Linear):

@@ -1,6 +1,7 @@
 """LRCN (Donahue et al. 2015): a frame network, one LSTM over time, a softmax per frame averaged over time."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -36,6 +37,11 @@ class LRCN(nn.Module):
         self.frame_network = Encoder(c.frame)
         self.lstm = nn.LSTM(c.frame.code_size, c.lstm_size, batch_first=True)
         self.fc8 = nn.Linear(c.lstm_size, c.num_classes)
+
+    def normalised(self) -> Iterator[tuple[str, str]]:
+        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
+        for layer, norm in self.frame_network.normalised():
+            yield f"frame_network.{layer}", f"frame_network.{norm}"
 
     def train(self, mode: bool = True) -> "LRCN":
         """As of any module, but the LSTM is always in training mode, which changes none of its values.

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from stgan.training.randomness import StepRandomness
-from stgan.video import ClipCache, ClipFile, ClipFolder, all_windows, random_window, windows_in_view
+from stgan.video import ClipCache, ClipFile, ClipFolder, all_windows, center_window, windows_in_view
 from stgan.video.decoding import ClipFacts
 
 
@@ -156,18 +156,19 @@ class ClipData:
         labels = np.array(self.labels)
         weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
         chosen = random.rng.choice(len(labels), count, p=weights / weights.sum())
-        seeds = random.rng.integers(2**63, size=count)  # a clip's window does not depend on the other clips' lengths
+        places = random.rng.random(count)  # a clip's window does not depend on the other clips' lengths
         mine = random.share(chosen)
         return [
-            (int(clip), self._window(int(clip), np.random.default_rng(int(seed))))
-            for clip, seed in zip(chosen[mine], seeds[mine], strict=True)
+            (clip, self._window(clip, place))
+            for clip, place in zip(chosen[mine].tolist(), places[mine].tolist(), strict=True)
         ]
 
-    def _window(self, clip: int, rng: np.random.Generator) -> Int[np.ndarray, " time"]:
-        available = len(self.clips[clip])
-        if available <= self.length:
-            return random_window(available, self.length, rng)
-        start = int(rng.choice(self._starts[clip]))
+    def _window(self, clip: int, place: float) -> Int[np.ndarray, " time"]:
+        """The window at this place, in [0, 1), among all of the clip."""
+        if len(self.clips[clip]) <= self.length:
+            return center_window(len(self.clips[clip]), self.length)  # the only one
+        starts = self._starts[clip]
+        start = starts[int(place * len(starts))]
         return np.arange(start, start + self.length)
 
     def test_windows(self, clip: int, most: int = 10) -> Float[Tensor, "n 3 time height width"]:

@@ -3,7 +3,7 @@
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,7 @@ from stgan.training.data import ClipData
 from stgan.training.encoder import train_encoder
 from stgan.training.generator import reconstruction_error, train_generator
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, SEQUENCE_PRIOR, Recipes
-from stgan.training.run import TrainingRun, Workshop
+from stgan.training.run import Pace, TrainingRun, Workshop
 from stgan.training.sequence_prior import train_sequence_prior
 from stgan.version import __version__
 
@@ -110,25 +110,27 @@ class ModelTraining:
         self.workshop.fabric.barrier()
         return model
 
-    def seconds_of_steps(self) -> dict[str, float]:
-        """How long each stage's steps should take on this machine, in seconds: a few steps of each, timed."""
+    def paces(self) -> dict[str, Pace]:
+        """How fast each stage trains on this machine: a few steps of each, timed."""
         probe = replace(self.workshop, probe=_PROBE_STEPS)
         few = np.unique(np.linspace(0, len(self.roles.train.clips) - 1, _PROBE_CLIPS).round().astype(int))
         train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])
         nothing = train.select([False] * len(train.clips))
-        recipes = self.recipes
-        encoder, run = train_encoder(recipes.encoder, train, nothing, probe)
-        seconds = {ENCODER: run.seconds_per_step * recipes.encoder.steps}
-        prior, run = train_code_prior(recipes.code_prior, encoder, train, nothing, probe)
-        seconds[CODE_PRIOR] = run.seconds_per_step * recipes.code_prior.steps
-        _, run = train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, probe)
-        seconds[SEQUENCE_PRIOR] = run.seconds_per_step * recipes.sequence_prior.steps
-        _, run = train_generator(recipes.generator, encoder, prior, train, nothing, probe)
-        seconds[GENERATOR] = run.seconds_per_step * recipes.generator.steps
+        recipes, runs = self.recipes, dict[str, TrainingRun]()
+        encoder, runs[ENCODER] = train_encoder(recipes.encoder, train, nothing, probe)
+        prior, runs[CODE_PRIOR] = train_code_prior(recipes.code_prior, encoder, train, nothing, probe)
+        _, runs[SEQUENCE_PRIOR] = train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, probe)
+        _, runs[GENERATOR] = train_generator(recipes.generator, encoder, prior, train, nothing, probe)
         for name, recipe in recipes.classifiers.items():
-            _, run = train_classifier(recipe, train, nothing, probe)
-            seconds[name] = run.seconds_per_step * recipe.steps * (1 + len(recipe.folds))
-        return seconds
+            _, runs[name] = train_classifier(recipe, train, nothing, probe)
+        return {stage: run.pace for stage, run in runs.items()}
+
+    def seconds_of_steps(self, paces: Mapping[str, Pace]) -> dict[str, float]:
+        """How long each stage's steps should take, in seconds."""
+        return {
+            stage: paces[stage].seconds * recipe.steps * (1 + len(getattr(recipe, "folds", ())))
+            for stage, recipe in self.recipes.stages.items()
+        }
 
     def _encoder(self) -> Checkpoint:
         if self.recipe.encoder:

@@ -143,7 +143,8 @@ def prepare(
     tried = training(trial)  # before anything is kept: a plan that cannot work would stand in the way of the next call
     if wishes.minutes:
         values[MODEL]["minutes"] = wishes.minutes
-        seconds = sum(tried.seconds_of_steps().values())  # every process times them, the first one's plan is kept
+        paces = tried.paces()  # every process times them, the first one's plan is kept
+        seconds = sum(tried.seconds_of_steps(paces).values())
         values = merged(scale_steps(values, 60 * wishes.minutes / seconds), wishes.overrides)
     _write_for_all(fabric, planned, values)
     return Prepared(training(planned), survey)

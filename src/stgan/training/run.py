@@ -57,6 +57,17 @@ class Workshop:
         return replace(self, folder=self.folder / name)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast a training is: seconds of a step, and how well it is fed.
+
+    fed: the speed as a share of that with clips which are at hand already; below 1 the device waits for clips.
+    """
+
+    seconds: float
+    fed: float
+
+
 def one_device(device: torch.device) -> Fabric:
     """Fabric on one device."""
     return Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [device.index or 0])
@@ -74,8 +85,8 @@ class TrainingRun:
         self.fabric, self.folder = workshop.fabric, workshop.folder
         self.step, self.seconds = 0, 0.0
         self.losses: dict[str, float] = {}
-        self.seconds_per_step = 0.0
-        """Of a probe: the middle one, without the first, in which memory is asked for and kernels are chosen."""
+        self.pace = Pace(0.0, 1.0)
+        """Of a probe: medians without the first steps, in which memory is asked for and kernels are chosen."""
 
     @property
     def state_file(self) -> Path:
@@ -238,12 +249,23 @@ class TrainingRun:
         draw: Callable[[StepRandomness], Batch],
         step_function: Callable[[StepRandomness, Batch], dict[str, Tensor]],
     ) -> None:
-        seconds = []
-        for number in range(self.workshop.probe):
+        def step(batch: Batch) -> float:
             started = time.monotonic()
-            self._take_step(step_function, draw(self._randomness(number)), Interruptible())
-            seconds.append(time.monotonic() - started)
-        self.seconds_per_step = median(seconds[1:])
+            self._take_step(step_function, batch, Interruptible())
+            return time.monotonic() - started
+
+        fed, at_hand = [], []
+        with ThreadPoolExecutor(1) as ahead:
+            batch = draw(self._randomness(0))
+            for number in range(self.workshop.probe):
+                at_hand.append(step(batch))
+                started = time.monotonic()
+                following = ahead.submit(draw, self._randomness(number + 1))
+                step(batch)
+                batch = following.result()
+                fed.append(time.monotonic() - started)
+        seconds = median(fed[1:])
+        self.pace = Pace(seconds, median(at_hand[1:]) / seconds)
 
     def _randomness(self, step: int) -> StepRandomness:
         return StepRandomness(self.seed, step, self.fabric.global_rank, self.fabric.world_size, self.fabric.device)

@@ -43,15 +43,29 @@ class SequencePriorRecipe:
     seed: int = 0
 
 
-Sequences = list[Float[Tensor, "versions time code"]]
-"""Codes of every version of each clip."""
+@dataclass(frozen=True)
+class Sequences:
+    """Codes of every version of each clip, one after the other, so that a batch is one look-up.
+
+    first, times: of each clip, where its codes begin, and how many frames a version has.
+    """
+
+    codes: Float[Tensor, "n code"]
+    first: list[int]
+    times: list[int]
+    versions: int
+
+    def of(self, clip: int) -> Float[Tensor, "versions time code"]:
+        """The codes of a clip."""
+        end = self.first[clip] + self.versions * self.times[clip]
+        return self.codes[self.first[clip] : end].unflatten(0, (self.versions, -1))
 
 
 @torch.no_grad()
 def code_sequences(encoder: Encoder, data: ClipData, recipe: SequencePriorRecipe) -> Sequences:
     device = next(encoder.parameters()).device
     rng = np.random.default_rng(recipe.seed)
-    sequences = []
+    sequences, first = [], [0]
     for clip in data.clips:
         shifts = rng.integers(-recipe.shift, recipe.shift + 1, (recipe.copies, 2))
         shifts[0] = 0
@@ -60,25 +74,24 @@ def code_sequences(encoder: Encoder, data: ClipData, recipe: SequencePriorRecipe
             for down, right in shifts.tolist()
             for mirror in ([False, True] if recipe.mirror else [False])
         ]
-        codes = [
-            torch.cat([encoder(images.to(device)) for images in to_images(torch.from_numpy(frames)).split(256)])
-            for frames in versions
-        ]
-        sequences.append(torch.stack(codes))
-    return sequences
+        for frames in versions:
+            sequences += [encoder(images.to(device)) for images in to_images(torch.from_numpy(frames)).split(256)]
+        first.append(first[-1] + len(versions) * len(clip))
+    codes = torch.cat(sequences) if sequences else torch.empty(0, encoder.config.code_size)
+    return Sequences(codes, first[:-1], [len(clip) for clip in data.clips], recipe.copies * (1 + recipe.mirror))
 
 
 def draw_windows(
     sequences: Sequences, data: ClipData, count: int, random: StepRandomness
 ) -> tuple[Float[Tensor, "share frames code"], list[int]]:
     """Random windows of codes, and the numbers of their clips; actions equally often. This process's share of them."""
-    versions = random.rng.integers(len(sequences[0]), size=count)
+    versions = random.rng.integers(sequences.versions, size=count)
     windows = data.window_frames(count, random)
-    codes = [
-        sequences[clip][version, torch.from_numpy(frames)]
+    wanted = [
+        sequences.first[clip] + version * sequences.times[clip] + frames
         for (clip, frames), version in zip(windows, versions[random.share(versions)].tolist(), strict=True)
     ]
-    return torch.stack(codes), [clip for clip, _ in windows]
+    return sequences.codes[torch.from_numpy(np.stack(wanted))], [clip for clip, _ in windows]
 
 
 def fit_basis(network: SequencePrior, windows: Float[Tensor, "n frames code"]) -> None:
@@ -131,7 +144,7 @@ def train_sequence_prior(
             train.labels[clip] if tell else network.any_action
             for clip, tell in zip(clips, told[random.share(told)], strict=True)
         ]
-        return network.coordinates(codes), torch.tensor(actions)
+        return codes, torch.tensor(actions)
 
     def loss(denoise: Callable[..., Tensor], clean: Tensor, actions: Tensor, random: StepRandomness) -> Tensor:
         sigma = torch.exp(recipe.noise_mean + recipe.noise_std * random.normal(len(clean), 1))
@@ -142,7 +155,7 @@ def train_sequence_prior(
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
         codes, actions = batch
-        value = loss(wrapped.denoise_coordinates, codes, actions, random)
+        value = loss(wrapped.denoise_coordinates, network.coordinates(codes), actions, random)
         run.update(value, wrapped, optimizer, max_norm=1.0)
         schedule.step()
         average.update_parameters(network)
