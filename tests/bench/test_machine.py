@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from stgan.bench.machine import PeakMemory, available_memory, matmul_rate
+from stgan.bench.machine import PeakMemory, available_memory, computing_in, matmul_rate
 
 CPU = torch.device("cpu")
 MEGA = 2**20
@@ -17,9 +18,22 @@ linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="o
 def test_the_rate_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0, 30.0, 34.0, 40.0, 99.0])
     monkeypatch.setattr("stgan.bench.machine.time", SimpleNamespace(perf_counter=lambda: next(times)))
-    allowed = torch.backends.cuda.matmul.allow_tf32
     assert matmul_rate(CPU, seconds=1.0) == 2 * 2048**3 / 2.0
-    assert torch.backends.cuda.matmul.allow_tf32 is allowed
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+def test_products_are_computed_in_a_precision_and_then_as_before(precision: Any) -> None:
+    def state() -> tuple[bool, bool, bool]:
+        return (
+            torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32, torch.is_autocast_enabled("cpu"),
+        )  # fmt: skip
+
+    before = state()
+    with computing_in(precision, CPU):
+        assert state() == (precision == "tf32", precision == "tf32", precision == "bf16")
+        product = torch.rand(4, 4) @ torch.rand(4, 4)
+        assert product.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+    assert state() == before
 
 
 @linux

@@ -79,7 +79,8 @@ def test_what_there_is_not(scale: dict[str, float], condition: str, sentence: st
 def test_the_record() -> None:
     scale = replace(TINY, frames=2, batch=2)
     figures = estimate(scale.networks("lrcn", "cpu"), frames=2, batch=2, iterations=1)
-    written = record({"lrcn": figures}, scale, torch.device("cpu"), 1e9, 500)
+    plain = estimate(scale.networks("lrcn", "cpu"), frames=2, batch=2, iterations=1, conv3d=True)
+    written = record({"lrcn": figures}, {"lrcn": plain}, scale, torch.device("cpu"), "float32", 1e9, 500, 1.0)
     assert json.loads(json.dumps(written)) == written
     assert {name: written[name] for name in ("preset", "frames", "batch", "width", "device", "num_videos")} == {
         "preset": "paper", "frames": 2, "batch": 2, "width": 0.01, "device": "cpu", "num_videos": 500,
@@ -90,3 +91,16 @@ def test_the_record() -> None:
     assert of["flops_per_second"] == of["flops_per_iteration"] / of["seconds_per_iteration"]
     assert of["hours_for_num_videos"] == pytest.approx(500 * of["seconds_per_video"] / 3600)
     assert of["peak_memory_bytes"] > of["weights_bytes"] > 0
+    assert plain.parts["generator_forward"].flops > 2 * figures.parts["generator_forward"].flops
+    assert plain.parts["reconstruction_generator"].flops == figures.parts["reconstruction_generator"].flops
+    without = record({"lrcn": figures}, {}, scale, torch.device("cpu"), "float32", 1e9, 500, 1.0)
+    assert of["conv3d"]["speedup"] > 0 and without["conditions"]["lrcn"]["conv3d"] is None
+
+
+def test_the_largest_batch_needs_what_there_is() -> None:
+    scale = replace(TINY, frames=2)
+    most = scale.largest_batch("lrcn", 5e7)
+    assert (
+        replace(scale, batch=most).memory_needed("lrcn") <= 5e7 < replace(scale, batch=most + 2).memory_needed("lrcn")
+    )
+    assert scale.largest_batch("lrcn", 10.0) == 0

@@ -15,6 +15,7 @@ from stgan.errors import Interrupted, StganError
 def run_bench(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     monkeypatch.setattr(bench, "matmul_rate", lambda device: 1e11)
     settings = {"condition": "lrcn", "iterations": 1, "frames": 1, "batch": 1, "num_videos": 10, "width": 0.01}
+    settings |= {"precision": "float32", "conv3d": False, "memory": 12.0}
     bench.paper_scale(**{**settings, "threads": None, "device": "cpu", "json_file": None, **options})
 
 
@@ -44,6 +45,33 @@ def test_both_in_turn(stgan: Any, tmp_path: Path) -> None:
             assert of[key] > 0
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_other_precisions_and_the_published_form_of_the_generator(precision: str, stgan: Any, tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    options = [
+        "--condition",
+        "lrcn",
+        "--width",
+        0.01,
+        "--iterations",
+        1,
+        "--device",
+        "cpu",
+        "--frames",
+        2,
+        "--memory",
+        1,
+    ]
+    ended = stgan.run("bench", "paper-scale", *options, "--precision", precision, "--conv3d", "--json", written)
+    assert ended.returncode == 0 and not ended.stderr, ended.stderr
+    assert "times as long" in ended.stdout and "in 1 GB: batches of up to" in ended.stdout
+    figures = json.loads(written.read_text())
+    lrcn = figures["conditions"]["lrcn"]
+    assert figures["precision"] == precision and lrcn["largest_batch"] > 1
+    assert lrcn["conv3d"]["speedup"] == lrcn["conv3d"]["seconds_per_iteration"] / lrcn["seconds_per_iteration"]
+    assert lrcn["clips_per_second"] == 1 / lrcn["seconds_per_video"]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -54,6 +82,8 @@ def test_both_in_turn(stgan: Any, tmp_path: Path) -> None:
         (["--width", "nan"], "the width must be from 0.01 to 4, not nan"),
         (["--threads", 0], "--threads must be at least 1"),
         (["--num-videos", -1], "--num-videos must be at least 1"),
+        (["--precision", "tea"], "--precision is float32, tf32, bf16, not 'tea'"),
+        (["--memory", 0], "--memory must be at least 0.1"),
         (["--device", "toaster"], "device 'toaster' is not to be had here"),
     ],
 )

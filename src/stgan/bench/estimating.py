@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from stgan.bench.machine import PeakMemory, synchronize
 from stgan.bench.operations import OperationCounter
 from stgan.errors import StganError
 from stgan.sampling import PAPER, Action, Networks, Preset, sample
+from stgan.sampling.spaces import CodeSpace, Space
 
 PARTS = (
     "generator_forward",
@@ -140,6 +142,14 @@ class WatchedAction(Action):
         return value
 
 
+def as_published(space: Space) -> None:
+    """Let a space's generator be plain 3D convolutions."""
+    assert isinstance(space, CodeSpace)
+    generator = space.generator
+    form = partial(generator.forward_conv3d, layers=generator.conv3d_layers())
+    space.videos = form  # type: ignore[method-assign]
+
+
 def weights(networks: Networks) -> list[Tensor]:
     """Of all networks together, each once."""
     parts = (networks.image_generator, networks.encoder, *networks.condition)
@@ -154,6 +164,7 @@ def estimate(
     frames: int = 16,
     batch: int = 1,
     iterations: int = 5,
+    conv3d: bool = False,
     on_iteration: Callable[[], None] | None = None,
 ) -> Estimate:
     """Time some iterations of clips by a preset; `STGAN.networks` has a model's networks.
@@ -165,6 +176,7 @@ def estimate(
         frames: of a clip.
         batch: clips at a time.
         iterations: to be timed.
+        conv3d: with the generator as published, of plain 3D convolutions, instead of factorised.
         on_iteration: called after each of the `iterations` + 1.
 
     Raises:
@@ -183,7 +195,10 @@ def estimate(
         settings = replace(preset, iterations=count, goal=1.0)
         with split.hooked(networks):
             phi = WatchedAction(networks.condition, 0, split)
-            sample(networks, phi, range(batch), settings, frames=frames, on_iteration=split.lap)
+            sample(
+                networks, phi, range(batch), settings, frames=frames, on_iteration=split.lap,
+                on_space=as_published if conv3d else lambda space: None,
+            )  # fmt: skip
         return split.laps, split.end()
 
     def clock() -> float:

@@ -3,9 +3,11 @@
 import ctypes
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import torch
 
@@ -18,25 +20,40 @@ def synchronize(device: torch.device) -> None:
     torch.get_device_module(device).synchronize()
 
 
-def matmul_rate(device: torch.device, seconds: float = 0.5) -> float:
-    """Floating point operations a second of a large product of float32 matrices, the fastest within `seconds`.
+Precision = Literal["float32", "tf32", "bf16"]
+"""What products are computed in. tf32 is float32 with operands of 10 bits, on NVIDIA GPUs; bf16 is autocast to it."""
 
-    On NVIDIA GPUs in TF32 if convolutions are computed in it, which they are by default.
-    """
-    size = 2048 if device.type == "cpu" else 8192
-    a = torch.rand(size, size, device=device)
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+
+@contextmanager
+def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Within its block products are computed in this precision; all else stays float32."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = precision == "tf32"
     try:
-        times: list[float] = []
-        while len(times) < 4 or sum(times) < seconds:
-            synchronize(device)
-            started = time.perf_counter()
-            torch.matmul(a, a)
-            synchronize(device)
-            times.append(time.perf_counter() - started)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
+        convolutions.allow_tf32, products.allow_tf32 = before
+
+
+def matmul_rate(device: torch.device, seconds: float = 0.5) -> float:
+    """Floating point operations a second of a large matrix product, the fastest within `seconds`.
+
+    Of float32 matrices, in what precision such products are computed in where it is called.
+    """
+    halved = torch.is_autocast_enabled(device.type)
+    size = 8192 if device.type != "cpu" else 256 if halved else 2048  # many CPUs only emulate bf16
+    a = torch.rand(size, size, device=device)
+    if halved:
+        a = a.to(torch.get_autocast_dtype(device.type))  # not in the time that is taken
+    times: list[float] = []
+    while len(times) < 4 or sum(times) < seconds:
+        synchronize(device)
+        started = time.perf_counter()
+        torch.matmul(a, a)
+        synchronize(device)
+        times.append(time.perf_counter() - started)
     return 2 * size**3 / min(times)
 
 

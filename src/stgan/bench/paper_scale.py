@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from stgan.bench.estimating import Estimate, weights
+from stgan.bench.machine import Precision
 from stgan.devices import machine
 from stgan.errors import StganError
 from stgan.networks import (
@@ -122,6 +123,11 @@ class Scale:
         needed = sum(storage.nbytes() for storage in kept.values())
         return round((1 + _COPIES) * sum(each.nbytes for each in held) + _WORKING * needed)
 
+    def largest_batch(self, condition: str, memory: float) -> int:
+        """How many clips at a time need at most so many bytes, about; 0 if not even one does."""
+        one, two = (replace(self, batch=batch).memory_needed(condition) for batch in (1, 2))
+        return max(0, int((memory - one) // (two - one)) + 1)
+
 
 @torch.no_grad()
 def randomize(network: nn.Module, generator: torch.Generator) -> nn.Module:
@@ -139,12 +145,19 @@ def randomize(network: nn.Module, generator: torch.Generator) -> nn.Module:
 
 
 def record(
-    estimates: Mapping[str, Estimate], scale: Scale, device: torch.device, matmul_flops: float, num_videos: int
+    estimates: Mapping[str, Estimate],
+    published: Mapping[str, Estimate],
+    scale: Scale,
+    device: torch.device,
+    precision: Precision,
+    matmul_flops: float,
+    num_videos: int,
+    memory: float,
 ) -> dict[str, Any]:
     """What `stgan bench paper-scale --json` writes, for any program to read; keys may be added.
 
-    Of the run: format, version, preset, frames, batch, width, torch, device, threads, num_videos, and
-    matmul_flops_per_second: of a large matrix product of float32, the rate that the others are held against.
+    Of the run: format, version, preset, frames, batch, width, precision, torch, device, threads, num_videos, and
+    matmul_flops_per_second: of a large matrix product, the rate that the others are held against.
 
     conditions: by the network that steered,
         seconds_per_iteration:  the median of iterations_timed; also seconds_of_fastest_iteration, ..._slowest_iteration
@@ -157,6 +170,10 @@ def record(
         seconds_at_end:         of rendering the finished videos and judging them once more
         seconds_per_video:      iterations and end, divided by the batch
         hours_for_num_videos:   at that pace, one after another on this device
+        clips_per_second:       the same pace
+        largest_batch:          that needs at most memory_gb, about
+        conv3d:                 seconds_per_iteration and clips_per_second with plain 3D convolutions as a generator,
+                                and speedup: how many times as long an iteration takes then; null if it was not timed
     """
     conditions = {}
     for name, of in estimates.items():
@@ -176,12 +193,22 @@ def record(
             "seconds_at_end": of.seconds_at_end,
             "seconds_per_video": of.seconds_per_video,
             "hours_for_num_videos": of.hours(num_videos),
+            "clips_per_second": 1 / of.seconds_per_video,
+            "largest_batch": scale.largest_batch(name, memory * 1e9),
+            "conv3d": published.get(name)
+            and {
+                "seconds_per_iteration": published[name].seconds_per_iteration,
+                "clips_per_second": 1 / published[name].seconds_per_video,
+                "speedup": published[name].seconds_per_iteration / seconds,
+            },
         }
     return {
         "format": FORMAT,
         "version": __version__,
         "preset": PAPER.name,
         **asdict(scale),
+        "precision": precision,
+        "memory_gb": memory,
         **machine(device),
         "num_videos": num_videos,
         "matmul_flops_per_second": matmul_flops,

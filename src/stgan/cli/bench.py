@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import torch
 import typer
@@ -18,6 +18,7 @@ from stgan.bench import Comparison, Estimate, available_memory, compare, estimat
 from stgan.bench.forms import record as forms_record
 from stgan.bench.generating import NETWORKS, Cost, measure
 from stgan.bench.generating import record as generating_record
+from stgan.bench.machine import Precision, computing_in
 from stgan.bench.paper_scale import CONDITION, Scale, record
 from stgan.cli.generate import check_range
 from stgan.cli.score_tables import shown_interval
@@ -171,6 +172,13 @@ def paper_scale(
     threads: Annotated[int | None, typer.Option(help="Of a CPU; default: as many as it has cores.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
     width: Annotated[float, typer.Option(help="Of all layers, as a factor of the published width.")] = 1.0,
+    precision: Annotated[
+        str, typer.Option(help="Of products: float32, tf32 (NVIDIA GPUs) or bf16 (autocast).")
+    ] = "float32",
+    conv3d: Annotated[
+        bool, typer.Option("--conv3d", help="Time the generator of plain 3D convolutions, as published, too.")
+    ] = False,
+    memory: Annotated[float, typer.Option(help="GB to say the largest batch for; the paper's card had 12.")] = 12.0,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here too.")
     ] = None,
@@ -185,11 +193,15 @@ def paper_scale(
 
       stgan bench paper-scale
 
-      stgan bench paper-scale --condition c3d --device cuda --batch 8 --iterations 100 --json c3d.json
+      stgan bench paper-scale --condition lrcn --device cuda --batch 8 --precision bf16 --conv3d --json lrcn.json
     """
     console = Console(markup=False, highlight=False)
     check_range("--iterations", iterations, 1, 100_000)
     check_range("--num-videos", num_videos, 1, 10**12)
+    check_range("--memory", memory, 0.1, 10_000)
+    if precision not in get_args(Precision):
+        raise StganError(f"--precision is {', '.join(get_args(Precision))}, not {precision!r}")
+    in_precision = cast(Precision, precision)
     scale, place = _scale(frames, batch, width), _place(threads, device)
     names = CONDITION if condition == _IN_TURN else (condition,)
     needed, available = max(map(scale.memory_needed, names)), available_memory(place)
@@ -199,24 +211,33 @@ def paper_scale(
             style="yellow",
             soft_wrap=True,
         )
-    rate = matmul_rate(place)
-    estimates = {}
-    with _ending_in_a_sentence(place), _progress(console) as progress:
+    estimates, published = dict[str, Estimate](), dict[str, Estimate]()
+    with _ending_in_a_sentence(place), computing_in(in_precision, place), _progress(console) as progress:
+        rate = matmul_rate(place)
         for name in names:
-            task = progress.add_task(f"steered by {name}", total=iterations + 1)
-            estimates[name] = estimate(
-                scale.networks(name, place),
-                frames=frames,
-                batch=batch,
-                iterations=iterations,
-                on_iteration=partial(progress.update, task, advance=1),
-            )
-    rate = max(rate, matmul_rate(place))  # before and after: something else may have kept the machine busy
+            networks = scale.networks(name, place)
+            for form in (estimates, published) if conv3d else (estimates,):
+                plain = form is published
+                task = progress.add_task(f"steered by {name}" + ", conv3d" * plain, total=iterations + 1)
+                form[name] = estimate(
+                    networks,
+                    frames=frames,
+                    batch=batch,
+                    iterations=iterations,
+                    conv3d=plain,
+                    on_iteration=partial(progress.update, task, advance=1),
+                )
+        rate = max(rate, matmul_rate(place))  # before and after: something else may have kept the machine busy
     for name, figures in estimates.items():
         console.print(_table(name, figures, rate))
         _print_totals(console, figures, num_videos)
+        if plainly := published.get(name):
+            slower = plainly.seconds_per_iteration / figures.seconds_per_iteration
+            console.print(f"with plain 3D convolutions as a generator: {slower:.2f} times as long", soft_wrap=True)
+        console.print(f"in {memory:g} GB: batches of up to {scale.largest_batch(name, memory * _GIGA)}")
     if json_file:
-        write_text(json_file, json.dumps(record(estimates, scale, place, rate, num_videos), indent=2) + "\n")
+        of_run = record(estimates, published, scale, place, in_precision, rate, num_videos, memory)
+        write_text(json_file, json.dumps(of_run, indent=2) + "\n")
 
 
 def _numbers(option: str, text: str) -> list[int]:

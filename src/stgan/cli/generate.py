@@ -183,7 +183,7 @@ def generate(
     console.print(f"Clips, {folder.manifest.path.name} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
 
 
-def check_range(option: str, value: int, least: int, most: int) -> None:
+def check_range(option: str, value: int | float, least: int | float, most: int) -> None:
     if not least <= value <= most:
         raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
 
