@@ -74,7 +74,8 @@ def by_hand_caffenet() -> int:
         13**2 * 3**2 * 192 * 384,
         13**2 * 3**2 * 192 * 256,
     ]
-    return sum(convolutions) + 9216 * 4096
+    normalisations = [27**2 * 96**2, 13**2 * 256**2]
+    return sum(convolutions) + sum(normalisations) + 9216 * 4096
 
 
 def by_hand_lrcn() -> int:
@@ -86,6 +87,7 @@ def by_hand_lrcn() -> int:
         13**2 * 3**2 * 256 * 512,
         13**2 * 3**2 * 256 * 384,
     ]
+    convolutions += [55**2 * 96**2, 13**2 * 384**2]  # of the normalisations: sums over channels
     return T * (sum(convolutions) + 13824 * 4096 + 4 * 256 * (4096 + 256) + 256 * 101)
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stgan.networks import Encoder, EncoderConfig, Preprocessing
+from stgan.networks.encoder import local_response_norm
 from stgan.networks.layout import channels_last
 
 SMALL = EncoderConfig(
@@ -68,3 +69,14 @@ def test_channels_last_does_not_change_values() -> None:
 def test_a_fixed_input_size_is_needed() -> None:
     with pytest.raises(ValueError, match=r"preprocessing\.size"):
         Encoder(replace(SMALL, preprocessing=Preprocessing()))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5, 12])
+@pytest.mark.parametrize("size", [1.0, 300.0])
+def test_response_norm_is_torch_s(channels: int, size: float) -> None:
+    x = (size * torch.randn(2, channels, 4, 3, dtype=torch.float64)).requires_grad_()
+    weighting = torch.randn(x.shape, dtype=torch.float64)
+    ours, theirs = local_response_norm(x), F.local_response_norm(x, 5, alpha=1e-4, beta=0.75)
+    torch.testing.assert_close(ours, theirs)
+    gradients = [torch.autograd.grad((value * weighting).sum(), x)[0] for value in (ours, theirs)]
+    torch.testing.assert_close(*gradients)
