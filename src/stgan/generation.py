@@ -79,15 +79,18 @@ def generate_clips(
 def as_before(folder: Path, batch: int) -> Iterator[int]:
     """Within its block as many threads as the folder's clips were made with; gives the size of their batches.
 
-    The last bits of clips depend on both. `batch` if the folder has no clips.
+    The last bits of clips depend on both. `batch` if the folder has no clips. The folder is not trusted: what is no
+    such number, or too large a one, stands for nothing.
     """
     entry, threads = next(Manifest(folder).read(), {}), torch.get_num_threads()
-    before = entry.get("threads")
-    if isinstance(before, int) and 1 <= before <= _MOST_THREADS:
-        torch.set_num_threads(before)
+
+    def recorded(name: str, most: int) -> int | None:
+        value = entry.get(name)
+        return value if type(value) is int and 1 <= value <= most else None  # true is an int, too
+
+    torch.set_num_threads(recorded("threads", _MOST_THREADS) or threads)
     try:
-        size = entry.get("batch")
-        yield size if isinstance(size, int) and 1 <= size <= MOST_TOGETHER else batch
+        yield recorded("batch", MOST_TOGETHER) or batch
     finally:
         torch.set_num_threads(threads)
 
