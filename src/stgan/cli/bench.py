@@ -1,6 +1,7 @@
 """`stgan bench`: how fast this machine generates."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,7 @@ from stgan.cli.score_tables import shown_interval
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
+from stgan.names import quoted
 from stgan.pipeline import STGAN
 from stgan.scoring import find_evaluator
 from stgan.studies import schedules
@@ -77,6 +79,7 @@ def generator(
     """
     console = Console(markup=False, highlight=False)
     check_range("--rounds", rounds, 1, 100_000)
+    _check_writable(json_file)
     scale, place = _scale(frames, batch, width), _place(threads, device)
     with _ending_in_a_sentence(place), _progress(console) as progress:
         task = progress.add_task("rounds", total=rounds)
@@ -134,6 +137,7 @@ def generate(
     if iterations is not None:
         check_range("--iterations", iterations, 1, 100_000)
     numbers = _numbers("--curve", curve)
+    _check_writable(json_file)
     stgan = STGAN.from_pretrained(model, _place(threads, device))
     settings, names = stgan.preset(preset, iterations), stgan.check_actions(action or [])
     judge = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
@@ -145,10 +149,10 @@ def generate(
                 measure(stgan, settings, size, actions=names, on_batch=partial(progress.update, task, advance=1))
             )
         if judge:
-            task = progress.add_task("curve", total=len(numbers) * num * len(stgan.actions))
+            task = progress.add_task("curve", total=len(numbers) * num * len(names))
             with TemporaryDirectory() as folder:
                 points = schedules.curve(
-                    stgan, settings, judge, numbers, num, 0, Path(folder),
+                    stgan, settings, judge, numbers, num, 0, Path(folder), actions=names,
                     on_clip=partial(progress.update, task, advance=1),
                 )  # fmt: skip
     rate = max(rate, matmul_rate(stgan.device))
@@ -199,10 +203,13 @@ def paper_scale(
     check_range("--iterations", iterations, 1, 100_000)
     check_range("--num-videos", num_videos, 1, 10**12)
     check_range("--memory", memory, 0.1, 10_000)
+    _check_writable(json_file)
     if precision not in get_args(Precision):
         raise StganError(f"--precision is {', '.join(get_args(Precision))}, not {precision!r}")
     in_precision = cast(Precision, precision)
     scale, place = _scale(frames, batch, width), _place(threads, device)
+    if precision == "tf32" and place.type != "cuda":
+        raise StganError(f"--precision tf32 is of NVIDIA GPUs; choose another one on {place}")
     names = CONDITION if condition == _IN_TURN else (condition,)
     needed, available = max(map(scale.memory_needed, names)), available_memory(place)
     if available is not None and needed > available:
@@ -246,6 +253,12 @@ def _numbers(option: str, text: str) -> list[int]:
     if not all(part.isascii() and part.isdigit() and 1 <= len(part) <= 5 and int(part) for part in parts):
         raise StganError(f"{option} is a list of numbers from 1 to 99999 with commas between, not {text[:80]!r}")
     return list(dict.fromkeys(map(int, parts)))
+
+
+def _check_writable(json_file: Path | None) -> None:
+    """Before the minutes that timing takes, not after."""
+    if json_file and (json_file.is_dir() or not os.access(json_file.parent, os.W_OK | os.X_OK)):
+        raise StganError(f"--json {quoted(json_file)} cannot be written; name a file in a folder that is there")
 
 
 def _scale(frames: int, batch: int, width: float) -> Scale:

@@ -14,9 +14,11 @@ from stgan.studies.generating import first_clips, generate_set
 
 @dataclass(frozen=True)
 class Point:
-    """
-    seconds:   of a clip, encoding included.
-    accuracy, accuracy_interval, inception_score: of `stgan evaluate`; the interval is a 95 % one.
+    """What an evaluator says of clips of so many iterations.
+
+    seconds: of a clip, encoding included.
+    clips:   of all actions together.
+    accuracy, accuracy_interval, inception_score, motion: of `stgan evaluate`; the interval is a 95 % one.
     """
 
     iterations: int
@@ -40,20 +42,24 @@ def curve(
     seed: int,
     folder: Path,
     *,
+    actions: Sequence[str] = (),
     on_clip: Callable[[], None] = lambda: None,
 ) -> list[Point]:
-    """`num` clips of every action for each number of iterations, in folders of their own, and their scores.
+    """`num` clips of each action for each number of iterations, in folders of their own, and their scores.
+
+    actions: none stands for all of the model's.
 
     Raises:
-        StganError: the evaluator steered, or a folder holds other clips.
+        StganError: an unknown action, the evaluator steered, or a folder holds other clips.
     """
-    points = []
+    names, points = model.check_actions(actions), []
     for number in iterations:
         started = time.monotonic()
         made = generate_set(
-            model, replace(preset, iterations=number), BOTH, num, seed, folder / f"{number:04d}", on_clip=on_clip
-        )
-        seconds = (time.monotonic() - started) / (num * len(model.actions))
+            model, replace(preset, iterations=number), BOTH, dict.fromkeys(names, num), seed,
+            folder / f"{number:04d}", on_clip=on_clip,
+        )  # fmt: skip
+        seconds = (time.monotonic() - started) / (num * len(names))
         scores = evaluate(first_clips(made, num), evaluator)
         assert scores.accuracy is not None and scores.accuracy_interval is not None  # every clip names its action
         points.append(
