@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -36,11 +35,11 @@ _PARTS_OF_A_SPACE = {"codes": "prior", "reconstruct": "prior", "project": "prior
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a clip that is made in a batch of so many; seconds are the median over batches.
+    """Of a clip that is made in a batch of so many; the mean over batches, one of each action.
 
     parts:             seconds in each of `NETWORKS` and the `REST`, forward and backward.
     steps:             up the gradient, on average, of at most the preset's iterations.
-    flops:             floating point operations, two a multiply-add.
+    flops:             floating point operations, two a multiply-add; of another clip of each action.
     peak_memory_bytes: held at most beside the weights, by the whole batch.
     """
 
@@ -131,7 +130,7 @@ def measure(
     seed: int = 0,
     on_batch: Callable[[], None] = lambda: None,
 ) -> Cost:
-    """A batch of each action, timed, after one of the first that is not: it counts operations and warms up.
+    """A batch of each action, timed, after one of the first that is not and clips whose operations are counted.
 
     actions: none stands for all of the model's.
 
@@ -143,10 +142,10 @@ def measure(
         raise StganError(f"a batch has at least 1 clip, not {batch}")
     networks = model.networks(condition, frames)
 
-    def run(action: str, first: int, read: Callable[[], float]) -> tuple[dict[str, float], float]:
+    def run(action: str, clips: range, read: Callable[[], float]) -> tuple[dict[str, float], float]:
         clock = Clock(read)
         phi = WatchedAction(networks.condition, model.actions.index(action), clock)
-        seeds = [clip_seed(seed, action, first + index) for index in range(batch)]
+        seeds = [clip_seed(seed, action, index) for index in clips]
         steps = sample(networks, phi, seeds, preset, frames=frames, on_space=clock.watch).steps
         clock.enter(REST)
         return clock.parts, float(steps.float().mean())
@@ -155,22 +154,24 @@ def measure(
         synchronize(model.device)
         return time.perf_counter()
 
-    with PeakMemory(model.device) as memory, OperationCounter() as operations:
-        run(names[0], 0, lambda: operations.total)
+    with OperationCounter() as operations:
+        for action in names:
+            run(action, range(1), seconds)
+    with PeakMemory(model.device) as memory:
+        run(names[0], range(batch), seconds)
     taken, steps = [], []
     for action in names:
-        parts, made = run(action, batch, seconds)
-        taken.append(parts)
+        seconds_of, made = run(action, range(batch, 2 * batch), seconds)
+        taken.append(seconds_of)
         steps.append(made)
         on_batch()
-    totals = [sum(parts.values()) for parts in taken]
-    middle = taken[totals.index(statistics.median_low(totals))]
+    parts = {part: statistics.mean(of[part] for of in taken) / batch for part in (*NETWORKS, REST)}
     return Cost(
         batch=batch,
-        seconds=sum(middle.values()) / batch,
-        parts={part: value / batch for part, value in middle.items()},
+        seconds=sum(parts.values()),
+        parts=parts,
         steps=statistics.mean(steps),
-        flops=operations.total / batch,
+        flops=operations.total / len(names),
         peak_memory_bytes=memory.bytes,
     )
 
@@ -206,5 +207,5 @@ def record(
             for cost in costs
         },
         "curve": list(curve),
-        **machine(torch.device(model.device)),
+        **machine(model.device),
     }

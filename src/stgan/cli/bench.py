@@ -140,6 +140,8 @@ def generate(
     _check_writable(json_file)
     stgan = STGAN.from_pretrained(model, _place(threads, device))
     settings, names = stgan.preset(preset, iterations), stgan.check_actions(action or [])
+    if numbers and evaluator in stgan.folder.condition:
+        raise StganError(f"{evaluator} is a network that steered; choose another --evaluator")
     judge = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
     rate, costs, points = matmul_rate(stgan.device), [], []
     with _ending_in_a_sentence(stgan.device), _progress(console) as progress:
