@@ -34,8 +34,10 @@ def fold_batch_norm(network: M) -> M:
         fuse: Callable[[Any, Any], nn.Module] = fuse_conv_bn_eval
         if isinstance(folded.get_submodule(layer), nn.Linear):
             fuse = fuse_linear_bn_eval
-        folded.set_submodule(layer, fuse(folded.get_submodule(layer), folded.get_submodule(norm)))
-        folded.set_submodule(norm, nn.Identity())
+        fused = fuse(folded.get_submodule(layer), folded.get_submodule(norm))
+        for name, module in ((layer, fused), (norm, nn.Identity())):
+            parent, _, own = name.rpartition(".")
+            setattr(folded.get_submodule(parent), own, module)  # set_submodule came with PyTorch 2.5
     return channels_last(folded.requires_grad_(False))
 
 
