@@ -100,11 +100,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from stgan.networks import (
         C3D,
         LRCN,
+        AlexNet,
+        AlexNetConfig,
         C3DConfig,
         CodePrior,
         CodePriorConfig,
-        Encoder,
-        EncoderConfig,
         GeneratorConfig,
         ImageGenerator,
         LRCNConfig,
@@ -122,7 +122,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("model")
     pixels = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    small = EncoderConfig(
+    small = AlexNetConfig(
         channels=(4, 4, 4, 4, 4),
         kernels=(3, 3, 3, 3, 3),
         strides=(1, 1, 1, 1, 1),
@@ -137,7 +137,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit_whitening(prior, torch.rand(64, 12), torch.arange(64) // 8)
     classes = len(TINY_ACTIONS)
     networks = {
-        "encoder": Encoder(small),
+        "encoder": AlexNet(small),
         "generator": ImageGenerator(
             GeneratorConfig(
                 code_size=12,

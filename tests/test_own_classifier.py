@@ -177,7 +177,7 @@ def test_what_cannot_steer_is_one_sentence(tiny_model: Path, condition: Any, mes
 
 
 def test_a_network_that_is_no_classifier_is_refused(tiny_model: Path) -> None:
-    with pytest.raises(StganError, match="a Encoder without named actions is no classifier"):
+    with pytest.raises(StganError, match="AlexNet without named actions is no classifier"):
         STGAN.from_pretrained(tiny_model, "cpu", load_checkpoint(tiny_model / "encoder"))
 
 

@@ -114,10 +114,13 @@ class STGAN:
         return self._network(self.folder.generator).config.image_size
 
     def clip_size(self, condition: str = BOTH) -> int:
-        """Side of a clip's square frames in pixels: what the networks that steer see of the generator's frames.
+        """Side of a clip's square frames in pixels: the model's, else what the networks that steer see.
 
-        That is all of them, unless every network crops, as LRCN crops 227 pixels out of 256 in the paper.
+        That is all of the generator's frames, unless every network crops, as LRCN crops 227 pixels out of 256 in the
+        paper.
         """
+        if self.folder.clip_size:
+            return min(self.folder.clip_size, self.image_size)
         names = self.condition_names(condition)
         networks = [self._network(self.folder.condition[name]) for name in names]
         return max(visible_side(network, self.image_size) for network in networks)

@@ -15,7 +15,7 @@ from stgan.bench.estimating import Split, WatchedAction
 from stgan.bench.operations import OperationCounter
 from stgan.bench.paper_scale import Scale
 from stgan.errors import StganError
-from stgan.networks import C3D, LRCN, Encoder, ImageGenerator, inflate
+from stgan.networks import C3D, LRCN, AlexNet, ImageGenerator, inflate
 from stgan.sampling import PAPER, ROBUST, Action, Networks, sample
 
 T = 16
@@ -124,7 +124,7 @@ def test_three_frames_of_each_layer_cost_three_times_as_much_as_plain_3d_convolu
     [
         (C3D, (1, 3, T, 256, 256), by_hand_c3d(), 0),
         (LRCN, (1, 3, T, 256, 256), by_hand_lrcn(), FIRST_STATE * 256 * 256),
-        (Encoder, (1, 3, 256, 256), by_hand_caffenet(), 0),
+        (AlexNet, (1, 3, 256, 256), by_hand_caffenet(), 0),
     ],
 )
 def test_operations_of_the_other_networks(

@@ -10,7 +10,7 @@ import torch
 from stgan.bench import estimate
 from stgan.bench.paper_scale import CONDITION, Scale, record
 from stgan.errors import StganError
-from stgan.networks import C3DConfig, EncoderConfig, GeneratorConfig, LRCNConfig, inflate
+from stgan.networks import AlexNetConfig, C3DConfig, GeneratorConfig, LRCNConfig, inflate
 from stgan.sampling import PAPER, Action, sample
 
 TINY = Scale(frames=16, width=0.01)
@@ -18,7 +18,7 @@ TINY = Scale(frames=16, width=0.01)
 
 def test_full_width_is_the_paper_s() -> None:
     full = Scale()
-    assert full.generator() == GeneratorConfig() and full.encoder() == EncoderConfig()
+    assert full.generator() == GeneratorConfig() and full.encoder() == AlexNetConfig()
     assert full.lrcn() == LRCNConfig() and full.c3d() == C3DConfig()
 
 

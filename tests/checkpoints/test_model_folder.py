@@ -63,7 +63,7 @@ def test_a_folder(model: Path) -> None:
         *("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream"),
     )
     assert {type(folder.load(part).network).__name__ for part in folder.parts} == {
-        *("Encoder", "ImageGenerator", "CodePrior", "SequencePrior", "LRCN", "C3D", "R2Plus1D", "TemporalStream")
+        *("AlexNet", "ImageGenerator", "CodePrior", "SequencePrior", "LRCN", "C3D", "R2Plus1D", "TemporalStream")
     }
 
 

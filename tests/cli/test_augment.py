@@ -123,7 +123,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
         (["--set", "training.crop=0.5"], "crop must be at least 1"),
         (["--set", "initial.network.stages=[]"], "does not work"),
         (["--initial", "nowhere"], "nowhere"),
-        (["--initial", "ENCODER"], "Encoder is no classifier that can be fine-tuned"),
+        (["--initial", "ENCODER"], "AlexNet is no classifier that can be fine-tuned"),
         (["--device", "abacus"], "abacus"),
         (["--out", "INSIDE"], "lies in"),
     ],

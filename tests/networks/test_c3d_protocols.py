@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stgan.checkpoints import load_checkpoint, save_checkpoint
-from stgan.networks import C3D, C3DConfig, Encoder, EncoderConfig, Preprocessing
+from stgan.networks import C3D, AlexNet, AlexNetConfig, C3DConfig, Preprocessing
 from stgan.networks.preprocessing import C3D_CAFFE, C3D_TENSORFLOW, C3D_TGAN, C3D_TGAN2
 
 SIZES = [(240, 320), (320, 240), (64, 64), (112, 112), (112, 150), (256, 256), (113, 112), (90, 333)]
@@ -149,6 +149,6 @@ def test_a_mean_volume_that_repeats_a_mean_is_that_mean() -> None:
 
 def test_only_c3d_has_a_mean_volume() -> None:
     with pytest.raises(ValueError, match="which is C3D"):
-        Encoder(EncoderConfig(preprocessing=Preprocessing(size=227, mean="volume")))(torch.zeros(1, 3, 227, 227))
+        AlexNet(AlexNetConfig(preprocessing=Preprocessing(size=227, mean="volume")))(torch.zeros(1, 3, 227, 227))
     with pytest.raises(ValueError, match="mean per channel"):
         Preprocessing(mean="volume").invert(torch.zeros(1, 3, 4, 4))

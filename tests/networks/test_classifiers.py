@@ -1,4 +1,4 @@
-"""LRCN, C3D, R(2+1)D and the temporal stream: probabilities, time, dropout."""
+"""LRCN, C3D, R(2+1)D, the temporal stream and the temporal convolutional network: probabilities, time, dropout."""
 
 from dataclasses import replace
 
@@ -11,19 +11,21 @@ from torch import nn
 from stgan.networks import (
     C3D,
     LRCN,
+    TCN,
+    AlexNetConfig,
     C3DConfig,
-    EncoderConfig,
     LRCNConfig,
     Preprocessing,
     R2Plus1D,
     R2Plus1DConfig,
+    TCNConfig,
     TemporalStream,
     TemporalStreamConfig,
 )
 from stgan.networks.layout import channels_last
 
 PIXELS = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-FRAME_NETWORK = EncoderConfig(
+FRAME_NETWORK = AlexNetConfig(
     channels=(4,) * 5,
     kernels=(3,) * 5,
     strides=(1,) * 5,
@@ -65,11 +67,16 @@ def temporal_stream() -> TemporalStream:
     return TemporalStream(config).double().eval()
 
 
+def tcn() -> TCN:
+    torch.manual_seed(0)
+    return TCN(TCNConfig(num_classes=5, frame=FRAME_NETWORK, width=6)).double().eval()
+
+
 def random_videos(time: int = 4, size: int = 16) -> torch.Tensor:
     return torch.rand(2, 3, time, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream, tcn])
 def test_probabilities_sum_to_one(make: type) -> None:
     log_p = make().log_probabilities(random_videos())
     assert log_p.shape == (2, 5)
@@ -77,7 +84,7 @@ def test_probabilities_sum_to_one(make: type) -> None:
     assert log_p.std() > 1e-3
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream, tcn])
 def test_features_and_log_probabilities_come_from_one_pass(make: type) -> None:
     network, videos, passes = make(), random_videos(), []
     layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d))
@@ -90,7 +97,7 @@ def test_features_and_log_probabilities_come_from_one_pass(make: type) -> None:
     torch.testing.assert_close(log_p, wanted.log())
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream, tcn])
 def test_dropout_only_in_training(make: type) -> None:
     network = make()
     videos = random_videos()
@@ -102,7 +109,7 @@ def test_dropout_only_in_training(make: type) -> None:
     assert not torch.equal(network(videos), network(videos))
 
 
-@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream])
+@pytest.mark.parametrize("make", [lrcn, c3d, r2plus1d, temporal_stream, tcn])
 def test_frames_of_another_size_are_fitted(make: type) -> None:
     network, videos = make(), random_videos(size=24)
     fitted = torch.stack([PIXELS.resize(frame) for frame in videos.unbind(2)], 2)

@@ -6,16 +6,18 @@ from dataclasses import replace
 import pytest
 
 from stgan.networks import (
+    AlexNetConfig,
     C3DConfig,
     CodePriorConfig,
     DiscriminatorConfig,
-    EncoderConfig,
+    EfficientNetLiteConfig,
     GeneratorConfig,
     I3DConfig,
     LRCNConfig,
     Preprocessing,
     R2Plus1DConfig,
     SequencePriorConfig,
+    TCNConfig,
     TemporalStreamConfig,
 )
 from stgan.networks.adapter import VideoClassifierConfig
@@ -28,13 +30,15 @@ DEFAULTS = [
     C3DConfig(),
     CodePriorConfig(),
     DiscriminatorConfig(),
-    EncoderConfig(),
+    AlexNetConfig(),
     GeneratorConfig(),
     I3DConfig(),
     LRCNConfig(),
     R2Plus1DConfig(),
     ScriptedI3DConfig(),
     SequencePriorConfig(),
+    EfficientNetLiteConfig(),
+    TCNConfig(),
     TemporalStreamConfig(),
     VideoClassifierConfig("torchvision.models.video.resnet.VideoResNet", 400, 16, "bcthw", "logits", PIXELS),
 ]
@@ -43,13 +47,16 @@ OTHERS = [
     C3DConfig(pad_last_pool=True, preprocessing=C3D_TGAN),
     CodePriorConfig(rank=5, sigma_min=0.5),
     DiscriminatorConfig(channels=(2,), kernels=(3,), strides=(1,), code_layers=(4, 5), preprocessing=PIXELS),
-    EncoderConfig(channels=(1, 2, 3), batch_norm=True, preprocessing=PIXELS),
+    AlexNetConfig(channels=(1, 2, 3), batch_norm=True, preprocessing=PIXELS),
     GeneratorConfig(stages=((4, 5), (6,)), slope=0.1, preprocessing=replace(PIXELS, size=None)),
     I3DConfig(stages=(((1, 2, 3, 4, 5, 6),),) * 3, feature_layer="pooled", preprocessing=PIXELS),
-    LRCNConfig(frame=EncoderConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
+    LRCNConfig(frame=AlexNetConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
     R2Plus1DConfig(widths=(2, 3), preprocessing=PIXELS),
     ScriptedI3DConfig(num_classes=3, preprocessing=PIXELS),
     SequencePriorConfig(rank=5, num_classes=3, frames=8, width=32, sigma_max=3.0),
+    EfficientNetLiteConfig(width=1.1, depth=1.2, stages=5, head=False, grid=6, preprocessing=PIXELS),
+    LRCNConfig(frame=EfficientNetLiteConfig(code_size=9, preprocessing=PIXELS), lstm_size=4),
+    TCNConfig(frame=AlexNetConfig(code_size=9, preprocessing=PIXELS), width=4),
     TemporalStreamConfig(frames=8, widths=(2, 3), preprocessing=PIXELS),
     VideoClassifierConfig("mine.Network", 2, None, "btchw", "probabilities", PIXELS),
 ]
@@ -78,4 +85,4 @@ def test_unknown_names(config: Configuration) -> None:
 @pytest.mark.parametrize("values", [{"preprocessing": {"colour": 1}}, {"frame": {"colour": 1}}])
 def test_unknown_nested_names(values: dict) -> None:
     with pytest.raises(TypeError, match="colour"):
-        (LRCNConfig if "frame" in values else EncoderConfig).from_dict(values)
+        (LRCNConfig if "frame" in values else AlexNetConfig).from_dict(values)

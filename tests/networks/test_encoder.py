@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.networks import Encoder, EncoderConfig, Preprocessing
-from stgan.networks.encoder import local_response_norm
+from stgan.networks import AlexNet, AlexNetConfig, Preprocessing
+from stgan.networks.alexnet import local_response_norm
 from stgan.networks.layout import channels_last
 
-SMALL = EncoderConfig(
+SMALL = AlexNetConfig(
     channels=(8, 8, 6, 6, 4),
     kernels=(5, 3, 3, 3, 3),
     strides=(2, 1, 1, 1, 1),
@@ -33,7 +33,7 @@ def response_norm(x: Tensor) -> Tensor:
 
 def test_it_is_caffenet() -> None:
     torch.manual_seed(0)
-    encoder = Encoder(SMALL).double().eval()
+    encoder = AlexNet(SMALL).double().eval()
     images = torch.rand(2, 3, 35, 35, dtype=torch.float64)
     x = images.flip(1) * 255 - torch.tensor([104.0, 117.0, 123.0], dtype=torch.float64).view(3, 1, 1)
     for number in range(1, 6):
@@ -51,7 +51,7 @@ def test_it_is_caffenet() -> None:
 
 def test_batch_norm_uses_what_training_has_seen() -> None:
     torch.manual_seed(0)
-    encoder = Encoder(replace(SMALL, response_norm=False, batch_norm=True))
+    encoder = AlexNet(replace(SMALL, response_norm=False, batch_norm=True))
     images = torch.rand(4, 3, 35, 35)
     encoder.train()(images)
     encoder.eval()
@@ -60,7 +60,7 @@ def test_batch_norm_uses_what_training_has_seen() -> None:
 
 
 def test_channels_last_does_not_change_values() -> None:
-    encoder = Encoder(SMALL).double().eval()
+    encoder = AlexNet(SMALL).double().eval()
     images = torch.rand(2, 3, 35, 35, dtype=torch.float64)
     before = encoder(images)
     torch.testing.assert_close(channels_last(encoder)(images), before, rtol=0, atol=1e-10)
@@ -68,7 +68,7 @@ def test_channels_last_does_not_change_values() -> None:
 
 def test_a_fixed_input_size_is_needed() -> None:
     with pytest.raises(ValueError, match=r"preprocessing\.size"):
-        Encoder(replace(SMALL, preprocessing=Preprocessing()))
+        AlexNet(replace(SMALL, preprocessing=Preprocessing()))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 12])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from stgan.networks import C3D, LRCN, C3DConfig, Encoder, EncoderConfig, LRCNConfig, Preprocessing
+from stgan.networks import C3D, LRCN, AlexNet, AlexNetConfig, C3DConfig, LRCNConfig, Preprocessing
 from stgan.networks.layout import InnerProduct, channels_last, fold_batch_norm
 from stgan.networks.preprocessing import C3D_TENSORFLOW
 
@@ -27,7 +27,7 @@ def test_a_network_with_a_mean_volume_keeps_it_and_its_answers() -> None:
     torch.testing.assert_close(network.log_probabilities(videos), before, atol=1e-5, rtol=0)
 
 
-ENCODER = EncoderConfig(
+ENCODER = AlexNetConfig(
     channels=(4, 6, 6, 6, 8), kernels=(3,) * 5, strides=(1,) * 5, paddings=(1,) * 5, groups=(1, 2, 1, 1, 1),
     code_size=5,
     response_norm=False, batch_norm=True, preprocessing=Preprocessing(size=24),
@@ -41,7 +41,7 @@ SMALL_C3D = C3DConfig(
 @pytest.mark.parametrize(
     ("network", "shape"),
     [
-        (Encoder(ENCODER), (2, 3, 24, 24)),
+        (AlexNet(ENCODER), (2, 3, 24, 24)),
         (LRCN(LRCNConfig(num_classes=3, frame=ENCODER, lstm_size=4)), (2, 3, 5, 24, 24)),
         (C3D(SMALL_C3D), (2, 3, 8, 16, 16)),
     ],

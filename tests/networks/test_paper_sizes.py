@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from stgan.networks import C3D, LRCN, Discriminator, Encoder, GeneratorConfig, ImageGenerator, inflate
+from stgan.networks import C3D, LRCN, AlexNet, Discriminator, GeneratorConfig, ImageGenerator, inflate
 
 Sizes = dict[str, tuple[int, ...]]
 
@@ -119,7 +119,7 @@ DISCRIMINATOR = [
     [
         # 3 inner products; conv and upconv layers
         (ImageGenerator, GENERATOR, 3 * 4096 + 256 + 512 + 256 + 256 + 128 + 128 + 64 + 32 + 3),
-        (Encoder, CAFFENET, 96 + 256 + 384 + 384 + 256 + 4096),
+        (AlexNet, CAFFENET, 96 + 256 + 384 + 384 + 256 + 4096),
         # PyTorch's LSTM has two biases a gate, Caffe's has one.
         (LRCN, LRCN_2015, 96 + 384 + 512 + 512 + 384 + 4096 + 2 * 4 * 256 + 101),
         (C3D, C3D_2015, 64 + 128 + 2 * 256 + 4 * 512 + 2 * 4096 + 101),
@@ -135,7 +135,7 @@ def test_weights_and_parameter_counts(network: type[nn.Module], weights: list[tu
 @pytest.mark.parametrize(
     ("network", "size", "maps"),
     [
-        (Encoder, (1, 3, 256, 256), [(96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 13)]),
+        (AlexNet, (1, 3, 256, 256), [(96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 13)]),
         (
             LRCN,
             (1, 3, T, 256, 256),
@@ -163,7 +163,7 @@ def test_map_sizes_of_the_discriminator() -> None:
 
 
 def test_pooled_features() -> None:
-    assert meta(Encoder).features(empty(1, 3, 227, 227)).shape == (1, 256, 6, 6)
+    assert meta(AlexNet).features(empty(1, 3, 227, 227)).shape == (1, 256, 6, 6)
     assert meta(LRCN).frame_network.features(empty(1, 3, 227, 227)).shape == (1, 384, 6, 6)
     assert meta(LRCN)(empty(2, 3, T, 227, 227)).shape == (2, T, 101)
     assert meta(C3D).flat_size() == 512 * 1 * 4 * 4

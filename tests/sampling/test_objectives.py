@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from stgan.errors import StganError
-from stgan.networks import C3D, LRCN, C3DConfig, EncoderConfig, LRCNConfig, Preprocessing
+from stgan.networks import C3D, LRCN, AlexNetConfig, C3DConfig, LRCNConfig, Preprocessing
 from stgan.sampling import Action, Activation, Target, layers
 from stgan.sampling.objectives import over_windows
 from stgan.sampling.targets import as_layer
 
 PIXELS = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-FRAME = EncoderConfig(
+FRAME = AlexNetConfig(
     channels=(4, 4, 4, 4, 4),
     kernels=(3, 3, 3, 3, 3),
     strides=(1, 1, 1, 1, 1),

@@ -10,11 +10,11 @@ from torch import Tensor
 from stgan.networks import (
     C3D,
     LRCN,
+    AlexNet,
+    AlexNetConfig,
     C3DConfig,
     CodePrior,
     CodePriorConfig,
-    Encoder,
-    EncoderConfig,
     GeneratorConfig,
     ImageGenerator,
     LRCNConfig,
@@ -24,7 +24,7 @@ from stgan.sampling import PAPER, Action, Networks, sample
 
 Weights = dict[str, Tensor]
 T, CODE, MEAN_BGR, MEAN_RGB = 16, 10, (104.0, 117.0, 123.0), (101.4, 97.7, 90.2)
-FRAME = EncoderConfig(
+FRAME = AlexNetConfig(
     channels=(4, 6, 6, 6, 4),
     kernels=(3, 3, 3, 3, 3),
     strides=(1, 1, 1, 1, 1),
@@ -49,7 +49,7 @@ def networks() -> Networks:
     )
     parts = (
         ImageGenerator(generator),
-        Encoder(FRAME),
+        AlexNet(FRAME),
         CodePrior(CodePriorConfig(code_size=CODE, rank=2, appearance_rank=1, width=4, depth=0)),
         LRCN(LRCNConfig(num_classes=3, frame=FRAME, lstm_size=7)),
         C3D(c3d),

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from stgan.networks import CodePrior, Encoder
+from stgan.networks import AlexNet, CodePrior
 from stgan.training.classifier import train_classifier
 from stgan.training.code_prior import fit_whitening, frame_codes, train_code_prior
 from stgan.training.data import ClipData
@@ -31,7 +31,7 @@ def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> Non
     workshop = Workshop(fabric, folder)
     # The networks that later stages stand on are untrained ones, so that each stage's losses are its own.
     torch.manual_seed(0)
-    encoder = Encoder(recipes.encoder.network).eval()
+    encoder = AlexNet(recipes.encoder.network).eval()
     prior = CodePrior(recipes.code_prior.network)
     fit_whitening(prior, *frame_codes(encoder, train))
     train_encoder(recipes.encoder, train, nothing, workshop.room("encoder"))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from stgan.checkpoints import Checkpoint, load_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
-from stgan.networks import C3D, LRCN, C3DConfig, Encoder, EncoderConfig, LRCNConfig, Preprocessing
+from stgan.networks import C3D, LRCN, AlexNet, AlexNetConfig, C3DConfig, LRCNConfig, Preprocessing
 from stgan.networks.preprocessing import Fit
 from stgan.training.data import to_videos
 from stgan.training.finetuning import (
@@ -87,7 +87,7 @@ def test_fitted_clips_are_what_the_network_would_see(initial: Checkpoint, fit: F
 
 
 def test_an_lrcn_is_fitted_in_its_frame_network() -> None:
-    frame = EncoderConfig(
+    frame = AlexNetConfig(
         channels=(4,) * 5, kernels=(3,) * 5, strides=(1,) * 5, paddings=(1,) * 5, groups=(1,) * 5, code_size=8,
         response_norm=False, preprocessing=replace(PIXELS, fit="stretch"),
     )  # fmt: skip
@@ -99,8 +99,8 @@ def test_an_lrcn_is_fitted_in_its_frame_network() -> None:
     with torch.no_grad():
         expected = network.log_probabilities(to_videos(window[None]))
         torch.testing.assert_close(fitting.log_probabilities(fitted([window], frame.preprocessing)), expected)
-    with pytest.raises(StganError, match="Encoder is no classifier"):
-        with_classes(Checkpoint(Encoder(frame)), 5)
+    with pytest.raises(StganError, match="AlexNet is no classifier"):
+        with_classes(Checkpoint(AlexNet(frame)), 5)
     frame = replace(frame, preprocessing=replace(PIXELS, size=None))
     free = LRCNConfig(num_classes=5, frame=replace(frame, preprocessing=PIXELS), lstm_size=6)
     free_network = LRCN(free)

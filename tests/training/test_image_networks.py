@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from stgan.networks import CodePrior, Discriminator, Encoder, ImageGenerator
+from stgan.networks import AlexNet, CodePrior, Discriminator, ImageGenerator
 from stgan.training import losses
 from stgan.training.code_prior import fit_whitening, frame_codes
 from stgan.training.data import ClipData
@@ -33,7 +33,7 @@ def short(recipes: Path) -> Recipes:
 def generator(short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path) -> Train:
     """Trains a generator by the recipe with these changes, on untrained codes."""
     torch.manual_seed(0)
-    encoder = Encoder(short.encoder.network).eval()
+    encoder = AlexNet(short.encoder.network).eval()
     prior = CodePrior(short.code_prior.network).eval()
     fit_whitening(prior, *frame_codes(encoder, data))
     nothing = data.select([False] * 9)

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.networks import Encoder, SequencePrior
+from stgan.networks import AlexNet, Encoder, SequencePrior
 from stgan.training.data import ClipData, to_images
 from stgan.training.losses import denoising_loss
 from stgan.training.randomness import StepRandomness
@@ -37,7 +37,7 @@ def recipe(recipes: Path) -> SequencePriorRecipe:
 def encoder(recipes: Path) -> Encoder:
     """What codes are; untrained, which does for learning how they follow each other."""
     torch.manual_seed(0)
-    return Encoder(load_recipes(recipes, 3).encoder.network).eval()
+    return AlexNet(load_recipes(recipes, 3).encoder.network).eval()
 
 
 @torch.no_grad()
@@ -238,6 +238,6 @@ def test_the_state_for_other_codes_is_set_aside(
     shorter, nothing = replace(recipe, steps=20), data.select([False] * 9)
     train_sequence_prior(shorter, encoder, data, nothing, Workshop(fabric, tmp_path))
     before = (tmp_path / "state.pt").read_bytes()
-    other = Encoder(encoder.config).eval()
+    other = AlexNet(encoder.config).eval()
     train_sequence_prior(shorter, other, data, nothing, Workshop(fabric, tmp_path))
     assert (tmp_path / "state.previous.pt").read_bytes() == before != (tmp_path / "state.pt").read_bytes()

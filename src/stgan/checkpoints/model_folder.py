@@ -23,9 +23,11 @@ from stgan.checkpoints.checkpoint import (
 )
 from stgan.files import write_text
 from stgan.names import is_file_name, quoted
+from stgan.networks import Encoder
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 MODEL = "model.json"
+_LARGEST_CLIP = 1 << 14  # pixels
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class ModelFolder:
     evaluators: classifiers by name that never steer.
     code_prior: None of a model that was put together without one: it cannot sample by the `robust` preset.
     sequence_prior: None of a model that was made without one: it cannot sample by the `motion` preset.
+    clip_size:  side of the square in the middle of the generator's frames that clips keep, in pixels; None: as much as
+                the networks that steer see of it.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class ModelFolder:
     evaluators: dict[str, str]
     code_prior: str | None = None
     sequence_prior: str | None = None
+    clip_size: int | None = None
 
     def load(self, part: str, device: torch.device | str = "cpu") -> Checkpoint:
         """One of the checkpoints, by the folder name that this model gives it."""
@@ -73,6 +78,7 @@ class ModelFolder:
             "encoder": self.encoder,
             "generator": self.generator,
             **self.priors,
+            **({"clip_size": self.clip_size} if self.clip_size else {}),
             "condition": self.condition,
             "evaluators": self.evaluators,
         }
@@ -107,7 +113,10 @@ def find_model(model: str | Path) -> ModelFolder:
             evaluators=dict(values["evaluators"]),
             code_prior=values.get("code_prior"),
             sequence_prior=values.get("sequence_prior"),
+            clip_size=values.get("clip_size"),
         )
+        if folder.clip_size is not None and not 1 <= int(folder.clip_size) <= _LARGEST_CLIP:
+            raise ValueError("clip_size")
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
     except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle
         raise CheckpointError(f"{file} does not describe a model: {one_line(error)} is missing or wrong") from error
@@ -143,7 +152,7 @@ def assemble(
     if not path.is_dir():
         raise CheckpointError(f"there is no folder {quoted(path)}; import checkpoints into it first")
     configs = {inner.parent.name: read_json(inner) for inner in sorted(path.glob(f"*/{CONFIG}"))}
-    kinds = {part: str(config.get("network")) for part, config in configs.items()}
+    kinds = {part: _kind(str(config.get("network"))) for part, config in configs.items()}
     classifiers = {part: config.get("actions") or [] for part, config in configs.items() if _classifies(kinds[part])}
     for part in (*condition, *evaluators):
         if part not in classifiers:
@@ -170,10 +179,16 @@ def assemble(
         generator=_only(path, kinds, "image_generator"),
         condition={part: part for part in steering},
         evaluators={part: part for part in evaluators},
-        **priors,
+        code_prior=priors.get("code_prior"),
+        sequence_prior=priors.get("sequence_prior"),
     )
     folder.save()
     return find_model(path), [part for part in classifiers if part not in chosen]
+
+
+def _kind(network: str) -> str:
+    """The name of an architecture, or "encoder" for all those that encode."""
+    return "encoder" if network in NETWORKS and issubclass(NETWORKS[network][1], Encoder) else network
 
 
 def _classifies(kind: str) -> bool:

@@ -54,7 +54,7 @@ def own_checkpoint(network: Classifier, device: torch.device | str = "cpu") -> C
     """A classifier as a checkpoint. Its hash is that of the network inside, however it was wrapped."""
     if isinstance(network, Checkpoint):
         if not network.actions or not hasattr(network.network, "log_probabilities"):
-            raise StganError(f"a {type(network.network).__name__} without named actions is no classifier")
+            raise StganError(f"{type(network.network).__name__} without named actions is no classifier")
         network.network.to(device)
         return network
     classifier = adapt(network)

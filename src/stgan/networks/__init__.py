@@ -1,10 +1,12 @@
 """The networks: one file each, functions of tensors only."""
 
 from stgan.networks.adapter import VideoClassifier, VideoClassifierConfig
+from stgan.networks.alexnet import AlexNet, AlexNetConfig
 from stgan.networks.c3d import C3D, C3DConfig
 from stgan.networks.code_prior import CodePrior, CodePriorConfig
 from stgan.networks.discriminator import Discriminator, DiscriminatorConfig
-from stgan.networks.encoder import Encoder, EncoderConfig
+from stgan.networks.efficientnet import EfficientNetLite, EfficientNetLiteConfig
+from stgan.networks.encoder import Encoder
 from stgan.networks.generator import GeneratorConfig, ImageGenerator, VideoGenerator, inflate
 from stgan.networks.i3d import I3D, I3DConfig
 from stgan.networks.lrcn import LRCN, LRCNConfig
@@ -12,19 +14,24 @@ from stgan.networks.preprocessing import Preprocessing
 from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
 from stgan.networks.recognition import adapt
 from stgan.networks.sequence_prior import SequencePrior, SequencePriorConfig
+from stgan.networks.tcn import TCN, TCNConfig
 from stgan.networks.temporal_stream import TemporalStream, TemporalStreamConfig
 
 __all__ = [
     "C3D",
     "I3D",
     "LRCN",
+    "TCN",
+    "AlexNet",
+    "AlexNetConfig",
     "C3DConfig",
     "CodePrior",
     "CodePriorConfig",
     "Discriminator",
     "DiscriminatorConfig",
+    "EfficientNetLite",
+    "EfficientNetLiteConfig",
     "Encoder",
-    "EncoderConfig",
     "GeneratorConfig",
     "I3DConfig",
     "ImageGenerator",
@@ -34,6 +41,7 @@ __all__ = [
     "R2Plus1DConfig",
     "SequencePrior",
     "SequencePriorConfig",
+    "TCNConfig",
     "TemporalStream",
     "TemporalStreamConfig",
     "VideoClassifier",

@@ -25,9 +25,9 @@ class Configuration:
 
             fields["preprocessing"] = Preprocessing(**fields["preprocessing"])
         if "frame" in fields and isinstance(fields["frame"], dict):
-            from stgan.networks.encoder import EncoderConfig
+            from stgan.networks.encoders import encoder_config
 
-            fields["frame"] = EncoderConfig.from_dict(fields["frame"])
+            fields["frame"] = encoder_config(fields["frame"])
         return cls(**fields)
 
 

@@ -3,15 +3,16 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stgan.networks.alexnet import LRCN_FRAME_NETWORK
 from stgan.networks.configuration import Configuration
-from stgan.networks.encoder import LRCN_FRAME_NETWORK, Encoder, EncoderConfig
+from stgan.networks.encoders import EncoderConfig, build_encoder, encoder_values
 from stgan.networks.preprocessing import LRCN_FRAMES, flatten_time
 
 
@@ -26,6 +27,9 @@ class LRCNConfig(Configuration):
     frame_dropout: float = 0.9
     lstm_dropout: float = 0.5
 
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "frame": encoder_values(self.frame)}
+
 
 class LRCN(nn.Module):
     """A condition network: the probability of an action in a video of any number of frames."""
@@ -34,7 +38,7 @@ class LRCN(nn.Module):
         super().__init__()
         self.config = config or LRCNConfig()
         c = self.config
-        self.frame_network = Encoder(c.frame)
+        self.frame_network = build_encoder(c.frame)
         self.lstm = nn.LSTM(c.frame.code_size, c.lstm_size, batch_first=True)
         self.fc8 = nn.Linear(c.lstm_size, c.num_classes)
 

@@ -17,7 +17,8 @@ CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
 _ORDER = ("encoder", "code_prior", "sequence_prior", "generator")
 _ROLES = {
-    "Encoder": "defines the codes",
+    "AlexNet": "defines the codes",
+    "EfficientNetLite": "defines the codes",
     "CodePrior": "which codes are codes of real frames",
     "SequencePrior": "which sequences of codes are people who act",
     "ImageGenerator": "code to frame; inflated over time to the video generator",

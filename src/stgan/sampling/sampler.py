@@ -56,8 +56,8 @@ def sample(
 
     Args:
         frames: of a video; an `init` has as many.
-        side: of the square in the middle of the generator's frames that a video keeps; default: all of them. What
-            steers never saw the rest, where it crops.
+        side: of the square in the middle of the generator's frames that a video keeps, and that steers; default: all
+            of them.
         init: start from this video instead of from noise alone.
         on_space: called with the space before anything is computed, by what measures it.
     """
@@ -69,7 +69,7 @@ def sample(
     def objective(h: Variable, iteration: int, clips: Clips) -> Float[Tensor, " some"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""
         z = space.codes(h, iteration)
-        value = phi(disturb(space.videos(z), preset, random.of(clips)))
+        value = phi(disturb(center_square(space.videos(z), side), preset, random.of(clips)))
         return value - preset.regularization * z.abs().flatten(1).sum(1) if preset.regularization else value
 
     def render(h: Variable, iteration: int) -> tuple[Tensor, Tensor]:

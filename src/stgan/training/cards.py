@@ -20,6 +20,9 @@ _ROLES = {
     "lrcn": "LRCN (Donahue et al. 2015), small.",
     "c3d": "C3D (Tran et al. 2015), small.",
     "r2plus1d": "R(2+1)D (Tran et al. 2018), small.",
+    "tcn": "A temporal convolutional network (Lea et al. 2017) on the codes of frames and their differences.",
+    "efficientnet_lite": "Encoder E: the code of a frame. It defines what the generator inverts and the feature loss "
+    "(Eq. 3). Its convolutions are EfficientNet-Lite's, as they learned on ImageNet (Apache-2.0).",
     "temporal_stream": "The temporal stream of a two-stream network (Simonyan, Zisserman 2014), small, on differences "
     "of neighbouring frames (Wang et al. 2016): it sees what changes and nothing that stands still.",
 }

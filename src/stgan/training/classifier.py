@@ -7,14 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stgan.checkpoints.pretrained import freeze, start_from
+from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import (
     C3D,
     LRCN,
+    TCN,
     C3DConfig,
     LRCNConfig,
     R2Plus1D,
     R2Plus1DConfig,
+    TCNConfig,
     TemporalStream,
     TemporalStreamConfig,
 )
@@ -24,8 +28,8 @@ from stgan.training.parallel import share_batch_norm
 from stgan.training.randomness import StepRandomness, check_batch
 from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
-Classifier = LRCN | C3D | R2Plus1D | TemporalStream
-ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig | TemporalStreamConfig
+Classifier = LRCN | C3D | R2Plus1D | TemporalStream | TCN
+ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig | TemporalStreamConfig | TCNConfig
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,12 @@ class ClassifierRecipe:
     weight_decay: float = 1e-3
     label_smoothing: float = 0.1
     seed: int = 0
+    size: int = 0
+    """Side of the frames that it is trained on in pixels, before they are augmented; 0: that of the model's."""
+    initial: str = ""
+    """Weights that its frame network starts from, as in `EncoderRecipe`."""
+    frozen: bool = False
+    """Whether of its frame network only the code layer is trained."""
     folds: tuple[tuple[str, ...], ...] = field(default=())
     """Groups to leave out in turn: one more training each, to tell the accuracy on unseen actors."""
 
@@ -52,7 +62,22 @@ def build(config: ClassifierConfig) -> Classifier:
         return C3D(config)
     if isinstance(config, R2Plus1DConfig):
         return R2Plus1D(config)
+    if isinstance(config, TCNConfig):
+        return TCN(config)
     return TemporalStream(config)
+
+
+def _begin(recipe: ClassifierRecipe) -> Classifier:
+    """The network before its first step."""
+    network = build(recipe.network)
+    if recipe.initial or recipe.frozen:
+        frame_network = getattr(network, "frame_network", None)
+        if frame_network is None:
+            raise StganError(f"a {recipe.network.network} has no frame network that could start from {recipe.initial}")
+        start_from(frame_network, recipe.initial)
+        if recipe.frozen:
+            freeze(frame_network)
+    return network
 
 
 def train_classifier(
@@ -66,8 +91,9 @@ def train_classifier(
     torch.manual_seed(recipe.seed)
     fabric = workshop.fabric
     check_batch(recipe.batch_size, fabric.world_size)
-    network = channels_last(share_batch_norm(build(recipe.network), fabric.world_size))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    network = channels_last(share_batch_norm(_begin(recipe), fabric.world_size))
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.2)
     wrapped, optimizer = fabric.setup(network, optimizer)
     key = identity(replace(recipe, folds=()), train.digest)

@@ -12,11 +12,11 @@ from stgan.networks import (
     C3DConfig,
     CodePrior,
     Discriminator,
-    Encoder,
     ImageGenerator,
     SequencePrior,
     TemporalStreamConfig,
 )
+from stgan.networks.encoders import build_encoder
 from stgan.training.classifier import build
 from stgan.training.recipes import Recipes
 
@@ -48,15 +48,12 @@ def check_recipes(recipes: Recipes) -> None:
     if len(set(sizes.values())) > 1:
         each = ", ".join(f"{part} {size}" for part, size in sizes.items())
         raise StganError(f"the recipes differ in code_size: {each}")
-    for part, config in (
-        ("generator.network", recipes.generator.network),
-        ("encoder.decoder", recipes.encoder.decoder),
-    ):
-        if config.image_size != model.size:
-            raise StganError(
-                f"{part} draws frames of {config.image_size} pixels, but model.yaml's size is {model.size}; "
-                "each of its stages doubles base_size, and so does its last layer"
-            )
+    drawn = recipes.generator.network.image_size
+    if drawn != model.size:
+        raise StganError(
+            f"generator.network draws frames of {drawn} pixels, but model.yaml's size is {model.size}; "
+            "each of its stages doubles base_size, and so does its last layer"
+        )
     prior = recipes.code_prior.network
     if not 1 <= prior.appearance_rank <= prior.rank <= prior.code_size:
         raise StganError("code_prior.yaml: 1 <= appearance_rank <= rank <= code_size does not hold")
@@ -68,7 +65,7 @@ def check_recipes(recipes: Recipes) -> None:
     codes = next(iter(sizes.values()))
     images = lambda: torch.zeros(2, 3, model.size, model.size)  # noqa: E731
     videos = lambda: torch.zeros(2, 3, model.frames, model.size, model.size)  # noqa: E731
-    trial("encoder.network", lambda: Encoder(recipes.encoder.network)(images()))
+    trial("encoder.network", lambda: build_encoder(recipes.encoder.network)(images()))
     trial("encoder.decoder", lambda: ImageGenerator(recipes.encoder.decoder)(torch.zeros(2, codes)))
     trial("code_prior.network", lambda: CodePrior(prior).denoise(torch.zeros(2, prior.rank), torch.ones(2, 1)))
     noisy = lambda: torch.zeros(2, sequences.frames, sequences.code_size)  # noqa: E731

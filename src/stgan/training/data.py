@@ -1,6 +1,7 @@
 """Clips in memory as training batches: frames for the image networks, windows for the video networks."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,30 +103,33 @@ class ClipData:
             frames = np.stack([self.clips[c][t] for c, t in (pairs[i] for i in part)])
             yield to_images(torch.from_numpy(frames)), torch.tensor([pairs[i][0] for i in part])
 
-    def frames(self, count: int, random: StepRandomness, shift: int = 0) -> "Frames":
+    def frames(self, count: int, random: StepRandomness, shift: int = 0, foreground: bool = True) -> "Frames":
         """Random frames, actions equally often: half of them mirrored, all shifted by up to `shift` pixels each way.
 
         Of `count` frames this process's share, as bytes: `to_images` turns them into RGB on the device.
+        foreground: whether to find out what moves, which takes a look at all clips; else nothing does.
         """
         labels, weights = self._frame_labels
         chosen = random.rng.choice(len(labels), count, p=weights)
         mirrored = random.rng.random(count) < 0.5
         shifts = random.rng.integers(-shift, shift + 1, (count, 2))
         mine = random.share(chosen)
-        frames, foregrounds = [], []
+        frames, moving = [], []
         for i, mirror, (down, right) in zip(
             chosen[mine].tolist(), mirrored[mine].tolist(), shifts[mine].tolist(), strict=True
         ):
             clip, t = self._frames_in_view[i]
             frame = self.clips[clip][t : t + 1]
-            foreground = np.abs(frame.astype(np.int16) - self._backgrounds[clip]).max(-1).astype(np.uint8)
+            moves = np.zeros(frame.shape[:3], np.uint8)
+            if foreground:
+                moves = np.abs(frame.astype(np.int16) - self._backgrounds[clip]).max(-1).astype(np.uint8)
             frames.append(shifted(frame, down, right, mirror)[0])
-            foregrounds.append(shifted(foreground, down, right, mirror)[0])
+            moving.append(shifted(moves, down, right, mirror)[0])
         return Frames(
             torch.from_numpy(np.stack(frames)),
             torch.from_numpy(labels[chosen[mine]]),
             torch.tensor([self._frames_in_view[i][0] for i in chosen[mine]]),
-            torch.from_numpy(np.stack(foregrounds)),
+            torch.from_numpy(np.stack(moving)),
         )
 
     @cached_property
@@ -252,7 +256,7 @@ class Augmentation:
         videos = moved.unflatten(1, (3, time))
         sigmas = self.blur * random.uniform(batch)
         if self.blur:
-            videos = gaussian_blur(videos, sigmas)
+            videos = gaussian_blur(videos, sigmas, max(3, math.ceil(2 * self.blur)))
         mean = videos.mean((2, 3, 4), keepdim=True)
         videos = (videos - mean) * (1 + self.contrast * draw(1, 1, 1, 1)) + mean
         videos = videos * (1 + self.colour * draw(3, 1, 1, 1)) + self.brightness * draw(1, 1, 1, 1)
@@ -262,14 +266,17 @@ class Augmentation:
 
 
 def gaussian_blur(
-    videos: Float[Tensor, "batch 3 time height width"], sigmas: Float[Tensor, " batch"]
+    videos: Float[Tensor, "batch 3 time height width"], sigmas: Float[Tensor, " batch"], reach: int = 3
 ) -> Float[Tensor, "batch 3 time height width"]:
-    """Blur each video over space with its own standard deviation in pixels (0 leaves it alone)."""
+    """Blur each video over space with its own standard deviation in pixels (0 leaves it alone).
+
+    reach: pixels on each side that a pixel takes part of; twice the largest standard deviation at least.
+    """
     batch, channels, time, height, width = videos.shape
-    offsets = torch.arange(-3, 4, device=videos.device, dtype=videos.dtype)
+    offsets = torch.arange(-reach, reach + 1, device=videos.device, dtype=videos.dtype)
     kernels = torch.exp(-0.5 * (offsets / sigmas.clamp(min=1e-3).unsqueeze(1)) ** 2)
     kernels = (kernels / kernels.sum(1, keepdim=True)).unsqueeze(1)
     x = videos.reshape(1, batch, -1, height, width).transpose(1, 2).flatten(0, 1)  # batch as channels
-    x = F.conv2d(F.pad(x, (3, 3, 0, 0), mode="replicate"), kernels.unsqueeze(2), groups=batch)
-    x = F.conv2d(F.pad(x, (0, 0, 3, 3), mode="replicate"), kernels.unsqueeze(3), groups=batch)
+    x = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="replicate"), kernels.unsqueeze(2), groups=batch)
+    x = F.conv2d(F.pad(x, (0, 0, reach, reach), mode="replicate"), kernels.unsqueeze(3), groups=batch)
     return x.transpose(0, 1).reshape(batch, channels, time, height, width)

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.networks import Encoder, EncoderConfig, GeneratorConfig, ImageGenerator
+from stgan.checkpoints.pretrained import freeze, start_from
+from stgan.networks import Encoder, GeneratorConfig, ImageGenerator
+from stgan.networks.encoders import EncoderConfig, build_encoder
 from stgan.training.data import ClipData, Frames, emphasis, to_images
 from stgan.training.losses import image_loss
 from stgan.training.parallel import share_batch_norm
@@ -30,6 +32,11 @@ class EncoderRecipe:
 
     network: EncoderConfig
     decoder: GeneratorConfig
+    """It redraws frames as large as it makes them, which may be smaller than the clips'."""
+    initial: str = ""
+    """Weights to start from: a known file that a package brings along (efficientnet-lite0), or a checkpoint."""
+    frozen: bool = False
+    """Whether only the code layer is trained."""
     steps: int = 2500
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -50,7 +57,11 @@ class _Tasks(nn.Module):
 
     def __init__(self, recipe: EncoderRecipe, data: ClipData) -> None:
         super().__init__()
-        self.encoder = Encoder(recipe.network)
+        self.encoder = build_encoder(recipe.network)
+        if recipe.initial:
+            start_from(self.encoder, recipe.initial)
+        if recipe.frozen:
+            freeze(self.encoder)
         self.action = nn.Linear(recipe.network.code_size, len(data.actions))
         self.clip = nn.Linear(recipe.network.code_size, len(data.clips))
         self.decoder = ImageGenerator(recipe.decoder)
@@ -71,7 +82,8 @@ def train_encoder(
     fabric = workshop.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     tasks = share_batch_norm(_Tasks(recipe, train), fabric.world_size)
-    optimizer = torch.optim.AdamW(tasks.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
+    learned = [parameter for parameter in tasks.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
     wrapped, optimizer = fabric.setup(tasks, optimizer)
     run = TrainingRun(
@@ -80,6 +92,10 @@ def train_encoder(
         recipe.seed,
         identity(recipe, train.digest),
     )
+
+    def small(images: Float[Tensor, "n channels _height _width"]) -> Float[Tensor, "n channels side side"]:
+        """As large as the decoder draws."""
+        return F.interpolate(images, recipe.decoder.image_size, mode="area")
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         tasks.train()
@@ -92,13 +108,14 @@ def train_encoder(
             return recipe.code_noise * deviation * random.normal_like(codes)
 
         codes, action, clip, redrawn = wrapped(_jitter(images, random), code_noise)
+        weights = emphasis(frames.foreground, recipe.foreground)
         losses = {
             "action": F.cross_entropy(action, frames.actions),
             "clip": F.cross_entropy(clip, frames.clips),
-            "image": image_loss(redrawn, images, emphasis(frames.foreground, recipe.foreground)) / 10,
+            "image": image_loss(redrawn, small(images), small(weights)) / 10,
         }
-        weights = {"action": recipe.weight_action, "clip": recipe.weight_clip, "image": recipe.weight_image}
-        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+        shares = {"action": recipe.weight_action, "clip": recipe.weight_clip, "image": recipe.weight_image}
+        total = torch.stack([shares[name] * loss for name, loss in losses.items()]).sum()
         run.update(total, wrapped, optimizer, max_norm=10.0)
         schedule.step()
         return {**losses, "active": (codes > 0).float().mean()}
@@ -111,7 +128,7 @@ def train_encoder(
             images = images.to(fabric.device)
             codes = tasks.encoder(images)
             right += float((tasks.action(codes).argmax(1).cpu() == torch.tensor(validation.labels)[clips]).sum())
-            error += float((tasks.decoder(codes) - images).square().sum()) / 10
+            error += float((tasks.decoder(codes) - small(images)).square().sum()) / 10
             count += len(images)
         return {"accuracy": right / count, "image": error / count}
 
@@ -119,11 +136,11 @@ def train_encoder(
     def picture(path: Path) -> None:
         tasks.eval()
         images = next(train.frame_batches(most=16))[0]
-        save_image_grid(path, [images, tasks.decoder(tasks.encoder(images.to(fabric.device))).cpu()])
+        save_image_grid(path, [small(images), tasks.decoder(tasks.encoder(images.to(fabric.device))).cpu()])
 
     run.loop(
         recipe.steps,
-        lambda random: train.frames(recipe.batch_size, random, recipe.shift),
+        lambda random: train.frames(recipe.batch_size, random, recipe.shift, recipe.foreground > 0),
         step,
         description="encoder",
         validate=validate if validation.clips else None,

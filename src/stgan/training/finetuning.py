@@ -25,7 +25,7 @@ from stgan.checkpoints import Checkpoint, save_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
-from stgan.networks import C3D, LRCN, LRCNConfig, Preprocessing, R2Plus1D, TemporalStream
+from stgan.networks import C3D, LRCN, TCN, LRCNConfig, Preprocessing, R2Plus1D, TCNConfig, TemporalStream
 from stgan.networks.layout import channels_last
 from stgan.training.classifier import Classifier, ClassifierConfig, build
 from stgan.training.data import Augmentation
@@ -286,8 +286,8 @@ def _drawn(clips: FinetuningClips, step: int, recipe: FinetuningRecipe) -> list[
 def with_classes(initial: Checkpoint, num_classes: int) -> ClassifierConfig:
     """The configuration of a checkpoint's classifier for another number of classes, or StganError if it is none."""
     network = initial.network
-    if not isinstance(network, C3D | LRCN | R2Plus1D | TemporalStream):
-        raise StganError(f"a {type(network).__name__} is no classifier that can be fine-tuned; give a C3D")
+    if not isinstance(network, C3D | LRCN | R2Plus1D | TemporalStream | TCN):
+        raise StganError(f"{type(network).__name__} is no classifier that can be fine-tuned; give a C3D")
     config = replace(network.config, num_classes=num_classes)
     if _preprocessing(config).size is None:
         raise StganError(f"this {type(network).__name__} has no fixed input size, so clips of several sizes do not fit")
@@ -330,7 +330,7 @@ def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[Poin
         )
 
 
-_HEADS: dict[type[nn.Module], str] = {C3D: "fc8", LRCN: "fc8", R2Plus1D: "fc", TemporalStream: "fc"}
+_HEADS: dict[type[nn.Module], str] = {C3D: "fc8", LRCN: "fc8", R2Plus1D: "fc", TemporalStream: "fc", TCN: "fc"}
 
 
 def _head(network: Classifier) -> nn.Linear:
@@ -341,7 +341,7 @@ def _head(network: Classifier) -> nn.Linear:
 
 
 def _preprocessing(config: ClassifierConfig) -> Preprocessing:
-    return config.frame.preprocessing if isinstance(config, LRCNConfig) else config.preprocessing
+    return config.frame.preprocessing if isinstance(config, LRCNConfig | TCNConfig) else config.preprocessing
 
 
 def _for_fitted_clips(config: ClassifierConfig) -> ClassifierConfig:
@@ -350,7 +350,7 @@ def _for_fitted_clips(config: ClassifierConfig) -> ClassifierConfig:
     Clips of several sizes can be one batch only after that.
     """
     preprocessing = replace(_preprocessing(config), fit="crop")
-    if isinstance(config, LRCNConfig):
+    if isinstance(config, LRCNConfig | TCNConfig):
         return replace(config, frame=replace(config.frame, preprocessing=preprocessing))
     return replace(config, preprocessing=preprocessing)
 

@@ -95,7 +95,7 @@ def train_generator(
     )
 
     def draw(random: StepRandomness) -> Batch:
-        frames = train.frames(recipe.batch_size, random, recipe.shift)
+        frames = train.frames(recipe.batch_size, random, recipe.shift, recipe.foreground > 0)
         return frames.images, frames.foreground
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ from torch import nn
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
 from stgan.checkpoints.checkpoint import CARD
+from stgan.checkpoints.pretrained import find_encoder
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import CodePrior, Encoder
 from stgan.training.cards import model_card
-from stgan.training.classifier import cross_validate, test_classifier, train_classifier
+from stgan.training.classifier import ClassifierRecipe, cross_validate, test_classifier, train_classifier
 from stgan.training.code_prior import train_code_prior
 from stgan.training.consistency import check_recipes
 from stgan.training.data import ClipData
-from stgan.training.encoder import train_encoder
+from stgan.training.encoder import EncoderRecipe, train_encoder
 from stgan.training.generator import reconstruction_error, train_generator
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, SEQUENCE_PRIOR, Recipes
 from stgan.training.run import Pace, TrainingRun, Workshop
@@ -31,6 +32,7 @@ from stgan.training.sequence_prior import train_sequence_prior
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
+EMPTY: Mapping[int, ClipData] = {}
 _MOST_SEEN = 20_000  # clips that a card lists: 26 bytes each
 
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
@@ -53,11 +55,18 @@ class Roles:
         test = [split == "test" for split in data.splits]
         return cls(data.select(train), data.select(validation), data.select(test))
 
+    @property
+    def parts(self) -> dict[str, ClipData]:
+        """Those that have clips, by name."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        return {name: clips for name, clips in parts.items() if clips.clips}
+
 
 class ModelTraining:
     """Trains the stages of one model.
 
     data:     the clips, of the recipes' size.
+    smaller:  the same clips in the other sizes that recipes of classifiers ask for.
     out:      the model's folder.
     workshop: devices, and the folder for logs, pictures and states to resume from.
 
@@ -65,10 +74,13 @@ class ModelTraining:
         StganError: the recipes do not fit each other or these clips.
     """
 
-    def __init__(self, recipes: Recipes, data: ClipData, out: Path, workshop: Workshop) -> None:
+    def __init__(
+        self, recipes: Recipes, data: ClipData, out: Path, workshop: Workshop, smaller: Mapping[int, ClipData] = EMPTY
+    ) -> None:
         self.recipes, self.recipe, self.data = recipes, recipes.model, data
         self.out, self.workshop = out, workshop
         self.roles = Roles.of(data, self.recipe.held_out)
+        self.sized_roles = {size: Roles.of(clips, self.recipe.held_out) for size, clips in smaller.items()}
         check_recipes(recipes)
         self._check_clips()
 
@@ -104,6 +116,7 @@ class ModelTraining:
             sequence_prior=SEQUENCE_PRIOR,
             condition={name: name for name in self.recipe.condition},
             evaluators={name: name for name in self.recipe.evaluators},
+            clip_size=self.recipe.clip_size or None,
         )
         if self.workshop.fabric.is_global_zero:
             model.save()
@@ -122,7 +135,9 @@ class ModelTraining:
         _, runs[SEQUENCE_PRIOR] = train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, probe)
         _, runs[GENERATOR] = train_generator(recipes.generator, encoder, prior, train, nothing, probe)
         for name, recipe in recipes.classifiers.items():
-            _, runs[name] = train_classifier(recipe, train, nothing, probe)
+            own = self.roles_of(recipe).train
+            few_own = own.select([i in few for i in range(len(own.clips))])
+            _, runs[name] = train_classifier(recipe, few_own, nothing, probe)
         return {stage: run.pace for stage, run in runs.items()}
 
     def seconds_of_steps(self, paces: Mapping[str, Pace]) -> dict[str, float]:
@@ -139,7 +154,7 @@ class ModelTraining:
         def make() -> Made:
             return *train_encoder(self.recipes.encoder, *self._clips, self.workshop.room(ENCODER)), {}
 
-        return self._stage(ENCODER, self.recipes.encoder, {}, make, actions=())
+        return self._stage(ENCODER, self.recipes.encoder, _initial(self.recipes.encoder), make, actions=())
 
     def _pretrained_encoder(self, folder: Path) -> Checkpoint:
         """An encoder that somebody else trained, as it is."""
@@ -186,7 +201,7 @@ class ModelTraining:
             )
             figures = {
                 f"psnr_{name}_frames": reconstruction_error(network, _as(Encoder, encoder), clips)
-                for name, clips in self._parts.items()
+                for name, clips in self.roles.parts.items()
             }
             return network, run, figures
 
@@ -195,19 +210,24 @@ class ModelTraining:
 
     def _classifier(self, name: str) -> Checkpoint:
         recipe = self.recipes.classifiers[name]
+        roles = self.roles_of(recipe)
 
         def make() -> Made:
             room = self.workshop.room(name)
-            network, run = train_classifier(recipe, *self._clips, room, name)
+            network, run = train_classifier(recipe, roles.train, roles.validation, room, name)
             figures = {
-                f"{part}_clips": test_classifier(network, clips).summary() for part, clips in self._parts.items()
+                f"{part}_clips": test_classifier(network, clips).summary() for part, clips in roles.parts.items()
             }
-            pooled = cross_validate(recipe, self.roles.train, room, name)
+            pooled = cross_validate(recipe, roles.train, room, name)
             if pooled:
                 figures["unseen_groups"] = pooled.summary()
             return network, run, figures
 
-        return self._stage(name, recipe, {}, make, actions=self.data.actions)
+        return self._stage(name, recipe, _initial(recipe), make, actions=self.data.actions)
+
+    def roles_of(self, recipe: ClassifierRecipe) -> Roles:
+        """The clips of the size that a classifier is trained on."""
+        return self.sized_roles[recipe.size] if recipe.size else self.roles
 
     def _card(self, name: str, network: nn.Module, provenance: dict[str, Any]) -> str:
         return model_card(name, network, provenance, self.recipe, self.data)
@@ -215,11 +235,6 @@ class ModelTraining:
     @property
     def _clips(self) -> tuple[ClipData, ClipData]:
         return self.roles.train, self.roles.validation
-
-    @property
-    def _parts(self) -> dict[str, ClipData]:
-        parts = {"training": self.roles.train, "validation": self.roles.validation, "test": self.roles.test}
-        return {name: clips for name, clips in parts.items() if clips.clips}
 
     def _check_clips(self) -> None:
         """The recipes' groups must be there, and every action must have a clip to learn from."""
@@ -275,10 +290,12 @@ class ModelTraining:
             "recipe": json.loads(json.dumps(asdict(recipe))),  # tuples as lists, as they are read again
             "ancestors": ancestors,
         }
+        defaults = {setting.name: setting.default for setting in fields(recipe)}  # for settings that came later
         fabric.barrier()  # all processes look before the first one writes
         try:
             present = load_checkpoint(folder)
-            if all(present.provenance.get(key) == value for key, value in made_from.items()):
+            known = {key: present.provenance.get(key) or {} for key in made_from}
+            if {**known, "recipe": {**defaults, **known["recipe"]}} == made_from:
                 fabric.barrier()
                 if fabric.is_global_zero:  # cards are words, not weights: they follow the template of today
                     write_text(folder / CARD, self._card(name, present.network, present.provenance))
@@ -306,6 +323,11 @@ class ModelTraining:
             save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
         fabric.barrier()
         return load_checkpoint(folder)
+
+
+def _initial(recipe: EncoderRecipe | ClassifierRecipe) -> dict[str, str]:
+    """Hash of the weights that a training starts from, by a label."""
+    return {recipe.initial: find_encoder(recipe.initial).hash} if recipe.initial else {}
 
 
 def _as(kind: type[Any], checkpoint: Checkpoint) -> Any:

@@ -121,7 +121,12 @@ def prepare(
 
     def training(recipes_folder: Path) -> ModelTraining:
         recipes = load_recipes(recipes_folder, len(survey.readable.actions), wishes.overrides)
-        return ModelTraining(recipes, ClipData.load(survey.readable, cache, recipes.model.frames), out, workshop)
+        frames = recipes.model.frames
+        smaller = {
+            size: ClipData.load(survey.readable, ClipCache(cache.folder, size), frames)
+            for size in {recipe.size for recipe in recipes.classifiers.values()} - {0}
+        }
+        return ModelTraining(recipes, ClipData.load(survey.readable, cache, frames), out, workshop, smaller)
 
     if source:
         prepared = Prepared(training(source), survey)
@@ -201,7 +206,7 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     """Fit the plan to an encoder that is there already."""
     network = load_checkpoint(folder).network
     if not isinstance(network, Encoder):
-        raise StganError(f"{folder} holds a {type(network).__name__}, which is no encoder")
+        raise StganError(f"{folder} holds {type(network).__name__}, which is no encoder")
     values[MODEL]["encoder"] = str(folder.resolve())
     values[ENCODER]["network"] = json.loads(json.dumps(network.config.to_dict()))  # tuples as lists
     code_size = network.config.code_size

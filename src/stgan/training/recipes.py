@@ -13,14 +13,15 @@ from stgan.networks import (
     C3DConfig,
     CodePriorConfig,
     DiscriminatorConfig,
-    EncoderConfig,
     GeneratorConfig,
     LRCNConfig,
     R2Plus1DConfig,
     SequencePriorConfig,
+    TCNConfig,
     TemporalStreamConfig,
 )
 from stgan.networks.configuration import Configuration
+from stgan.networks.encoders import ARCHITECTURE, encoder_kind
 from stgan.training.classifier import ClassifierConfig, ClassifierRecipe
 from stgan.training.code_prior import CodePriorRecipe
 from stgan.training.data import Augmentation
@@ -52,6 +53,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("weight_action", "weight_clip", "weight_image"), (0.0, 1e6)),
     **dict.fromkeys(("mirror", "zoom", "brightness", "contrast", "colour", "noise"), (0.0, 1.0)),
     "shift": (0, 1024),
+    **dict.fromkeys(("size", "clip_size"), (0, 1024)),
     "blur": (0.0, 100.0),
 }
 """Least and most of the numbers in recipes and their augmentation; outside, a layer fails or means nothing."""
@@ -61,6 +63,7 @@ CLASSIFIERS: dict[str, type[ClassifierConfig]] = {
     "c3d": C3DConfig,
     "r2plus1d": R2Plus1DConfig,
     "temporal_stream": TemporalStreamConfig,
+    "tcn": TCNConfig,
 }
 
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -74,6 +77,7 @@ class ModelRecipe:
     size: side of the frames in pixels. condition: classifiers that may steer. evaluators: those that never do.
     held_out: groups (actors, source videos) that no network of the model is trained on; they validate.
     encoder: a checkpoint folder to take the encoder from instead of training one.
+    clip_size: side of the square in the middle of the frames that clips keep; 0: as much as what steers sees.
     csv, split_column, ucf_split: how to read the folder of clips, see `stgan.video.find_clips`.
     minutes: how long the trainings were planned to take; 0 for no such plan.
     """
@@ -87,6 +91,7 @@ class ModelRecipe:
     citation: str = ""
     held_out: tuple[str, ...] = ()
     encoder: str = ""
+    clip_size: int = 0
     csv: str = ""
     split_column: str = "split"
     ucf_split: int = 1
@@ -134,6 +139,16 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     if unknown:
         raise StganError(f"there is no stage {quoted(unknown[0])} to set anything of; there are {', '.join(stages)}")
 
+    def build_encoder_recipe() -> Any:
+        path = folder / f"{ENCODER}.yaml"
+        values = _read(path, overrides.get(ENCODER, {}))
+        try:
+            network = encoder_kind(values)
+        except ValueError as error:
+            raise StganError(f"{quoted(path)}: {error}") from error
+        values.pop(ARCHITECTURE, None)
+        return from_values(EncoderRecipe, values, path, {"network": network, "decoder": GeneratorConfig})
+
     def build(kind: type[Any], stage: str, parts: Mapping[str, type[Configuration]], classes: int | None = None) -> Any:
         path = folder / f"{stage}.yaml"
         values = _read(path, overrides.get(stage, {}))
@@ -143,7 +158,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
 
     return Recipes(
         model=model,
-        encoder=build(EncoderRecipe, ENCODER, {"network": EncoderConfig, "decoder": GeneratorConfig}),
+        encoder=build_encoder_recipe(),
         code_prior=build(CodePriorRecipe, CODE_PRIOR, {"network": CodePriorConfig}),
         sequence_prior=build(SequencePriorRecipe, SEQUENCE_PRIOR, {"network": SequencePriorConfig}, num_classes),
         generator=build(GeneratorRecipe, GENERATOR, {"network": GeneratorConfig, "discriminator": DiscriminatorConfig}),

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 
 _CHANGED = 40  # grey levels; the noise of a compressed clip stays under it, a person against a wall does not
 _CROSSES_EDGE = 0.2  # of the frame's height; a body walking out covers more of the edge, noise far less
+_LOOKED_AT = 64  # pixels of the shorter side, at least, by which `windows_in_view` judges
 _LINGERS = 0.3  # of the clip's frames; whoever passes through covers no spot for that long
 
 
@@ -101,7 +102,8 @@ def windows_in_view(
         At least one start, in rising order, for `window_at`.
     """
     last = _last_start(len(frames), length)
-    changed = _changed(frames)
+    step = max(1, min(frames.shape[1:3]) // _LOOKED_AT)
+    changed = _changed(frames[:, ::step, ::step])
     amount = changed.mean((1, 2))
     full = np.quantile(amount, 0.9)
     at_edge = changed[:, :, [0, -1]].mean(1).max()

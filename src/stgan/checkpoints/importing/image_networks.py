@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from stgan.checkpoints.importing.layers import Array, Convolution, Layer, named, shown
-from stgan.networks import EncoderConfig, GeneratorConfig, LRCNConfig
-from stgan.networks.encoder import LRCN_FRAME_NETWORK
+from stgan.networks import AlexNetConfig, GeneratorConfig, LRCNConfig
+from stgan.networks.alexnet import LRCN_FRAME_NETWORK
 from stgan.networks.preprocessing import LRCN_FRAMES, TORCHVISION_IMAGES
 
 _INNER = {"defc7": "fc8", "defc6": "fc7", "defc5": "fc6"}  # DeePSiM's names, and Table 1's
@@ -20,7 +20,7 @@ _UP, _SAME = Convolution(stride=2, padding=1), Convolution(stride=1, padding=1)
 _CONVOLUTIONS = tuple(f"conv{i}" for i in range(1, 6))
 _GATES = (0, 1, 3, 2)  # Caffe's LSTM has input, forget, output, cell; PyTorch's input, forget, cell, output
 _ALEXNET = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}  # torchvision's features
-_ALEXNET_CONFIG = EncoderConfig(
+_ALEXNET_CONFIG = AlexNetConfig(
     paddings=(2, 2, 1, 1, 1), groups=(1, 1, 1, 1, 1), response_norm=False, preprocessing=TORCHVISION_IMAGES
 )
 
@@ -62,12 +62,12 @@ def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array
     return config, arrays, _others(layers, found)
 
 
-def caffenet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array], list[str]]:
+def caffenet(layers: Sequence[Layer]) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
     """CaffeNet up to fc6. Errors as for `generator`."""
-    return _frame_network(layers, EncoderConfig())
+    return _frame_network(layers, AlexNetConfig())
 
 
-def alexnet(layers: Sequence[Layer]) -> tuple[EncoderConfig, dict[str, Array], list[str]]:
+def alexnet(layers: Sequence[Layer]) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
     """torchvision's AlexNet up to its first inner product. Errors as for `generator`.
 
     At 224 pixels every pooling divides without a rest, so that rounding up is the same, and its adaptive pooling to
@@ -109,8 +109,8 @@ def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array], list[st
 
 
 def _frame_network(
-    layers: Sequence[Layer], default: EncoderConfig
-) -> tuple[EncoderConfig, dict[str, Array], list[str]]:
+    layers: Sequence[Layer], default: AlexNetConfig
+) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
     found = named(layers, {**dict.fromkeys(_CONVOLUTIONS, "convolution"), "fc6": "inner product"})
     convolutions = [found[name] for name in _CONVOLUTIONS]
     shapes = [layer.weight.with_axes(4).shape for layer in convolutions]

@@ -75,13 +75,19 @@ def read_torch_file(path: Path) -> dict[str, Array]:
 
 
 def layers_by_name(arrays: Mapping[str, Array]) -> list[Layer]:
-    """Layers of a state dict: name.weight and name.bias; in the order of their names, numbers as numbers."""
+    """Layers of a state dict: name.weight and name.bias; in the order of their names, numbers as numbers.
+
+    A batch normalization's statistics, name.running_mean and name.running_var, come behind them.
+    """
     layers = []
     weights = sorted((name.removesuffix(".weight") for name in arrays if name.endswith(".weight")), key=natural)
     for name in weights:
         weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
         kind = _KINDS.get(len(weight.shape), "layer")
-        layers.append(Layer(name.removeprefix("module."), kind, (weight, *([bias] if bias else []))))
+        statistics = [arrays[key] for part in ("mean", "var") if (key := f"{name}.running_{part}") in arrays]
+        if bias and len(statistics) == 2:
+            kind = "batch norm"
+        layers.append(Layer(name.removeprefix("module."), kind, (weight, *([bias] if bias else []), *statistics)))
     return layers
 
 

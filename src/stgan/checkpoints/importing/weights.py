@@ -10,6 +10,7 @@ import torch
 from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, CheckpointError, check_actions, one_line, weights_hash
 from stgan.checkpoints.importing.c3d import PROTOCOLS, Pads, c3d
 from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
+from stgan.checkpoints.importing.efficientnet import STEM, efficientnet_lite
 from stgan.checkpoints.importing.image_networks import alexnet, caffenet, generator, lrcn
 from stgan.checkpoints.importing.layers import MOST_BYTES, Array, Layer, shown
 from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, read_npz
@@ -89,7 +90,10 @@ def import_weights(
             volume = _read_mean(mean) if mean else None
             config, arrays = c3d(layers, PROTOCOLS[notes["protocol"]], pads, volume)
         else:
-            config, arrays, notes["left out"] = _IMAGE_NETWORKS[kind, format](layers)
+            read = _IMAGE_NETWORKS[kind, format]
+            if read is alexnet and any(layer.name == STEM for layer in layers):
+                read = efficientnet_lite
+            config, arrays, notes["left out"] = read(layers)
         watch(f"making and trying a {config.network} of {sum(prod(a.shape) for a in arrays.values()):,} numbers")
         network = _assemble(config, arrays)
     except CheckpointError:

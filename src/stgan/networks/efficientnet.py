@@ -1,0 +1,129 @@
+"""EfficientNet-Lite (Tan & Le 2019, without squeeze-and-excitation, ReLU6 for swish), for weights learned on ImageNet.
+
+Its batch normalizations are folded into the convolutions, as `stgan weights import` does: weights that were learned
+elsewhere are kept, or tuned a little. It is not made to be trained from nothing.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.networks.configuration import Configuration
+from stgan.networks.encoder import Encoder
+from stgan.networks.preprocessing import Preprocessing
+
+STAGES = (  # kernel, stride, expansion, channels, blocks
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+STEM, HEAD = 32, 1280
+_LARGEST = 4  # of the factors; the published ones reach 1.4 and 1.8
+
+
+@dataclass(frozen=True)
+class EfficientNetLiteConfig(Configuration):
+    """The defaults are Lite0 with ImageNet's classes as its code.
+
+    width, depth: factors of channels and blocks; Lite1 is 1.0, 1.1 and Lite2 is 1.1, 1.2.
+    stages: how many of the seven there are. The fifth ends at a sixteenth of the input's size, the seventh at a half
+        of that.
+    head:   whether a 1x1 convolution to 1280 channels ends them, as it does in front of the classifier.
+    grid:   side of the map, averaged from the features, that the code is made from; 1 leaves no layout to invert.
+    batch_norm: behind fc6; the other layers have none.
+    """
+
+    network: ClassVar[str] = "efficientnet_lite"
+    width: float = 1.0
+    depth: float = 1.0
+    stages: int = 7
+    head: bool = True
+    grid: int = 1
+    code_size: int = 1000
+    batch_norm: bool = False
+    preprocessing: Preprocessing = Preprocessing(size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stages <= len(STAGES):
+            raise ValueError(f"the stages of an EfficientNet-Lite are 1 to {len(STAGES)}, not {self.stages}")
+        if not (0 < self.width <= _LARGEST and 0 < self.depth <= _LARGEST):
+            raise ValueError(f"the width and depth of an EfficientNet-Lite are above 0 and at most {_LARGEST}")
+
+
+class InvertedResidual(nn.Module):
+    """Widen, convolve each channel by itself, narrow (Sandler et al. 2018)."""
+
+    def __init__(self, incoming: int, outgoing: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = incoming * expansion
+        self.expand = nn.Conv2d(incoming, inner, 1) if expansion > 1 else None
+        self.depthwise = _convolution(inner, inner, kernel, stride, groups=inner)
+        self.project = nn.Conv2d(inner, outgoing, 1)
+        self.residual = stride == 1 and incoming == outgoing
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
+        inner = x if self.expand is None else F.relu6(self.expand(x))
+        projected = self.project(F.relu6(self.depthwise(_padded(inner, self.depthwise))))
+        return x + projected if self.residual else projected
+
+
+class EfficientNetLite(Encoder):
+    """Its features are the last stage's, or the head's."""
+
+    config: EfficientNetLiteConfig
+
+    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
+        super().__init__(config or EfficientNetLiteConfig())
+        c, incoming = self.config, STEM
+        self.stem = _convolution(3, STEM, 3, 2)
+        self.blocks = nn.Sequential()
+        for number, (kernel, stride, expansion, channels, blocks) in enumerate(STAGES[: c.stages]):
+            outgoing = _scaled(channels, c.width)
+            fixed = number in (0, len(STAGES) - 1)  # stem, first stage, last stage and head keep their depth
+            for block in range(blocks if fixed else math.ceil(c.depth * blocks)):
+                stride_here = stride if block == 0 else 1
+                self.blocks.append(InvertedResidual(incoming, outgoing, kernel, stride_here, expansion))
+                incoming = outgoing
+        self.head = nn.Conv2d(incoming, HEAD, 1) if c.head else None
+        self._add_code((HEAD if c.head else incoming) * c.grid**2)
+
+    def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
+        x = self.config.preprocessing(images)
+        x = self.blocks(F.relu6(self.stem(_padded(x, self.stem))))
+        return x if self.head is None else F.relu6(self.head(x))
+
+    def code(self, features: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch code"]:
+        """fc6 after ReLU from `features`, averaged to the grid."""
+        return super().code(F.adaptive_avg_pool2d(features, self.config.grid))
+
+
+def _scaled(channels: int, width: float) -> int:
+    """Channels of a stage: a multiple of 8, no less than nine tenths of what is asked for."""
+    wanted = width * channels
+    rounded = max(8, int(wanted + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * wanted else rounded + 8
+
+
+def _convolution(incoming: int, outgoing: int, kernel: int, stride: int, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(incoming, outgoing, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
+
+
+def _padded(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """As TensorFlow pads for a stride: a half of the zeros on each side, the odd one below and to the right."""
+    kernel, stride = layer.kernel_size[0], layer.stride[0]
+    if stride == 1:
+        return x
+    (top, bottom), (left, right) = (
+        (missing // 2, missing - missing // 2)
+        for side in x.shape[-2:]
+        for missing in [max(0, (-(-side // stride) - 1) * stride + kernel - side)]
+    )
+    return F.pad(x, (left, right, top, bottom))

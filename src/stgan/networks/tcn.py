@@ -1,0 +1,87 @@
+"""A temporal convolutional network (Lea et al. 2017) on the codes of frames: an evaluator's architecture.
+
+It looks at what frames show and at how that changes, each moment beside its neighbours; it has no memory and no
+convolution over space and time, which LRCN and C3D have.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.networks.configuration import Configuration
+from stgan.networks.efficientnet import EfficientNetLiteConfig
+from stgan.networks.encoders import EncoderConfig, build_encoder, encoder_values
+from stgan.networks.preprocessing import flatten_time
+
+
+@dataclass(frozen=True)
+class TCNConfig(Configuration):
+    """width, kernel, depth: channels, frames and number of the convolutions over time; dropout: before each of them."""
+
+    network: ClassVar[str] = "tcn"
+    num_classes: int = 101
+    frame: EncoderConfig = field(default_factory=EfficientNetLiteConfig)
+    width: int = 256
+    kernel: int = 3
+    depth: int = 2
+    dropout: float = 0.4
+
+    def __post_init__(self) -> None:
+        if self.kernel % 2 == 0 or not 1 <= self.depth <= 100:
+            raise ValueError(f"a TCN has an odd kernel and 1 to 100 convolutions, not {self.kernel} and {self.depth}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "frame": encoder_values(self.frame)}
+
+
+class TCN(nn.Module):
+    """The probability of an action in a video of any number of frames."""
+
+    def __init__(self, config: TCNConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or TCNConfig()
+        c = self.config
+        self.frame_network = build_encoder(c.frame)
+        sizes = (2 * c.frame.code_size, *[c.width] * c.depth)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(sizes[i], c.width, c.kernel, padding=c.kernel // 2) for i in range(c.depth)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(c.width) for _ in range(c.depth))
+        self.fc = nn.Linear(c.width, c.num_classes)
+
+    def normalised(self) -> Iterator[tuple[str, str]]:
+        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
+        for layer, norm in self.frame_network.normalised():
+            yield f"frame_network.{layer}", f"frame_network.{norm}"
+
+    def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
+        """The last convolution's output averaged over time, from RGB videos in [0, 1]."""
+        codes = self.frame_network(flatten_time(videos)).unflatten(0, (len(videos), -1)).mT
+        x = torch.cat([codes, torch.diff(codes, append=codes[..., -1:])], 1)
+        for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            y = F.relu(norm(convolution(F.dropout(x, self.config.dropout, self.training))))
+            x = x + y if number else y
+        return x.mean(2)
+
+    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
+        """Logits."""
+        return self._logits(self.features(videos))
+
+    def features_and_log_probabilities(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
+        """`features` and `log_probabilities` in one pass."""
+        features = self.features(videos)
+        return features, F.log_softmax(self._logits(features), -1)
+
+    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
+        """log softmax of the clip."""
+        return self.features_and_log_probabilities(videos)[1]
+
+    def _logits(self, features: Tensor) -> Tensor:
+        return self.fc(F.dropout(features, self.config.dropout, self.training))

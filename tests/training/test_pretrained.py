@@ -1,0 +1,128 @@
+"""A model whose encoder, LRCN and evaluator start from networks that learned elsewhere, on clips made in the test."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning_fabric import Fabric
+from tiny_recipes import GENERATOR
+
+from stgan import STGAN
+from stgan.checkpoints import load_checkpoint, save_checkpoint
+from stgan.errors import StganError
+from stgan.networks import EfficientNetLite, EfficientNetLiteConfig
+from stgan.training.classifier import train_classifier
+from stgan.training.consistency import check_recipes
+from stgan.training.data import ClipData
+from stgan.training.model import ModelTraining
+from stgan.training.recipes import load_recipes
+from stgan.training.run import Workshop
+from stgan.video import ClipCache, find_clips
+
+FRAME = {"width": 0.25, "stages": 2, "head": False, "grid": 2, "batch_norm": True, "preprocessing": {"size": 16}}
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two networks that share nothing, as checkpoints."""
+    folders = {}
+    for seed, name in enumerate(("first", "second")):
+        torch.manual_seed(seed)
+        folders[name] = tmp_path_factory.mktemp(name)
+        save_checkpoint(folders[name], EfficientNetLite(EfficientNetLiteConfig(width=0.25, code_size=3)), half=False)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def values(recipe_values: dict[str, dict[str, Any]], initial: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    first, second = ({"initial": str(initial[name]), "frozen": True} for name in ("first", "second"))
+    frame = {**FRAME, "code_size": 24}
+    few = {"augmentation": {"mirror": 0.0}, "steps": 20, "batch_size": 6}
+    return {
+        **recipe_values,
+        "model": {**recipe_values["model"], "condition": ["lrcn"], "evaluators": ["evaluator"], "clip_size": 12},
+        "encoder": {
+            **recipe_values["encoder"],
+            "architecture": "efficientnet_lite",
+            "network": frame,
+            "decoder": {**GENERATOR, "stages": []},
+            **first,
+        },
+        "lrcn": {
+            "architecture": "lrcn",
+            "network": {"frame": {"architecture": "efficientnet_lite", **frame}, "lstm_size": 8},
+            **first,
+            **few,
+        },
+        "evaluator": {
+            "architecture": "tcn",
+            "network": {"frame": {"architecture": "efficientnet_lite", **frame}, "width": 8},
+            "size": 12,
+            **second,
+            **few,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def recipes(values: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recipes")
+    for name, settings in values.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def smaller(tiny_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipData:
+    return ClipData.load(find_clips(tiny_clips), ClipCache(tmp_path_factory.mktemp("smaller"), 12))
+
+
+def test_a_model(
+    recipes: Path, data: ClipData, smaller: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric
+) -> None:
+    workshop = Workshop(fabric, tmp_path / "work")
+    training = ModelTraining(load_recipes(recipes, 3), data, tmp_path / "model", workshop, {12: smaller})
+    training.train_all()
+    first, second = (load_checkpoint(initial[name]) for name in ("first", "second"))
+    encoder, lrcn, evaluator = (load_checkpoint(tmp_path / "model" / name) for name in ("encoder", "lrcn", "evaluator"))
+    for checkpoint, network, start in (
+        (encoder, encoder.network, first),
+        (lrcn, lrcn.network.frame_network, first),
+        (evaluator, evaluator.network.frame_network, second),
+    ):
+        assert start.hash in checkpoint.ancestors.values()
+        kept = start.network.blocks[1].project.weight
+        torch.testing.assert_close(network.blocks[1].project.weight, kept, rtol=1e-3, atol=1e-6)  # half precision
+    assert not set(evaluator.ancestors.values()) & set(lrcn.ancestors.values())
+    assert evaluator.provenance["data"]["clips"] == 9
+    model = STGAN.from_pretrained(tmp_path / "model", device="cpu")
+    assert model.clip_size() == 12 and model.image_size == 16
+    assert model.generate("left", preset="robust", iterations=2).shape == (1, 3, 16, 12, 12)
+    before = (tmp_path / "model" / "lrcn" / "model.safetensors").stat().st_mtime_ns
+    training.train("lrcn")
+    assert (tmp_path / "model" / "lrcn" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_not_frozen(recipes: Path, data: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric) -> None:
+    recipe = load_recipes(recipes, 3).classifiers["lrcn"]
+    nothing = data.select([False] * len(data.clips))
+    start = load_checkpoint(initial["first"]).network.blocks[1].project.weight
+    for frozen in (True, False):
+        workshop = Workshop(fabric, tmp_path / str(frozen))
+        network, _ = train_classifier(replace(recipe, frozen=frozen), data, nothing, workshop)
+        assert torch.equal(network.frame_network.blocks[1].project.weight, start) is frozen
+
+
+def test_what_has_no_frame_network(data: ClipData, recipes: Path, tmp_path: Path, fabric: Fabric) -> None:
+    whole = load_recipes(recipes, 3)
+    c3d = load_recipes(recipes, 3, {"model": {"condition": ["c3d"]}}).classifiers["c3d"]
+    with pytest.raises(StganError, match="a c3d has no frame network"):
+        train_classifier(replace(c3d, initial="efficientnet-lite0"), data, data, Workshop(fabric, tmp_path))
+    with pytest.raises(StganError, match="architecture of an encoder is alexnet or efficientnet_lite, not 'vgg'"):
+        load_recipes(recipes, 3, {"encoder": {"architecture": "vgg"}})
+    with pytest.raises(StganError, match="clip_size must be from 0 to 1024"):
+        load_recipes(recipes, 3, {"model": {"clip_size": 5000}})
+    check_recipes(whole)
