@@ -15,7 +15,7 @@ from stgan.training import losses
 from stgan.training.code_prior import fit_whitening, frame_codes
 from stgan.training.data import ClipData
 from stgan.training.encoder import train_encoder
-from stgan.training.generator import train_generator
+from stgan.training.generator import take_first_layers, train_generator
 from stgan.training.recipes import Recipes, load_recipes
 from stgan.training.run import TrainingRun, Workshop
 
@@ -39,7 +39,7 @@ def generator(short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path) ->
     nothing = data.select([False] * 9)
 
     def train(**changes: Any) -> tuple[TrainingRun, np.ndarray]:
-        folder = tmp_path / str(changes)
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
         recipe = replace(short.generator, **changes)
         _, run = train_generator(recipe, encoder, prior, data, nothing, Workshop(fabric, folder))
         return run, np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
@@ -87,6 +87,38 @@ def test_what_moves_counts_more(
         rows.append(np.genfromtxt(folder / "log.csv", delimiter=",", names=True)[0])
     assert rows[0]["image"] < rows[1]["image"] < 6 * rows[0]["image"]
     assert rows[0]["action"] == rows[1]["action"] and rows[0]["clip"] == rows[1]["clip"]
+
+
+def test_small_frames_first(generator: Train, short: Recipes, tmp_path: Path) -> None:
+    """A generator that begins with them starts where another one of fewer stages ended, but for its last layers."""
+    network = replace(short.generator.network, base_size=2, stages=((16, 8), (8,)))
+    _, plain_log = generator(network=network)
+    _, log = generator(network=network, small_stages=1, small_steps=60, small_batch_size=24)
+    small = np.genfromtxt(next(tmp_path.glob("*/small/log.csv")), delimiter=",", names=True)
+    assert small["step"][-1] == 60 and small["img"][-1] < small["img"][0]
+    assert log["step"][-1] == plain_log["step"][-1] == 20 and log["img"][0] != plain_log["img"][0]
+
+    torch.manual_seed(0)
+    whole = ImageGenerator(network)
+    part = ImageGenerator(replace(network, stages=network.stages[:1]))
+    last = {name: value.clone() for name, value in whole.named_parameters() if name.startswith(("upconv1", "upconv0"))}
+    take_first_layers(whole, part)
+    codes = torch.rand(2, network.code_size)
+    assert torch.equal(whole.base(codes), part.base(codes))
+    assert torch.equal(whole.upconv2.weight, part.upconv1.weight) and torch.equal(whole.conv2.bias, part.conv1.bias)
+    assert all(torch.equal(value, whole.get_parameter(name)) for name, value in last.items())
+
+
+def test_features_of_a_share_of_each_batch(generator: Train, short: Recipes, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    monkeypatch.setattr(
+        "stgan.training.generator.feature_loss",
+        lambda generated, real: compared.append(len(generated)) or losses.feature_loss(generated, real),
+    )
+    _, whole = generator()
+    _, share = generator(feature_share=0.25)
+    assert compared == [12] * 20 + [3] * 20
+    assert 0.5 < share["feat"][0] / whole["feat"][0] < 2 and share["img"][0] == whole["img"][0]
 
 
 def test_frames_are_shifted_as_the_recipes_say(

@@ -216,6 +216,11 @@ def to_images(frames: UInt8[Tensor, "n height width 3"]) -> Float[Tensor, "n 3 h
     return frames.permute(0, 3, 1, 2).float() / 255
 
 
+def to_bytes(images: Float[Tensor, "n 3 height width"]) -> UInt8[Tensor, "n 3 height width"]:
+    """RGB in [0, 1] as bytes, for many images in memory."""
+    return (255 * images).round().byte()
+
+
 def to_videos(frames: UInt8[Tensor, "n time height width 3"]) -> Float[Tensor, "n 3 time height width"]:
     """Bytes, on whatever device, as RGB in [0, 1]."""
     return frames.permute(0, 4, 1, 2, 3).float() / 255

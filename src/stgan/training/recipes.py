@@ -34,10 +34,10 @@ MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR = "model", "encoder", "cod
 _MOST_VALUES, _DEEPEST = 10_000, 20  # of a YAML file; its aliases could stand for any number of values
 _FEWEST_STEPS = 20  # for a learning rate that rises and falls again
 _RANGES: dict[str, tuple[float, float]] = {
-    "steps": (_FEWEST_STEPS, 1_000_000_000),
+    **dict.fromkeys(("steps", "small_steps"), (_FEWEST_STEPS, 1_000_000_000)),
     "seed": (0, (1 << 63) - 1),
     **dict.fromkeys(("learning_rate", "head_learning_rate"), (1e-12, 10.0)),
-    **dict.fromkeys(("batch_size", "windows"), (1, 100_000)),
+    **dict.fromkeys(("batch_size", "small_batch_size", "windows"), (1, 100_000)),
     "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.99),
     "ema": (0.0, 1.0),
