@@ -127,9 +127,9 @@ def test_frames_are_shifted_as_the_recipes_say(
     shifts = set()
     frames = ClipData.frames
 
-    def spied(self: ClipData, count: int, random: Any, shift: int = 0) -> Any:
+    def spied(self: ClipData, count: int, random: Any, shift: int, foreground: bool) -> Any:
         shifts.add(shift)
-        return frames(self, count, random, shift)
+        return frames(self, count, random, shift, foreground)
 
     monkeypatch.setattr(ClipData, "frames", spied)
     generator(shift=2)
