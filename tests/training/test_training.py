@@ -1,9 +1,11 @@
 """Every stage on clips made in the test: it learns, resumes exactly, and leaves a model that generates."""
 
 import json
+import math
 import os
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +135,25 @@ def test_interrupted_training_equals_an_uninterrupted_one(
         for part in ("whole", "parts")
     ]
     assert logs[0] == logs[1]
+
+
+def test_piece_by_piece_with_compact_states(
+    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
+) -> None:
+    """A deadline that has passed lets one step be taken; the state of each piece is without Adam's moments."""
+    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
+    sizes = []
+    for compact in (False, True):
+        workshop = Workshop(fabric, tmp_path / str(compact), deadline=time.monotonic(), compact=compact)
+        for step in (1, 2, 3):
+            with pytest.raises(KeyboardInterrupt):
+                train_classifier(recipe, data, nothing, workshop)
+            state = torch.load(workshop.folder / "state.pt", weights_only=True)
+            assert state["step"] == step and bool(state["state"]["optimizer"]["state"]) is not compact
+        sizes.append((workshop.folder / "state.pt").stat().st_size)
+        _, run = train_classifier(recipe, data, nothing, replace(workshop, deadline=math.inf))
+        assert run.step == 20
+    assert sizes[1] < 0.5 * sizes[0]
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored() -> None:

@@ -1,6 +1,8 @@
 """`stgan train`: from clips to a model."""
 
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
@@ -74,6 +76,13 @@ def train(
         Precision, typer.Option(help="auto: bf16-mixed on GPUs that have it, else 32-true.")
     ] = Precision.AUTO,
     work: Annotated[Path, typer.Option(help="Logs, pictures, decoded clips and states to resume from.")] = Path("runs"),
+    stop_after: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", help="Stop then, as on Ctrl-C, where machines are lent for so long.", min=0.0),
+    ] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="States to resume from without optimizers: a third of the size.")
+    ] = False,
     save_every: Annotated[float, typer.Option(help="Seconds between two states to resume from.", min=0.0)] = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the plan, and stop.")] = False,
 ) -> None:
@@ -88,6 +97,8 @@ def train(
       stgan train all --data my_clips --out my_model --minutes 30 --set generator.network.hidden_size=256
 
       stgan train classifier c3d --data my_clips --out my_model
+
+      stgan train all --data my_clips --out my_model --stop-after 9        (again and again, until it is done)
 
       stgan train all --data clips/weizmann --config recipes/weizmann --out models/weizmann
     """
@@ -107,7 +118,9 @@ def train(
     clips = data if data else data_root(None) / config.name if config else data_root(None)
     fabric = _fabric(accelerator, devices, precision)
     console = Console(markup=False, highlight=False, soft_wrap=True, quiet=not fabric.is_global_zero)
-    workshop = Workshop(fabric, work / (config.name if config else out.resolve().name), save_every)
+    deadline = time.monotonic() + 60 * stop_after if stop_after is not None else math.inf
+    folder = work / (config.name if config else out.resolve().name)
+    workshop = Workshop(fabric, folder, save_every, deadline=deadline, compact=compact)
     with _alone(fabric, workshop.folder, out), _forgiving():
         with progress_bar(console, "looking at the clips") as progress:
             prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)

@@ -7,6 +7,7 @@ process keeps its share, so that several processes take the same steps as one.
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import time
@@ -45,12 +46,17 @@ class Workshop:
 
     folder: for logs, pictures and states. save_every: seconds between two states.
     probe: 0, or take only so many steps to time them and write nothing.
+    deadline: time.monotonic() after which no step is begun; what was done is saved as on Ctrl-C.
+    compact: states are saved without what optimizers remember, which is two thirds of them. Who goes on from such a
+        state takes other steps than one who was not interrupted.
     """
 
     fabric: Fabric
     folder: Path
     save_every: float = 60.0
     probe: int = 0
+    deadline: float = math.inf
+    compact: bool = False
 
     def room(self, name: str) -> "Workshop":
         """The same devices, a folder inside this one."""
@@ -121,7 +127,7 @@ class TrainingRun:
         """Write the state; the previous one stays in place until the new one is complete."""
         if not self.fabric.is_global_zero:
             return
-        parts = {name: part.state_dict() for name, part in self.state.items()}
+        parts = {name: self._saved(part) for name, part in self.state.items()}
         content = {
             "key": self.key, "state": parts, "step": self.step, "seconds": self.seconds, "losses": self.losses,
         }  # fmt: skip
@@ -134,6 +140,12 @@ class TrainingRun:
             raise StganError(
                 f"cannot write {self.state_file}: make room there, and the same command goes on where it was last saved"
             ) from error
+
+    def _saved(self, part: Any) -> dict[str, Any]:
+        saved: dict[str, Any] = part.state_dict()
+        # An optimizer is told by its groups; what it remembers is its state.
+        forgotten: dict[str, Any] = {"state": {}} if self.workshop.compact and "param_groups" in saved else {}
+        return {**saved, **forgotten}
 
     def update(
         self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float = float("inf")
@@ -201,6 +213,7 @@ class TrainingRun:
             following = ahead.submit(draw, self._randomness(self.step))
             while self.step < steps:
                 started = time.monotonic()
+                interruption.asked |= started > self.workshop.deadline
                 batch = following.result()
                 following = ahead.submit(draw, self._randomness(self.step + 1))
                 losses, interrupted = self._take_step(step_function, batch, interruption)

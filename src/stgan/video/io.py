@@ -144,7 +144,9 @@ def read_video(
     return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count - first, *kept.shape), fps)
 
 
-def write_video(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:
+def write_video(
+    path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0, *, quality: int | None = None
+) -> None:
     """Write an mp4 file: H.264, visually lossless, any frame size.
 
     Colour is kept at full resolution (4:4:4), because on a small clip the usual halved colour smears every
@@ -154,18 +156,23 @@ def write_video(path: str | Path, frames: UInt8[np.ndarray, "time height width 3
         path: where to write; ends in ``.mp4``.
         frames: RGB, at least one.
         fps: frames per second.
+        quality: x264's rate factor, 0 (best) to 51, with colour at half the resolution, where files have to be small;
+            default: visually lossless.
 
     Raises:
         VideoError: the file cannot be written there.
         ValueError: `frames` or `fps` is not as described.
     """
     rate = _check_writable(frames, fps)
+    options = _LOSSLESS_TO_THE_EYE
+    if quality is not None:
+        options = options | {"crf": str(quality), "preset": "slow", "tune": "ssim"}
     with _replacing(Path(path), ".mp4") as temporary:
         try:
             with av.open(os.fspath(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-                stream = container.add_stream("libx264", rate=rate, options=_LOSSLESS_TO_THE_EYE)
+                stream = container.add_stream("libx264", rate=rate, options=options)
                 stream.height, stream.width = frames.shape[1:3]
-                stream.pix_fmt = "yuv444p"
+                stream.pix_fmt = "yuv444p" if quality is None else "yuv420p"
                 for array in frames:
                     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
                     container.mux(stream.encode(frame))
