@@ -52,7 +52,7 @@ def test_what_the_list_says_of_importing_can_be_typed(known: KnownFile) -> None:
     program, room, verb, kind, *rest = shlex.split(known.import_command())
     assert (program, room, verb) == ("stgan", "weights", "import") and kind in KINDS and rest[0] == known.file
     options = dict(pairwise(rest))
-    assert options["--out"] == kind and options.get("--protocol", "caffe") in PROTOCOLS
+    assert options["--out"] in (kind, known.name) and options.get("--protocol", "caffe") in PROTOCOLS
     assert options.get("--pool5", POOL5[0]) in POOL5
 
 

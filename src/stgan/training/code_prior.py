@@ -33,14 +33,16 @@ class CodePriorRecipe:
 
 
 @torch.no_grad()
-def frame_codes(encoder: Encoder, data: ClipData) -> tuple[Float[Tensor, "n code"], Int[Tensor, " n"]]:
-    """Codes "n code" of all frames and of their mirror images, and the number of each one's clip.
+def frame_codes(
+    encoder: Encoder, data: ClipData, most: int = 50_000
+) -> tuple[Float[Tensor, "n code"], Int[Tensor, " n"]]:
+    """Codes "n code" of up to `most` frames and of their mirror images, and the number of each one's clip.
 
     A mirrored clip counts as a clip of its own: its frames share an appearance too.
     """
     device = next(encoder.parameters()).device
     codes, clips, mirrored = [], [], []
-    for images, numbers in data.frame_batches():
+    for images, numbers in data.frame_batches(most):
         codes.append(encoder(images.to(device)).cpu())
         mirrored.append(encoder(images.flip(-1).to(device)).cpu())
         clips.append(numbers)

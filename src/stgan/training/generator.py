@@ -19,6 +19,8 @@ from stgan.training.pictures import save_image_grid
 from stgan.training.randomness import StepRandomness, check_batch
 from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
+_SMALL_FRAMES = 10_000
+
 
 @dataclass(frozen=True)
 class GeneratorRecipe:
@@ -195,13 +197,14 @@ def train_small_generator(
 ) -> ImageGenerator:
     """The first stages with a last layer of their own, which draw small frames from the codes of whole ones.
 
-    Codes and small frames are computed once, of every frame and its mirror image.
+    Codes and small frames are computed once, of frames and their mirror images; neighbours are nearly alike.
     """
     fabric = workshop.fabric
     small = channels_last(ImageGenerator(replace(recipe.network, stages=recipe.network.stages[: recipe.small_stages])))
     side = small.config.image_size
-    codes = prior.whiten(frame_codes(encoder, train)[0].to(fabric.device)).cpu()
-    frames = torch.cat([to_bytes(F.interpolate(images, side, mode="area")) for images, _ in train.frame_batches()], 0)
+    codes = prior.whiten(frame_codes(encoder, train, _SMALL_FRAMES)[0].to(fabric.device)).cpu()
+    parts = train.frame_batches(_SMALL_FRAMES)
+    frames = torch.cat([to_bytes(F.interpolate(images, side, mode="area")) for images, _ in parts])
     frames = torch.cat([frames, frames.flip(-1)])
     optimizer = torch.optim.Adam(small.parameters(), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.small_steps, pct_start=0.05)
