@@ -306,7 +306,7 @@ def test_clips_that_are_lacking(initial: Checkpoint, clips: FinetuningClips, sho
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"iterations": 500}, {"every": 0}, {"batch_size": 0}, {"crop": 0.5}, {"crop": float("nan")},
+        {"iterations": 500}, {"every": 0}, {"batch_size": 0}, {"crop": 0.5}, {"crop": float("nan")}, {"crop": 1e9},
         {"validation_share": 0.0}, {"stop_on": "training"}, {"schedule": "linear"}, {"windows": 0},
         {"real_share": 1.0}, {"real_share": 0.01}, {"real_share": 0.96}, {"real_share": float("nan")},
         {"learning_rate": 0.0}, {"head_learning_rate": -1.0},

@@ -18,7 +18,7 @@ from stgan.cli.score_tables import show_scores
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import default_cache, write_text
-from stgan.manifest import Manifest
+from stgan.manifest import MANIFEST, Manifest
 from stgan.names import quoted
 from stgan.scoring import (
     BATCH,
@@ -171,6 +171,8 @@ def check_output(option: str, path: Path) -> None:
     """Raise StganError unless a file can be put there; a device or a link would be replaced by it."""
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
         raise StganError(f"{option} {quoted(path)} is not a regular file; give the name of a file")
+    if path.name == MANIFEST:
+        raise StganError(f"{option} {quoted(path)} has the name of what tells of clips; give another name")
     if not path.parent.is_dir():
         raise StganError(f"{option} {quoted(path)} lies in no folder; give the name of a file in one that is there")
 

@@ -95,8 +95,8 @@ class FinetuningRecipe:
             raise ValueError(f"batch_size ({self.batch_size}) and windows ({self.windows}) must be at least 1")
         if not (self.learning_rate > 0 and self.head_learning_rate > 0):
             raise ValueError("learning_rate and head_learning_rate must be above 0")
-        if not self.crop >= 1:
-            raise ValueError(f"crop must be at least 1, not {self.crop}")
+        if not 1 <= self.crop <= 16:
+            raise ValueError(f"crop must be from 1 to 16, not {self.crop}")
         if not 0 <= self.real_share < 1 or not 0 < self.validation_share < 1:
             raise ValueError("real_share must be from 0 to below 1, validation_share between 0 and 1")
         if self.real_share and not 0 < round(self.real_share * self.batch_size) < self.batch_size:
