@@ -123,6 +123,8 @@ def test_what_has_no_frame_network(data: ClipData, recipes: Path, tmp_path: Path
         train_classifier(replace(c3d, initial="efficientnet-lite0"), data, data, Workshop(fabric, tmp_path))
     with pytest.raises(StganError, match="architecture of an encoder is alexnet or efficientnet_lite, not 'vgg'"):
         load_recipes(recipes, 3, {"encoder": {"architecture": "vgg"}})
+    with pytest.raises(StganError, match="frozen keeps the weights of initial, and none is named"):
+        load_recipes(recipes, 3, {"encoder": {"initial": ""}})
     with pytest.raises(StganError, match="clip_size must be from 0 to 1024"):
         load_recipes(recipes, 3, {"model": {"clip_size": 5000}})
     check_recipes(whole)

@@ -115,7 +115,7 @@ def find_model(model: str | Path) -> ModelFolder:
             sequence_prior=values.get("sequence_prior"),
             clip_size=values.get("clip_size"),
         )
-        if folder.clip_size is not None and not 1 <= int(folder.clip_size) <= _LARGEST_CLIP:
+        if folder.clip_size is not None and folder.clip_size not in range(1, _LARGEST_CLIP):
             raise ValueError("clip_size")
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
     except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle

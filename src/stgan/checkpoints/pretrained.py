@@ -55,6 +55,12 @@ def start_from(network: Encoder, name: str) -> None:
             value.copy_(given[name])
 
 
+def check_frozen(initial: str, frozen: bool) -> None:
+    """ValueError if a recipe wants to keep weights that nothing has been learned with."""
+    if frozen and not initial:
+        raise ValueError("frozen keeps the weights of initial, and none is named")
+
+
 def freeze(network: Encoder) -> None:
     """Let trainings change the code layer only."""
     for name, parameter in network.named_parameters():

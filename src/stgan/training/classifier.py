@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.checkpoints.pretrained import freeze, start_from
+from stgan.checkpoints.pretrained import check_frozen, freeze, start_from
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import (
@@ -53,6 +53,9 @@ class ClassifierRecipe:
     folds: tuple[tuple[str, ...], ...] = field(default=())
     """Groups to leave out in turn: one more training each, to tell the accuracy on unseen actors."""
 
+    def __post_init__(self) -> None:
+        check_frozen(self.initial, self.frozen)
+
 
 def build(config: ClassifierConfig) -> Classifier:
     """The network of a configuration, with new weights."""
@@ -70,7 +73,7 @@ def build(config: ClassifierConfig) -> Classifier:
 def _begin(recipe: ClassifierRecipe) -> Classifier:
     """The network before its first step."""
     network = build(recipe.network)
-    if recipe.initial or recipe.frozen:
+    if recipe.initial:
         frame_network = getattr(network, "frame_network", None)
         if frame_network is None:
             raise StganError(f"a {recipe.network.network} has no frame network that could start from {recipe.initial}")

@@ -19,6 +19,9 @@ from stgan.video import ClipCache, ClipFile, ClipFolder, all_windows, center_win
 from stgan.video.decoding import ClipFacts
 
 
+_PIXELS_AT_ONCE = 1 << 20  # of frames that a network is shown; more of them only take memory
+
+
 def group_of(clip: ClipFile) -> str:
     """The group of a clip; without a known one it is a group of its own."""
     return clip.group or f"{clip.label}/{clip.path.stem}"
@@ -94,11 +97,12 @@ class ClipData:
         return pairs
 
     def frame_batches(
-        self, most: int = 50_000, batch_size: int = 256
+        self, most: int = 50_000
     ) -> Iterator[tuple[Float[Tensor, "n 3 height width"], Int[Tensor, " n"]]]:
         """Up to `most` frames with the person in view, evenly spread over all, and the numbers of their clips."""
         pairs = self._frames_in_view
         chosen = np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).round().astype(int))
+        batch_size = max(16, _PIXELS_AT_ONCE // math.prod(self.clips[0].shape[1:3])) if self.clips else 16
         for part in np.array_split(chosen, -(-len(chosen) // batch_size)):
             frames = np.stack([self.clips[c][t] for c, t in (pairs[i] for i in part)])
             yield to_images(torch.from_numpy(frames)), torch.tensor([pairs[i][0] for i in part])

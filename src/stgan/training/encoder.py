@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.checkpoints.pretrained import freeze, start_from
+from stgan.checkpoints.pretrained import check_frozen, freeze, start_from
 from stgan.networks import Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.encoders import EncoderConfig, build_encoder
 from stgan.training.data import ClipData, Frames, emphasis, to_images
@@ -50,6 +50,9 @@ class EncoderRecipe:
     shift: int = 0
     """Frames are shifted by up to so many pixels each way (edges replicated)."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_frozen(self.initial, self.frozen)
 
 
 class _Tasks(nn.Module):

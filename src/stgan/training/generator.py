@@ -255,7 +255,7 @@ def reconstruction_error(generator: ImageGenerator, encoder: Encoder, data: Clip
     """Peak signal-to-noise ratio in dB of G(E(x)) over up to `most` frames of `data`: mean over frames."""
     device = next(generator.parameters()).device
     values = []
-    for images, _ in data.frame_batches(most, batch_size=128):
+    for images, _ in data.frame_batches(most):
         images = images.to(device)
         error = F.mse_loss(generator(encoder(images)).clamp(0, 1), images, reduction="none").mean((1, 2, 3))
         values.append(-10 * error.clamp(min=1e-10).log10())

@@ -75,7 +75,7 @@ def code_sequences(encoder: Encoder, data: ClipData, recipe: SequencePriorRecipe
             for mirror in ([False, True] if recipe.mirror else [False])
         ]
         for frames in versions:
-            sequences += [encoder(images.to(device)) for images in to_images(torch.from_numpy(frames)).split(256)]
+            sequences += [encoder(images.to(device)) for images in to_images(torch.from_numpy(frames)).split(64)]
         first.append(first[-1] + len(versions) * len(clip))
     codes = torch.cat(sequences) if sequences else torch.empty(0, encoder.config.code_size)
     return Sequences(codes, first[:-1], [len(clip) for clip in data.clips], recipe.copies * (1 + recipe.mirror))
