@@ -18,22 +18,33 @@ CODE, FRAMES, RANK, ACTIONS = 5, 8, 12, 3
 float64 = torch.float64
 
 
-def make_prior(depth: int = 2) -> SequencePrior:
+def make_prior(depth: int = 2, scene_rank: int = 0) -> SequencePrior:
     """As training finds it: with a basis, and nothing comes out of the network yet."""
     torch.manual_seed(0)
-    config = SequencePriorConfig(code_size=CODE, frames=FRAMES, rank=RANK, num_classes=ACTIONS, width=8, depth=depth)
+    config = SequencePriorConfig(
+        code_size=CODE, frames=FRAMES, rank=RANK, scene_rank=scene_rank, num_classes=ACTIONS, width=8, depth=depth
+    )
     prior = SequencePrior(config).double().eval()
-    prior.basis.data.copy_(torch.linalg.qr(torch.randn(FRAMES * CODE, RANK, dtype=float64))[0].T)
+    rows = torch.randn(FRAMES, CODE, RANK - scene_rank, dtype=float64)
+    if scene_rank:
+        rows = rows - rows.mean(0)  # what changes around the mean over time
+        prior.scene.data.copy_(torch.linalg.qr(torch.randn(CODE, scene_rank, dtype=float64))[0].T)
+    prior.basis.data.copy_(torch.linalg.qr(rows.flatten(0, 1))[0].T)
     prior.variance.copy_(torch.logspace(0.5, -3, RANK))
     prior.mean.copy_(torch.rand(CODE))
     prior.unit.fill_(0.3)
     return prior
 
 
-@pytest.fixture
-def prior() -> SequencePrior:
+def rows_of(prior: SequencePrior) -> np.ndarray:
+    """B, a row a coordinate, from what it does to windows that are 1 in one place and 0 elsewhere."""
+    return prior.project(torch.eye(FRAMES * CODE, dtype=float64).view(-1, FRAMES, CODE)).detach().numpy().T
+
+
+@pytest.fixture(params=[0, 3], ids=["windows", "scenes and motion"])
+def prior(request: pytest.FixtureRequest) -> SequencePrior:
     """One whose every weight matters."""
-    prior = make_prior()
+    prior = make_prior(scene_rank=request.param)
     for parameter in prior.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -48,17 +59,30 @@ def noisy() -> Tensor:
 def test_coordinates_are_those_of_centred_windows_in_units(prior: SequencePrior) -> None:
     codes = torch.rand(3, FRAMES, CODE, dtype=float64)
     h = (codes.numpy() - prior.mean.numpy()) / 0.3
-    expected = h.reshape(3, -1) @ prior.basis.detach().numpy().T
+    expected = h.reshape(3, -1) @ rows_of(prior).T
     np.testing.assert_allclose(prior.coordinates(codes).detach().numpy(), expected, rtol=1e-6)
     torch.testing.assert_close(prior.codes(torch.from_numpy(h)), codes)
     assert torch.equal(prior.codes(torch.full((1, 2, CODE), -99.0, dtype=float64)), torch.zeros(1, 2, CODE).double())
 
 
+def test_scenes_are_what_all_frames_share() -> None:
+    prior = make_prior(scene_rank=3)
+    rows = rows_of(prior).reshape(RANK, FRAMES, CODE)
+    np.testing.assert_allclose(rows.reshape(RANK, -1) @ rows.reshape(RANK, -1).T, np.eye(RANK), atol=1e-12)
+    np.testing.assert_allclose(rows[:3], rows[:3].mean(1, keepdims=True).repeat(FRAMES, 1), atol=1e-12)
+    np.testing.assert_allclose(rows[3:].mean(1), 0, atol=1e-12)
+    y = torch.randn(2, RANK, dtype=float64)
+    np.testing.assert_allclose(prior.expand(y).detach().flatten(1).numpy(), y.numpy() @ rows.reshape(RANK, -1))
+    with pytest.raises(ValueError, match="scene_rank is from 0 to the rank and the code's size, not 6"):
+        make_prior(scene_rank=CODE + 1)
+
+
+@pytest.mark.parametrize("scene_rank", [0, 3])
 @pytest.mark.parametrize("sigma", [0.02, 1.0, 40.0])
-def test_at_first_it_is_wieners_filter(sigma: float, noisy: Tensor) -> None:
+def test_at_first_it_is_wieners_filter(sigma: float, scene_rank: int, noisy: Tensor) -> None:
     """For h from N(0, C), E[h | h + sigma n] = C (C + sigma^2)^-1 (h + sigma n), whatever the action."""
-    prior = make_prior()
-    basis = prior.basis.detach().numpy()
+    prior = make_prior(scene_rank=scene_rank)
+    basis = rows_of(prior)
     covariance = basis.T @ np.diag(prior.variance.numpy()) @ basis
     gain = covariance @ np.linalg.inv(covariance + sigma**2 * np.eye(FRAMES * CODE))
     expected = (noisy.flatten(1).numpy() @ gain.T).reshape(noisy.shape)
@@ -117,7 +141,7 @@ def test_estimate_equals_a_restatement_in_numpy(prior: SequencePrior) -> None:
 
 
 def test_a_window_is_denoised_in_its_coordinates(prior: SequencePrior, noisy: Tensor) -> None:
-    actions, basis = torch.tensor([0, 1, 2, 3]), prior.basis.detach().numpy()
+    actions, basis = torch.tensor([0, 1, 2, 3]), rows_of(prior)
     found = prior.denoise(noisy, 0.7, actions).detach().numpy()
     for row in range(4):
         estimate = restated(prior, basis @ noisy[row].flatten().numpy(), 0.7, int(actions[row]))

@@ -110,8 +110,27 @@ def test_the_basis_is_that_of_the_principal_components_of_windows(recipe: Sequen
     np.testing.assert_allclose(agreement, 1, atol=1e-4)  # each of them, but for its sign
     y = network.coordinates(windows)
     torch.testing.assert_close(y.square().mean(0), network.variance, rtol=1e-3, atol=1e-5)
-    rebuilt = network.codes((y @ network.basis).view_as(windows))
+    rebuilt = network.codes(network.expand(y))
     assert (rebuilt - windows.clamp(min=0)).square().mean() < 0.2 * windows.var()
+
+
+def test_a_basis_of_scenes_and_of_motion(recipe: SequencePriorRecipe) -> None:
+    """The motion, a hundredth of what scenes differ by, is kept, as it is not without a scene_rank."""
+    random = torch.Generator().manual_seed(0)
+    scenes = 10 * torch.randn(300, 1, 12, generator=random) @ torch.randn(12, 24, generator=random)
+    moves = torch.randn(300, 3, generator=random) @ torch.randn(3, 16 * 24, generator=random)
+    moves = moves.view(300, 16, 24) - moves.view(300, 16, 24).mean(1, keepdim=True)
+    windows = 1000 + scenes + moves  # no code is negative
+    kept = {}
+    for scene_rank in (0, 5):
+        network = SequencePrior(replace(recipe.network, scene_rank=scene_rank))
+        fit_basis(network, windows)
+        y = network.coordinates(windows)
+        torch.testing.assert_close(y.square().mean(0), network.variance, rtol=1e-2, atol=1e-5)
+        rebuilt = network.codes(network.expand(y))
+        lost = (rebuilt - rebuilt.mean(1, keepdim=True)) - moves
+        kept[scene_rank] = 1 - (lost.square().sum() / moves.square().sum()).item()
+    assert kept[0] < 0.1 and kept[5] > 0.99
 
 
 @pytest.mark.parametrize("distinct", [5, 8])
@@ -119,7 +138,7 @@ def test_a_basis_of_more_directions_than_there_are_is_refused(recipe: SequencePr
     some = torch.rand(distinct, 16, 24)
     windows = torch.cat([some, some - 2 * (some - some.mean((0, 1)))])  # as many again, in the same directions
     network = SequencePrior(replace(recipe.network, rank=distinct + 1))
-    with pytest.raises(StganError, match=f"fewer directions than the sequence prior's rank {distinct + 1}") as caught:
+    with pytest.raises(StganError, match=f"fewer directions than the {distinct + 1} that") as caught:
         fit_basis(network, windows)
     assert "\n" not in str(caught.value)
     fit_basis(SequencePrior(replace(recipe.network, rank=distinct)), windows)

@@ -5,6 +5,7 @@ A denoiser for every noise level (Karras et al. 2022) of whole windows of codes,
 free guidance, Ho & Salimans 2022).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,6 +23,9 @@ class SequencePriorConfig(Configuration):
     """
     frames:      of the windows that it knows; longer sequences are denoised window by window.
     rank:        number of principal coordinates of a window.
+    scene_rank:  so many of them are coordinates of its mean over time, the others of what changes around it. With many
+                 scenes the coordinates of largest variance would all tell scenes apart, and none of them motion. 0: no
+                 such parting.
     num_classes: actions that it can be told of.
     sigma_min, sigma_max: range of noise levels, in units of a coordinate's root mean variance.
     """
@@ -30,6 +34,7 @@ class SequencePriorConfig(Configuration):
     code_size: int = 4096
     frames: int = 16
     rank: int = 384
+    scene_rank: int = 0
     num_classes: int = 101
     width: int = 512
     depth: int = 6
@@ -42,12 +47,15 @@ class SequencePriorConfig(Configuration):
             raise ValueError(f"the windows of a sequence prior have at least 1 frame, not {self.frames}")
         if not 0 <= self.depth <= 100:
             raise ValueError(f"the depth of a sequence prior is from 0 to 100 blocks, not {self.depth}")
+        if not 0 <= self.scene_rank <= min(self.rank, self.code_size):
+            raise ValueError(f"scene_rank is from 0 to the rank and the code's size, not {self.scene_rank}")
 
 
 class SequencePrior(nn.Module):
     """D(h; sigma, action) = E[h | h + sigma n, action] of sequences h of codes z = mean + unit h.
 
-    A window has the principal coordinates y = basis h; what is outside of their span is not kept. The variances of y
+    A window has the principal coordinates y = B h; what is outside of their span is not kept. The rows of B are
+    orthonormal: those of `scene`, repeated over time, and those of `basis`. The variances of y
     differ by orders of magnitude, as noise hides the fine ones long before the coarse ones; their mean is 1. With them
     the network starts from the best linear denoiser (Wiener's) and learns only what that one misses.
     """
@@ -64,7 +72,9 @@ class SequencePrior(nn.Module):
         self.register_buffer("unit", torch.ones(()))
         self.register_buffer("variance", torch.ones(c.rank))
         # Not a buffer, so that it is stored in half precision like weights: it is the largest part.
-        self.basis = nn.Parameter(torch.zeros(c.rank, c.frames * c.code_size), requires_grad=False)
+        self.basis = nn.Parameter(torch.zeros(c.rank - c.scene_rank, c.frames * c.code_size), requires_grad=False)
+        if c.scene_rank:
+            self.scene = nn.Parameter(torch.zeros(c.scene_rank, c.code_size), requires_grad=False)
         self.embed = nn.Linear(c.rank, c.width)
         self.noise = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, c.width))
         self.action = nn.Embedding(c.num_classes + 1, c.width)  # the last one: no action is told
@@ -92,7 +102,22 @@ class SequencePrior(nn.Module):
 
     def coordinates(self, codes: Float[Tensor, "batch frames code"]) -> Float[Tensor, "batch rank"]:
         """y of windows of codes."""
-        return ((codes - self.mean) / self.unit).flatten(1) @ self.basis.T
+        return self.project((codes - self.mean) / self.unit)
+
+    def project(self, h: Float[Tensor, "batch frames code"]) -> Float[Tensor, "batch rank"]:
+        """y = B h."""
+        y = h.flatten(1) @ self.basis.T
+        if not self.config.scene_rank:
+            return y
+        return torch.cat([h.sum(1) @ self.scene.T / math.sqrt(self.config.frames), y], 1)
+
+    def expand(self, y: Float[Tensor, "batch rank"]) -> Float[Tensor, "batch frames code"]:
+        """The transpose of B, y to h."""
+        scene = self.config.scene_rank
+        h = (y[:, scene:] @ self.basis).unflatten(1, (self.config.frames, -1))
+        if not scene:
+            return h
+        return h + (y[:, :scene] @ self.scene / math.sqrt(self.config.frames)).unsqueeze(1)
 
     def denoise(
         self, noisy: Float[Tensor, "batch time code"], sigma: float, actions: Int[Tensor, " batch"] | None = None
@@ -104,8 +129,7 @@ class SequencePrior(nn.Module):
         """
 
         def window(h: Float[Tensor, "batch frames code"]) -> Float[Tensor, "batch frames code"]:
-            y = self.denoise_coordinates(h.flatten(1) @ self.basis.T, noisy.new_full((len(h), 1), sigma), actions)
-            return (y @ self.basis).view_as(h)
+            return self.expand(self.denoise_coordinates(self.project(h), noisy.new_full((len(h), 1), sigma), actions))
 
         missing = self.config.frames - noisy.shape[1]
         if missing > 0:

@@ -95,20 +95,39 @@ def draw_windows(
 
 
 def fit_basis(network: SequencePrior, windows: Float[Tensor, "n frames code"]) -> None:
-    """Set mean, basis, variance and unit: the principal components of windows of codes."""
-    rank = network.config.rank
+    """Set mean, basis, variance and unit: the principal components of windows of codes.
+
+    With a `scene_rank` those of their means over time, and of what is left of them without these.
+    """
+    c = network.config
     mean = windows.double().mean((0, 1))
-    _, singular, components = torch.linalg.svd((windows - mean).flatten(1), full_matrices=False)
-    variance = singular.square() / len(windows)
-    if len(variance) < rank or variance[rank - 1] < 1e-9 * variance[0]:
-        raise StganError(
-            f"windows of these clips' codes span fewer directions than the sequence prior's rank {rank}; lower it"
-        )
-    unit = variance[:rank].mean().sqrt()
+    h = windows - mean
+    variances = []
+    if c.scene_rank:
+        means = h.mean(1, keepdim=True)
+        h = h - means
+        components, variance = _principal(means.squeeze(1), c.scene_rank)
+        network.scene.data.copy_(components)
+        variances.append(c.frames * variance)  # of the sum over time, divided by the square root of the frames
+    components, variance = _principal(h.flatten(1), c.rank - c.scene_rank)
+    network.basis.data.copy_(components)
+    variance = torch.cat([*variances, variance])
+    unit = variance.mean().sqrt()
     network.mean.copy_(mean)
     network.unit.copy_(unit)
-    network.variance.copy_(variance[:rank] / unit**2)
-    network.basis.data.copy_(components[:rank])
+    network.variance.copy_(variance / unit**2)
+
+
+def _principal(rows: Float[Tensor, "n width"], rank: int) -> tuple[Float[Tensor, "rank width"], Float[Tensor, " rank"]]:
+    """The first principal components of rows of mean 0, and their variances."""
+    _, singular, components = torch.linalg.svd(rows, full_matrices=False)
+    variance = singular.square() / len(rows)
+    if rank and (len(variance) < rank or variance[rank - 1] < 1e-9 * variance[0]):
+        raise StganError(
+            f"windows of these clips' codes span fewer directions than the {rank} that the sequence prior is to have; "
+            "lower its rank or scene_rank"
+        )
+    return components[:rank], variance[:rank]
 
 
 def train_sequence_prior(
