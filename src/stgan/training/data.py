@@ -18,7 +18,6 @@ from stgan.training.randomness import StepRandomness
 from stgan.video import ClipCache, ClipFile, ClipFolder, all_windows, center_window, windows_in_view
 from stgan.video.decoding import ClipFacts
 
-
 _PIXELS_AT_ONCE = 1 << 20  # of frames that a network is shown; more of them only take memory
 
 
