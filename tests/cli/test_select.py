@@ -93,14 +93,15 @@ def test_other_rules(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) 
         (("CLIPS", "--train-groups", "eve"), "--train-groups is of real clips"),
         (("CLIPS", "--json", "no/such/folder.json"), "no/such"),
         (("CLIPS", "--device", "abacus"), "abacus"),
-        (("CLIPS", "--json", "MANIFEST"), "lies in"),
+        (("CLIPS", "--json", "MANIFEST"), "the name of what tells of clips"),
+        (("CLIPS", "--json", "INSIDE"), "lies in"),
         (("CLIPS", "--least", "nan"), "must be a number that is not negative"),
     ],
 )
 def test_mistakes(
     stgan: Any, arguments: tuple, message: str, clips: Path, tiny_clips: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    folders = {"CLIPS": clips, "REAL": tiny_clips, "MANIFEST": clips / "manifest.jsonl"}
+    folders = {"CLIPS": clips, "REAL": tiny_clips, "MANIFEST": clips / "manifest.jsonl", "INSIDE": clips / "x.json"}
     words = [folders.get(word, word) for word in arguments]
     usual = [
         word

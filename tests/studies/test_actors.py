@@ -93,7 +93,7 @@ def fabric() -> Fabric:
         (["study.evaluator=c3d"], "the evaluator is one of the model's, evaluator, not 'c3d'"),
         (["study.actors=3"], "unknown setting 'actors'"),
         (["augmentation.seeds=[]"], "seeds must be"),
-        (["augmentation.training.crop=0.5"], "crop must be at least 1"),
+        (["augmentation.training.crop=0.5"], "crop must be from 1 to 16"),
         (["augmentation.initial.network.stages=[]"], "does not work"),
     ],
 )

@@ -63,7 +63,7 @@ def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
     [
         ("judge.name=c3d", "unknown section 'judge'; known are seeds, initial, training"),
         ("seeds.a=1", "seeds must be a list of whole numbers"),
-        ("initial.architecture=c4d", "one of lrcn, c3d, r2plus1d, temporal_stream, not 'c4d'"),
+        ("initial.architecture=c4d", "one of lrcn, c3d, r2plus1d, temporal_stream, tcn, not 'c4d'"),
         ("initial.architecture=[c3d]", "the architecture is one of"),
         ("initial.network=c3d", "network must hold names and values"),
         ("initial.network.depth=3", "depth"),
@@ -78,7 +78,7 @@ def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
         ("training.batch_size=0", "batch_size must be from 1 to 100000, not 0"),
         ("training.windows=10000000000", "windows must be from 1 to 100000"),
         ("training.windows=0", "windows must be from 1"),
-        ("training.crop=0.9", "crop must be at least 1"),
+        ("training.crop=0.9", "crop must be from 1 to 16"),
         ("training.real_share=1.0", "real_share must be from 0 to below 1"),
         ("training.real_share=0.999", "leaves one kind of clips out"),
         ("training.in_view=1", "in_view must be true or false"),

@@ -47,7 +47,7 @@ class SequencePriorConfig(Configuration):
             raise ValueError(f"the windows of a sequence prior have at least 1 frame, not {self.frames}")
         if not 0 <= self.depth <= 100:
             raise ValueError(f"the depth of a sequence prior is from 0 to 100 blocks, not {self.depth}")
-        if not 0 <= self.scene_rank <= min(self.rank, self.code_size):
+        if self.scene_rank and not 0 < self.scene_rank <= min(self.rank, self.code_size):
             raise ValueError(f"scene_rank is from 0 to the rank and the code's size, not {self.scene_rank}")
 
 
