@@ -21,6 +21,14 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     return torch.device(device)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a computation failed for want of memory; PyTorch has a type of its own for that on GPUs only."""
+    said = ("out of memory", "allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    )
+
+
 def keep_freed_memory() -> None:
     """Let the C library keep what tensors free, up to 1 GB, for the next ones, where it is glibc.
 

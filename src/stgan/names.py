@@ -1,4 +1,4 @@
-"""Names from files that are not trusted: which of them may name a file, and how to show any of them in a sentence."""
+"""Words for sentences: names from files that are not trusted, and which of them may name a file; durations."""
 
 import os
 from collections.abc import Collection
@@ -33,3 +33,11 @@ def listed(known: Collection[str], wrong: str) -> str:
         return ", ".join(known)
     nearest = get_close_matches(wrong, known, _NEAREST, cutoff=0)
     return f"{len(known)}, of which the most similar are {', '.join(nearest)}"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that suits it."""
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"

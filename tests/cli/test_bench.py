@@ -106,6 +106,8 @@ def test_too_little_memory_is_said_before(monkeypatch: pytest.MonkeyPatch, capsy
     ("raised", "expected", "sentence"),
     [
         (RuntimeError("CUDA out of memory. Tried to allocate"), StganError, "cpu has too little memory"),
+        (MemoryError(), StganError, "too little memory"),
+        (RuntimeError("the memory format is wrong"), RuntimeError, "memory format"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), StganError, "use a smaller --batch"),
         (RuntimeError("something else"), RuntimeError, "something else"),
         (KeyboardInterrupt(), Interrupted, "nothing was written"),
@@ -120,14 +122,6 @@ def test_what_may_stop_it(
     monkeypatch.setattr(bench, "estimate", stop)
     with pytest.raises(expected, match=sentence):
         run_bench(monkeypatch)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(1.25, "1.2 s"), (119.0, "119.0 s"), (120.0, "2.0 minutes"), (7200.0, "2.0 hours"), (2.16e6, "25.0 days")],
-)
-def test_durations(seconds: float, shown: str) -> None:
-    assert bench.duration(seconds) == shown
 
 
 def test_the_generator_in_its_two_forms(stgan: Any, tmp_path: Path) -> None:

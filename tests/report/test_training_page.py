@@ -63,9 +63,9 @@ def test_everything_is_on_the_page(page_of: PageOf, model: Path, tmp_path: Path,
     assert path == model / "report.html" and not list(model.glob("*.tmp"))
     page = page_of(path)
     for word in (
-        "tiny", "grow, left, right", "3 actions", "ImageGenerator", "R2Plus1D", "1,234", "28.0 dB", "1.7 h",
+        "tiny", "grow, left, right", "3 actions", "ImageGenerator", "R2Plus1D", "1,234", "28.0 dB", "100.0 minutes",
         "unseen groups: 0.750 (0.500–0.875, n = 8)", "fewer than 5 clips to train on show grow (3)", "20-20 (20)",
-        "step 1000000", "stgan generate --model", "10 min (cpu)",
+        "step 1000000", "stgan generate --model", "10.0 minutes (cpu)",
     ):  # fmt: skip
         assert word in page.text, word
     assert [kind for kind, _ in page.pictures] == [

@@ -23,10 +23,10 @@ from stgan.bench.machine import Precision, computing_in
 from stgan.bench.paper_scale import CONDITION, Scale, record
 from stgan.cli.generate import check_range
 from stgan.cli.score_tables import shown_interval
-from stgan.devices import choose_device
+from stgan.devices import choose_device, is_out_of_memory
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
-from stgan.names import quoted
+from stgan.names import duration, quoted
 from stgan.pipeline import STGAN
 from stgan.scoring import find_evaluator
 from stgan.studies import schedules
@@ -290,8 +290,8 @@ def _ending_in_a_sentence(place: torch.device) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted("nothing was written; fewer rounds or iterations take less time") from None
-    except RuntimeError as error:
-        if "memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         raise StganError(f"{place} has too little memory for this; use a smaller --batch") from error
 
@@ -365,11 +365,3 @@ def _print_totals(console: Console, figures: Estimate, num_videos: int) -> None:
         f"{num_videos:,} videos: {duration(3600 * figures.hours(num_videos))}",
     ):
         console.print(line, soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """In the unit that suits it."""
-    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"

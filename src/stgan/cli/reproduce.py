@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stgan.checkpoints.fetching import default_folder
-from stgan.cli.bench import duration
 from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
 from stgan.files import alone, write_text
+from stgan.names import duration
 
 if TYPE_CHECKING:
     from stgan.studies.costs import Cost

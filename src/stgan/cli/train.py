@@ -18,6 +18,8 @@ from stgan.cli.data import progress_bar
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
 from stgan.errors import Interrupted, StganError
+from stgan.files import alone
+from stgan.names import duration
 from stgan.video import data_root
 
 if TYPE_CHECKING:
@@ -166,18 +168,10 @@ def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
 
 @contextmanager
 def _alone(fabric: "Fabric", *folders: Path) -> Iterator[None]:
-    """Refuse a second training in one of the folders; the system frees the locks of a process that was killed."""
-    from filelock import FileLock, Timeout
-
+    """Refuse a second training in one of the folders; of several processes the first one holds them for all."""
     with ExitStack() as locks:
         for folder in folders if fabric.is_global_zero else ():
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                locks.enter_context(FileLock(folder / ".lock", timeout=0))
-            except Timeout as error:
-                raise StganError(
-                    f"another training works in {folder}; wait for it, or choose another --out and --work"
-                ) from error
+            locks.enter_context(alone(folder))
         yield
 
 
@@ -186,12 +180,14 @@ def _forgiving() -> Iterator[None]:
     """Ctrl-C, too little memory and the end of another process end with a sentence."""
     import torch
 
+    from stgan.devices import is_out_of_memory
+
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted("the same command goes on where this one stopped") from None
     except (MemoryError, RuntimeError) as error:  # PyTorch has types of its own on GPUs only
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise StganError(
                 "there is not enough memory for this training; lower batch_size or the networks' sizes with --set, "
                 "or choose a smaller --size"
@@ -219,8 +215,8 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
     for stage, settings in training.recipes.stages.items():
         folds = len(getattr(settings, "folds", ()))
         steps = f"{settings.steps}" + (f" x {1 + folds}" if folds else "")
-        table.add_row(stage, steps, str(settings.batch_size), _duration(seconds[stage]), f"{paces[stage].fed:.0%}")
-    table.add_row("all", "", "", _duration(sum(seconds.values())), "")
+        table.add_row(stage, steps, str(settings.batch_size), duration(seconds[stage]), f"{paces[stage].fed:.0%}")
+    table.add_row("all", "", "", duration(sum(seconds.values())), "")
     console.print(table)
     console.print(f"logs: {training.workshop.folder} (tensorboard --logdir {training.workshop.folder})")
 
@@ -236,10 +232,3 @@ def _show_samples(model: Path) -> None:
     except StganError:  # clips of former weights
         make()
     evaluate(samples, model=str(model), json_file=samples / "scores.json")
-
-
-def _duration(seconds: float) -> str:
-    for unit, length, most in (("s", 1, 90), ("min", 60, 5400)):
-        if seconds < most:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 3600:.1f} h"

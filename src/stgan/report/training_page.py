@@ -9,6 +9,7 @@ from typing import Any
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
 from stgan.checkpoints.checkpoint import CONFIG, read_json
 from stgan.errors import StganError
+from stgan.names import duration
 from stgan.report.curves import draw_curves, read_curves
 from stgan.report.page import PAGE, data_uri, picture_uri, sane_number, write_page
 from stgan.video.survey import SURVEY
@@ -148,7 +149,7 @@ def _tiles(parts: list[Part]) -> list[dict[str, str]]:
         tiles += _first(measured, "{:.1f} dB", f"{part.name}: PSNR of {{}} frames")
     seconds = [value for part in parts if (value := part.number("seconds")) is not None]
     if seconds:
-        tiles.append({"value": _duration(sum(seconds)), "label": "training in all, without folds"})
+        tiles.append({"value": duration(sum(seconds)), "label": "training in all, without folds"})
     if parts:
         total = sum(part.parameters for part in parts)
         tiles.append({"value": f"{total / 1e6:.1f} M", "label": f"parameters in {len(parts)} networks"})
@@ -210,7 +211,7 @@ def _network(part: Part) -> dict[str, Any]:
         "architecture": type(part.checkpoint.network).__name__,
         "parameters": f"{part.parameters:,}",
         "steps": "" if steps is None else f"{steps:,.0f}",
-        "time": ("" if seconds is None else _duration(seconds)) + (f" ({device})" if device else ""),
+        "time": ("" if seconds is None else duration(seconds)) + (f" ({device})" if device else ""),
         "figures": [line for item in _table(part.known("figures")).items() if (line := _figure(*item))],
         "hash": part.checkpoint.hash[:12],
     }
@@ -257,10 +258,3 @@ def _survey(path: Path) -> dict[str, Any]:
 
 def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
