@@ -38,8 +38,8 @@ def generator(short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path) ->
     fit_whitening(prior, *frame_codes(encoder, data))
     nothing = data.select([False] * 9)
 
-    def train(**changes: Any) -> tuple[TrainingRun, np.ndarray]:
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    def train(folder: Path | None = None, **changes: Any) -> tuple[TrainingRun, np.ndarray]:
+        folder = folder or tmp_path / str(len(list(tmp_path.iterdir())))
         recipe = replace(short.generator, **changes)
         _, run = train_generator(recipe, encoder, prior, data, nothing, Workshop(fabric, folder))
         return run, np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
@@ -89,14 +89,21 @@ def test_what_moves_counts_more(
     assert rows[0]["action"] == rows[1]["action"] and rows[0]["clip"] == rows[1]["clip"]
 
 
-def test_small_frames_first(generator: Train, short: Recipes, tmp_path: Path) -> None:
+def test_small_frames_first(generator: Train, short: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator that begins with them starts where another one of fewer stages ended, but for its last layers."""
     network = replace(short.generator.network, base_size=2, stages=((16, 8), (8,)))
     _, plain_log = generator(network=network)
-    _, log = generator(network=network, small_stages=1, small_steps=60, small_batch_size=24)
+    run, log = generator(network=network, small_stages=1, small_steps=60, small_batch_size=24)
     small = np.genfromtxt(next(tmp_path.glob("*/small/log.csv")), delimiter=",", names=True)
     assert small["step"][-1] == 60 and small["img"][-1] < small["img"][0]
     assert log["step"][-1] == plain_log["step"][-1] == 20 and log["img"][0] != plain_log["img"][0]
+    asked = []
+    monkeypatch.setattr("stgan.training.generator.frame_codes", lambda *arguments: asked.append(arguments))
+    (folder,) = (path.parents[1] for path in tmp_path.glob("*/small/log.csv"))
+    first = {name: value.clone() for name, value in run.state["generator"].state_dict().items()}
+    again, _ = generator(folder, network=network, small_stages=1, small_steps=60, small_batch_size=24)
+    assert not asked  # what is finished is taken as it is
+    assert all(torch.equal(value, again.state["generator"].state_dict()[name]) for name, value in first.items())
 
     torch.manual_seed(0)
     whole = ImageGenerator(network)
