@@ -79,6 +79,7 @@ def test_pages_are_whole_in_a_browser(
 
     context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
     page = context.new_page()
+    page.set_default_timeout(120_000)  # milliseconds, on a busy machine
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
