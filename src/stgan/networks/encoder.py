@@ -1,5 +1,6 @@
 """The encoder E: a network of images whose activations are the codes that the generator inverts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from stgan.networks.layout import InnerProduct
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """E of Eq. 3: `features` for the feature loss, `forward` (fc6 after ReLU, >= 0) for the code.
 
     LRCN's frame network is one, too. They are `AlexNet` and `EfficientNetLite`: which one is a matter of the
@@ -34,9 +35,9 @@ class Encoder(nn.Module):
         if self.config.batch_norm:
             yield "fc6", "norm6"
 
+    @abstractmethod
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         """The map that the code is made from, of RGB images in [0, 1]."""
-        raise NotImplementedError
 
     def code(self, features: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch code"]:
         """fc6 after ReLU from `features`."""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration
 from stgan.networks.preprocessing import Preprocessing
 
@@ -61,7 +62,7 @@ class ResidualBlock(nn.Module):
         return F.relu(self.residual(x) + self.shortcut(x))
 
 
-class R2Plus1D(nn.Module):
+class R2Plus1D(ClipClassifier):
     """An evaluator: the probability of an action in a video of any number of frames."""
 
     def __init__(self, config: R2Plus1DConfig | None = None) -> None:
@@ -80,21 +81,3 @@ class R2Plus1D(nn.Module):
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
         """Averages over space and time of the last stage, from RGB videos in [0, 1]."""
         return self.stages(self.stem(self.config.preprocessing.video(videos))).mean((2, 3, 4))
-
-    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """Logits."""
-        return self._logits(self.features(videos))
-
-    def features_and_log_probabilities(
-        self, videos: Float[Tensor, "batch 3 time height width"]
-    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
-        """`features` and `log_probabilities` in one pass."""
-        features = self.features(videos)
-        return features, F.log_softmax(self._logits(features), -1)
-
-    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log softmax of the clip."""
-        return self.features_and_log_probabilities(videos)[1]
-
-    def _logits(self, features: Tensor) -> Tensor:
-        return self.fc(F.dropout(features, self.config.dropout, self.training))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration
 from stgan.networks.efficientnet import EfficientNetLiteConfig
 from stgan.networks.encoders import EncoderConfig, build_encoder, encoder_values
@@ -39,7 +40,7 @@ class TCNConfig(Configuration):
         return {**super().to_dict(), "frame": encoder_values(self.frame)}
 
 
-class TCN(nn.Module):
+class TCN(ClipClassifier):
     """The probability of an action in a video of any number of frames."""
 
     def __init__(self, config: TCNConfig | None = None) -> None:
@@ -67,21 +68,3 @@ class TCN(nn.Module):
             y = F.relu(norm(convolution(F.dropout(x, self.config.dropout, self.training))))
             x = x + y if number else y
         return x.mean(2)
-
-    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """Logits."""
-        return self._logits(self.features(videos))
-
-    def features_and_log_probabilities(
-        self, videos: Float[Tensor, "batch 3 time height width"]
-    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
-        """`features` and `log_probabilities` in one pass."""
-        features = self.features(videos)
-        return features, F.log_softmax(self._logits(features), -1)
-
-    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log softmax of the clip."""
-        return self.features_and_log_probabilities(videos)[1]
-
-    def _logits(self, features: Tensor) -> Tensor:
-        return self.fc(F.dropout(features, self.config.dropout, self.training))
