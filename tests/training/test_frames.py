@@ -79,3 +79,13 @@ def test_windows_are_of_the_clips_and_frames_that_were_drawn(data: ClipData) -> 
     halves = [data.window_frames(10, StepRandomness(2, 3, rank, 2)) for rank in (0, 1)]
     for one, other in zip(drawn, [*halves[0], *halves[1]], strict=True):
         assert one[0] == other[0] and np.array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize(("frames", "windows"), [(9, 1), (16, 1), (17, 2), (24, 2), (40, 4), (160, 10)])
+def test_a_short_clip_is_tested_on_few_windows_that_show_all_of_it(data: ClipData, frames: int, windows: int) -> None:
+    pixel = np.linspace(0, 255, frames).round().astype(np.uint8)
+    clip = np.broadcast_to(pixel[:, None, None, None], (frames, 16, 16, 3))
+    one = replace(data.select([True] + [False] * 8), clips=[clip])
+    videos = one.test_windows(0)
+    assert videos.shape == (windows, 3, 16, 16, 16)
+    assert {*(255 * videos).round().byte().unique().tolist()} == {*pixel.tolist()}

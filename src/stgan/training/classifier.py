@@ -119,10 +119,11 @@ def train_classifier(
     def validate() -> dict[str, float]:
         network.eval()
         loss, right = 0.0, 0
-        clips = np.unique(np.linspace(0, len(validation.clips) - 1, 200).round().astype(int))
+        clips = _spread(len(validation.clips), 200)
         for clip in clips:
-            log_p = network.log_probabilities(validation.test_windows(int(clip), most=3).to(fabric.device))
-            mean = log_p.exp().mean(0)
+            windows = validation.test_windows(clip, most=3).to(fabric.device)
+            with fabric.autocast():
+                mean = network.log_probabilities(windows).float().exp().mean(0)
             loss -= float(mean[validation.labels[clip]].log())
             right += int(mean.argmax()) == validation.labels[clip]
         return {"loss": loss / len(clips), "accuracy": right / len(clips)}
@@ -133,6 +134,7 @@ def train_classifier(
         step,
         description=description,
         validate=validate if validation.clips else None,
+        validations=5,  # with a large frame network ten would take longer than the training itself
     )
     return network.eval(), run
 
@@ -163,14 +165,20 @@ class Verdicts:
 
 
 @torch.no_grad()
-def test_classifier(network: Classifier, data: ClipData) -> Verdicts:
-    """The verdicts on all clips of `data`."""
+def test_classifier(network: Classifier, data: ClipData, most: int | None = None) -> Verdicts:
+    """The verdicts on all clips of `data`, or on `most` of them, evenly spread."""
     device = next(network.parameters()).device
+    clips = _spread(len(data.clips), most or len(data.clips))
     predicted = []
-    for clip in range(len(data.clips)):
+    for clip in clips:
         log_p = network.log_probabilities(data.test_windows(clip).to(device))
-        predicted.append(int(log_p.exp().mean(0).argmax()))
-    return Verdicts(tuple(data.labels), tuple(predicted))
+        predicted.append(int(log_p.float().exp().mean(0).argmax()))
+    return Verdicts(tuple(data.labels[clip] for clip in clips), tuple(predicted))
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Up to `most` of so many, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def cross_validate(recipe: ClassifierRecipe, data: ClipData, workshop: Workshop, description: str) -> Verdicts | None:

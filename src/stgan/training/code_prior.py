@@ -43,8 +43,8 @@ def frame_codes(
     device = next(encoder.parameters()).device
     codes, clips, mirrored = [], [], []
     for images, numbers in data.frame_batches(most):
-        codes.append(encoder(images.to(device)).cpu())
-        mirrored.append(encoder(images.flip(-1).to(device)).cpu())
+        codes.append(encoder(images.to(device)).float().cpu())
+        mirrored.append(encoder(images.flip(-1).to(device)).float().cpu())
         clips.append(numbers)
     numbers = torch.cat(clips)
     return torch.cat([*codes, *mirrored]), torch.cat([numbers, numbers + len(data.clips)])
@@ -83,7 +83,9 @@ def train_code_prior(
     fabric = workshop.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     prior = CodePrior(recipe.network)
-    codes, clips = frame_codes(encoder, train)
+    with fabric.autocast():
+        codes, clips = frame_codes(encoder, train)
+        unseen = frame_codes(encoder, validation)[0] if validation.clips else None
     fit_whitening(prior, codes, clips)
     labels = np.array(train.labels)[clips.numpy() % len(train.clips)]
     weights = 1 / np.bincount(labels)[labels]
@@ -118,14 +120,13 @@ def train_code_prior(
         average.update_parameters(prior)
         return {"denoising": loss}
 
-    unseen = prior.whiten(frame_codes(encoder, validation)[0].to(fabric.device)) if validation.clips else None
-
     @torch.no_grad()
     def validate() -> dict[str, float]:
         assert unseen is not None
+        clean = prior.whiten(unseen.to(fabric.device))
         random = StepRandomness(recipe.seed, 0, device=fabric.device)  # the same noise each time
-        sigma = noise_levels(random.normal(len(unseen), 1))
-        return {"denoising": denoising_loss(smooth.denoise, unseen, sigma, random.normal_like(unseen)).item()}
+        sigma = noise_levels(random.normal(len(clean), 1))
+        return {"denoising": denoising_loss(smooth.denoise, clean, sigma, random.normal_like(clean)).item()}
 
     run.loop(recipe.steps, draw, step, description="code prior", validate=None if unseen is None else validate)
     prior.load_state_dict(smooth.state_dict())

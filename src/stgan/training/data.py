@@ -179,12 +179,16 @@ class ClipData:
         return np.arange(start, start + self.length)
 
     def test_windows(self, clip: int, most: int = 10) -> Float[Tensor, "n 3 time height width"]:
-        """Up to `most` windows of one clip, evenly spread over those with the person in view."""
+        """Up to `most` windows of one clip, evenly spread over those with the person in view.
+
+        Fewer of a short clip, whose windows would share more than half of their frames.
+        """
         frames = self.clips[clip]
         if len(frames) <= self.length:
             return to_videos(torch.from_numpy(np.stack([frames[w] for w in all_windows(len(frames), self.length)])))
         starts = self._starts[clip]
-        chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, most).round().astype(int)})
+        count = min(most, 1 + -(-2 * (starts[-1] - starts[0]) // self.length))
+        chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, count).round().astype(int)})
         return to_videos(torch.from_numpy(np.stack([frames[s : s + self.length] for s in chosen])))
 
 

@@ -213,7 +213,9 @@ def train_small_generator(
     run.resume()
     if run.step == recipe.small_steps:  # done before: no codes are needed
         return small
-    codes = prior.whiten(frame_codes(encoder, train, _SMALL_FRAMES)[0].to(fabric.device)).cpu()
+    with fabric.autocast():
+        codes, _ = frame_codes(encoder, train, _SMALL_FRAMES)
+    codes = prior.whiten(codes.to(fabric.device)).cpu()
     parts = train.frame_batches(_SMALL_FRAMES)
     frames = torch.cat([to_bytes(F.interpolate(images, small.config.image_size, mode="area")) for images, _ in parts])
     frames = torch.cat([frames, frames.flip(-1)])
@@ -253,7 +255,7 @@ def take_first_layers(generator: ImageGenerator, small: ImageGenerator) -> None:
 
 
 @torch.no_grad()
-def reconstruction_error(generator: ImageGenerator, encoder: Encoder, data: ClipData, most: int = 20_000) -> float:
+def reconstruction_error(generator: ImageGenerator, encoder: Encoder, data: ClipData, most: int) -> float:
     """Peak signal-to-noise ratio in dB of G(E(x)) over up to `most` frames of `data`: mean over frames."""
     device = next(generator.parameters()).device
     values = []

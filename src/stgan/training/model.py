@@ -33,6 +33,7 @@ from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
 EMPTY: Mapping[int, ClipData] = {}
+_MOST_TESTED = {"training": 200}  # clips; of those that were seen a sample says enough, of the others all count
 _MOST_SEEN = 20_000  # clips that a card lists: 26 bytes each
 
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
@@ -200,7 +201,7 @@ class ModelTraining:
                 self.workshop.room(GENERATOR),
             )
             figures = {
-                f"psnr_{name}_frames": reconstruction_error(network, _as(Encoder, encoder), clips)
+                f"psnr_{name}_frames": reconstruction_error(network, _as(Encoder, encoder), clips, most=2000)
                 for name, clips in self.roles.parts.items()
             }
             return network, run, figures
@@ -215,9 +216,11 @@ class ModelTraining:
         def make() -> Made:
             room = self.workshop.room(name)
             network, run = train_classifier(recipe, roles.train, roles.validation, room, name)
-            figures = {
-                f"{part}_clips": test_classifier(network, clips).summary() for part, clips in roles.parts.items()
-            }
+            with self.workshop.fabric.autocast():
+                figures = {
+                    f"{part}_clips": test_classifier(network, clips, _MOST_TESTED.get(part)).summary()
+                    for part, clips in roles.parts.items()
+                }
             pooled = cross_validate(recipe, roles.train, room, name)
             if pooled:
                 figures["unseen_groups"] = pooled.summary()

@@ -75,7 +75,8 @@ def code_sequences(encoder: Encoder, data: ClipData, recipe: SequencePriorRecipe
             for mirror in ([False, True] if recipe.mirror else [False])
         ]
         for frames in versions:
-            sequences += [encoder(images.to(device)) for images in to_images(torch.from_numpy(frames)).split(64)]
+            images = to_images(torch.from_numpy(frames))
+            sequences += [encoder(part.to(device)).float() for part in images.split(64)]
         first.append(first[-1] + len(versions) * len(clip))
     codes = torch.cat(sequences) if sequences else torch.empty(0, encoder.config.code_size)
     return Sequences(codes, first[:-1], [len(clip) for clip in data.clips], recipe.copies * (1 + recipe.mirror))
@@ -139,7 +140,8 @@ def train_sequence_prior(
     check_batch(recipe.batch_size, fabric.world_size)
     encoder = encoder.to(fabric.device).eval()
     network = SequencePrior(recipe.network).to(fabric.device)
-    sequences = code_sequences(encoder, train, recipe)
+    with fabric.autocast():
+        sequences, unseen = code_sequences(encoder, train, recipe), code_sequences(encoder, validation, recipe)
     if not workshop.probe:  # of which the steps take as long with any basis, and whose clips may be too few for one
         fit_basis(network, draw_windows(sequences, train, _BASIS_WINDOWS, StepRandomness(recipe.seed, 0))[0])
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -179,8 +181,6 @@ def train_sequence_prior(
         schedule.step()
         average.update_parameters(network)
         return {"denoising": value}
-
-    unseen = code_sequences(encoder, validation, recipe)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
