@@ -289,7 +289,8 @@ class STGAN:
         """A preset by name, with another number of iterations if given.
 
         None: "motion" where the model has a sequence prior for its actions and there is no video to start from, else
-        "robust" where it has a code prior, else "paper".
+        "robust" where it has a code prior, else "paper". A sequence prior that does not know the actions is not told
+        them: "motion" by name then has action_guidance 0.
         """
         if preset is None:
             preset = "robust" if self.folder.code_prior else "paper"
@@ -299,6 +300,8 @@ class STGAN:
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = PRESETS[preset]
+            if preset.space == "sequences" and self.folder.sequence_prior and not self._sequence_prior_knows_actions:
+                preset = replace(preset, action_guidance=0.0)
         if preset.space == "whitened" and not self.folder.code_prior:
             raise StganError(f"preset {preset.name} needs a code prior, which {self.name} has not; choose another")
         if preset.space == "sequences" and not self.folder.sequence_prior:
@@ -363,7 +366,7 @@ class STGAN:
         if told and not self._sequence_prior_knows_actions:
             raise StganError(
                 f"preset {preset.name} tells the sequence prior of {self.name} the action, and it knows other "
-                "actions than the classifier; choose robust, or a Preset with action_guidance=0"
+                "actions than the classifier; choose robust, or action_guidance=0"
             )
 
     def _steer_by(self, condition: Classifier | Mapping[str, Classifier]) -> None:

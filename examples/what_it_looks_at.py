@@ -1,0 +1,79 @@
+"""Where a condition network looks: a grey square covers part of a clip, and the score of its action falls.
+
+    stgan generate --model jhmdb --action golf --out clips
+    python examples/what_it_looks_at.py clips/golf/*.mp4 --model jhmdb --out golf.png
+
+Each place is covered in all frames at once (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks",
+ECCV 2014). In the picture a clip has two rows: as it is, and bright where covering costs the action most. The action is
+the name of the clip's folder, as `stgan generate` writes it.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stgan import STGAN
+from stgan.networks import VideoClassifier
+from stgan.video import read_video, resize_and_crop, to_uint8, window_at
+from stgan.video.strips import Strip, save_strips
+
+FRAMES, PLACES = 16, 9
+COVER = 0.25  # side of the grey square, as a share of the frame's
+
+
+@torch.no_grad()
+def cost_of_covering(classifier: VideoClassifier, video: Tensor, action: int) -> Tensor:
+    """How much the action's log probability falls, "PLACES PLACES", with the square's middle at each place.
+
+    video: RGB "3 time height width" in [0, 1].
+    """
+    side = video.shape[-1]
+    half = COVER * side / 2
+    middles = torch.linspace(half, side - half, PLACES)
+    whole = classifier.log_probabilities(video[None])[0, action]
+    cost = torch.empty(PLACES, PLACES)
+    for row, y in enumerate(middles):
+        covered = video.expand(PLACES, -1, -1, -1, -1).clone()
+        for column, x in enumerate(middles):
+            covered[column, :, :, int(y - half) : int(y + half), int(x - half) : int(x + half)] = 0.5
+        cost[row] = whole - classifier.log_probabilities(covered)[:, action]
+    return cost
+
+
+def shown(video: Tensor, cost: Tensor) -> Tensor:
+    """The video, dark where covering costs nothing or helps."""
+    heat = F.interpolate(cost.clamp(min=0)[None, None], video.shape[-1], mode="bicubic")[0, 0].clamp(min=0)
+    return video * (0.15 + 0.85 * heat / heat.max().clamp(min=1e-6))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path, nargs="+", help="clips in folders that are named after their actions")
+    parser.add_argument("--model", default="weizmann", help="bundled name or folder")
+    parser.add_argument("--condition", default="lrcn", help="the network that is asked")
+    parser.add_argument("--out", type=Path, default=Path("what_it_looks_at.png"))
+    arguments = parser.parse_args()
+    model = STGAN.from_pretrained(arguments.model)
+    (classifier,) = model.networks(arguments.condition, FRAMES).condition
+    strips = []
+    for path in arguments.clips:
+        action = path.parent.name
+        if action not in model.actions:
+            parser.error(f"{path}: its folder is named after none of the actions {', '.join(model.actions)}")
+        frames = read_video(path).frames
+        frames = resize_and_crop(frames[window_at(len(frames), FRAMES, (len(frames) - FRAMES) // 2)], model.image_size)
+        video = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2) / 255
+        cost = cost_of_covering(classifier, video.to(model.device), model.actions.index(action))
+        row, column = divmod(int(cost.argmax()), PLACES)
+        print(f"{path}: covering row {row + 1}, column {column + 1} of {PLACES} costs {cost.max():.2f}; all over, "
+              f"{cost.mean():.2f}")  # fmt: skip
+        strips += [Strip(action, to_uint8(each)) for each in (video, shown(video, cost))]
+    save_strips(arguments.out, strips, columns=4)
+
+
+if __name__ == "__main__":
+    main()
