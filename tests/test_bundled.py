@@ -28,6 +28,24 @@ def test_weizmann_ships_complete_and_small() -> None:
         assert "Weizmann" in card and "| steps, seed |" in card
 
 
+def test_jhmdb_ships_complete_and_small() -> None:
+    folder = find_model("jhmdb")
+    assert len(folder.actions) == 21 and set(folder.condition) == {"lrcn", "c3d"} and folder.clip_size == 227
+    assert sum(path.stat().st_size for path in folder.path.rglob("*")) < 60e6
+    for part in folder.parts:
+        card = (folder.path / part / "README.md").read_text()
+        assert "CC BY 4.0" in card and "548 to train on, 77 to validate, 178 to test" in card
+
+
+def test_the_evaluator_of_jhmdb_has_no_backbone_in_common_with_what_steers_or_draws() -> None:
+    folder = find_model("jhmdb")
+    judge = folder.load(folder.evaluators["evaluator"])
+    for part in (folder.encoder, folder.generator, *folder.priors.values(), *folder.condition.values()):
+        other = folder.load(part)
+        assert judge.hash != other.hash and type(judge.network) is not type(other.network)
+        assert not {*judge.ancestors.values()} & {other.hash, *other.ancestors.values()}
+
+
 def test_evaluators_share_nothing_with_condition_networks_or_each_other() -> None:
     folder = find_model("weizmann")
     assert set(folder.evaluators) == {"evaluator", "temporal_stream"}

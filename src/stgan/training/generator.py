@@ -85,8 +85,9 @@ def train_generator(
     encoder = channels_last(encoder.to(fabric.device)).eval().requires_grad_(False)
     prior = prior.to(fabric.device).eval().requires_grad_(False)
     generator = channels_last(ImageGenerator(recipe.network))
-    if recipe.small_stages and not workshop.probe:
-        take_first_layers(generator, train_small_generator(recipe, encoder, prior, train, workshop))
+    if recipe.small_stages:
+        small, small_run = train_small_generator(recipe, encoder, prior, train, workshop)
+        take_first_layers(generator, small)
     discriminator = channels_last(Discriminator(recipe.discriminator))
     adam = {"lr": recipe.learning_rate, "betas": (0.9, 0.999)}
     optimizer_g = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
@@ -188,13 +189,16 @@ def train_generator(
         picture=picture,
         pictures=30,
     )
+    if workshop.probe and recipe.small_stages:  # a step's share of the time that small frames take before
+        small_seconds = small_run.pace.seconds * recipe.small_steps / recipe.steps
+        run.pace = replace(run.pace, seconds=run.pace.seconds + small_seconds)
     generator.load_state_dict(smooth.state_dict())
     return generator.eval(), run
 
 
 def train_small_generator(
     recipe: GeneratorRecipe, encoder: Encoder, prior: CodePrior, train: ClipData, workshop: Workshop
-) -> ImageGenerator:
+) -> tuple[ImageGenerator, TrainingRun]:
     """The first stages with a last layer of their own, which draw small frames from the codes of whole ones.
 
     Codes and small frames are computed once, of frames and their mirror images; neighbours are nearly alike.
@@ -210,9 +214,10 @@ def train_small_generator(
         recipe.seed,
         identity(recipe, train.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
     )
-    run.resume()
+    if not workshop.probe:
+        run.resume()
     if run.step == recipe.small_steps:  # done before: no codes are needed
-        return small
+        return small, run
     with fabric.autocast():
         codes, _ = frame_codes(encoder, train, _SMALL_FRAMES)
     codes = prior.whiten(codes.to(fabric.device)).cpu()
@@ -240,7 +245,7 @@ def train_small_generator(
         save_image_grid(path, [real, drawn])
 
     run.loop(recipe.small_steps, draw, step, description="generator, small frames", picture=picture)
-    return small
+    return small, run
 
 
 @torch.no_grad()
