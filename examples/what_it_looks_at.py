@@ -65,7 +65,9 @@ def main() -> None:
         if action not in model.actions:
             parser.error(f"{path}: its folder is named after none of the actions {', '.join(model.actions)}")
         frames = read_video(path).frames
-        frames = resize_and_crop(frames[window_at(len(frames), FRAMES, (len(frames) - FRAMES) // 2)], model.image_size)
+        frames = resize_and_crop(
+            frames[window_at(len(frames), FRAMES, max(0, len(frames) - FRAMES) // 2)], model.image_size
+        )
         video = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2) / 255
         cost = cost_of_covering(classifier, video.to(model.device), model.actions.index(action))
         row, column = divmod(int(cost.argmax()), PLACES)
