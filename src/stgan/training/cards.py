@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment
 from torch import nn
 
+from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.training.data import ClipData
 from stgan.training.recipes import ModelRecipe
 
@@ -44,6 +45,9 @@ pipeline_tag: {{ "video-classification" if classifier else "text-to-video" }}
 | clips | {{ provenance.data.train_clips }} to train on, {{ provenance.data.validation_clips }} to validate, \
 {{ provenance.data.test_clips }} to test |
 | held out for validation | {{ held_out }} |
+{%- if initial %}
+| starts from | {{ initial }} |
+{%- endif %}
 | parameters | {{ "{:,}".format(parameters) }}, stored in half precision |
 | steps, seed | {{ provenance.steps }}, {{ provenance.recipe.seed }} |
 | training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }} |
@@ -63,7 +67,7 @@ each clip named by the mean probability of up to ten windows; the folds' verdict
 The weights in this folder are of one further training on all groups.
 {%- endif %}
 
-{% if model.citation %}Data source: {{ model.citation }} The clips are for research; so is what was trained on them.
+{% if model.citation %}Data source: {{ model.citation }} {{ model.licence }}
 {% endif %}"""
 
 
@@ -86,12 +90,23 @@ def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model:
             data=data,
             groups=len(set(data.groups)),
             held_out=_some(model.held_out) or "no group",
+            initial=_initial(provenance),
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             provenance=provenance,
             versions=", ".join(f"{tool} {version}" for tool, version in provenance["versions"].items()),
             figures=[(_label(key), _figure(value)) for key, value in provenance["figures"].items()],
         )
     )
+
+
+def _initial(provenance: dict[str, Any]) -> str:
+    """The weights that a training began with, in words."""
+    name = provenance["recipe"].get("initial")
+    if not name:
+        return ""
+    licences = {known.name: f"{known.purpose}, {known.licence}; " for known in KNOWN_FILES}
+    kept = "; kept as they are, but for the layers after them" if provenance["recipe"].get("frozen") else ""
+    return f"{name} ({licences.get(name, '')}hash of the weights {provenance['ancestors'][name][:16]}){kept}"
 
 
 def _some(groups: Sequence[str], most: int = 20) -> str:

@@ -77,6 +77,7 @@ class ModelRecipe:
     size: side of the frames in pixels. condition: classifiers that may steer. evaluators: those that never do.
     held_out: groups (actors, source videos) that no network of the model is trained on; they validate.
     encoder: a checkpoint folder to take the encoder from instead of training one.
+    description, citation, licence: of the clips, for the cards.
     clip_size: side of the square in the middle of the frames that clips keep; 0: as much as what steers sees.
     csv, split_column, ucf_split: how to read the folder of clips, see `stgan.video.find_clips`.
     minutes: how long the trainings were planned to take; 0 for no such plan.
@@ -89,6 +90,7 @@ class ModelRecipe:
     evaluators: tuple[str, ...]
     description: str = ""
     citation: str = ""
+    licence: str = "The clips are for research; so is what was trained on them."
     held_out: tuple[str, ...] = ()
     encoder: str = ""
     clip_size: int = 0
