@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo 'Setting up .venv failed; the lines above say why. Run make setup again when that is put right.' >&2; exit 1; }
 	@echo "Set up .venv"
 
-generate: setup  ## generate clips of every bundled action into OUT (outputs/)
+generate: setup  ## generate clips of every Weizmann action into OUT (outputs/)
 	$(BIN)/stgan generate --out "$(OUT)" $(ARGS)
 
 test: setup  ## run the tests

@@ -116,6 +116,21 @@ def test_small_frames_first(generator: Train, short: Recipes, tmp_path: Path, mo
     assert all(torch.equal(value, whole.get_parameter(name)) for name, value in last.items())
 
 
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_layers_that_small_frames_taught_learn_at_their_own_rate(
+    generator: Train, short: Recipes, tmp_path: Path, rate: float
+) -> None:
+    network = replace(short.generator.network, base_size=2, stages=((16, 8), (8,)))
+    run, _ = generator(network=network, small_stages=1, small_steps=20, taken_rate=rate)
+    small = torch.load(next(tmp_path.glob("*/small/state.pt")), weights_only=True)["state"]["generator"]
+    trained = run.state["generator"].state_dict()
+    torch.manual_seed(short.generator.seed)
+    fresh = ImageGenerator(network).state_dict()
+    ours, theirs = ("fc8.weight", "upconv2.weight", "conv2.weight"), ("fc8.weight", "upconv1.weight", "conv1.weight")
+    assert all(torch.equal(trained[a], small[b]) == (rate == 0) for a, b in zip(ours, theirs, strict=True))
+    assert not torch.equal(trained["upconv1.weight"], fresh["upconv1.weight"])  # these learn at any rate
+
+
 def test_small_frames_count_in_the_estimate(short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path) -> None:
     encoder, prior = AlexNet(short.encoder.network).eval(), CodePrior(short.code_prior.network).eval()
     fit_whitening(prior, *frame_codes(encoder, data))

@@ -1,12 +1,13 @@
 """Train the image generator to invert the encoder: the composite loss of Eq. 1-5 (DeePSiM)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
@@ -57,6 +58,9 @@ class GeneratorRecipe:
     generator of many scenes learns which is which for less work there."""
     small_steps: int = 2000
     small_batch_size: int = 64
+    taken_rate: float = 0.2
+    """Learning rate of the layers that small frames taught, as a share of the others'. They wait for the first tenth of
+    the steps: the gradient through layers that know nothing yet would undo what they know."""
     ema: float = 0.998
     seed: int = 0
 
@@ -85,16 +89,25 @@ def train_generator(
     encoder = channels_last(encoder.to(fabric.device)).eval().requires_grad_(False)
     prior = prior.to(fabric.device).eval().requires_grad_(False)
     generator = channels_last(ImageGenerator(recipe.network))
+    layers: list[list[nn.Parameter]] = [list(generator.parameters())]
     if recipe.small_stages:
         small, small_run = train_small_generator(recipe, encoder, prior, train, workshop)
-        take_first_layers(generator, small)
+        taken = take_first_layers(generator, small)
+        layers = [[layer for layer in generator.parameters() if all(layer is not each for each in taken)], taken]
     discriminator = channels_last(Discriminator(recipe.discriminator))
-    adam = {"lr": recipe.learning_rate, "betas": (0.9, 0.999)}
-    optimizer_g = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), **adam)  # type: ignore[arg-type]
-    decay = lambda step: 1.0 if step < recipe.steps / 2 else max(0.02, 2 - 2 * step / recipe.steps)  # noqa: E731
+    optimizer_g = torch.optim.Adam([{"params": part} for part in layers], lr=recipe.learning_rate)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=recipe.learning_rate)
+
+    def decay(step: int) -> float:
+        return 1.0 if step < recipe.steps / 2 else max(0.02, 2 - 2 * step / recipe.steps)
+
+    def decay_of_taken(step: int) -> float:
+        """They wait until the layers behind them, which begin from nothing, have learned to use them."""
+        return recipe.taken_rate * decay(step) if step >= recipe.steps / 10 else 0.0
+
+    rates: list[Callable[[int], float]] = [decay, decay_of_taken]
     begin = math.ceil(recipe.adversarial_from * recipe.steps)
-    schedule_g = torch.optim.lr_scheduler.LambdaLR(optimizer_g, decay)
+    schedule_g = torch.optim.lr_scheduler.LambdaLR(optimizer_g, rates[: len(layers)])
     schedule_d = torch.optim.lr_scheduler.LambdaLR(optimizer_d, lambda step: decay(begin + step))
     wrapped_g, optimizer_g = fabric.setup(generator, optimizer_g)
     wrapped_d, optimizer_d = fabric.setup(discriminator, optimizer_d)
@@ -208,11 +221,18 @@ def train_small_generator(
     optimizer = torch.optim.Adam(small.parameters(), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.small_steps, pct_start=0.05)
     wrapped, optimizer = fabric.setup(small, optimizer)
+    own = replace(  # only what matters here tells these trainings apart
+        GeneratorRecipe(recipe.network, recipe.discriminator),
+        **{
+            name: getattr(recipe, name)
+            for name in ("small_stages", "small_steps", "small_batch_size", "learning_rate", "code_noise", "seed")
+        },
+    )
     run = TrainingRun(
         workshop.room("small"),
         {"generator": small, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
-        identity(recipe, train.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
+        identity(own, train.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
     )
     if not workshop.probe:
         run.resume()
@@ -249,14 +269,18 @@ def train_small_generator(
 
 
 @torch.no_grad()
-def take_first_layers(generator: ImageGenerator, small: ImageGenerator) -> None:
-    """Give a generator the layers of one with fewer stages, but its last one."""
+def take_first_layers(generator: ImageGenerator, small: ImageGenerator) -> list[nn.Parameter]:
+    """Give a generator the layers of one with fewer stages, but its last one; returns their parameters."""
+    taken: list[nn.Parameter] = []
     for ours, theirs in zip(
         ("fc8", "fc7", "fc6", *generator.spatial_names),
         ("fc8", "fc7", "fc6", *small.spatial_names),
         strict=False,
     ):
-        generator.get_submodule(ours).load_state_dict(small.get_submodule(theirs).state_dict())
+        layer = generator.get_submodule(ours)
+        layer.load_state_dict(small.get_submodule(theirs).state_dict())
+        taken += layer.parameters()
+    return taken
 
 
 @torch.no_grad()

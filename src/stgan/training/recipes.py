@@ -43,6 +43,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "ema": (0.0, 1.0),
     "pause_ratio": (0.0, 1e6),
     "code_noise": (0.0, 100.0),
+    "taken_rate": (0.0, 1.0),
     "adversarial_from": (0.0, 1.0),
     "foreground": (0.0, 1000.0),
     "noise_mean": (-10.0, 10.0),
