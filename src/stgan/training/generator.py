@@ -219,7 +219,7 @@ def train_small_generator(
     fabric = workshop.fabric
     small = channels_last(ImageGenerator(replace(recipe.network, stages=recipe.network.stages[: recipe.small_stages])))
     optimizer = torch.optim.Adam(small.parameters(), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.small_steps, pct_start=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.small_steps, pct_start=0.1)
     wrapped, optimizer = fabric.setup(small, optimizer)
     own = replace(  # only what matters here tells these trainings apart
         GeneratorRecipe(recipe.network, recipe.discriminator),
