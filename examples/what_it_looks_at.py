@@ -11,12 +11,12 @@ the name of the clip's folder, as `stgan generate` writes it.
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stgan import STGAN
+from stgan.errors import StganError
 from stgan.networks import VideoClassifier
 from stgan.video import read_video, resize_and_crop, to_uint8, window_at
 from stgan.video.strips import Strip, save_strips
@@ -57,24 +57,31 @@ def main() -> None:
     parser.add_argument("--condition", default="lrcn", help="the network that is asked")
     parser.add_argument("--out", type=Path, default=Path("what_it_looks_at.png"))
     arguments = parser.parse_args()
-    model = STGAN.from_pretrained(arguments.model)
-    (classifier,) = model.networks(arguments.condition, FRAMES).condition
+    try:
+        draw(arguments.clips, STGAN.from_pretrained(arguments.model), arguments.condition, arguments.out)
+    except (StganError, OSError) as error:
+        parser.error(str(error))
+
+
+def draw(clips: list[Path], model: STGAN, condition: str, out: Path) -> None:
+    """The picture of some clips. StganError for a clip that cannot be read, or a network that is not there."""
+    classifiers, side = model.networks(condition, FRAMES).condition, model.clip_size(condition)
+    if len(classifiers) > 1:
+        raise StganError(f"ask one condition network: {' or '.join(model.condition_names(condition))}")
     strips = []
-    for path in arguments.clips:
+    for path in clips:
         action = path.parent.name
         if action not in model.actions:
-            parser.error(f"{path}: its folder is named after none of the actions {', '.join(model.actions)}")
+            raise StganError(f"{path}: its folder is named after none of the actions {', '.join(model.actions)}")
         frames = read_video(path).frames
-        frames = resize_and_crop(
-            frames[window_at(len(frames), FRAMES, max(0, len(frames) - FRAMES) // 2)], model.image_size
-        )
-        video = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2) / 255
-        cost = cost_of_covering(classifier, video.to(model.device), model.actions.index(action))
+        middle = window_at(len(frames), FRAMES, max(0, len(frames) - FRAMES) // 2)
+        video = torch.from_numpy(resize_and_crop(frames[middle], side)).permute(3, 0, 1, 2) / 255
+        cost = cost_of_covering(classifiers[0], video.to(model.device), model.actions.index(action))
         row, column = divmod(int(cost.argmax()), PLACES)
         print(f"{path}: covering row {row + 1}, column {column + 1} of {PLACES} costs {cost.max():.2f}; all over, "
               f"{cost.mean():.2f}")  # fmt: skip
         strips += [Strip(action, to_uint8(each)) for each in (video, shown(video, cost))]
-    save_strips(arguments.out, strips, columns=4)
+    save_strips(out, strips, columns=4)
 
 
 if __name__ == "__main__":

@@ -218,8 +218,7 @@ class STGAN:
         else:
             phi = Activation(steering[0], self.find_target(target, condition, frames))
         seeds = [clip_seed(seed, request.action, request.index) for request in requests]
-        side = self.clip_size(condition)
-        return sample(networks, phi, seeds, preset, frames=frames, side=side, init=init, on_iteration=on_iteration)
+        return sample(networks, phi, seeds, preset, frames=frames, init=init, on_iteration=on_iteration)
 
     def networks(self, condition: str = BOTH, frames: int = FRAMES) -> Networks:
         """What a sampler needs, batch normalizations folded away.
@@ -234,6 +233,7 @@ class STGAN:
             condition=tuple(self.folded[self.folder.condition[name]] for name in self.condition_names(condition)),
             code_prior=self._network(self.folder.code_prior) if self.folder.code_prior else None,
             sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
+            side=self.clip_size(condition),
         )
 
     def check_frames(self, condition: str, frames: int) -> tuple[Any, ...]:
@@ -242,9 +242,14 @@ class STGAN:
             raise StganError(f"the number of frames must be at least 1, not {frames}")
         if frames > MOST_FRAMES:
             raise StganError(f"the number of frames must be at most {MOST_FRAMES}, not {frames}")
-        names = self.condition_names(condition)
+        names, side = self.condition_names(condition), self.clip_size(condition)
         steering = tuple(self._network(self.folder.condition[name]) for name in names)
         for name, network in zip(names, steering, strict=True):
+            if side < visible_side(network, self.image_size) < self.image_size:
+                raise StganError(
+                    f"the {name} condition network crops {visible_side(network, self.image_size)} pixels, but clips of "
+                    f"{self.name} have {side}"
+                )
             window = window_of(network)
             if window and frames < window:
                 advice = "an lrcn condition network takes clips of any length"

@@ -115,7 +115,9 @@ def find_model(model: str | Path) -> ModelFolder:
             sequence_prior=values.get("sequence_prior"),
             clip_size=values.get("clip_size"),
         )
-        if folder.clip_size is not None and folder.clip_size not in range(1, _LARGEST_CLIP):
+        if folder.clip_size is not None and (
+            type(folder.clip_size) is not int or folder.clip_size not in range(1, _LARGEST_CLIP)
+        ):
             raise ValueError("clip_size")
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
     except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle
@@ -181,9 +183,18 @@ def assemble(
         evaluators={part: part for part in evaluators},
         code_prior=priors.get("code_prior"),
         sequence_prior=priors.get("sequence_prior"),
+        clip_size=_clip_size_before(path),
     )
     folder.save()
     return find_model(path), [part for part in classifiers if part not in chosen]
+
+
+def _clip_size_before(path: Path) -> int | None:
+    """Of a model that is described there already; None if there is none."""
+    try:
+        return find_model(path.resolve()).clip_size
+    except CheckpointError:
+        return None
 
 
 def _kind(network: str) -> str:

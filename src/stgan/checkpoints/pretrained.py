@@ -35,6 +35,11 @@ def find_encoder(name: str) -> Checkpoint:
     return found
 
 
+def initial_hash(name: str) -> dict[str, str]:
+    """The hash of the weights that a training starts from, by their name; nothing where it starts from none."""
+    return {name: find_encoder(name).hash} if name else {}
+
+
 def start_from(network: Encoder, name: str) -> None:
     """Give a network the convolutions of `find_encoder(name)`, of which it may have fewer stages; its code layer stays.
 
@@ -63,5 +68,6 @@ def check_frozen(initial: str, frozen: bool) -> None:
 
 def freeze(network: Encoder) -> None:
     """Let trainings change the code layer only."""
+    network.frozen = True
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name.startswith(_CODE))

@@ -17,6 +17,7 @@ from stgan.files import write_text
 from stgan.names import printable
 from stgan.video import SPLITS, Survey, find_clips, survey_clips
 from stgan.video.compact import compact_clips
+from stgan.video.folders import choose_csv
 from stgan.video.ucf101 import UCF101, WHERE
 from stgan.video.ucf101_index import INDEX, Index, prepare_ucf101
 
@@ -64,15 +65,15 @@ def compact(
     folder: Annotated[Path, typer.Argument(help="Clips: class folders, a csv file, or UCF-101 lists.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for them.")],
     size: Annotated[int, typer.Option(help="Side of the frames.", min=8, max=1024)] = 256,
-    megabytes: Annotated[float, typer.Option(help="The most that all of them may take.", min=0.001)] = 30.0,
+    megabytes: Annotated[float, typer.Option(help="The most that all of them may take.", min=0.001, max=1e6)] = 30.0,
     csv: Annotated[str | None, typer.Option(help="Name of the csv file, where there are several.")] = None,
     split_column: Annotated[str, typer.Option(help="Column of the csv file to take the split from.")] = "split",
     ucf_split: Annotated[int, typer.Option(help="Which of UCF-101's three official splits.")] = 1,
 ) -> None:
     """Write clips as small square videos, to carry them to a machine that does not have them, such as a lent GPU.
 
-    They are in the best quality that fits. The csv file beside them has the name and the columns of the one that was
-    read, so that recipes go on working.
+    They are in the best quality that fits. The csv file beside them has the name of the one that was read, and the
+    same paths but for their endings, labels, groups (or actors) and split, so that recipes go on working.
 
     Examples:
 
@@ -80,11 +81,11 @@ def compact(
     """
     console = Console(markup=False, highlight=False, soft_wrap=True)
     clips = find_clips(folder, csv=csv, split_column=split_column, ucf_split=ucf_split)
-    table = csv or next((path.name for path in sorted(folder.glob("*.csv"))), "clips.csv")
+    table = choose_csv(folder, csv)
     with progress_bar(console, "writing") as progress:
         quality, total = compact_clips(
-            clips, out, size=size, most_bytes=round(megabytes * 1e6), table=table, split_column=split_column,
-            progress=progress,
+            clips, out, size=size, most_bytes=round(megabytes * 1e6), split_column=split_column, progress=progress,
+            table=table.name if table else "clips.csv",
         )  # fmt: skip
     console.print(f"{len(clips)} clips of {size}x{size} in {total / 1e6:.1f} MB (x264, {quality}): {out}")
 

@@ -83,7 +83,7 @@ def train(
         typer.Option(metavar="MINUTES", help="Stop then, as on Ctrl-C, where machines are lent for so long.", min=0.0),
     ] = None,
     compact: Annotated[
-        bool, typer.Option("--compact", help="States to resume from without optimizers: a third of the size.")
+        bool, typer.Option("--compact", help="States to resume from without optimizers: about half the size.")
     ] = False,
     save_every: Annotated[float, typer.Option(help="Seconds between two states to resume from.", min=0.0)] = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the plan, and stop.")] = False,

@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks.layout import InnerProduct
+
+E = TypeVar("E", bound="Encoder")
 
 
 class Encoder(nn.Module, ABC):
@@ -20,6 +22,8 @@ class Encoder(nn.Module, ABC):
 
     fc6: InnerProduct
     norm6: nn.Module
+    frozen = False
+    """Whether all but the code layer stays as it is in training, the moments of batch normalizations too."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -29,6 +33,13 @@ class Encoder(nn.Module, ABC):
         """fc6, from so many numbers, with the batch normalization that the configuration may have."""
         self.fc6 = InnerProduct(num_features, self.config.code_size)
         self.norm6 = nn.BatchNorm1d(self.config.code_size) if self.config.batch_norm else nn.Identity()
+
+    def train(self: E, mode: bool = True) -> E:
+        super().train(mode)
+        if self.frozen:
+            for name, layer in self.named_children():
+                layer.train(mode and name in ("fc6", "norm6"))
+        return self
 
     def normalised(self) -> Iterator[tuple[str, str]]:
         """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""

@@ -25,7 +25,7 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 def encoder_kind(values: Mapping[str, Any]) -> type[AlexNetConfig] | type[EfficientNetLiteConfig]:
     """Which configuration these values are of. ValueError for an architecture that is none."""
     name = values.get(ARCHITECTURE, "alexnet")
-    if name not in ENCODERS:
+    if not isinstance(name, str) or name not in ENCODERS:
         raise ValueError(f"the architecture of an encoder is {' or '.join(ENCODERS)}, not {name!r}")
     return ENCODERS[name]
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stgan.networks.preprocessing import center_square, to_unit_range
+from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.activation_maximization import Clips, Variable, activation_maximization
 from stgan.sampling.disturbance import disturb
 from stgan.sampling.objectives import Action, Activation
@@ -47,7 +47,6 @@ def sample(
     preset: Preset,
     *,
     frames: int = 16,
-    side: int | None = None,
     init: Init | None = None,
     on_iteration: OnIteration | None = None,
     on_space: Callable[[Space], None] = lambda space: None,
@@ -56,8 +55,6 @@ def sample(
 
     Args:
         frames: of a video; an `init` has as many.
-        side: of the square in the middle of the generator's frames that a video keeps, and that steers; default: all
-            of them.
         init: start from this video instead of from noise alone.
         on_space: called with the space before anything is computed, by what measures it.
     """
@@ -69,13 +66,13 @@ def sample(
     def objective(h: Variable, iteration: int, clips: Clips) -> Float[Tensor, " some"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""
         z = space.codes(h, iteration)
-        value = phi(disturb(center_square(space.videos(z), side), preset, random.of(clips)))
+        value = phi(disturb(space.videos(z), preset, random.of(clips)))
         return value - preset.regularization * z.abs().flatten(1).sum(1) if preset.regularization else value
 
     def render(h: Variable, iteration: int) -> tuple[Tensor, Tensor]:
         """The codes that h means, and their videos as they are kept."""
         z = space.codes(h, iteration)
-        return z, center_square(to_unit_range(space.videos(z)), side)
+        return z, to_unit_range(space.videos(z))
 
     def on_step(h: Variable, value: Tensor, iteration: int) -> None:
         if on_iteration:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior, inflate
-from stgan.networks.preprocessing import flatten_time, to_unit_range
+from stgan.networks.preprocessing import center_square, flatten_time, to_unit_range
 from stgan.sampling.activation_maximization import Norm, Variable, falling
 from stgan.sampling.objectives import Action, Activation, ConditionNetwork
 from stgan.sampling.presets import Preset
@@ -44,6 +44,12 @@ class Networks:
     condition: tuple[ConditionNetwork, ...]
     code_prior: CodePrior | None = None
     sequence_prior: SequencePrior | None = None
+    side: int | None = None
+    """Of the square in the middle of the generator's frames that a video keeps, and that steers; None: all of them."""
+
+    def kept(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch 3 time side side"]:
+        """That square of videos."""
+        return center_square(videos, self.side)
 
 
 @runtime_checkable
@@ -62,7 +68,7 @@ class Space(Protocol):
         ...
 
     def videos(self, codes: Variable) -> Float[Tensor, "batch 3 time height width"]:
-        """G(z), RGB, nominally in [0, 1]."""
+        """G(z), RGB, nominally in [0, 1], the square that is kept."""
         ...
 
     def reconstruct(self, h: Variable, iteration: int) -> Variable:
@@ -101,7 +107,7 @@ class CodeSpace:
         return h
 
     def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
-        return self.generator(codes)
+        return self.networks.kept(self.generator(codes))
 
     def reconstruct(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """PPGN's R(h) = E(G(h)), frame by frame."""
@@ -138,7 +144,7 @@ class WhitenedSpace:
     ) -> None:
         if networks.code_prior is None:
             raise StganError(f"preset {preset.name} needs a code prior; choose another preset")
-        self.preset, self.init, self.prior = preset, init, networks.code_prior
+        self.networks, self.preset, self.init, self.prior = networks, preset, init, networks.code_prior
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
         first, last = preset.noise_level
         if init:
@@ -158,7 +164,7 @@ class WhitenedSpace:
         return self.prior.unwhiten(self._keep(self.prior.denoise(h, self.sigmas[iteration]), 0.0))
 
     def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
-        return self.generator(codes)
+        return self.networks.kept(self.generator(codes))
 
     def reconstruct(self, h: Float[Tensor, "batch time rank"], iteration: int) -> Float[Tensor, "batch time rank"]:
         """PPGN's R, the denoiser at the present noise level."""
@@ -212,7 +218,8 @@ class SequenceSpace:
             raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
         if networks.sequence_prior is None:
             raise StganError(f"preset {preset.name} needs a sequence prior; choose another preset")
-        self.prior, self.w, self.proposals = networks.sequence_prior, preset.action_guidance, preset.proposals
+        self.networks, self.prior = networks, networks.sequence_prior
+        self.w, self.proposals = preset.action_guidance, preset.proposals
         self.frames, self.random, self.phi = frames, random, phi
         self.action = phi.number if isinstance(phi, Action) else None
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
@@ -238,7 +245,7 @@ class SequenceSpace:
         return self.prior.codes(self.reconstruct(h, iteration))
 
     def videos(self, codes: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch 3 time height width"]:
-        return self.generator(codes)
+        return self.networks.kept(self.generator(codes))
 
     def reconstruct(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """PPGN's R: the denoiser at the present noise level."""
@@ -273,7 +280,7 @@ class PixelSpace:
         init: Init | None,
         phi: Phi,
     ) -> None:
-        self.frames, self.random, self.init = frames, random, init
+        self.networks, self.frames, self.random, self.init = networks, frames, random, init
         self.image_size = networks.image_generator.config.image_size
         self.learning_rates = [GREY_LEVEL * rate for rate in falling(*preset.learning_rate, preset.iterations)]
 
@@ -288,7 +295,7 @@ class PixelSpace:
         return h
 
     def videos(self, codes: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch 3 time height width"]:
-        return codes + 0.5
+        return self.networks.kept(codes + 0.5)
 
     def reconstruct(
         self, h: Float[Tensor, "batch 3 time height width"], iteration: int

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.checkpoints.pretrained import check_frozen, freeze, start_from
+from stgan.checkpoints.pretrained import check_frozen, freeze, initial_hash, start_from
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import (
@@ -99,7 +99,7 @@ def train_classifier(
     optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.2)
     wrapped, optimizer = fabric.setup(network, optimizer)
-    key = identity(replace(recipe, folds=()), train.digest)
+    key = identity(replace(recipe, folds=()), train.digest, *initial_hash(recipe.initial).values())
     state = {"network": network, "optimizer": optimizer, "schedule": schedule}
     run = TrainingRun(workshop, state, recipe.seed, key)
 

@@ -64,7 +64,7 @@ def check_recipes(recipes: Recipes) -> None:
         )
     codes = next(iter(sizes.values()))
     images = lambda: torch.zeros(2, 3, model.size, model.size)  # noqa: E731
-    videos = lambda: torch.zeros(2, 3, model.frames, model.size, model.size)  # noqa: E731
+    videos = lambda side: torch.zeros(2, 3, model.frames, side, side)  # noqa: E731
     trial("encoder.network", lambda: build_encoder(recipes.encoder.network)(images()))
     trial("encoder.decoder", lambda: ImageGenerator(recipes.encoder.decoder)(torch.zeros(2, codes)))
     trial("code_prior.network", lambda: CodePrior(prior).denoise(torch.zeros(2, prior.rank), torch.ones(2, 1)))
@@ -75,13 +75,16 @@ def check_recipes(recipes: Recipes) -> None:
         "generator.discriminator",
         lambda: Discriminator(recipes.generator.discriminator)(images(), torch.zeros(2, codes)),
     )
+    if model.clip_size > model.size:
+        raise StganError(f"model.yaml: clip_size is {model.clip_size}, but the frames have {model.size} pixels")
     for name, recipe in recipes.classifiers.items():
         network = recipe.network
         if isinstance(network, C3DConfig | TemporalStreamConfig) and network.frames != model.frames:
             raise StganError(
                 f"{name}.yaml: network.frames is {network.frames}, but model.yaml's frames is {model.frames}"
             )
-        trial(f"{name}.network", lambda recipe=recipe: build(recipe.network)(videos()))  # type: ignore[misc]
+        for side in {recipe.size or model.size, model.clip_size or model.size}:  # trained on, asked about
+            trial(f"{name}.network", lambda recipe=recipe, side=side: build(recipe.network)(videos(side)))  # type: ignore[misc]
     for stage, settings in recipes.stages.items():
         if not 2 <= settings.batch_size <= 100_000:
             raise StganError(f"{stage}.yaml: batch_size must be from 2 to 100000, not {settings.batch_size}")

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.checkpoints.pretrained import check_frozen, freeze, start_from
+from stgan.checkpoints.pretrained import check_frozen, freeze, initial_hash, start_from
 from stgan.networks import Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.encoders import EncoderConfig, build_encoder
 from stgan.training.data import ClipData, Frames, emphasis, to_images
@@ -93,7 +93,7 @@ def train_encoder(
         workshop,
         {"tasks": tasks, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
-        identity(recipe, train.digest),
+        identity(recipe, train.digest, *initial_hash(recipe.initial).values()),
     )
 
     def small(images: Float[Tensor, "n channels _height _width"]) -> Float[Tensor, "n channels side side"]:

@@ -93,6 +93,7 @@ def train_generator(
     if recipe.small_stages:
         small, small_run = train_small_generator(recipe, encoder, prior, train, workshop)
         taken = take_first_layers(generator, small)
+        torch.manual_seed(recipe.seed)  # what follows does not depend on whether they were trained just now
         layers = [[layer for layer in generator.parameters() if all(layer is not each for each in taken)], taken]
     discriminator = channels_last(Discriminator(recipe.discriminator))
     optimizer_g = torch.optim.Adam([{"params": part} for part in layers], lr=recipe.learning_rate)
@@ -217,6 +218,7 @@ def train_small_generator(
     Codes and small frames are computed once, of frames and their mirror images; neighbours are nearly alike.
     """
     fabric = workshop.fabric
+    check_batch(recipe.small_batch_size, fabric.world_size)
     small = channels_last(ImageGenerator(replace(recipe.network, stages=recipe.network.stages[: recipe.small_stages])))
     optimizer = torch.optim.Adam(small.parameters(), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.small_steps, pct_start=0.1)

@@ -15,7 +15,7 @@ from torch import nn
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
 from stgan.checkpoints.checkpoint import CARD
-from stgan.checkpoints.pretrained import find_encoder
+from stgan.checkpoints.pretrained import initial_hash
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import CodePrior, Encoder
@@ -273,7 +273,7 @@ class ModelTraining:
         self,
         name: str,
         recipe: Any,
-        ancestors: dict[str, str],
+        ancestors: Mapping[str, str | None],
         make: Callable[[], Made],
         actions: tuple[str, ...],
     ) -> Checkpoint:
@@ -298,6 +298,8 @@ class ModelTraining:
         try:
             present = load_checkpoint(folder)
             known = {key: present.provenance.get(key) or {} for key in made_from}
+            gone = {name: known["ancestors"].get(name) for name, value in ancestors.items() if value is None}
+            made_from["ancestors"] = {**ancestors, **gone}
             if {**known, "recipe": {**defaults, **known["recipe"]}} == made_from:
                 fabric.barrier()
                 if fabric.is_global_zero:  # cards are words, not weights: they follow the template of today
@@ -328,9 +330,12 @@ class ModelTraining:
         return load_checkpoint(folder)
 
 
-def _initial(recipe: EncoderRecipe | ClassifierRecipe) -> dict[str, str]:
-    """Hash of the weights that a training starts from, by a label."""
-    return {recipe.initial: find_encoder(recipe.initial).hash} if recipe.initial else {}
+def _initial(recipe: EncoderRecipe | ClassifierRecipe) -> dict[str, str | None]:
+    """Hash of the weights that a training starts from, by their name; None where they are no longer there."""
+    try:
+        return {**initial_hash(recipe.initial)}
+    except CheckpointError:
+        return {recipe.initial: None}
 
 
 def _as(kind: type[Any], checkpoint: Checkpoint) -> Any:

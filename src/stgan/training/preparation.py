@@ -12,6 +12,7 @@ from stgan.checkpoints import load_checkpoint
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import Encoder
+from stgan.networks.encoders import ARCHITECTURE, encoder_values
 from stgan.training.data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.plan import (
@@ -208,7 +209,9 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     if not isinstance(network, Encoder):
         raise StganError(f"{folder} holds {type(network).__name__}, which is no encoder")
     values[MODEL]["encoder"] = str(folder.resolve())
-    values[ENCODER]["network"] = json.loads(json.dumps(network.config.to_dict()))  # tuples as lists
+    config = json.loads(json.dumps(encoder_values(network.config)))  # tuples as lists
+    values[ENCODER][ARCHITECTURE] = config.pop(ARCHITECTURE, "alexnet")
+    values[ENCODER]["network"] = config
     code_size = network.config.code_size
     for settings, part in (
         (values[ENCODER], "decoder"), (values[CODE_PRIOR], "network"),

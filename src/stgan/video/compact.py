@@ -2,8 +2,11 @@
 
 import csv
 import io
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stgan.errors import StganError
 from stgan.files import write_text
@@ -32,40 +35,60 @@ def compact_clips(
     """Write each clip as square frames of `size` pixels, in the best quality that all of them fit in together.
 
     Args:
-        out: a new folder: a folder of mp4 files for each action, and `table`, a csv file with the columns path, label,
-            group and `split_column`.
+        out: a new folder, which is there once all is done: mp4 files in the folders that the clips are in, and
+            `table`, a csv file with the columns path, label, group and `split_column`.
         progress: called with the number of clips done and in all.
 
     Returns:
         The quality (one of `QUALITIES`), and the bytes of all clips.
 
     Raises:
-        StganError: the folder is not empty, a clip cannot be read, or there is too little room for the worst quality.
+        StganError: the folder is not empty, a clip cannot be read, two would be called the same, or there is too little
+            room for the worst quality.
     """
     if out.is_dir() and any(out.iterdir()):
         raise StganError(f"{quoted(out)} is not empty; name a new folder")
-    some = list(clips.clips[:: -(-len(clips) // _TRIED)])
-    room = _MARGIN * most_bytes * len(some) / len(clips)
-    quality = next((each for each in QUALITIES if _write(some, out, size, each) <= room), None)
-    if quality is None:
-        raise StganError(f"{len(clips)} clips do not fit into {most_bytes} bytes; allow more, or choose a smaller size")
-    total = _write(list(clips.clips), out, size, quality, progress)
-    if total > most_bytes:
-        raise StganError(f"{len(clips)} clips take {total} bytes, more than {most_bytes}; allow for that and try again")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "group", split_column])
-    writer.writerows([str(_place(clip)), clip.label, clip.group or "", clip.split or ""] for clip in clips.clips)
-    write_text(out / table, text.getvalue())
+    places = {clip.path: clip.path.relative_to(clips.root).with_suffix(".mp4") for clip in clips.clips}
+    twice = next((place for place, times in Counter(places.values()).items() if times > 1), None)
+    if twice:
+        raise StganError(f"two clips would both become {quoted(twice)}; rename one of them")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:  # gone again, if anything stops it
+        new = Path(folder) / out.name
+        some = list(clips.clips[:: -(-len(clips) // _TRIED)])
+        room = _MARGIN * most_bytes * len(some) / len(clips)
+        quality = next((each for each in QUALITIES if _write(some, places, new, size, each) <= room), None)
+        if quality is None:
+            raise StganError(
+                f"{len(clips)} clips do not fit into {most_bytes} bytes; allow more, or choose a smaller size"
+            )
+        total = _write(list(clips.clips), places, new, size, quality, progress)
+        if total > most_bytes:
+            raise StganError(
+                f"{len(clips)} clips take {total} bytes, more than {most_bytes}; allow for that and try again"
+            )
+        write_text(new / table, _table(clips, places, split_column))
+        os.replace(new, out)
     return quality, total
 
 
-def _place(clip: ClipFile) -> Path:
-    return Path(clip.label) / f"{clip.path.stem}.mp4"
+def _table(clips: ClipFolder, places: Mapping[Path, Path], split_column: str) -> str:
+    """The list of the clips as csv; groups and split only if they have some."""
+    rows = [
+        {"path": str(places[clip.path]), "label": clip.label, "group": clip.group or "", split_column: clip.split or ""}
+        for clip in clips.clips
+    ]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _write(
     clips: list[ClipFile],
+    places: Mapping[Path, Path],
     out: Path,
     size: int,
     quality: int,
@@ -75,7 +98,7 @@ def _write(
 
     def write(clip: ClipFile) -> int:
         facts, frames = decode_clip(clip.path, size)
-        path = out / _place(clip)
+        path = out / places[clip.path]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_video(path, frames, facts.fps, quality=quality)
         return path.stat().st_size

@@ -141,7 +141,7 @@ def find_clips(
     root = Path(root)
     if not os.path.isdir(root):
         raise StganError(f"{quoted(root)} is not a folder: give a folder with {_LAYOUTS}.")
-    table = _choose_csv(root, csv)
+    table = choose_csv(root, csv)
     ucf = None if table else find_ucf(root)
     if table:
         clips = _clips_from_csv(root, table, split_column)
@@ -170,7 +170,12 @@ def resize_and_crop(
     return np.stack([np.asarray(image) for image in resized])
 
 
-def _choose_csv(root: Path, name: str | None) -> Path | None:
+def choose_csv(root: Path, name: str | None) -> Path | None:
+    """The list of a folder of clips: the one of this name, else the only one that is a list; None if there is none.
+
+    Raises:
+        StganError: there is no such file, or there are several lists.
+    """
     if name is not None:
         table = root / _inside(name, root)
         if not os.path.isfile(table):

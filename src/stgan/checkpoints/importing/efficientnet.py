@@ -61,6 +61,8 @@ def _folded(convolution: Layer, norm: Layer) -> tuple[Array, Array]:
     if len(convolution.arrays) != 1:
         raise ValueError(f"its layer {convolution.name!r} has a bias before its batch normalization")
     gamma, beta, mean, variance = norm.arrays
+    if any(array.shape != convolution.weight.shape[:1] for array in norm.arrays):
+        raise ValueError(f"its layer {norm.name!r} does not fit to {convolution.name!r} before it")
 
     def factor() -> Tensor:
         return gamma.read() * (variance.read() + _EPSILON).rsqrt()
