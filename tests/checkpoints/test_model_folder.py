@@ -75,7 +75,7 @@ def test_saved_and_found_again(tmp_path: Path) -> None:
     (whole := replace(folder, code_prior="p", sequence_prior="s", clip_size=227)).save()
     assert find_model(tmp_path) == whole and whole.parts == ("e", "g", "p", "s", "l")
     values = json.loads((tmp_path / MODEL).read_text())
-    for wrong in (0, -1, 10**9, 2.5, "227", [227]):
+    for wrong in (0, -1, 10**9, 2.5, 227.0, True, "227", [227]):
         (tmp_path / MODEL).write_text(json.dumps({**values, "clip_size": wrong}))
         assert "clip_size is missing or wrong" in refused(tmp_path)
 

@@ -1,5 +1,6 @@
 """A model whose encoder, LRCN and evaluator start from networks that learned elsewhere, on clips made in the test."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from lightning_fabric import Fabric
 from tiny_recipes import GENERATOR
 
 from stgan import STGAN
-from stgan.checkpoints import load_checkpoint, save_checkpoint
+from stgan.checkpoints import assemble, load_checkpoint, save_checkpoint
+from stgan.checkpoints.pretrained import freeze
 from stgan.errors import StganError
-from stgan.networks import EfficientNetLite, EfficientNetLiteConfig
+from stgan.networks import AlexNet, AlexNetConfig, EfficientNetLite, EfficientNetLiteConfig, Preprocessing
 from stgan.training.classifier import train_classifier
 from stgan.training.consistency import check_recipes
 from stgan.training.data import ClipData
@@ -104,6 +106,52 @@ def test_a_model(
     before = (tmp_path / "model" / "lrcn" / "model.safetensors").stat().st_mtime_ns
     training.train("lrcn")
     assert (tmp_path / "model" / "lrcn" / "model.safetensors").stat().st_mtime_ns == before
+    gone = initial["first"].rename(tmp_path / "gone")  # a network that is there does not need them any more
+    try:
+        assert training.train("lrcn").hash == lrcn.hash
+    finally:
+        gone.rename(initial["first"])
+    assemble(tmp_path / "model", "again", evaluators=["evaluator"])
+    assert STGAN.from_pretrained(tmp_path / "model", device="cpu").clip_size() == 12
+
+
+def test_other_weights_to_start_from_begin_anew(
+    recipes: Path, data: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric
+) -> None:
+    """Also where they are in the same place."""
+    recipe = load_recipes(recipes, 3).classifiers["lrcn"]
+    recipe = replace(recipe, initial=str(tmp_path / "start"))
+    kept = []
+    for name in ("first", "second"):
+        shutil.copytree(initial[name], tmp_path / "start", dirs_exist_ok=True)
+        nothing = data.select([False] * len(data.clips))
+        network, _ = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "work"))
+        kept.append(network.frame_network.blocks[1].project.weight)
+    assert not torch.equal(*kept)
+
+
+def test_frozen_keeps_the_moments_of_batch_normalizations() -> None:
+    shape = ((4,) * 5, (5, 3, 3, 3, 3), (2, 1, 1, 1, 1), (0, 1, 1, 1, 1), (1,) * 5)
+    encoder = AlexNet(AlexNetConfig(*shape, code_size=6, batch_norm=True, preprocessing=Preprocessing(size=35)))
+    freeze(encoder)
+    encoder.train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder(torch.rand(4, 3, 35, 35))
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {f"norm6.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
+    assert encoder.norm6.training and not encoder.eval().norm6.training
+
+
+def test_sizes_that_do_not_fit(recipes: Path) -> None:
+    crop = {"size": 14, "fit": "crop", "mean": [0.5] * 3, "std": [0.25] * 3}
+    cases = {
+        "clip_size is 20, but the frames have 16 pixels": {"model": {"clip_size": 20}},
+        "smaller than the 14-pixel crop": {"lrcn": {"network": {"frame": {"preprocessing": crop}}}},
+        r"architecture of an encoder is .* not \[1\]": {"encoder": {"architecture": [1]}},
+    }
+    for message, values in cases.items():
+        with pytest.raises(StganError, match=message):
+            check_recipes(load_recipes(recipes, 3, values))
 
 
 def test_not_frozen(recipes: Path, data: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric) -> None:

@@ -1,5 +1,6 @@
 """Clips as small files: what is kept of them, and how small."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,39 @@ def test_smaller_where_there_is_less_room(folder: Path, tmp_path: Path) -> None:
         compact_clips(clips, tmp_path / "none", size=32, most_bytes=1000)
     with pytest.raises(StganError, match="is not empty"):
         compact_clips(clips, tmp_path / "best", size=32, most_bytes=10**6)
+    assert {path.name for path in tmp_path.iterdir()} == {"best", "small"}  # what did not fit left nothing
+
+
+def test_class_folders_without_a_list(folder: Path, tmp_path: Path) -> None:
+    for clip in find_clips(folder, split_column="strict").clips:
+        (tmp_path / "plain" / clip.label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip.path, tmp_path / "plain" / clip.label)
+    clips = find_clips(tmp_path / "plain")
+    compact_clips(clips, tmp_path / "small", size=32, most_bytes=10**6)
+    small = find_clips(tmp_path / "small")
+    assert [(c.label, c.group, c.split) for c in small.clips] == [(c.label, None, None) for c in clips.clips]
+
+
+def test_clips_of_one_name_stay_two(folder: Path, tmp_path: Path) -> None:
+    first = find_clips(folder, split_column="strict").clips[0].path
+    names = ["a/x.mp4", "b/x.mp4"]
+    for name in names:
+        (tmp_path / "clips" / name).parent.mkdir(parents=True)
+        shutil.copy(first, tmp_path / "clips" / name)
+    table = tmp_path / "clips" / "list.csv"
+    table.write_text("path,label\n" + "".join(f"{name},run\n" for name in names))
+    compact_clips(find_clips(tmp_path / "clips"), tmp_path / "small", size=32, most_bytes=10**6)
+    assert [str(clip.path.relative_to(tmp_path / "small")) for clip in find_clips(tmp_path / "small").clips] == names
+    shutil.copy(first, tmp_path / "clips" / "a" / "x.mkv")
+    table.write_text(table.read_text() + "a/x.mkv,run\n")
+    with pytest.raises(StganError, match=r"two clips would both become 'a/x\.mp4'; rename one of them"):
+        compact_clips(find_clips(tmp_path / "clips"), tmp_path / "other", size=32, most_bytes=10**6)
+
+
+def test_a_broken_clip_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "clips")
+    clips = find_clips(tmp_path / "clips", split_column="strict")
+    clips.clips[-1].path.write_bytes(b"no video")
+    with pytest.raises(StganError):
+        compact_clips(clips, tmp_path / "small", size=32, most_bytes=10**6)
+    assert [path.name for path in tmp_path.iterdir()] == ["clips"]
