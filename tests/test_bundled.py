@@ -35,6 +35,8 @@ def test_jhmdb_ships_complete_and_small() -> None:
     for part in folder.parts:
         card = (folder.path / part / "README.md").read_text()
         assert "CC BY 4.0" in card and "548 to train on, 77 to validate, 178 to test" in card
+        ancestors = folder.load(part).ancestors
+        assert ("Apache-2.0" in card) == any("efficientnet" in name for name in ancestors)
 
 
 def test_the_evaluator_of_jhmdb_has_no_backbone_in_common_with_what_steers_or_draws() -> None:

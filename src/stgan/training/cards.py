@@ -49,8 +49,9 @@ pipeline_tag: {{ "video-classification" if classifier else "text-to-video" }}
 | starts from | {{ initial }} |
 {%- endif %}
 | parameters | {{ "{:,}".format(parameters) }}, stored in half precision |
-| steps, seed | {{ provenance.steps }}, {{ provenance.recipe.seed }} |
-| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }} |
+| steps, seed | {{ provenance.steps }}{{ small_frames }}, {{ provenance.recipe.seed }} |
+| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }}\
+{{ " without those" if small_frames }} |
 | versions | {{ versions }} |
 {%- for label, value in figures %}
 | {{ label }} | {{ value }} |
@@ -91,6 +92,7 @@ def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model:
             groups=len(set(data.groups)),
             held_out=_some(model.held_out) or "no group",
             initial=_initial(provenance),
+            small_frames=_small_frames(provenance["recipe"]),
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             provenance=provenance,
             versions=", ".join(f"{tool} {version}" for tool, version in provenance["versions"].items()),
@@ -107,6 +109,11 @@ def _initial(provenance: dict[str, Any]) -> str:
     licences = {known.name: f"{known.purpose}, {known.licence}; " for known in KNOWN_FILES}
     kept = "; kept as they are, but for the layers after them" if provenance["recipe"].get("frozen") else ""
     return f"{name} ({licences.get(name, '')}hash of the weights {provenance['ancestors'][name][:16]}){kept}"
+
+
+def _small_frames(recipe: dict[str, Any]) -> str:
+    """Of a generator that learned small frames first, how long."""
+    return f" after {recipe['small_steps']} on small frames" if recipe.get("small_stages") else ""
 
 
 def _some(groups: Sequence[str], most: int = 20) -> str:
