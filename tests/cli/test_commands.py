@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stgan.cli.info import unseen_accuracy
 from stgan.video import read_video
 
 
@@ -223,3 +224,14 @@ def test_damaged_weights_end_with_one_sentence(stgan: Any, tiny_model: Path, tmp
 def test_evaluate_of_a_folder_without_clips(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
     result = stgan.run("evaluate", tmp_path, "--model", tiny_model)
     assert result.returncode == 1 and "has no clips" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_the_accuracy_that_is_shown_is_that_of_clips_that_were_not_trained_on() -> None:
+    parts = ("training_clips", "validation_clips", "test_clips", "unseen_groups")
+    figures = {part: {"accuracy": 0.9 - n / 10, "correct": 9 - n, "clips": 10} for n, part in enumerate(parts)}
+    shown = []
+    while figures:
+        shown.append(unseen_accuracy({"figures": figures}))
+        figures.popitem()
+    assert shown == ["0.600 (6/10)", "0.700 (7/10)", "0.800 (8/10)", ""]
+    assert unseen_accuracy({"figures": {"test_clips": "good"}}) == unseen_accuracy({}) == ""

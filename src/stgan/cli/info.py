@@ -40,7 +40,7 @@ def info(
         **{part: "evaluator (never steers)" for part in folder.evaluators.values()},
     }
     table = Table(title=f"{folder.name}: {', '.join(folder.actions)}")
-    for column in ("network", "role", "architecture", "parameters", "accuracy on unseen groups", "hash"):
+    for column in ("network", "role", "architecture", "parameters", "accuracy on unseen clips", "hash"):
         table.add_column(column)
     for part, role in roles.items():
         checkpoint = folder.load(part)
@@ -67,9 +67,11 @@ def show_layers(stgan: STGAN, console: Console, spec: str | None = None) -> None
 
 
 def unseen_accuracy(provenance: dict[str, Any]) -> str:
-    """The accuracy that a checkpoint claims, as "0.985 (64/65)"; nothing if it claims none, or nonsense."""
+    """The accuracy that a checkpoint claims, as "0.985 (64/65)", of left-out groups, else of test or validation clips;
+    nothing if it claims none, or nonsense."""
     figures = provenance.get("figures")
-    unseen = figures.get("unseen_groups") if isinstance(figures, dict) else None
+    known = figures if isinstance(figures, dict) else {}
+    unseen = next((known[part] for part in ("unseen_groups", "test_clips", "validation_clips") if part in known), None)
     try:
         return f"{unseen['accuracy']:.3f} ({unseen['correct']:d}/{unseen['clips']:d})" if unseen else ""
     except (TypeError, ValueError, LookupError):
