@@ -1,6 +1,7 @@
 """What every test shares: shapes checked at run time, one thread a worker, the folder of real clips."""
 
 import os
+import signal
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,10 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
+
+# A suite that was started in the background inherits that SIGINT is ignored; some tests interrupt themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
