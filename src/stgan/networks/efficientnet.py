@@ -70,8 +70,8 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and incoming == outgoing
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
-        inner = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        projected = self.project(F.relu6(self.depthwise(_padded(inner, self.depthwise)), inplace=True))
+        inner = x if self.expand is None else F.relu6(self.expand(x))
+        projected = self.project(F.relu6(self.depthwise(_padded(inner, self.depthwise))))
         return x + projected if self.residual else projected
 
 
@@ -97,8 +97,8 @@ class EfficientNetLite(Encoder):
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         x = self.config.preprocessing(images)
-        x = self.blocks(F.relu6(self.stem(_padded(x, self.stem)), inplace=True))
-        return x if self.head is None else F.relu6(self.head(x), inplace=True)
+        x = self.blocks(F.relu6(self.stem(_padded(x, self.stem))))
+        return x if self.head is None else F.relu6(self.head(x))
 
     def code(self, features: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch code"]:
         """fc6 after ReLU from `features`, averaged to the grid."""

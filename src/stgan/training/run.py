@@ -47,9 +47,8 @@ class Workshop:
     folder: for logs, pictures and states. save_every: seconds between two states.
     probe: 0, or take only so many steps to time them and write nothing.
     deadline: time.monotonic() of the last step of a training, which takes one at least; saved as on Ctrl-C.
-    compact: states are saved without what optimizers remember, which is
-        half of them or more. Who goes on from such a
-        state takes other steps than one who was not interrupted.
+    compact: states are saved without what optimizers remember, which is half of them or more. Who goes on
+        from such a state takes other steps than one who was not interrupted.
     """
 
     fabric: Fabric
