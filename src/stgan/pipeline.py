@@ -23,6 +23,7 @@ from stgan.sampling import (
     Layer,
     Networks,
     OnIteration,
+    Precision,
     Preset,
     Samples,
     Target,
@@ -289,9 +290,14 @@ class STGAN:
         return replace(fitted, video=fitted.video.to(self.device))
 
     def preset(
-        self, preset: str | Preset | None = None, iterations: int | None = None, *, init: bool = False
+        self,
+        preset: str | Preset | None = None,
+        iterations: int | None = None,
+        precision: Precision | None = None,
+        *,
+        init: bool = False,
     ) -> Preset:
-        """A preset by name, with another number of iterations if given.
+        """A preset by name, with another number of iterations or another precision if given.
 
         None: "motion" where the model has a sequence prior for its actions and there is no video to start from, else
         "robust" where it has a code prior, else "paper". A sequence prior that does not know the actions is not told
@@ -314,7 +320,9 @@ class STGAN:
         if preset.space == "sequences" and init:
             raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
         self._check_told(preset)
-        return preset if iterations is None else replace(preset, iterations=iterations)
+        if iterations is not None:
+            preset = replace(preset, iterations=iterations)
+        return preset if precision is None else replace(preset, precision=precision)
 
     def condition_names(self, condition: str) -> list[str]:
         """The condition networks that "lrcn", "c3d" or "both" means."""

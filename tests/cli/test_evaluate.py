@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stgan.scoring import Clip
+from stgan.studies.fooling import real_clips
 from stgan.video import write_video
 
 
@@ -159,6 +161,19 @@ def test_a_cache_that_cannot_be_used(stgan: Any, generated: Path, tiny_model: Pa
     assert stgan.run(*arguments, "--no-cache").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("splits", "judged"),
+    [([None, None, None], "ab"), (["train", "test", "test"], "b"), (["val", "train", "test"], "ab")],
+)
+def test_real_clips_of_the_fooling_experiment(splits: list[str | None], judged: str) -> None:
+    """Of clips with a split, those to test on of the model's actions; all if there are none."""
+    clips = [
+        Clip(Path(name), name, action, None, split)
+        for name, action, split in zip("abc", ("left", "right", "swim"), splits, strict=True)
+    ]
+    assert "".join(clip.name for clip in real_clips(clips, ["left", "right"])) == judged
+
+
 def test_the_fooling_experiment(stgan: Any, tiny_model: Path, tiny_clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "fooling"
     arguments = (
@@ -176,6 +191,7 @@ def test_the_fooling_experiment(stgan: Any, tiny_model: Path, tiny_clips: Path, 
         for judge in ("lrcn", "c3d", "evaluator", "temporal_stream")
     }
     assert {row["scores"]["num_videos"] for row in study["rows"] if row["clips"] != "real"} == {3}
+    assert {row["scores"]["num_videos"] for row in study["rows"] if row["clips"] == "real"} == {9}
     for name in ("lrcn", "c3d"):
         line = json.loads((out / name / "manifest.jsonl").read_text().splitlines()[0])
         assert list(line["hashes"]["condition"]) == [name]

@@ -50,6 +50,7 @@ def unchecked() -> Iterator[None]:
         {"goal": 0.0},
         {"own_noise": 1.5},
         {"proposals": 0},
+        {"precision": "float8"},
     ],
 )
 def test_nonsense_is_refused_with_one_sentence(wrong: dict, unchecked: None) -> None:

@@ -1,5 +1,6 @@
 """The three spaces: where they start, what they keep, and what a switched-off departure leaves."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from stgan import STGAN
 from stgan.errors import StganError
+from stgan.networks import inflate
 from stgan.pipeline import ClipRequest
-from stgan.sampling import PAPER, PIXELS, ROBUST, Action, ClipRandomness, Init, Networks, Preset
-from stgan.sampling.spaces import CodeSpace, PixelSpace, WhitenedSpace, encode
+from stgan.sampling import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Action, ClipRandomness, Init, Networks, Preset
+from stgan.sampling.spaces import CodeSpace, PixelSpace, SequenceSpace, WhitenedSpace, encode
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +192,32 @@ def test_sampling_leaves_networks_as_they_were(model: STGAN) -> None:
         assert isinstance(checkpoint.network, nn.Module)
         assert not checkpoint.network.training
         assert all(parameter.grad is None for parameter in checkpoint.network.parameters())
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_bfloat16_seeks_and_float32_keeps(model: STGAN, preset: Preset) -> None:
+    """What is sought in bfloat16 differs by little; what is kept is what float32 makes of its codes, to the bit."""
+    requests = [ClipRequest("left", 0)]
+    exact = replace(preset, iterations=4, goal=1.0, steered_below=math.inf, proposals=1)
+    rough = replace(exact, precision="bf16-mixed")
+    wanted, samples = (model.sample(requests, 0, each, "lrcn") for each in (exact, rough))
+    assert samples.videos.dtype == samples.value.dtype == torch.float32
+    assert 0 < (samples.videos - wanted.videos).abs().mean() < 0.05
+    assert samples.value == pytest.approx(wanted.value, abs=0.02)
+    if samples.codes is None:
+        return
+    networks = model.networks("lrcn")
+    generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
+    with torch.no_grad():
+        assert torch.equal(samples.videos, networks.kept(generator(samples.codes)).clamp(0, 1))
+
+
+def test_bfloat16_is_computed_in(model: STGAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        SequenceSpace, "videos",
+        lambda self, codes: seen.append(torch.is_autocast_enabled("cpu")) or self.networks.kept(self.generator(codes)),
+    )  # fmt: skip
+    preset = replace(MOTION, iterations=4, goal=1.0, steered_below=math.inf, precision="bf16-mixed")
+    model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
+    assert seen == [True] * 5 + [False]  # the proposals and four steps; then what is kept

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stgan.checkpoints import find_model, load_checkpoint, save_checkpoint
+from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.errors import StganError
 from stgan.manifest import MANIFEST, Manifest
 from stgan.pipeline import BOTH, STGAN
@@ -26,8 +28,10 @@ from stgan.studies.provenance import (
     networks_behind,
     read_networks,
     unknown_networks,
+    unseen_groups,
     write_networks,
 )
+from stgan.training.data import group_of
 from stgan.video import ClipFile, VideoError, find_clips, read_video
 from stgan.video.decoding import inspect_clip
 
@@ -210,6 +214,26 @@ def test_a_network_is_known_if_all_that_it_was_made_from_are(known: dict[str, tu
     assert unknown_networks(networks) == [
         f"role {name}" for name, (_, parents) in known.items() if not {name, *parents} <= told
     ]
+
+
+def test_weights_from_photographs_have_seen_no_clips() -> None:
+    photographs = {file.name: file.photographs for file in KNOWN_FILES if file.photographs}
+    assert list(photographs) == [f"efficientnet-lite{number}" for number in range(3)]
+    network = Network("encoder", HASH, photographs, (CLIP,))
+    assert not unknown_networks([network])
+    assert unknown_networks([replace(network, ancestors={**photographs, "other": "f" * 64})]) == ["encoder"]
+    assert unknown_networks([replace(network, seen=())]) == ["encoder"]
+
+
+def test_groups_that_no_network_has_seen(tiny_clips: Path) -> None:
+    clips = find_clips(tiny_clips).clips
+    hashes = content_hashes(clips)
+    groups = sorted({group_of(clip) for clip in clips})
+    seen = {group: tuple(hashes[clip.path] for clip in clips if group_of(clip) == group) for group in groups}
+    some = [Network("generator", HASH, {}, seen[group][:1]) for group in groups[1:]]  # one clip is enough
+    assert unseen_groups(some, clips) == {groups[0]}
+    assert unseen_groups([*some, Network("encoder", HASH, {}, seen[groups[0]])], clips) is None
+    assert unseen_groups([], clips) is None and unseen_groups([Network("encoder", HASH, {}, ())], clips) is None
 
 
 def test_clips_are_told_apart_by_their_frames(tiny_clips: Path, tmp_path: Path) -> None:

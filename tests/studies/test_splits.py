@@ -68,6 +68,10 @@ def test_clips_without_a_validation_split_lend_some(groups: list[str], seed: int
     several = Counter(label for label, _ in {(clip.label, clip.group) for clip in train})
     assume(max(several.values()) > 1)
     recipe = replace(RECIPE, seed=seed)
+    lent = {clip.group for clip in hold_out(train, 0.3, seed, {"a"})[1]}
+    assert lent <= {"a"} and not hold_out(train, 0.3, seed, ())[1]
+    if lent:
+        assert sides_of((*train, *test), recipe, {"a"})[1] == tuple(clip for clip in train if clip.group == "a")
     try:
         sides = sides_of((*train, *test), recipe)
     except StganError as error:  # every group is some action's only one

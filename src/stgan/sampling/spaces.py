@@ -94,7 +94,7 @@ class CodeSpace:
         init: Init | None,
         phi: Phi,
     ) -> None:
-        self.networks, self.frames, self.random, self.init = networks, frames, random, init
+        self.networks, self.preset, self.frames, self.random, self.init = networks, preset, frames, random, init
         self.generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
         self.learning_rates = falling(*preset.learning_rate, preset.iterations)
 
@@ -111,7 +111,8 @@ class CodeSpace:
 
     def reconstruct(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """PPGN's R(h) = E(G(h)), frame by frame."""
-        return self.networks.encoder(self.networks.image_generator(h.flatten(0, 1))).view_as(h)
+        with self.preset.arithmetic(h.device):
+            return self.networks.encoder(self.networks.image_generator(h.flatten(0, 1))).to(h.dtype).view_as(h)
 
     def project(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         return h.clamp(0, LARGEST_CODE)
@@ -218,7 +219,7 @@ class SequenceSpace:
             raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
         if networks.sequence_prior is None:
             raise StganError(f"preset {preset.name} needs a sequence prior; choose another preset")
-        self.networks, self.prior = networks, networks.sequence_prior
+        self.networks, self.preset, self.prior = networks, preset, networks.sequence_prior
         self.w, self.proposals = preset.action_guidance, preset.proposals
         self.frames, self.random, self.phi = frames, random, phi
         self.action = phi.number if isinstance(phi, Action) else None
@@ -237,7 +238,9 @@ class SequenceSpace:
         h, last = torch.cat(proposals), len(self.learning_rates)
         for iteration in range(last):
             h = self.project(h, iteration)
-        values = self.phi(to_unit_range(self.videos(self.codes(h, last)))).unflatten(0, (self.proposals, -1))
+        codes = self.codes(h, last)
+        with self.preset.arithmetic(h.device):
+            values = self.phi(to_unit_range(self.videos(codes))).unflatten(0, (self.proposals, -1))
         return torch.stack(proposals)[values.argmax(0), torch.arange(values.shape[1], device=values.device)]
 
     def codes(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:

@@ -26,7 +26,14 @@ from stgan.metrics.means import Mean
 from stgan.names import quoted
 from stgan.report.counts import draw_counts
 from stgan.scoring import Clip
-from stgan.studies.provenance import Network, check_initial, check_networks, content_hashes, unknown_networks
+from stgan.studies.provenance import (
+    Network,
+    check_initial,
+    check_networks,
+    content_hashes,
+    unknown_networks,
+    unseen_groups,
+)
 from stgan.studies.splits import sides_of
 from stgan.training.finetuning import CHECKPOINT, Finetuned, FinetuningClips, FinetuningRecipe, Point, finetune
 from stgan.training.run import STATE, Workshop, identity
@@ -152,7 +159,8 @@ def run_augmentation(
     Args:
         initial: the classifier to start from, of any classes: its last layer is made anew.
         real: clips whose splits are "train", "test" and, if there are such, "val", which then choose where to stop.
-            Otherwise clips of some of the groups to train on are held out for that, unless the test clips choose.
+            Otherwise clips of some of the groups to train on are held out for that, unless the test clips choose; of
+            groups that no network behind the generated clips was trained on, if there are such.
         generated: those to train on (see `stgan.studies.selection`), each with the action that it should show.
         recipe: of every arm.
         folder: receives a folder for each seed and arm, `augmentation.json` and `counts.png`.
@@ -168,7 +176,8 @@ def run_augmentation(
             the generated clips has seen others than those to train on, or the weights to start from one that judges.
     """
     classes = tuple(actions) if actions is not None else tuple(sorted({clip.label for clip in real}))
-    train, validation, test = sides_of(real, recipe)
+    unseen = unseen_groups(networks, [clip for clip in real if clip.split == "train"])
+    train, validation, test = sides_of(real, recipe, unseen)
     made = tuple(_generated(clip) for clip in generated)
     _check(classes, train, validation, test, made)
     check_initial(initial, (*validation, *test))

@@ -54,6 +54,12 @@ def judges_of(model: STGAN) -> list[Evaluator]:
     ]
 
 
+def real_clips(clips: Sequence[Clip], actions: Sequence[str]) -> list[Clip]:
+    """Those of these actions, to be judged beside generated ones: the test clips where there are such, else all."""
+    known = [clip for clip in clips if clip.action in actions]
+    return [clip for clip in known if clip.split == "test"] or known
+
+
 def judge(
     sets: Mapping[str, Path],
     judges: Sequence[Evaluator],

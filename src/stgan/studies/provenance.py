@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from stgan.checkpoints import Checkpoint, ModelFolder
+from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.manifest import Manifest
 from stgan.names import quoted
 from stgan.scoring import Evaluator
+from stgan.training.data import group_of
 from stgan.video import ClipFile
 from stgan.video.decoding import inspect_clip
 
@@ -115,6 +117,16 @@ def content_hashes(clips: Sequence[ClipFile]) -> dict[Path, str]:
     return {clip.path: inspect_clip(clip.path).sha256[:_SHORT] for clip in clips}
 
 
+def unseen_groups(networks: Sequence[Network], clips: Sequence[ClipFile]) -> set[str] | None:
+    """The groups of clips of which no network was trained on any; None if that is all of them, or none is left."""
+    trained = {value for network in networks for value in network.seen}
+    if not trained:
+        return None
+    hashes = content_hashes(clips)
+    groups = {group_of(clip) for clip in clips} - {group_of(clip) for clip in clips if hashes[clip.path] in trained}
+    return groups or None
+
+
 def check_networks(networks: Sequence[Network], train: Collection[str], judging: Mapping[Path, str]) -> None:
     """Raise StganError if a network was trained on a clip that judges, or that is not among those to train on.
 
@@ -152,8 +164,12 @@ def check_initial(initial: Checkpoint, judging: Sequence[ClipFile]) -> None:
 
 
 def unknown_networks(networks: Sequence[Network]) -> list[str]:
-    """The roles of networks of which nothing says what they, or networks that they were made from, were trained on."""
+    """The roles of networks of which nothing says what they, or networks that they were made from, were trained on.
+
+    Of known files it is known that they learned from photographs, such as ImageNet's, and not from clips.
+    """
     known = {network.hash for network in networks if network.seen}
+    known |= {file.photographs for file in KNOWN_FILES if file.photographs}
     return [network.role for network in networks if not {network.hash, *network.ancestors.values()} <= known]
 
 

@@ -40,10 +40,14 @@ def split_by_groups(
     return tuple(replace(clip, split=sides.get(str(clip.group), "test")) for clip in clips)
 
 
-def hold_out(clips: Sequence[ClipFile], share: float, seed: int) -> tuple[tuple[ClipFile, ...], tuple[ClipFile, ...]]:
+def hold_out(
+    clips: Sequence[ClipFile], share: float, seed: int, among: Collection[str] | None = None
+) -> tuple[tuple[ClipFile, ...], tuple[ClipFile, ...]]:
     """(the rest, clips of held-out groups): of every action about `share` of its clips, by whole groups.
 
     Groups are taken in random order, each whose actions all lack held-out clips still, and never an action's last.
+
+    among: the groups that may be held out, by `group_of`; None for any.
     """
     groups: dict[str, Counter[str]] = {}
     for clip in clips:
@@ -54,6 +58,8 @@ def hold_out(clips: Sequence[ClipFile], share: float, seed: int) -> tuple[tuple[
     out = set()
     for i in np.random.default_rng((seed, 0, _HELD_OUT)).permutation(len(groups)):
         name = sorted(groups)[i]
+        if among is not None and name not in among:
+            continue
         if all(held[label] < share * total[label] and left[label] > 1 for label in groups[name]):
             out.add(name)
             held += groups[name]
@@ -65,17 +71,19 @@ def hold_out(clips: Sequence[ClipFile], share: float, seed: int) -> tuple[tuple[
 
 
 def sides_of(
-    real: Sequence[ClipFile], recipe: FinetuningRecipe
+    real: Sequence[ClipFile], recipe: FinetuningRecipe, unseen: Collection[str] | None = None
 ) -> tuple[tuple[ClipFile, ...], tuple[ClipFile, ...], tuple[ClipFile, ...]]:
     """Clips to train on, to validate and to test, by their splits; without a split "val", clips of held-out groups
     validate where the recipe stops on such.
+
+    unseen: the groups that may be held out, as nothing behind the generated clips was trained on them; None for any.
 
     Raises:
         StganError: one of them would be empty.
     """
     train, validation, test = (tuple(clip for clip in real if clip.split == name) for name in ("train", "val", "test"))
     if recipe.stop_on == "validation" and not validation:
-        train, validation = hold_out(train, recipe.validation_share, recipe.seed)
+        train, validation = hold_out(train, recipe.validation_share, recipe.seed, unseen)
     for clips, what in ((train, "to train on"), (test, "to test on")):
         if not clips:
             raise StganError(f"no real clip is {what}: give clips with the splits train and test, or name groups")

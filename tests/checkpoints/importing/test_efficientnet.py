@@ -52,14 +52,16 @@ def test_against_the_package(number: int, tmp_path: Path) -> None:
     assert relative(ours(images.flip(1)), wanted.numpy()) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
 def test_the_published_weights(name: str) -> None:
     path = installed(known_file(name))
     if path is None:
         pytest.skip(f"{known_file(name).package} is not installed")
     theirs = EfficientNet.from_name(name).eval()
     theirs.load_state_dict(torch.load(path, weights_only=True))
-    network = find_encoder(name).network
+    found = find_encoder(name)
+    assert found.hash == known_file(name).photographs
+    network = found.network
     size = network.config.preprocessing.size
     ramps = torch.linspace(0, 1, size).expand(1, 3, size, size)
     assert relative(network(ramps), codes(theirs, ramps).numpy()) < 1e-4
