@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stgan.cli.evaluate import made_by
+from stgan.manifest import Manifest
 from stgan.scoring import Clip
 from stgan.studies.fooling import real_clips
 from stgan.video import write_video
@@ -151,6 +153,22 @@ def test_actions_that_the_evaluator_does_not_know(
     assert refused.returncode == 1 and refused.is_one_sentence and "does not know the action 'swim'" in refused.stderr
     result = stgan.run("evaluate", tmp_path / "clips", "--model", tiny_model, "--keep-going")
     assert result.returncode == 0 and "count in everything but accuracy" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("named", "model"),
+    [
+        ("jhmdb", "jhmdb"),
+        ("weizmann", "weizmann"),
+        ("../jhmdb", "weizmann"),
+        ("user/model", "weizmann"),
+        (3, "weizmann"),
+    ],
+)
+def test_of_what_clips_name_only_bundled_models_are_taken(named: object, model: str, tmp_path: Path) -> None:
+    assert made_by(tmp_path) == "weizmann"
+    Manifest(tmp_path).write([{"file": "a/a.mp4", "action": "a", "index": 0, "model": named}])
+    assert made_by(tmp_path) == model
 
 
 def test_a_cache_that_cannot_be_used(stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path) -> None:

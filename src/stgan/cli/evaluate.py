@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from stgan.checkpoints import find_model, is_own_classifier
+from stgan.checkpoints import bundled_models, find_model, is_own_classifier
 from stgan.cli.score_tables import show_scores
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
@@ -41,6 +41,8 @@ _MOST_WORKERS = 256
 _MOST_AT_ONCE = 4096
 _FASTEST = 1000.0  # frames a second
 
+DEFAULT_MODEL = "weizmann"
+
 
 def evaluate(
     folder: Annotated[
@@ -49,7 +51,10 @@ def evaluate(
     real: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Real clips to compare with, laid out as for training.")
     ] = None,
-    model: Annotated[str, typer.Option(help="The model whose evaluators are meant.")] = "weizmann",
+    model: Annotated[
+        str | None,
+        typer.Option(help="The model whose evaluators are meant; default: the bundled one that made the clips."),
+    ] = None,
     evaluator: Annotated[
         str,
         typer.Option(
@@ -123,7 +128,7 @@ def evaluate(
     clips = folder_clips(folder)
     notes = _notes_on_manifest(folder, clips)
     clips = clips if num is None else evenly(clips, num)
-    whole = find_model(model)
+    whole = find_model(model or made_by(folder))
     place = choose_device(device)
     judge = find_evaluator(evaluator, whole, frames=frames, device=place)
     space = find_evaluator(features, whole, frames=frames, device=place) if features else None
@@ -151,6 +156,16 @@ def evaluate(
         write_text(csv_file, _as_csv(scores))
     if num is None:
         keep_scores(folder, scores, console)
+
+
+def made_by(folder: Path) -> str:
+    """The bundled model that a folder's manifest names, else the first one."""
+    return trusted(next(Manifest(folder).read(), {}).get("model"))
+
+
+def trusted(model: object) -> str:
+    """The name of a model if it is bundled, else the first one: a folder may not say what is fetched and loaded."""
+    return str(model) if model in bundled_models() else DEFAULT_MODEL
 
 
 def as_json(scores: Scores) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from stgan.checkpoints import ModelFolder, find_model
-from stgan.cli.evaluate import as_json, check_output, keep_scores, open_cache
+from stgan.cli.evaluate import as_json, check_output, keep_scores, made_by, open_cache, trusted
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.names import quoted
@@ -28,9 +28,12 @@ _AUGMENTATION = "an augmentation experiment"
 def report(
     folder: Annotated[Path, typer.Argument(help="What stgan generate, fooling or augment wrote; or any clips.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page; default: FOLDER/report.html.")] = None,
-    model: Annotated[str, typer.Option(help="The model that made the clips, and whose evaluators are meant.")] = (
-        "weizmann"
-    ),
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The model that made the clips, whose evaluators are meant; default: the bundled one that they name."
+        ),
+    ] = None,
     evaluator: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH", help="Who judges; one that steered the clips too, and the page says so."),
@@ -80,13 +83,14 @@ def report(
         with console.status("drawing"):
             page, figures = write_augmentation_page(folder, out, command=shlex.join(words))
         return _tell(page, figures, console)
-    whole = find_model(model)
     if kind:
-        request = Request(folder, whole, model, study=read_study(folder), command=command)
+        study = read_study(folder)
+        model = model or trusted(study.model)
+        request = Request(folder, find_model(model), model, study=study, command=command)
     else:
-        study = read_study(fooling) if fooling else None
-        scores = find_scores(folder, whole, evaluator, real, console)
-        request = Request(folder, whole, model, scores, study, command)
+        model = model or made_by(folder)
+        whole, beside = find_model(model), read_study(fooling) if fooling else None
+        request = Request(folder, whole, model, find_scores(folder, whole, evaluator, real, console), beside, command)
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
     _tell(page, figures, console)

@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from stgan.checkpoints import find_model, is_own_classifier
-from stgan.cli.evaluate import check_output, keep_scores, open_cache
+from stgan.cli.evaluate import check_output, keep_scores, made_by, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
@@ -52,7 +52,9 @@ def select(
             "--any-verdict", help="Also clips that the evaluator names otherwise: the paper does not exclude them."
         ),
     ] = False,
-    model: Annotated[str, typer.Option(help="The model that made the clips.")] = "weizmann",
+    model: Annotated[
+        str | None, typer.Option(help="The model that made the clips; default: the bundled one that they name.")
+    ] = None,
     evaluator: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Who judges: a network that did not steer the clips.")
     ] = "evaluator",
@@ -110,7 +112,7 @@ def select(
     if real:
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
-    whole = find_model(model)
+    whole = find_model(model or made_by(folder))
     judge = find_evaluator(evaluator, whole, device=choose_device(device))
     if judge.steered(clips):
         raise StganError(

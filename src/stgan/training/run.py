@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -74,9 +74,10 @@ class Pace:
     fed: float
 
 
-def one_device(device: torch.device) -> Fabric:
+def one_device(device: torch.device, precision: Literal["32-true", "bf16-mixed"] = "32-true") -> Fabric:
     """Fabric on one device."""
-    return Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [device.index or 0])
+    devices = 1 if device.type == "cpu" else [device.index or 0]
+    return Fabric(accelerator=device.type, devices=devices, precision=precision)
 
 
 class TrainingRun:
