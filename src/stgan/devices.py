@@ -1,12 +1,15 @@
-"""Where networks run."""
+"""Where networks run, and what they compute in."""
 
 import ctypes
-from contextlib import suppress
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, Literal
 
 import torch
 
 from stgan.errors import StganError
+
+Precision = Literal["32-true", "bf16-mixed"]
+"""What products are computed in, by Lightning's names."""
 
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # glibc's malloc.h
 
@@ -19,6 +22,11 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     except (RuntimeError, AssertionError, ImportError) as error:
         raise StganError(f"device {str(device)!r} is not to be had here; name another or none") from error
     return torch.device(device)
+
+
+def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+    """Within its block networks on this device compute in this precision; "32-true" leaves it as it is."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

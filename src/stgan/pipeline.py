@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, Classifier, ModelFolder, find_model, own_checkpoints
-from stgan.devices import batch_size, choose_device
+from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
 from stgan.names import listed
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
@@ -23,7 +23,6 @@ from stgan.sampling import (
     Layer,
     Networks,
     OnIteration,
-    Precision,
     Preset,
     Samples,
     Target,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stgan.checkpoints import bundled_models, find_model
 from stgan.cli.evaluate import made_by
 from stgan.manifest import Manifest
 from stgan.scoring import Clip
@@ -155,20 +156,19 @@ def test_actions_that_the_evaluator_does_not_know(
     assert result.returncode == 0 and "count in everything but accuracy" in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("named", "model"),
-    [
-        ("jhmdb", "jhmdb"),
-        ("weizmann", "weizmann"),
-        ("../jhmdb", "weizmann"),
-        ("user/model", "weizmann"),
-        (3, "weizmann"),
-    ],
-)
-def test_of_what_clips_name_only_bundled_models_are_taken(named: object, model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", bundled_models())
+def test_clips_of_bundled_models_are_known_by_their_generator(made: str, tmp_path: Path) -> None:
+    """No other name is taken from a folder, nor is a model of the same name that was trained anew."""
     assert made_by(tmp_path) == "weizmann"
-    Manifest(tmp_path).write([{"file": "a/a.mp4", "action": "a", "index": 0, "model": named}])
-    assert made_by(tmp_path) == model
+    model = find_model(made)
+    own = {"generator": model.load(model.generator).hash}
+    for name, hashes, wanted in (
+        (made, own, made), (made, {"generator": "0" * 64}, "weizmann"), (made, {}, "weizmann"),
+        (f"../{made}", own, "weizmann"), ("user/model", own, "weizmann"), ([made], own, "weizmann"),
+    ):  # fmt: skip
+        clip = {"file": "a/a.mp4", "action": "a", "index": 0, "model": name, "hashes": hashes}
+        Manifest(tmp_path).write([clip])
+        assert made_by(tmp_path) == wanted
 
 
 def test_a_cache_that_cannot_be_used(stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -46,6 +46,18 @@ def test_clips_are_scored_if_nobody_has_and_the_page_written(
     assert refused.returncode == 1 and refused.is_one_sentence and "remove it" in refused.stderr
 
 
+def test_clips_of_another_precision_say_so(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    arguments = ("generate", "left", "--model", tiny_model, "--num", 1, "--iterations", 2, "--out", folder)
+    assert stgan.run(*arguments, "--precision", "bf16-mixed").returncode == 0
+    (entry,) = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
+    assert entry["settings"]["precision"] == "bf16-mixed"
+    refused = stgan.run(*arguments, "--resume")
+    assert refused.returncode == 1 and "made with settings.precision 'bf16-mixed', not '32-true'" in refused.stderr
+    assert stgan.run("report", folder, "--model", tiny_model).returncode == 0
+    assert "--iterations 2 --precision bf16-mixed --out" in (folder / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -212,12 +212,23 @@ def test_bfloat16_seeks_and_float32_keeps(model: STGAN, preset: Preset) -> None:
         assert torch.equal(samples.videos, networks.kept(generator(samples.codes)).clamp(0, 1))
 
 
-def test_bfloat16_is_computed_in(model: STGAN, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+@pytest.mark.parametrize(("precision", "around"), [("32-true", False), ("32-true", True), ("bf16-mixed", False)])
+def test_what_computes_in_bfloat16(model: STGAN, precision: str, around: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proposals and steps, and PPGN's reconstruction; not what is kept, unless the caller wants all of it so."""
+    seen: list[bool] = []
     monkeypatch.setattr(
         SequenceSpace, "videos",
         lambda self, codes: seen.append(torch.is_autocast_enabled("cpu")) or self.networks.kept(self.generator(codes)),
     )  # fmt: skip
-    preset = replace(MOTION, iterations=4, goal=1.0, steered_below=math.inf, precision="bf16-mixed")
-    model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
-    assert seen == [True] * 5 + [False]  # the proposals and four steps; then what is kept
+    preset = replace(MOTION, iterations=4, goal=1.0, steered_below=math.inf, precision=precision)
+    with torch.autocast("cpu", torch.bfloat16, enabled=around):
+        model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
+        assert seen == [precision == "bf16-mixed" or around] * 5 + [around]
+        networks, kinds = model.networks("lrcn"), []
+        hook = networks.encoder.register_forward_hook(lambda *_: kinds.append(torch.is_autocast_enabled("cpu")))
+        preset = replace(PAPER, precision=precision)
+        space = CodeSpace(networks, preset, 16, ClipRandomness([0]), None, left(networks))
+        codes = torch.rand(1, 16, networks.image_generator.config.code_size)
+        assert space.reconstruct(codes, 0).dtype == torch.float32
+        hook.remove()
+    assert kinds == [precision == "bf16-mixed" or around]

@@ -293,6 +293,7 @@ def test_what_has_changed_is_trained_anew(
         assert again() == ["real 0"]
     assert again(generated=generated[:-1]) == ["generated 0", "both 0"]
     assert again(recipe=replace(QUICK, windows=2), generated=generated[:-1]) == first
+    assert again(recipe=replace(QUICK, precision="bf16-mixed"), generated=generated[:-1]) == first
     other = C3D(replace(initial.network.config, dropout=0.5)).eval()
     other.load_state_dict(initial.network.state_dict())
     changes = {"recipe": replace(QUICK, windows=2), "generated": generated[:-1]}
@@ -338,6 +339,15 @@ def test_networks_that_saw_clips_to_train_on_alone(
         assert f"may be those of the test: {named};" in refusal(*unknown)
     allowed = experiment(tmp_path / "allowed", **{**common, "allow_unknown": True}, networks=[network("eye", [])])
     assert not allowed.proven and allowed.networks[0]["seen"] == 0
+
+
+def test_clips_that_no_network_has_seen_choose_where_to_stop(
+    experiment: Experiment, seen: dict[str, list[str]], tmp_path: Path
+) -> None:
+    for left_out in ("g1", "g3"):
+        eye = network("eye", [each for group in ("g1", "g2", "g3") if group != left_out for each in seen[group]])
+        found = experiment(tmp_path / left_out, networks=[eye], allow_unknown=False, seeds=(0,))
+        assert found.proven and found.groups["validation"] == tuple(f"{label}_{left_out}" for label in COLOURS)
 
 
 def test_weights_to_start_from_have_seen_no_clip_that_judges(

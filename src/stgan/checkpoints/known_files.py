@@ -28,7 +28,7 @@ class KnownFile:
     licence:  that of the weights, or of the repository that offers them.
     becomes:  arguments of `stgan weights import`, with "{name}" for the known files; empty if it is used as it is.
     photographs: the hash of the weights once imported (`Checkpoint.hash`), where these learned from photographs and
-              nothing else, so that no clip can come back through them; empty else.
+              nothing else, so that no clip can come back through them; empty where that is not known.
     note:     what one has to know beside that.
     evidence: the pages on which this rests.
     """

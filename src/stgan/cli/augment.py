@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -60,10 +60,6 @@ def augment(
         ),
     ] = False,
     save_every: Annotated[float, typer.Option(help="Seconds between two states to resume from.", min=0.0)] = 60.0,
-    precision: Annotated[
-        Literal["32-true", "bf16-mixed"],
-        typer.Option(help="What is trained in: bf16-mixed is faster where GPU or processor have it."),
-    ] = "32-true",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
 ) -> None:
     """Train a recogniser on generated clips only, on real clips only, on both: the paper's Table 3.
@@ -117,7 +113,7 @@ def augment(
             folder_clips(generated),
             chosen.training,
             out,
-            one_device(choose_device(device), precision),
+            one_device(choose_device(device)),
             seeds=range(seeds) if seeds else chosen.seeds,
             networks=networks,
             allow_unknown=allow_unknown,

@@ -53,7 +53,9 @@ def evaluate(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The model whose evaluators are meant; default: the bundled one that made the clips."),
+        typer.Option(
+            help="The model whose evaluators are meant; default: the bundled one that made the clips, else weizmann."
+        ),
     ] = None,
     evaluator: Annotated[
         str,
@@ -128,7 +130,7 @@ def evaluate(
     clips = folder_clips(folder)
     notes = _notes_on_manifest(folder, clips)
     clips = clips if num is None else evenly(clips, num)
-    whole = find_model(model or made_by(folder))
+    whole = find_model(made_by(folder) if model is None else model)
     place = choose_device(device)
     judge = find_evaluator(evaluator, whole, frames=frames, device=place)
     space = find_evaluator(features, whole, frames=frames, device=place) if features else None
@@ -159,13 +161,17 @@ def evaluate(
 
 
 def made_by(folder: Path) -> str:
-    """The bundled model that a folder's manifest names, else the first one."""
-    return trusted(next(Manifest(folder).read(), {}).get("model"))
+    """The bundled model whose generator made a folder's clips, as its manifest has it; else the usual one.
 
-
-def trusted(model: object) -> str:
-    """The name of a model if it is bundled, else the first one: a folder may not say what is fetched and loaded."""
-    return str(model) if model in bundled_models() else DEFAULT_MODEL
+    No other name is taken from there: a folder may not say what is fetched and loaded.
+    """
+    entry = next(Manifest(folder).read(), {})
+    name, hashes = entry.get("model"), entry.get("hashes")
+    if name in bundled_models() and isinstance(hashes, dict):
+        model = find_model(name)
+        if model.load(model.generator).hash == hashes.get("generator"):
+            return str(name)
+    return DEFAULT_MODEL
 
 
 def as_json(scores: Scores) -> str:

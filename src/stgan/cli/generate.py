@@ -15,13 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
+from stgan.devices import Precision
 from stgan.errors import Interrupted, StganError
 from stgan.files import replacing
 from stgan.generation import FPS, MOST_TOGETHER, as_before, generate_clips, manifest_entry, run_settings
 from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output
 from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
 from stgan.report.iterations import Trace
-from stgan.sampling import Init, Precision
+from stgan.sampling import Init
 from stgan.video import center_window, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.io import LARGEST_GIF
 

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.progress import track
 
 from stgan.checkpoints import ModelFolder, find_model
-from stgan.cli.evaluate import as_json, check_output, keep_scores, made_by, open_cache, trusted
+from stgan.cli.evaluate import as_json, check_output, keep_scores, made_by, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
+from stgan.manifest import MANIFEST
 from stgan.names import quoted
 from stgan.report.recorded import FOOLING, Scores, as_scores, is_current, read_scores, read_study
 from stgan.report.recorded_augmentation import AUGMENTATION, STUDY
@@ -31,7 +32,8 @@ def report(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The model that made the clips, whose evaluators are meant; default: the bundled one that they name."
+            help="The model that made the clips, whose evaluators are meant; default: the bundled one that did, else "
+            "weizmann."
         ),
     ] = None,
     evaluator: Annotated[
@@ -83,12 +85,13 @@ def report(
         with console.status("drawing"):
             page, figures = write_augmentation_page(folder, out, command=shlex.join(words))
         return _tell(page, figures, console)
+    if model is None:
+        clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
+        model = made_by(clips)
     if kind:
         study = read_study(folder)
-        model = model or trusted(study.model)
         request = Request(folder, find_model(model), model, study=study, command=command)
     else:
-        model = model or made_by(folder)
         whole, beside = find_model(model), read_study(fooling) if fooling else None
         request = Request(folder, whole, model, find_scores(folder, whole, evaluator, real, console), beside, command)
     with console.status("drawing"):

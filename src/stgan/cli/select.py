@@ -53,7 +53,7 @@ def select(
         ),
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="The model that made the clips; default: the bundled one that they name.")
+        str | None, typer.Option(help="The model that made the clips; default: the bundled one that did.")
     ] = None,
     evaluator: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Who judges: a network that did not steer the clips.")
@@ -112,7 +112,7 @@ def select(
     if real:
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
-    whole = find_model(model or made_by(folder))
+    whole = find_model(made_by(folder) if model is None else model)
     judge = find_evaluator(evaluator, whole, device=choose_device(device))
     if judge.steered(clips):
         raise StganError(

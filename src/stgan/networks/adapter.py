@@ -137,7 +137,8 @@ class VideoClassifier(nn.Module):
         like = next((each for each in self.module.parameters() if each.is_floating_point()), videos)
         try:
             pixels = self.config.preprocessing.video(videos).to(like.dtype)
-            output = _answer(self.module(_arranged(pixels, self.config.layout)))
+            with torch.autocast(videos.device.type, enabled=False):  # it computes in its own numbers
+                output = _answer(self.module(_arranged(pixels, self.config.layout)))
         except Exception as error:  # whatever a network of somebody else raises
             shape = "x".join(map(str, videos.shape))
             raise StganError(

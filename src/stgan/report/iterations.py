@@ -23,7 +23,7 @@ from stgan.video.strips import Strip, save_strips
 
 _ROWS, _COLUMNS = 8, 8
 _HASHES = ("generator", "encoder", "code_prior", "sequence_prior", "condition")
-_MOST_WORK = 64 * 1000  # frames times iterations: of what is sampled again for a page
+_MOST_WORK = 64 * 1000 * 64**2  # pixels of all frames times iterations: of what is sampled again for a page
 
 
 class Trace:
@@ -111,9 +111,9 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
         preset = _preset(entry["settings"])
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
-        if preset.iterations * entry["frames"] > _MOST_WORK:
-            return "to make one again would take too long"
         stgan = STGAN.from_pretrained(model)
+        if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
+            return "to make one again would take too long"
         hashes = stgan.hashes(entry["condition"])
         if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
             return f"the model {stgan.name} is not the one that made the clips"

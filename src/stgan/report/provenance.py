@@ -41,10 +41,12 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     if preset is None or entry.get("init") or not _COMMON.issubset(known) or not known["iterations"].isdecimal():
         return None
     try:
-        used = replace(preset, iterations=int(known["iterations"]))
-    except (StganError, ValueError):
+        recorded = dict(entry["settings"])
+        precision = recorded.setdefault("precision", preset.precision)  # manifests of before there was another
+        used = replace(preset, iterations=int(known["iterations"]), precision=precision)
+    except (StganError, ValueError, TypeError, KeyError):
         return None
-    if entry.get("settings") != json.loads(json.dumps(asdict(used))):
+    if recorded != json.loads(json.dumps(asdict(used))):
         return None
     actions = list(dict.fromkeys(clip.action for clip in clips))
     num = max(clip.entry["index"] for clip in clips) + 1
@@ -54,6 +56,7 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     usual = {"condition": BOTH, "iterations": str(preset.iterations), "frames": str(FRAMES)}
     for name, value in usual.items():
         words += [f"--{name}", known[name]] * (known[name] != value)
+    words += ["--precision", precision] * (precision != preset.precision)
     return shlex.join(["stgan", "generate", *words, "--out", str(folder)])
 
 

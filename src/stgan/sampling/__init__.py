@@ -2,7 +2,7 @@
 
 from stgan.sampling.activation_maximization import activation_maximization
 from stgan.sampling.objectives import Action, Activation, visible_side, window_of
-from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Precision, Preset
+from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Preset
 from stgan.sampling.randomness import ClipRandomness, clip_seed
 from stgan.sampling.sampler import OnIteration, Samples, sample
 from stgan.sampling.spaces import Networks
@@ -22,7 +22,6 @@ __all__ = [
     "Layer",
     "Networks",
     "OnIteration",
-    "Precision",
     "Preset",
     "Samples",
     "Target",

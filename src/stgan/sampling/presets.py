@@ -4,13 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-import torch
-
+from stgan.devices import Precision
 from stgan.errors import StganError
 from stgan.networks.temporal import UNIFORM_KERNEL, TemporalPadding, check_kernel
-
-Precision = Literal["32-true", "bf16-mixed"]
-"""What products are computed in, by the names that trainings have for it."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +48,9 @@ class Preset:
     them is worth a gradient:
     shift: pixels. video_noise, brightness: in [0, 1] units.
 
-    precision:   what the generator and the condition networks compute in while a clip is sought; as for trainings,
-                 "bf16-mixed" is bfloat16 wherever autocast takes that for safe. The priors, and the clip as it is
-                 kept, are always computed in float32.
+    precision:   what generator, encoder and condition networks compute in while a clip is sought; "bf16-mixed" is
+                 bfloat16 wherever autocast takes that for safe. The priors, and the clip as it is kept, are computed in
+                 float32.
     """
 
     name: str
@@ -103,10 +99,6 @@ class Preset:
             raise StganError(f"preset {self.name}: goal is in (0, 1] and own_noise in [0, 1]")
         if self.precision not in get_args(Precision):
             raise StganError(f"the precision is {' or '.join(get_args(Precision))}, not {self.precision!r}")
-
-    def arithmetic(self, device: torch.device) -> torch.autocast:
-        """Within its block, networks on this device compute in `precision`."""
-        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
 
 
 PAPER = Preset(

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stgan.devices import arithmetic
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.activation_maximization import Clips, Variable, activation_maximization
 from stgan.sampling.disturbance import disturb
@@ -66,7 +67,7 @@ def sample(
     def objective(h: Variable, iteration: int, clips: Clips) -> Float[Tensor, " some"]:
         """J of Eq. 8: Phi(G(z)) - lambda |z|."""
         z = space.codes(h, iteration)
-        with preset.arithmetic(like.device):
+        with arithmetic(preset.precision, like.device):
             videos = space.videos(z).to(like.dtype)  # shifts are of single pixels, which bfloat16 does not tell apart
             value = phi(disturb(videos, preset, random.of(clips))).to(like.dtype)
         return value - preset.regularization * z.abs().flatten(1).sum(1) if preset.regularization else value

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stgan.devices import arithmetic
 from stgan.errors import StganError
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior, inflate
 from stgan.networks.preprocessing import center_square, flatten_time, to_unit_range
@@ -111,7 +112,7 @@ class CodeSpace:
 
     def reconstruct(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
         """PPGN's R(h) = E(G(h)), frame by frame."""
-        with self.preset.arithmetic(h.device):
+        with arithmetic(self.preset.precision, h.device):
             return self.networks.encoder(self.networks.image_generator(h.flatten(0, 1))).to(h.dtype).view_as(h)
 
     def project(self, h: Float[Tensor, "batch time code"], iteration: int) -> Float[Tensor, "batch time code"]:
@@ -239,7 +240,7 @@ class SequenceSpace:
         for iteration in range(last):
             h = self.project(h, iteration)
         codes = self.codes(h, last)
-        with self.preset.arithmetic(h.device):
+        with arithmetic(self.preset.precision, h.device):
             values = self.phi(to_unit_range(self.videos(codes))).unflatten(0, (self.proposals, -1))
         return torch.stack(proposals)[values.argmax(0), torch.arange(values.shape[1], device=values.device)]
 

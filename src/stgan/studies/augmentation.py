@@ -176,7 +176,8 @@ def run_augmentation(
             the generated clips has seen others than those to train on, or the weights to start from one that judges.
     """
     classes = tuple(actions) if actions is not None else tuple(sorted({clip.label for clip in real}))
-    unseen = unseen_groups(networks, [clip for clip in real if clip.split == "train"])
+    lending = recipe.stop_on == "validation" and not any(clip.split == "val" for clip in real)
+    unseen = unseen_groups(networks, [clip for clip in real if clip.split == "train"]) if lending else None
     train, validation, test = sides_of(real, recipe, unseen)
     made = tuple(_generated(clip) for clip in generated)
     _check(classes, train, validation, test, made)

@@ -141,7 +141,8 @@ def check_networks(networks: Sequence[Network], train: Collection[str], judging:
             if value in judges:
                 raise StganError(
                     f"the {network.role} behind the generated clips was trained on {quoted(judges[value])}, which is "
-                    "to judge; train a model on the clips to train on alone, and generate with that"
+                    "to judge; train a model on the clips to train on alone, some of them held out to choose where to "
+                    "stop, and generate with that"
                 )
         strange = len(set(network.seen) - set(train))
         if strange:

@@ -47,7 +47,7 @@ def hold_out(
 
     Groups are taken in random order, each whose actions all lack held-out clips still, and never an action's last.
 
-    among: the groups that may be held out, by `group_of`; None for any.
+    among: the groups that may be held out, by `group_of`, which may leave actions without; None for any.
     """
     groups: dict[str, Counter[str]] = {}
     for clip in clips:
@@ -87,6 +87,12 @@ def sides_of(
     for clips, what in ((train, "to train on"), (test, "to test on")):
         if not clips:
             raise StganError(f"no real clip is {what}: give clips with the splits train and test, or name groups")
+    if recipe.stop_on == "validation" and not validation and unseen is not None:
+        raise StganError(
+            "no clip can be held out to choose where to stop, since the groups that no network behind generated clips "
+            "has seen are the only ones of an action; give clips with the split val, or stop on the test clips as the "
+            "paper did"
+        )
     if recipe.stop_on == "validation" and not validation:
         raise StganError(
             "no clip can be held out to choose where to stop, since every action has only one group; give clips with "

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from stgan.checkpoints import Checkpoint, save_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
+from stgan.devices import Precision, arithmetic
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import C3D, LRCN, TCN, LRCNConfig, Preprocessing, R2Plus1D, TCNConfig, TemporalStream
@@ -64,6 +65,7 @@ class FinetuningRecipe:
     augmentation: what else is changed of the clips to train on, at the network's size.
     real_share: of each batch where clips are both real and generated; 0 to shuffle all of them together (the paper).
     in_view: train and judge by windows with somebody in view only (the paper: any window).
+    precision: what is trained in: "32-true", or "bf16-mixed", which is faster where GPU or processor have bfloat16.
     windows: random ones of each clip that judges, each with a verdict of its own (the paper: one).
     stop_on: what chooses the iteration whose weights are kept: "validation" (clips of other groups than those trained
         on) or "test" (as the paper did; its accuracy is then too good).
@@ -83,6 +85,7 @@ class FinetuningRecipe:
     augmentation: Augmentation = ORDINARY
     real_share: float = 0.0
     in_view: bool = False
+    precision: Precision = "32-true"
     windows: int = 1
     stop_on: str = "validation"
     validation_share: float = 0.1
@@ -105,6 +108,8 @@ class FinetuningRecipe:
             raise ValueError(f"schedule is constant or one_cycle, not {self.schedule!r}")
         if not self.max_norm >= 0:
             raise ValueError(f"max_norm must be at least 0, not {self.max_norm}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision is {' or '.join(get_args(Precision))}, not {self.precision!r}")
         if self.stop_on not in ("validation", "test"):
             raise ValueError(f"stop_on is validation or test, not {self.stop_on!r}")
 
@@ -230,7 +235,9 @@ def finetune(
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
         *windows, actions = batch
-        logits = wrapped(recipe.augmentation(fitted(windows, preprocessing), random)).float()
+        videos = recipe.augmentation(fitted(windows, preprocessing), random)
+        with arithmetic(recipe.precision, fabric.device):
+            logits = wrapped(videos).float()
         if logits.ndim == 3:  # LRCN: every frame is asked
             actions = actions.repeat_interleave(logits.shape[1])
             logits = logits.flatten(0, 1)

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -74,10 +74,9 @@ class Pace:
     fed: float
 
 
-def one_device(device: torch.device, precision: Literal["32-true", "bf16-mixed"] = "32-true") -> Fabric:
+def one_device(device: torch.device) -> Fabric:
     """Fabric on one device."""
-    devices = 1 if device.type == "cpu" else [device.index or 0]
-    return Fabric(accelerator=device.type, devices=devices, precision=precision)
+    return Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [device.index or 0])
 
 
 class TrainingRun:
