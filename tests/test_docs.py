@@ -1,6 +1,7 @@
 """Tables in docs/ come from the records beside them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,26 @@ def test_the_tables_of_how_fast_it_is_are_those_of_their_records() -> None:
             rows.append(f"| {' | '.join(cells)} |")
     text = (DOCS / "performance.md").read_text(encoding="utf-8")
     assert len(rows) == 4 + 5 + 3 + 6 and [row for row in rows if row not in text] == []
+
+
+def test_figures_of_jhmdb_are_those_of_its_records() -> None:
+    page = (DOCS / "jhmdb.md").read_text(encoding="utf-8")
+    study = read("jhmdb_augmentation")
+    for run in study["runs"]:
+        generated, real, both = (100 * arm["chosen"]["test"] for arm in run["arms"])
+        row = f"| seed {run['seed']} | {generated:.1f} % | {real:.1f} % | {both:.1f} % | {both - real:+.1f} |"
+        assert row in page
+    means = [study["summary"][name] for name in ("generated", "real", "both", "gain")]
+    for mean, form in zip(means, ("{:.1f} % ({:.1f}-{:.1f})",) * 3 + ("**{:+.1f}** ({:.1f} to {:+.1f})",), strict=True):
+        assert form.format(*(100 * mean[name] for name in ("mean", "low", "high"))) in page.replace(
+            "**23.4 %**", "23.4 %"
+        )
+    for verdict in read("jhmdb_fooling_paper")["rows"]:
+        score, name = verdict["scores"]["inception_score"], "LRCN" if verdict["evaluator"] == "lrcn" else "C3D"
+        judge = "evaluator" if verdict["evaluator"] == "evaluator" else name + ", *fooled*" * verdict["fooled"]
+        shown = f"{score['mean']:.2f} ({score['low']:.2f}-{score['high']:.2f})"
+        row = rf"\| {re.escape(judge)} \| {verdict['scores']['accuracy']:.2f} \(.*\) \| {re.escape(shown)} \|"
+        assert re.search(row, page.replace("**", "")), row
+    scores = read("jhmdb_motion_seed7")
+    low, high = scores["accuracy_interval"]
+    assert f"| **{scores['accuracy']:.2f}** ({low:.2f}-{high:.2f}) |" in page
