@@ -33,7 +33,15 @@ _SIDE = 320  # pixels: the longer side of a film is at most this, and small clip
 _WHOLE_PAGE = 20_000_000  # bytes of all films together
 
 _BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # named, because players guess another one for large frames
-_H264 = {"profile": "baseline", "level": "3.1", "crf": "18", "preset": "veryfast", "tune": "psnr", **_BT601}
+_H264 = {
+    "profile": "baseline",
+    "level": "3.1",
+    "crf": "18",
+    "preset": "veryfast",
+    "tune": "psnr",
+    "x264-params": "mbtree=0",
+    **_BT601,
+}
 _VP8 = {"crf": "8", "b": "2M", "deadline": "good", "cpu-used": "4"}  # knows no other colours than BT.601
 
 Frames = UInt8[np.ndarray, "time height width 3"]
