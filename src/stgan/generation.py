@@ -16,7 +16,7 @@ from torch import Tensor
 from stgan.devices import machine
 from stgan.manifest import Manifest
 from stgan.pipeline import STGAN, ClipRequest
-from stgan.sampling import Init, OnIteration, Preset, Samples
+from stgan.sampling import Init, OnIteration, SamplerSettings, Samples
 from stgan.version import __version__
 
 FPS = 25.0
@@ -43,7 +43,7 @@ def generate_clips(
     model: STGAN,
     num: Mapping[str, int],
     seed: int,
-    preset: Preset,
+    preset: SamplerSettings,
     condition: str,
     frames: int,
     on_iteration: OnIteration | None = None,
@@ -98,7 +98,7 @@ def as_before(folder: Path, batch: int) -> Iterator[int]:
 def run_settings(
     model: STGAN,
     seed: int,
-    preset: Preset,
+    preset: SamplerSettings,
     condition: str,
     frames: int,
     batch: int,

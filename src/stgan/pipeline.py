@@ -19,12 +19,14 @@ from stgan.sampling import (
     PRESETS,
     Action,
     Activation,
+    GuidedSettings,
     Init,
     Layer,
     Networks,
     OnIteration,
-    Preset,
+    SamplerSettings,
     Samples,
+    SequencePriorSettings,
     Target,
     clip_seed,
     layers,
@@ -131,7 +133,7 @@ class STGAN:
         num_videos: int = 1,
         seed: int = 0,
         *,
-        preset: str | Preset | None = None,
+        preset: str | SamplerSettings | None = None,
         condition: str = BOTH,
         iterations: int | None = None,
         frames: int = FRAMES,
@@ -143,9 +145,9 @@ class STGAN:
         """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings, not on the rest.
 
         Args:
-            preset: "motion", "robust", "paper", "pixels", or a `Preset`; None takes "motion" where the model has a
-                sequence prior for its actions and there is no `init`, else "robust" where it has a code prior, else
-                "paper".
+            preset: "motion", "robust", "paper", "pixels", or settings of a sampler; None takes "motion" where the model
+                has a sequence prior for its actions and there is no `init`, else "robust" where it has a code prior,
+                else "paper".
             condition: which network steers: "lrcn", "c3d" or "both"; by name of those of your own.
             iterations: of activation maximization; None takes the preset's.
             frames: of a video, up to 1024; C3D looks at longer videos than its own window by window.
@@ -198,7 +200,7 @@ class STGAN:
         self,
         requests: Sequence[ClipRequest],
         seed: int,
-        preset: Preset,
+        preset: SamplerSettings,
         condition: str = BOTH,
         frames: int = FRAMES,
         on_iteration: OnIteration | None = None,
@@ -210,7 +212,7 @@ class STGAN:
         actions = {request.action for request in requests}
         if len(actions) != 1:
             raise StganError("a batch is of one action")
-        self._check_told(preset)
+        self._check_conditional(preset)
         networks, steering = self.networks(condition, frames), self.check_frames(condition, frames)
         phi: Action | Activation
         if target is None:
@@ -290,17 +292,17 @@ class STGAN:
 
     def preset(
         self,
-        preset: str | Preset | None = None,
+        preset: str | SamplerSettings | None = None,
         iterations: int | None = None,
         precision: Precision | None = None,
         *,
         init: bool = False,
-    ) -> Preset:
+    ) -> SamplerSettings:
         """A preset by name, with another number of iterations or another precision if given.
 
         None: "motion" where the model has a sequence prior for its actions and there is no video to start from, else
         "robust" where it has a code prior, else "paper". A sequence prior that does not know the actions is not told
-        them: "motion" by name then has action_guidance 0.
+        them: "motion" by name then has guidance_scale 0.
         """
         if preset is None:
             preset = "robust" if self.folder.code_prior else "paper"
@@ -310,15 +312,14 @@ class STGAN:
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = PRESETS[preset]
-            if preset.space == "sequences" and self.folder.sequence_prior and not self._sequence_prior_knows_actions:
-                preset = replace(preset, action_guidance=0.0)
-        if preset.space == "whitened" and not self.folder.code_prior:
-            raise StganError(f"preset {preset.name} needs a code prior, which {self.name} has not; choose another")
-        if preset.space == "sequences" and not self.folder.sequence_prior:
-            raise StganError(f"preset {preset.name} needs a sequence prior, which {self.name} has not; choose another")
-        if preset.space == "sequences" and init:
+            if isinstance(preset, GuidedSettings) and preset.needs in self.folder.priors:
+                preset = self._unconditional_if_it_must_be(preset)
+        if preset.needs and preset.needs not in self.folder.priors:
+            prior = preset.needs.replace("_", " ")
+            raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} has not; choose another")
+        if init and not preset.takes_init:
             raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
-        self._check_told(preset)
+        self._check_conditional(preset)
         if iterations is not None:
             preset = replace(preset, iterations=iterations)
         return preset if precision is None else replace(preset, precision=precision)
@@ -372,13 +373,18 @@ class STGAN:
         part = self.folder.sequence_prior
         return part is not None and self.checkpoints[part].actions == self.actions
 
-    def _check_told(self, preset: Preset) -> None:
-        """StganError if the sequence prior would be told the number of an action that it knows as another one."""
-        told = preset.space == "sequences" and preset.action_guidance != 0 and self.folder.sequence_prior
-        if told and not self._sequence_prior_knows_actions:
+    def _unconditional_if_it_must_be(self, settings: GuidedSettings) -> GuidedSettings:
+        """Of a sequence prior that does not know the actions: the settings with guidance scale 0."""
+        if self._sequence_prior_knows_actions or not isinstance(settings.prior, SequencePriorSettings):
+            return settings
+        return replace(settings, prior=replace(settings.prior, guidance_scale=0.0))
+
+    def _check_conditional(self, settings: SamplerSettings) -> None:
+        """StganError if the sequence prior would be conditional on the number of an action that it does not know."""
+        if settings.conditional and self.folder.sequence_prior and not self._sequence_prior_knows_actions:
             raise StganError(
-                f"preset {preset.name} tells the sequence prior of {self.name} the action, and it knows other "
-                "actions than the classifier; choose robust, or action_guidance=0"
+                f"preset {settings.name} is conditional on the action, and the sequence prior of {self.name} knows "
+                "other actions than the classifier; choose robust, or guidance_scale=0"
             )
 
     def _steer_by(self, condition: Classifier | Mapping[str, Classifier]) -> None:

@@ -59,8 +59,8 @@ def checked(kind: type[T], values: Any) -> T:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"holds what is no plain value ({_one_line(error)})") from error
     try:
-        adapter: TypeAdapter[tuple[T]] = _adapter(kind)  # type: ignore[arg-type]
-        return adapter.validate_json(text)[0]
+        record: T = _adapter(kind).validate_json(text)[0]  # type: ignore[arg-type]
+        return record
     except ValidationError as error:
         raise ValueError(_first_reason(error)) from error
 
@@ -155,9 +155,9 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> Any:
     # pydantic takes a configuration for a container only; from there it holds for the dataclasses inside.
-    return TypeAdapter(tuple[kind], config=_CONFIG)  # type: ignore[valid-type]
+    return TypeAdapter(tuple[kind], config=_CONFIG)
 
 
 def _first_reason(error: ValidationError) -> str:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from stgan.bench import PARTS, Estimate, Part, estimate
-from stgan.bench.estimating import Split, WatchedAction
+from stgan.bench.estimating import inflate_as_conv3d
 from stgan.bench.operations import OperationCounter
 from stgan.bench.paper_scale import Scale
+from stgan.bench.parts import REST, PartTimer
 from stgan.errors import StganError
 from stgan.networks import C3D, LRCN, AlexNet, ImageGenerator, inflate
 from stgan.sampling import PAPER, ROBUST, Action, Networks, sample
@@ -223,28 +224,32 @@ def test_the_iteration_that_is_shown_is_the_middle_one(monkeypatch: pytest.Monke
     assert figures.seconds_range == (3, 9)
 
 
-def test_watched_clips_are_the_clips_that_are_generated() -> None:
+def test_the_published_form_is_what_is_timed_and_makes_the_same_videos() -> None:
     networks, preset = TINY.networks("lrcn", "cpu"), replace(PAPER, iterations=2)
-    plain = sample(networks, Action(networks.condition, 0), [5], preset, frames=2)
-    split = Split(lambda: 0.0)
-    with split.hooked(networks):
-        watched = sample(networks, WatchedAction(networks.condition, 0, split), [5], preset, frames=2)
-    assert torch.equal(plain.videos, watched.videos) and torch.equal(plain.value, watched.value)
-    assert not networks.encoder._forward_hooks and not networks.encoder._forward_pre_hooks
-    assert not networks.image_generator._forward_pre_hooks
+    published = replace(networks, inflate=inflate_as_conv3d)
+    one, other = (
+        sample(each, Action(each.condition, 0), [5], preset, frames=2).videos for each in (networks, published)
+    )
+    torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
+    plain, conv3d = (estimate(networks, frames=2, iterations=1, conv3d=form) for form in (False, True))
+    assert conv3d.parts["generator_forward"].flops > 1.5 * plain.parts["generator_forward"].flops
 
 
-@given(st.lists(st.tuples(st.sampled_from((*PARTS, "lap")), st.integers(0, 1000))))
+@given(st.lists(st.tuples(st.sampled_from(("prior", "generator", REST, "lap")), st.integers(0, 1000))))
 def test_nothing_is_lost_between_parts(events: list[tuple[str, int]]) -> None:
-    """Whatever happens in whichever order, laps and rest together are all that was read."""
+    """In whichever order parts run, all laps together are all that was read."""
     clock = Clock()
-    started, split = clock.now, Split(lambda: clock.now)
+    started, timer = clock.now, PartTimer(lambda: clock.now)
     for part, seconds in events:
         clock.tick(seconds)
-        split.lap() if part == "lap" else split.enter(part)
+        if part == "lap":
+            timer.lap()
+        else:
+            timer.enter((part, "forward"))
     clock.tick(1)
-    assert sum(sum(lap.values()) for lap in split.laps) + split.end() == clock.now - started
-    assert len(split.laps) == sum(part == "lap" for part, _ in events)
+    timer.lap()
+    assert sum(sum(lap.values()) for lap in timer.laps) == clock.now - started
+    assert len(timer.laps) == 1 + sum(part == "lap" for part, _ in events)
 
 
 def test_times_of_many_videos() -> None:
@@ -277,7 +282,7 @@ def test_a_model_s_networks_can_be_estimated(tiny_model: Any) -> None:
 @pytest.mark.parametrize(
     ("preset", "settings", "sentence"),
     [
-        (ROBUST, {}, "only presets in the space of codes can be estimated, which robust is not"),
+        (ROBUST, {}, "only presets that optimise codes can be estimated, which robust does not"),
         (PAPER, {"frames": 0}, "the number of frames must be at least 1, not 0"),
         (PAPER, {"batch": 0}, "the number of clips in a batch must be at least 1, not 0"),
         (PAPER, {"iterations": 0}, "the number of iterations must be at least 1, not 0"),

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from stgan import STGAN
-from stgan.bench.generating import NETWORKS, REST, Clock, WatchedAction, measure, record
+from stgan.bench.generating import NETWORKS, by_network, measure, record
+from stgan.bench.parts import REST, Part, PartTimer
 from stgan.errors import StganError
 from stgan.pipeline import ClipRequest
-from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Preset, clip_seed, sample
+from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Action, SamplerSettings, clip_seed, sample
 from stgan.scoring import find_evaluator
 from stgan.studies.schedules import curve
 
@@ -21,35 +22,35 @@ def model(tiny_model: Path) -> STGAN:
     return STGAN.from_pretrained(tiny_model, "cpu")
 
 
-@pytest.mark.parametrize("preset", [MOTION, ROBUST, PAPER], ids=lambda preset: preset.name)
-def test_every_network_has_its_share_and_the_sampler_makes_the_same_clips(model: STGAN, preset: Preset) -> None:
-    preset = replace(preset, iterations=4, steered_below=100.0, goal=1.0)
+@pytest.mark.parametrize("preset", [replace(MOTION, guided_below=None), ROBUST, PAPER], ids=lambda preset: preset.name)
+def test_every_network_has_its_share_and_the_clips_stay_the_same(model: STGAN, preset: SamplerSettings) -> None:
+    preset = replace(preset, iterations=4, goal=1.0)
     networks, ticks = model.networks(), iter(range(10**6))
-    clock = Clock(lambda: next(ticks))
-    action, seeds = WatchedAction(networks.condition, 0, clock), [clip_seed(0, model.actions[0], i) for i in range(2)]
-    watched = sample(networks, action, seeds, preset, on_space=clock.watch)
-    assert all(clock.parts[part] > 0 for part in (*NETWORKS, REST))
-    plain = model.sample([ClipRequest(model.actions[0], i) for i in range(2)], 0, preset)
-    assert torch.equal(watched.videos, plain.videos) and torch.equal(watched.steps, plain.steps)
+    timer, action = PartTimer(lambda: next(ticks)), model.actions[0]
+    seeds = [clip_seed(0, action, index) for index in range(2)]
+    timed = sample(networks, Action(networks.condition, 0), seeds, preset, timer=timer)
+    parts = by_network(timer.lap())
+    assert list(parts) == [*NETWORKS, REST] and all(parts.values())
+    plain = model.sample([ClipRequest(action, index) for index in range(2)], 0, preset)
+    assert torch.equal(timed.videos, plain.videos) and torch.equal(timed.steps, plain.steps)
 
 
 def test_the_parts_of_a_step_come_in_their_order(model: STGAN) -> None:
-    """Prior, generator and condition networks, and on the way back the other way round."""
-    entered: list[str] = []
+    """Prior, generator and condition networks forward, then backward the other way round, each until its input."""
+    entered: list[Part] = []
 
-    class Noted(Clock):
-        def enter(self, part: str) -> str:
+    class Noted(PartTimer):
+        def enter(self, part: Part) -> Part:
             if not entered or entered[-1] != part:
                 entered.append(part)
             return super().enter(part)
 
-    clock = Noted(lambda: 0.0)
     networks, preset = model.networks("c3d"), replace(ROBUST, iterations=1, goal=1.0)
-    sample(networks, WatchedAction(networks.condition, 0, clock), [1], preset, on_space=clock.watch)
-    there = ["prior", REST, "generator", REST, "condition", REST]
-    back = ["condition", REST, "generator", "prior", REST]
-    project, end = ["prior", REST], there
-    assert entered == there + back + project + end
+    sample(networks, Action(networks.condition, 0), [1], preset, timer=Noted(lambda: 0.0))
+    rest = (REST, "forward")
+    forward = [each for name in NETWORKS for each in ((name, "forward"), rest)]
+    backward = [each for name in reversed(NETWORKS) for each in ((name, "backward"), rest)]
+    assert entered == [*forward, *backward, ("prior", "forward"), rest, *forward]
 
 
 def test_the_record_of_a_model(model: STGAN) -> None:

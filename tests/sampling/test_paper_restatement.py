@@ -131,15 +131,15 @@ def c3d(w: Weights, video: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("which", "action", "epsilon1", "regularization"),
-    [((0,), 1, 1e-5, 0.0), ((1,), 2, 1e-2, 0.003), ((0, 1), 0, 1e-2, 0.0)],
+    ("which", "action", "epsilon1", "epsilon3", "regularization"),
+    [((0,), 1, 1e-5, 1e-17, 0.0), ((1,), 2, 1e-2, 1e-3, 0.003), ((0, 1), 0, 1e-2, 0.0, 0.0)],
     ids=["lrcn", "c3d", "both"],
 )
 def test_paper_preset_equals_a_plain_restatement(
-    networks: Networks, which: tuple[int, ...], action: int, epsilon1: float, regularization: float
+    networks: Networks, which: tuple[int, ...], action: int, epsilon1: float, epsilon3: float, regularization: float
 ) -> None:
     steering = tuple(networks.condition[number] for number in which)
-    preset = replace(PAPER, iterations=3, regularization=regularization, epsilon1=epsilon1)
+    preset = replace(PAPER, iterations=3, regularization=regularization, epsilon1=epsilon1, epsilon3=epsilon3)
     result = sample(replace(networks, condition=steering), Action(steering, action), [7], preset)
 
     g, e = networks.image_generator.state_dict(), networks.encoder.state_dict()
@@ -154,8 +154,8 @@ def test_paper_preset_equals_a_plain_restatement(
         z = z.detach()
         assert gradient.abs().max() > 0
         reconstruction = torch.stack([encode(e, image(g, code)) for code in z])
-        noise = 1e-17 * torch.randn(T, CODE, generator=random).double()
-        d = epsilon1 * (reconstruction - z) + 1.0 * gradient + noise
+        noise = torch.randn(T, CODE, generator=random).double()
+        d = epsilon1 * (reconstruction - z) + 1.0 * gradient + epsilon3 * noise
         z = (z + lr * d / d.abs().mean()).clip(0, 30)
 
     assert result.codes is not None and result.codes.dtype == torch.float64

@@ -1,25 +1,25 @@
-"""How long clips will take: a few iterations of the sampler as it generates, timed part by part.
+"""How long clips will take: a few iterations of the sampler, timed part by part.
 
-It is `stgan.sampling.sample` that runs. Where one part of an iteration ends and the next begins is told by hooks on the
-networks and on the gradient of the video.
+`stgan.sampling.sample` runs as it does when it generates, with a timer.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from stgan.bench import parts as timed
 from stgan.bench.machine import PeakMemory, synchronize
 from stgan.bench.operations import OperationCounter
+from stgan.bench.parts import PartTimer
 from stgan.errors import StganError
-from stgan.sampling import PAPER, Action, Networks, Preset, sample
-from stgan.sampling.spaces import CodeSpace, Space
+from stgan.networks import ImageGenerator, inflate
+from stgan.networks.temporal import TemporalPadding
+from stgan.sampling import PAPER, Action, Networks, PPGNSettings, SamplerSettings, sample
 
 PARTS = (
     "generator_forward",
@@ -30,7 +30,7 @@ PARTS = (
     "reconstruction_encoder",
     "update",
 )
-"""Of an iteration, in the order in which they run. Reconstruction is PPGN's R(h) = E(G(h)); update is all the rest."""
+"""Of an iteration, in the order in which they run. Reconstruction is PPGN's R(h) = E(G(h)); update is the rest."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Estimate:
 
     parts:             of the iteration of median duration, by the names in `PARTS`.
     seconds_range:     of the fastest and the slowest iteration that was timed.
-    seconds_at_end:    to render the finished clips and to ask what steered about them.
+    seconds_at_end:    to render the finished clips and to compute their probabilities.
     iterations:        of a clip by the preset; `iterations_timed` of them were timed.
     weights_bytes:     of all networks together.
     peak_memory_bytes: the same, and what was held at most beside them.
@@ -81,73 +81,21 @@ class Estimate:
         return num_videos * self.seconds_per_video / 3600
 
 
-class Split:
-    """Shares what `read` counts, seconds or operations, out among the parts of an iteration.
-
-    laps: of each iteration the amount of each part.
-    """
-
-    def __init__(self, read: Callable[[], float], on_lap: Callable[[], None] | None = None) -> None:
-        self.read, self.on_lap = read, on_lap
-        self.laps: list[dict[str, float]] = []
-        self.present, self.part, self.last = dict.fromkeys(PARTS, 0.0), PARTS[0], read()
-
-    def enter(self, part: str) -> None:
-        """From here on it is this part."""
-        now = self.read()
-        self.present[self.part] += now - self.last
-        self.part, self.last = part, now
-
-    def lap(self, *iteration: Any) -> None:
-        """An iteration ends, and the next one begins with its first part."""
-        self.enter(PARTS[0])
-        self.laps.append(self.present)
-        self.present = dict.fromkeys(PARTS, 0.0)
-        if self.on_lap:
-            self.on_lap()
-
-    def end(self) -> float:
-        """The amount since the last lap."""
-        self.enter("update")
-        return sum(self.present.values())
-
-    @contextmanager
-    def hooked(self, networks: Networks) -> Iterator[None]:
-        """Reconstruction is what calls the image generator as it is, and the encoder."""
-        encoder, generator = networks.encoder, networks.image_generator
-        hooks = [
-            generator.register_forward_pre_hook(lambda *_: self.enter("reconstruction_generator")),
-            encoder.register_forward_pre_hook(lambda *_: self.enter("reconstruction_encoder")),
-            encoder.register_forward_hook(lambda *_: self.enter("update")),
-        ]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+def inflate_as_conv3d(
+    image_generator: ImageGenerator, kernel: Sequence[float], padding: TemporalPadding
+) -> Callable[[Tensor], Tensor]:
+    """`inflate` in the published form, with plain 3D convolutions."""
+    generator = inflate(image_generator, kernel, padding)
+    return partial(generator.forward_conv3d, layers=generator.conv3d_layers())
 
 
-@dataclass(frozen=True)
-class WatchedAction(Action):
-    """An action that says when the condition networks begin and end, and when the gradient has passed them."""
-
-    split: Split
-
-    def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
-        self.split.enter("condition_forward")
-        if videos.requires_grad:
-            videos.register_hook(lambda gradient: self.split.enter("generator_backward"))
-        value = super().__call__(videos)
-        self.split.enter("condition_backward")
-        return value
-
-
-def as_published(space: Space) -> None:
-    """Let a space's generator be plain 3D convolutions."""
-    assert isinstance(space, CodeSpace)
-    generator = space.generator
-    form = partial(generator.forward_conv3d, layers=generator.conv3d_layers())
-    space.videos = form  # type: ignore[method-assign]
+def by_part(amounts: dict[timed.Part, float]) -> dict[str, float]:
+    """Amounts of an iteration by the names in `PARTS`."""
+    parts = dict.fromkeys(PARTS, 0.0)
+    for (part, direction), amount in amounts.items():
+        name = part if part in PARTS else f"{part}_{direction}"
+        parts[name if name in PARTS else "update"] += amount
+    return parts
 
 
 def weights(networks: Networks) -> list[Tensor]:
@@ -159,7 +107,7 @@ def weights(networks: Networks) -> list[Tensor]:
 
 def estimate(
     networks: Networks,
-    preset: Preset = PAPER,
+    preset: SamplerSettings = PAPER,
     *,
     frames: int = 16,
     batch: int = 1,
@@ -182,24 +130,31 @@ def estimate(
     Raises:
         StganError: the preset has no iterations that are all alike, or a number is below 1.
     """
-    if preset.space != "codes":
-        raise StganError(f"only presets in the space of codes can be estimated, which {preset.name} is not; take paper")
+    if not isinstance(preset, PPGNSettings) or preset.inflation is None:
+        raise StganError(f"only presets that optimise codes can be estimated, which {preset.name} does not; take paper")
     for name, number in (("frames", frames), ("clips in a batch", batch), ("iterations", iterations)):
         if number < 1:
             raise StganError(f"the number of {name} must be at least 1, not {number}")
     device = next(networks.image_generator.parameters()).device
 
+    if conv3d:
+        networks = replace(networks, inflate=inflate_as_conv3d)
+
     def run(count: int, read: Callable[[], float]) -> tuple[list[dict[str, float]], float]:
-        """So many iterations, none of which a clip skips because it is done; and what came after them."""
-        split = Split(read, on_iteration)
-        settings = replace(preset, iterations=count, goal=1.0)
-        with split.hooked(networks):
-            phi = WatchedAction(networks.condition, 0, split)
-            sample(
-                networks, phi, range(batch), settings, frames=frames, on_iteration=split.lap,
-                on_space=as_published if conv3d else lambda space: None,
-            )  # fmt: skip
-        return split.laps, split.end()
+        """So many iterations, in which no clip stops early; and the amount of what comes after them."""
+        timer = PartTimer(read)
+
+        def on_lap(*iteration: Any) -> None:
+            timer.lap()
+            if on_iteration:
+                on_iteration()
+
+        sample(
+            networks, Action(networks.condition, 0), range(batch), replace(preset, iterations=count, goal=1.0),
+            frames=frames, on_iteration=on_lap, timer=timer,
+        )  # fmt: skip
+        at_end = timer.lap()
+        return [by_part(lap) for lap in timer.laps[:-1]], sum(at_end.values())
 
     def clock() -> float:
         synchronize(device)

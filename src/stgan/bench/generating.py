@@ -1,36 +1,28 @@
 """What a clip of a model costs: seconds, memory, and which network the time goes to.
 
-It is `stgan.sampling.sample` that runs, as it generates. Where a network begins and ends is told by its callers in the
-space of the preset, and on the way back by the gradients that pass between networks.
+`stgan.sampling.sample` runs as it does when it generates, with a timer.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import wraps
 from typing import Any
-
-from jaxtyping import Float
-from torch import Tensor
 
 from stgan.bench.machine import PeakMemory, synchronize
 from stgan.bench.operations import OperationCounter
+from stgan.bench.parts import REST, Part, PartTimer
 from stgan.devices import machine
 from stgan.errors import StganError
 from stgan.pipeline import BOTH, FRAMES, STGAN
-from stgan.sampling import Action, Preset, clip_seed, sample
-from stgan.sampling.spaces import Space
+from stgan.sampling import Action, SamplerSettings, clip_seed, sample
 from stgan.version import __version__
 
 FORMAT = 1
 NETWORKS = ("prior", "generator", "condition")
-"""The prior is what keeps h natural: denoisers, or in the paper's preset its reconstruction through the encoder."""
-REST = "rest"
-"""Everything else: steps, noise, what is done to the video before the condition networks see it, bookkeeping."""
+"""The prior is the denoiser, or in the preset `paper` the reconstruction R(h) = E(G(h))."""
 
-_PARTS_OF_A_SPACE = {"codes": "prior", "reconstruct": "prior", "project": "prior", "videos": "generator"}
+_RECONSTRUCTION = ("reconstruction_generator", "reconstruction_encoder")
 
 
 @dataclass(frozen=True)
@@ -56,72 +48,17 @@ class Cost:
         return self.parts[REST] / sum(self.parts.values())
 
 
-class Clock:
-    """Time, or what else `read` tells, shared out among parts: what passes belongs to the part that was entered."""
-
-    def __init__(self, read: Callable[[], float]) -> None:
-        self.read, self.part = read, REST
-        self.parts = dict.fromkeys((*NETWORKS, REST), 0.0)
-        self.last = read()
-
-    def enter(self, part: str) -> str:
-        """From here on it is this part; returns the one before."""
-        now = self.read()
-        self.parts[self.part] += now - self.last
-        self.last, before, self.part = now, self.part, part
-        return before
-
-    @contextmanager
-    def within(self, part: str) -> Iterator[None]:
-        before = self.enter(part)
-        try:
-            yield
-        finally:
-            self.enter(before)
-
-    def watch(self, space: Space) -> None:
-        """Tell the networks of a space apart, and their gradients."""
-        for name, part in _PARTS_OF_A_SPACE.items():
-            setattr(space, name, self._watched(part, getattr(space, name)))
-
-    def _watched(self, part: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        @wraps(function)
-        def watched(x: Tensor, *iteration: int) -> Tensor:
-            with self.within(part):
-                output = function(x, *iteration)
-            self.on_gradient(output, part)
-            self.on_gradient(x, REST)
-            return output
-
-        return watched
-
-    def on_gradient(self, tensor: Tensor, part: str) -> None:
-        """Once the gradient with respect to it is known, it is this part's turn."""
-        if tensor.requires_grad:
-            tensor.register_hook(lambda gradient: void(self.enter(part)))
-
-
-def void(value: object) -> None:
-    """Hooks return nothing, lest they replace a gradient."""
-
-
-@dataclass(frozen=True)
-class WatchedAction(Action):
-    """An action whose condition networks are told apart from the rest."""
-
-    clock: Clock
-
-    def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
-        with self.clock.within("condition"):
-            value = super().__call__(videos)
-        self.clock.on_gradient(value, "condition")
-        self.clock.on_gradient(videos, REST)
-        return value
+def by_network(amounts: dict[Part, float]) -> dict[str, float]:
+    """Amounts of each of `NETWORKS` and the `REST`, forward and backward together."""
+    parts = dict.fromkeys((*NETWORKS, REST), 0.0)
+    for (part, _), amount in amounts.items():
+        parts["prior" if part in _RECONSTRUCTION else part] += amount
+    return parts
 
 
 def measure(
     model: STGAN,
-    preset: Preset,
+    preset: SamplerSettings,
     batch: int,
     *,
     actions: Sequence[str] = (),
@@ -143,12 +80,10 @@ def measure(
     networks = model.networks(condition, frames)
 
     def run(action: str, clips: range, read: Callable[[], float]) -> tuple[dict[str, float], float]:
-        clock = Clock(read)
-        phi = WatchedAction(networks.condition, model.actions.index(action), clock)
+        timer, phi = PartTimer(read), Action(networks.condition, model.actions.index(action))
         seeds = [clip_seed(seed, action, index) for index in clips]
-        steps = sample(networks, phi, seeds, preset, frames=frames, on_space=clock.watch).steps
-        clock.enter(REST)
-        return clock.parts, float(steps.float().mean())
+        steps = sample(networks, phi, seeds, preset, frames=frames, timer=timer).steps
+        return by_network(timer.lap()), float(steps.float().mean())
 
     def seconds() -> float:
         synchronize(model.device)
@@ -177,7 +112,7 @@ def measure(
 
 
 def record(
-    costs: Sequence[Cost], curve: Sequence[dict[str, Any]], model: STGAN, preset: Preset, matmul_flops: float
+    costs: Sequence[Cost], curve: Sequence[dict[str, Any]], model: STGAN, preset: SamplerSettings, matmul_flops: float
 ) -> dict[str, Any]:
     """What `stgan bench generate --json` writes, for any program to read; keys may be added.
 

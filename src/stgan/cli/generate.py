@@ -147,7 +147,11 @@ def generate(
             f"{stgan.name}: {left} clips of {target or f'{len(chosen)} actions'}, {frames} frames of "
             f"{size}x{size}, preset {settings.name}, steered by {names}, "
             f"{settings.iterations} iterations"
-            + (", its prior of clips not told the action" if settings.action_guidance == 0 else "")
+            + (
+                ", its sequence prior not conditional on the action"
+                if settings.needs == "sequence_prior" and not settings.conditional
+                else ""
+            )
         )
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

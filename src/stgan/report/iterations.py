@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -14,10 +13,11 @@ from stgan.checkpoints import CheckpointError
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.pipeline import STGAN, ClipRequest
+from stgan.records import as_record
 from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
 from stgan.report.selection import Shown
-from stgan.sampling import Preset
+from stgan.sampling import SamplerSettings, Settings
 from stgan.video import VideoError, to_uint8
 from stgan.video.strips import Strip, save_strips
 
@@ -108,7 +108,7 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
     if entry.get("init") or entry.get("target"):
         return "clips that started from a video or show a target are not made again here"
     try:
-        preset = _preset(entry["settings"])
+        preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")  # type: ignore[arg-type]
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
         stgan = STGAN.from_pretrained(model)
@@ -125,13 +125,3 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
     except (StganError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):
         return "the manifest does not say how to make one again"
     return trace
-
-
-def _preset(settings: Any) -> Preset:
-    """As the manifest records it: with lists where there were tuples."""
-    if not isinstance(settings, dict):
-        raise TypeError
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
-    }
-    return Preset(**values)

@@ -1,13 +1,16 @@
 """Activation maximization in time: from an action or a target and a seed to codes and videos."""
 
-from stgan.sampling.activation_maximization import activation_maximization
+from stgan.sampling.denoisers import FramePriorSettings, SequencePriorSettings
+from stgan.sampling.guided import GuidedSettings
 from stgan.sampling.objectives import Action, Activation, visible_side, window_of
-from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Preset
+from stgan.sampling.ppgn import PPGNSettings
+from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST
 from stgan.sampling.randomness import ClipRandomness, clip_seed
-from stgan.sampling.sampler import OnIteration, Samples, sample
-from stgan.sampling.spaces import Networks
+from stgan.sampling.sampler import Samples, Settings, sample
+from stgan.sampling.settings import Inflation, SamplerSettings, Transforms
 from stgan.sampling.starts import Init
 from stgan.sampling.targets import Layer, Target, layers
+from stgan.sampling.task import Networks, OnIteration
 
 __all__ = [
     "MOTION",
@@ -18,14 +21,20 @@ __all__ = [
     "Action",
     "Activation",
     "ClipRandomness",
+    "FramePriorSettings",
+    "GuidedSettings",
+    "Inflation",
     "Init",
     "Layer",
     "Networks",
     "OnIteration",
-    "Preset",
+    "PPGNSettings",
+    "SamplerSettings",
     "Samples",
+    "SequencePriorSettings",
+    "Settings",
     "Target",
-    "activation_maximization",
+    "Transforms",
     "clip_seed",
     "layers",
     "sample",

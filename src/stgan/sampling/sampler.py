@@ -1,41 +1,44 @@
-"""From what is asked for and seeds to videos: Eq. 8 in the space that the preset names."""
+"""From an objective and seeds to videos, by the sampler that the settings belong to."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stgan.devices import arithmetic
 from stgan.networks.preprocessing import to_unit_range
-from stgan.sampling.activation_maximization import Clips, Variable, activation_maximization
-from stgan.sampling.disturbance import disturb
-from stgan.sampling.objectives import Action, Activation
-from stgan.sampling.presets import Preset
+from stgan.sampling.guided import GuidedSettings, guided
+from stgan.sampling.ppgn import PPGNSettings, ppgn
 from stgan.sampling.randomness import ClipRandomness
-from stgan.sampling.spaces import SPACES, Networks, Space
+from stgan.sampling.settings import SamplerSettings
 from stgan.sampling.starts import Init
+from stgan.sampling.task import Networks, Objective, OnIteration, Optimised, Task, Timer, untimed
 
-OnIteration = Callable[[int, Tensor, Callable[[], Tensor]], None]
-"""Called after each iteration with its number, the objective of each clip, and a function that renders the videos."""
+Settings = PPGNSettings | GuidedSettings
+"""Of any sampler, as records of settings are read."""
+
+SAMPLERS: dict[type[SamplerSettings], Callable[[Task, Any], Optimised]] = {PPGNSettings: ppgn, GuidedSettings: guided}
+"""The sampler of each class of settings."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Generated videos, RGB in [0, 1], and what steered thought of them at the end."""
+    """Generated videos, RGB in [0, 1].
+
+    codes: that the generator made them of; None without a generator.
+    value: Phi of the videos without transforms: the log probability of the action, or the activation of the target.
+    steps: up the gradient that each clip took.
+    """
 
     videos: Float[Tensor, "batch 3 time height width"]
     codes: Float[Tensor, "batch time code"] | None
-    """What the generator made them of; None without one, in pixel space."""
     value: Float[Tensor, " batch"]
-    """Phi of the videos as they are: the log probability of the action, or the activation of the target."""
     steps: Int[Tensor, " batch"]
-    """Steps up the gradient that each clip took: the preset's iterations, or fewer if it was done before."""
 
     def of(self, place: int) -> "Samples":
-        """Of one clip of the batch, as a batch of one."""
+        """One clip of the batch, as a batch of one."""
         kept = slice(place, place + 1)
         codes = None if self.codes is None else self.codes[kept]
         return Samples(self.videos[kept], codes, self.value[kept], self.steps[kept])
@@ -43,60 +46,28 @@ class Samples:
 
 def sample(
     networks: Networks,
-    phi: Action | Activation,
+    phi: Objective,
     seeds: Sequence[int],
-    preset: Preset,
+    settings: SamplerSettings,
     *,
     frames: int = 16,
     init: Init | None = None,
     on_iteration: OnIteration | None = None,
-    on_space: Callable[[Space], None] = lambda space: None,
+    timer: Timer = untimed,
 ) -> Samples:
-    """One video a seed that maximizes phi. A clip depends on its own seed only.
+    """One video a seed that maximizes phi. A clip depends on its own seed only, up to rounding.
 
     Args:
         frames: of a video; an `init` has as many.
         init: start from this video instead of from noise alone.
-        on_space: called with the space before anything is computed, by what measures it.
+        timer: calls the networks, in order to measure them (see `Timer`).
+
+    Raises:
+        StganError: the networks lack the prior that the settings need, or they cannot start from a video.
     """
     like = next(networks.image_generator.parameters())
-    random = ClipRandomness(seeds, like.device, like.dtype)
-    space: Space = SPACES[preset.space](networks, preset, frames, random, init, phi)
-    on_space(space)
-
-    def objective(h: Variable, iteration: int, clips: Clips) -> Float[Tensor, " some"]:
-        """J of Eq. 8: Phi(G(z)) - lambda |z|."""
-        z = space.codes(h, iteration)
-        with arithmetic(preset.precision, like.device):
-            videos = space.videos(z).to(like.dtype)  # shifts are of single pixels, which bfloat16 does not tell apart
-            value = phi(disturb(videos, preset, random.of(clips))).to(like.dtype)
-        return value - preset.regularization * z.abs().flatten(1).sum(1) if preset.regularization else value
-
-    def render(h: Variable, iteration: int) -> tuple[Tensor, Tensor]:
-        """The codes that h means, and their videos as they are kept."""
-        z = space.codes(h, iteration)
-        return z, to_unit_range(space.videos(z))
-
-    def on_step(h: Variable, value: Tensor, iteration: int) -> None:
-        if on_iteration:
-            on_iteration(iteration, value, lambda: render(h, iteration + 1)[1])
-
+    task = Task(networks, phi, ClipRandomness(seeds, like.device, like.dtype), frames, init, on_iteration, timer)
     with torch.no_grad():
-        start = space.start()
-        h, steps = activation_maximization(
-            start,
-            objective,
-            learning_rates=space.learning_rates,
-            epsilon1=preset.epsilon1,
-            epsilon2=preset.epsilon2,
-            epsilon3=preset.epsilon3,
-            reconstruct=space.reconstruct,
-            noise=lambda clips: random.of(clips).normal(*start.shape[1:]),
-            project=space.project,
-            norm=space.norm,
-            goal=math.log(preset.goal) if preset.goal < 1 and isinstance(phi, Action) else math.inf,
-            patience=preset.patience,
-            on_step=on_step,
-        )
-        z, videos = render(h, preset.iterations)
-        return Samples(videos, None if preset.space == "pixels" else z, phi(videos), steps)
+        made = SAMPLERS[type(settings)](task, settings)
+        videos = to_unit_range(made.videos)
+        return Samples(videos, made.codes, timer("condition", phi, videos), made.steps)

@@ -1,4 +1,4 @@
-"""Where a clip starts: from noise that is alike in all its frames, or from a video."""
+"""Where a clip starts: noise that its frames share, or a video."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.networks.preprocessing import Preprocessing, to_unit_range
-from stgan.sampling.presets import Preset
+from stgan.networks import Encoder
+from stgan.networks.preprocessing import Preprocessing, flatten_time, to_unit_range
 from stgan.sampling.randomness import ClipRandomness
 from stgan.video import center_window
 
 
 @dataclass(frozen=True)
 class Init:
-    """A video to start from, of the size and the number of frames of what shall be made.
+    """A video to start from, with the size and the number of frames of the clip.
 
-    strength: in (0, 1], how much of it may change: the part of the annealing (of the logarithm of its range of noise
-              levels) that is still to come. Only the whitened space anneals; the others start at the video itself.
+    strength: in (0, 1], how much of it may change: the share of the denoising (of the logarithm of its range of noise
+              levels) that is done. Only guided denoising has noise levels; PPGN's update starts at the video itself.
     source:   where it came from, for the record.
     """
 
@@ -54,15 +54,25 @@ class Init:
         return cls(to_unit_range(images.transpose(0, 1)), strength, source)
 
 
-def starting_noise(preset: Preset, frames: int, rank: int, random: ClipRandomness) -> Float[Tensor, "batch time rank"]:
-    """N(0, 1) coordinates, alike from frame to frame: a common part and one of each frame's own, smooth over time."""
+def encode(encoder: Encoder, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 time code"]:
+    """The code of each frame of a video."""
+    return encoder(flatten_time(video.unsqueeze(0))).unsqueeze(0)
+
+
+def starting_noise(
+    frames: int, rank: int, own_noise: float, own_noise_frames: float, random: ClipRandomness
+) -> Float[Tensor, "batch time rank"]:
+    """N(0, 1) coordinates that are similar from frame to frame: a common part plus one of each frame's own.
+
+    own_noise: share of the variance that a frame's own part has. own_noise_frames: see `smoothing_matrix`.
+    """
     common, own = random.normal(1, rank), random.normal(frames, rank)
-    own = torch.einsum("ts,bsn->btn", smoothing_matrix(frames, preset.own_noise_frames).to(own), own)
-    return (1 - preset.own_noise) ** 0.5 * common + preset.own_noise**0.5 * own
+    own = torch.einsum("ts,bsn->btn", smoothing_matrix(frames, own_noise_frames).to(own), own)
+    return (1 - own_noise) ** 0.5 * common + own_noise**0.5 * own
 
 
 def smoothing_matrix(frames: int, width: float) -> Float[Tensor, "frames frames"]:
-    """Turns white noise into noise of unit variance that is smooth over about `width` frames (float64).
+    """The matrix (float64) that makes noise of unit variance, smooth over about `width` frames, from white noise.
 
     A Gaussian window around each frame, scaled to unit variance; the identity for width 0.
     """

@@ -7,6 +7,7 @@ of the `robust` preset from it is taken back alone.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,16 @@ from stgan.manifest import Manifest
 from stgan.metrics.appearance import variety
 from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.pipeline import BOTH, STGAN, OnIteration
-from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Preset
+from stgan.sampling import (
+    MOTION,
+    PAPER,
+    PIXELS,
+    ROBUST,
+    GuidedSettings,
+    Inflation,
+    PPGNSettings,
+    SamplerSettings,
+)
 from stgan.scoring import Evaluator, evaluate
 from stgan.studies.generating import first_clips, first_frames, generate_set
 from stgan.video import read_video, to_float
@@ -31,36 +41,64 @@ class Variant:
 
     name: str
     difference: str
-    preset: Preset
+    preset: SamplerSettings
     condition: str = BOTH
 
 
-_CODES = replace(ROBUST, space="codes", learning_rate=PAPER.learning_rate, epsilon1=PAPER.epsilon1)
+_CODES = PPGNSettings(
+    name=ROBUST.name,
+    inflation=ROBUST.inflation,
+    iterations=ROBUST.iterations,
+    learning_rate=PAPER.learning_rate,
+    epsilon1=PAPER.epsilon1,
+    goal=ROBUST.goal,
+    patience=ROBUST.patience,
+    transforms=ROBUST.transforms,
+)
+
+
+def _prior(preset: GuidedSettings, **changes: Any) -> GuidedSettings:
+    return replace(preset, prior=replace(preset.prior, **changes))
+
+
+def _transforms(preset: GuidedSettings, **changes: Any) -> GuidedSettings:
+    return replace(preset, transforms=replace(preset.transforms, **changes))
+
 
 VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("motion", "the default", MOTION),
-        Variant("untold", "the sequence prior is not told the action", replace(MOTION, action_guidance=0.0)),
-        Variant("one-proposal", "nothing to choose from", replace(MOTION, proposals=1)),
-        Variant("unrefined", "condition networks choose, but take no steps", replace(MOTION, guidance=0.0)),
-        Variant("unsteered", "no condition network has a say", replace(MOTION, proposals=1, guidance=0.0)),
-        Variant("no-kernel", "no averaging over time", replace(MOTION, temporal_kernel=(1.0,))),
+        Variant("unconditional", "the sequence prior is not conditional", _prior(MOTION, guidance_scale=0.0)),
+        Variant("one-proposal", "no choice among proposals", _prior(MOTION, proposals=1)),
+        Variant("unrefined", "condition networks choose, but take no steps", replace(MOTION, step_size=0.0)),
+        Variant(
+            "unsteered", "the prior alone, no condition network", replace(_prior(MOTION, proposals=1), step_size=0.0)
+        ),
+        Variant("no-kernel", "no averaging over time", replace(MOTION, inflation=Inflation((1.0,), "replicate"))),
         Variant("robust", "no sequence prior, no clips: frames only", ROBUST),
-        Variant("uniform-kernel", "temporal kernel 1/3, 1/3, 1/3", replace(ROBUST, temporal_kernel=UNIFORM_KERNEL)),
-        Variant("zero-padding", "zeros beyond the first and last frame", replace(ROBUST, temporal_padding="zeros")),
+        Variant(
+            "uniform-kernel",
+            "temporal kernel 1/3, 1/3, 1/3",
+            replace(ROBUST, inflation=Inflation(UNIFORM_KERNEL, "replicate")),
+        ),
+        Variant(
+            "zero-padding",
+            "zeros beyond the first and last frame",
+            replace(ROBUST, inflation=replace(ROBUST.inflation, padding="zeros")),
+        ),
         Variant("codes", "codes from N(0, 1) instead of the code prior's coordinates", _CODES),
-        Variant("weak-start", "annealing from noise 0.5 instead of 3", replace(ROBUST, noise_level=(0.5, 0.1))),
-        Variant("rough-noise", "a frame's own starting noise not smooth", replace(ROBUST, own_noise_frames=0.0)),
-        Variant("no-sharing", "appearance free in each frame", replace(ROBUST, share_appearance=False)),
-        Variant("no-shift", "no random shift before steering", replace(ROBUST, shift=0)),
-        Variant("no-noise", "no noise before steering", replace(ROBUST, video_noise=0.0)),
+        Variant("weak-start", "denoising from noise 0.5 instead of 3", replace(ROBUST, noise_level=(0.5, 0.1))),
+        Variant("rough-noise", "a frame's own starting noise not smooth", _prior(ROBUST, own_noise_frames=0.0)),
+        Variant("no-sharing", "appearance free in each frame", _prior(ROBUST, share_appearance=False)),
+        Variant("no-shift", "no random shift before the condition networks", _transforms(ROBUST, shift=0)),
+        Variant("no-noise", "no noise before the condition networks", _transforms(ROBUST, noise=0.0)),
         Variant("no-goal", "steps to the last iteration", replace(ROBUST, goal=1.0)),
         Variant("lrcn-alone", "C3D does not steer", ROBUST, "lrcn"),
         Variant("c3d-alone", "LRCN does not steer", ROBUST, "c3d"),
         Variant("paper", "as published", PAPER),
         Variant("pixels", "no generator: the pixels are optimised", PIXELS),
-        Variant("depth-1", "temporal depth 1 instead of 3", replace(PAPER, temporal_kernel=(1.0,))),
+        Variant("depth-1", "temporal depth 1 instead of 3", replace(PAPER, inflation=Inflation((1.0,), "zeros"))),
         Variant("epsilon1-0", "no reconstruction term", replace(PAPER, epsilon1=0.0)),
         Variant("epsilon3-0", "no noise on the gradient", replace(PAPER, epsilon3=0.0)),
         Variant("epsilon3-1e-3", "noise of about the gradient's size", replace(PAPER, epsilon3=1e-3)),

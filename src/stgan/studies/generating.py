@@ -10,14 +10,14 @@ from stgan.generation import FPS, as_before, generate_clips, manifest_entry, run
 from stgan.manifest import Manifest
 from stgan.output_folder import open_output
 from stgan.pipeline import FRAMES, STGAN, OnIteration
-from stgan.sampling import Preset
+from stgan.sampling import SamplerSettings
 from stgan.scoring import Clip, generated_clips
 from stgan.video import read_video, to_uint8
 
 
 def generate_set(
     model: STGAN,
-    preset: Preset,
+    preset: SamplerSettings,
     condition: str,
     num: int | Mapping[str, int],
     seed: int,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan.pipeline import BOTH, STGAN
-from stgan.sampling import Preset
+from stgan.sampling import SamplerSettings
 from stgan.scoring import Evaluator, evaluate
 from stgan.studies.generating import first_clips, generate_set
 
@@ -35,7 +35,7 @@ class Point:
 
 def curve(
     model: STGAN,
-    preset: Preset,
+    preset: SamplerSettings,
     evaluator: Evaluator,
     iterations: Sequence[int],
     num: int,

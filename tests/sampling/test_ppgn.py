@@ -1,8 +1,9 @@
-"""The three spaces: where they start, what they keep, and what a switched-off departure leaves."""
+"""PPGN's update on codes and on pixels, and what all samplers have in common."""
 
-import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,24 @@ from stgan import STGAN
 from stgan.errors import StganError
 from stgan.networks import inflate
 from stgan.pipeline import ClipRequest
-from stgan.sampling import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Action, ClipRandomness, Init, Networks, Preset
-from stgan.sampling.spaces import CodeSpace, PixelSpace, SequenceSpace, WhitenedSpace, encode
+from stgan.sampling import (
+    MOTION,
+    PAPER,
+    PIXELS,
+    PRESETS,
+    ROBUST,
+    Action,
+    ClipRandomness,
+    GuidedSettings,
+    Init,
+    Networks,
+    SamplerSettings,
+    SequencePriorSettings,
+    sample,
+)
+from stgan.sampling.ppgn import Codes, Pixels, linear_schedule
+from stgan.sampling.starts import encode
+from stgan.sampling.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +49,26 @@ def video() -> Tensor:
     return torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def left(networks: Networks) -> Action:
-    return Action(networks.condition, 1)
+@pytest.fixture(scope="module")
+def task(networks: Networks) -> Task:
+    return Task(networks, Action(networks.condition, 1), ClipRandomness([0, 1]), 16)
 
 
-def one(model: STGAN, preset: Preset, **options: object) -> Tensor:
+def one(model: STGAN, preset: SamplerSettings, **options: object) -> Tensor:
     return model.generate("left", preset=preset, iterations=3, condition="lrcn", **options)
 
 
-def test_pixels_start_as_faint_noise_on_grey_and_stay_in_range(model: STGAN, networks: Networks) -> None:
-    space = PixelSpace(networks, PIXELS, 16, ClipRandomness([0, 1]), None, left(networks))
-    start = space.videos(space.start())
+def test_pixels_start_as_faint_noise_on_grey_and_stay_in_range(task: Task) -> None:
+    pixels = Pixels(task, PIXELS)
+    start = pixels.videos(pixels.start())
     assert start.mean() == pytest.approx(0.5, abs=1e-3) and start.std() == pytest.approx(1 / 255, rel=0.05)
-    far = space.videos(space.project(100 * torch.randn(2, 3, 16, 16, 16), 0))
+    far = pixels.videos(pixels.clip(100 * torch.randn(2, 3, 16, 16, 16)))
     assert far.min() == 0 and far.max() == 1
+
+
+def test_learning_rates_fall_linearly_to_the_second_value() -> None:
+    assert linear_schedule(1.0, 0.1, 4) == pytest.approx([1.0, 0.7, 0.4, 0.1])
+    assert linear_schedule(1.0, 0.1, 1) == [1.0]
 
 
 def test_pixels_need_no_generator(model: STGAN, networks: Networks) -> None:
@@ -73,41 +96,20 @@ def test_lambda_pulls_codes_and_pixels_to_nothing(model: STGAN) -> None:
         assert sizes[1] < sizes[0] / 2
 
 
-def test_a_video_to_start_from_is_where_each_space_starts(networks: Networks, video: Tensor) -> None:
-    init, random = Init(video, 0.01), ClipRandomness([0, 1])
-    codes = encode(networks.encoder, video)
+def test_a_video_to_start_from_is_where_codes_and_pixels_start(task: Task, video: Tensor) -> None:
+    task = replace(task, init=Init(video, 0.01))
+    assert PAPER.inflation is not None
     torch.testing.assert_close(
-        CodeSpace(networks, PAPER, 16, random, init, left(networks)).start(), codes.expand(2, -1, -1)
+        Codes(task, PAPER, PAPER.inflation).start(), encode(task.networks.encoder, video).expand(2, -1, -1)
     )
-    pixels = PixelSpace(networks, PIXELS, 16, random, init, left(networks))
+    pixels = Pixels(task, PIXELS)
     torch.testing.assert_close(pixels.videos(pixels.start()), video.expand(2, -1, -1, -1, -1))
-    prior = networks.code_prior
-    start = WhitenedSpace(networks, replace(ROBUST, noise_level=(1.0, 1e-6)), 16, random, init, left(networks)).start()
-    shared = prior.share_appearance(prior.whiten(codes))
-    torch.testing.assert_close(start, shared.expand(2, -1, -1), atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize(("strength", "first"), [(1.0, 4.0), (0.5, 2.0), (0.25, 2**0.5)])
-def test_strength_is_how_much_of_the_annealing_is_still_to_come(
-    networks: Networks, video: Tensor, strength: float, first: float
-) -> None:
-    preset = replace(ROBUST, noise_level=(4.0, 1.0), iterations=7)
-    space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), Init(video, strength), left(networks))
-    assert space.sigmas[0] == pytest.approx(first) and space.sigmas[-1] == 1.0
-    assert len(space.sigmas) == 8 and len(space.learning_rates) == 7
-
-
-def test_what_is_kept_of_the_video_stays_through_every_step(networks: Networks, video: Tensor) -> None:
-    space = WhitenedSpace(networks, ROBUST, 16, ClipRandomness([0]), Init(video, 1.0), left(networks))
-    known = networks.code_prior.share_appearance(networks.code_prior.whiten(encode(networks.encoder, video)))
-    h = space.start()
-    for iteration in range(ROBUST.iterations):
-        h = space.project(h + torch.randn_like(h), iteration)
-        torch.testing.assert_close(h[..., :1], (known + space.sigmas[iteration + 1] * space.noise)[..., :1])
 
 
 @pytest.mark.parametrize("preset", [ROBUST, PAPER, PIXELS], ids=lambda preset: preset.name)
-def test_a_clip_from_a_video_depends_on_it_and_not_on_the_batch(model: STGAN, preset: Preset, video: Tensor) -> None:
+def test_a_clip_from_a_video_depends_on_it_and_not_on_the_batch(
+    model: STGAN, preset: SamplerSettings, video: Tensor
+) -> None:
     chosen, init = replace(preset, iterations=3), model.init(video)
     batch = model.sample([ClipRequest("left", i) for i in (1, 0)], 0, chosen, init=init)
     alone = model.sample([ClipRequest("left", 0)], 0, chosen, init=init)
@@ -125,37 +127,6 @@ def test_the_middle_of_a_long_video_is_taken_and_a_short_one_turns_back(model: S
     counting = (torch.arange(10) / 10).view(1, 10, 1, 1).expand(3, -1, 16, 16)
     assert (model.init(counting, frames=4).video[0, :, 0, 0] * 10).round().tolist() == [3, 4, 5, 6]
     assert (model.init(counting[:, :3], frames=7).video[0, :, 0, 0] * 10).round().tolist() == [0, 1, 2, 1, 0, 1, 2]
-
-
-def test_appearance_is_shared_unless_it_is_switched_off(model: STGAN, networks: Networks) -> None:
-    appearance = networks.code_prior.config.appearance_rank
-
-    def drift(preset: Preset) -> Tensor:
-        space = WhitenedSpace(networks, preset, 16, ClipRandomness([0]), None, left(networks))
-        h = space.project(space.start() + torch.randn(1, 16, 6), 0)
-        return h[..., :appearance].diff(dim=1).abs().max()
-
-    assert drift(ROBUST) < 1e-6 < 0.1 < drift(replace(ROBUST, share_appearance=False))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"temporal_kernel": (1 / 3, 1 / 3, 1 / 3)},
-        {"temporal_padding": "zeros"},
-        {"space": "codes"},
-        {"noise_level": (0.5, 0.1)},
-        {"shift": 0},
-        {"video_noise": 0.0},
-        {"share_appearance": False},
-        {"own_noise_frames": 0.0},
-        {"goal": 1.0},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_every_departure_of_robust_can_be_switched_off_alone(model: STGAN, change: dict) -> None:
-    eager = replace(ROBUST, goal=0.2, patience=2)  # an untrained network is at 1/3 at once, so that goals matter
-    assert not torch.equal(one(model, replace(eager, **change)), one(model, eager))
 
 
 def test_only_actions_have_a_goal(model: STGAN) -> None:
@@ -195,10 +166,14 @@ def test_sampling_leaves_networks_as_they_were(model: STGAN) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
-def test_bfloat16_seeks_and_float32_keeps(model: STGAN, preset: Preset) -> None:
-    """What is sought in bfloat16 differs by little; what is kept is what float32 makes of its codes, to the bit."""
+def test_bfloat16_optimises_and_float32_renders(model: STGAN, preset: SamplerSettings) -> None:
+    """The clip in bfloat16 differs by little; its video is what float32 makes of its codes, to the bit."""
     requests = [ClipRequest("left", 0)]
-    exact = replace(preset, iterations=4, goal=1.0, steered_below=math.inf, proposals=1)
+    exact = replace(preset, iterations=4, goal=1.0)
+    if isinstance(exact, GuidedSettings):
+        exact = replace(exact, guided_below=None)
+        if isinstance(exact.prior, SequencePriorSettings):
+            exact = replace(exact, prior=replace(exact.prior, proposals=1))
     rough = replace(exact, precision="bf16-mixed")
     wanted, samples = (model.sample(requests, 0, each, "lrcn") for each in (exact, rough))
     assert samples.videos.dtype == samples.value.dtype == torch.float32
@@ -207,28 +182,26 @@ def test_bfloat16_seeks_and_float32_keeps(model: STGAN, preset: Preset) -> None:
     if samples.codes is None:
         return
     networks = model.networks("lrcn")
-    generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
+    inflation = preset.inflation  # type: ignore[attr-defined]
+    generator = inflate(networks.image_generator, inflation.kernel, inflation.padding)
     with torch.no_grad():
-        assert torch.equal(samples.videos, networks.kept(generator(samples.codes)).clamp(0, 1))
+        assert torch.equal(samples.videos, networks.crop(generator(samples.codes)).clamp(0, 1))
 
 
 @pytest.mark.parametrize(("precision", "around"), [("32-true", False), ("32-true", True), ("bf16-mixed", False)])
-def test_what_computes_in_bfloat16(model: STGAN, precision: str, around: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proposals and steps, and PPGN's reconstruction; not what is kept, unless the caller wants all of it so."""
-    seen: list[bool] = []
-    monkeypatch.setattr(
-        SequenceSpace, "videos",
-        lambda self, codes: seen.append(torch.is_autocast_enabled("cpu")) or self.networks.kept(self.generator(codes)),
-    )  # fmt: skip
-    preset = replace(MOTION, iterations=4, goal=1.0, steered_below=math.inf, precision=precision)
+def test_what_computes_in_bfloat16(model: STGAN, precision: str, around: bool) -> None:
+    """Proposals, steps and PPGN's reconstruction; not the finished clip, unless the caller wants all of it so."""
+    seen: dict[str, list[bool]] = {}
+
+    def timer(part: str, function: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        seen.setdefault(part, []).append(torch.is_autocast_enabled("cpu"))
+        return function(*inputs)
+
+    within, networks = precision == "bf16-mixed" or around, model.networks("lrcn")
+    motion = replace(MOTION, iterations=4, goal=1.0, guided_below=None, precision=precision)
+    paper = replace(PAPER, iterations=2, precision=precision)
     with torch.autocast("cpu", torch.bfloat16, enabled=around):
-        model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
-        assert seen == [precision == "bf16-mixed" or around] * 5 + [around]
-        networks, kinds = model.networks("lrcn"), []
-        hook = networks.encoder.register_forward_hook(lambda *_: kinds.append(torch.is_autocast_enabled("cpu")))
-        preset = replace(PAPER, precision=precision)
-        space = CodeSpace(networks, preset, 16, ClipRandomness([0]), None, left(networks))
-        codes = torch.rand(1, 16, networks.image_generator.config.code_size)
-        assert space.reconstruct(codes, 0).dtype == torch.float32
-        hook.remove()
-    assert kinds == [precision == "bf16-mixed" or around]
+        sample(networks, Action(networks.condition, 1), [0], motion, timer=timer)
+        assert seen["generator"] == [within] * 5 + [around] and set(seen["prior"]) == {around}
+        sample(networks, Action(networks.condition, 1), [0], paper, timer=timer)
+    assert seen["reconstruction_encoder"] == seen["reconstruction_generator"] == [within] * 2

@@ -1,0 +1,142 @@
+"""Denoising guided by classifiers: the presets `robust` (prior of frames) and `motion` (prior of clips)."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from stgan.devices import arithmetic
+from stgan.errors import StganError
+from stgan.networks.preprocessing import to_unit_range
+from stgan.sampling.ascent import Ascent, Variable, root_mean_square
+from stgan.sampling.denoisers import (
+    Denoiser,
+    FrameDenoiser,
+    FramePriorSettings,
+    SequenceDenoiser,
+    SequencePriorSettings,
+)
+from stgan.sampling.settings import Inflation, SamplerSettings, check_range
+from stgan.sampling.task import Optimised, Task, Videos
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedSettings(SamplerSettings):
+    """
+    prior:        which prior denoises, and its own settings.
+    inflation:    of the generator.
+    noise_level:  sigma at the start and at the end, falling by a constant factor; in units of the prior's variable.
+    step_size:    root mean square of a step up the gradient, in units of the present noise level; 0: no steps.
+    guided_below: steps are taken at noise levels of at most this; None: at all of them.
+    """
+
+    prior: FramePriorSettings | SequencePriorSettings
+    inflation: Inflation
+    noise_level: tuple[float, float]
+    step_size: float
+    guided_below: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("step_size", self.step_size, 0)
+        if self.guided_below is not None:
+            check_range("guided_below", self.guided_below, 0)
+        if not 0 < self.noise_level[1] <= self.noise_level[0] < math.inf:
+            raise StganError(f"noise_level falls from a first to a last value above 0, unlike {self.noise_level}")
+
+    @property
+    def needs(self) -> str:
+        return "code_prior" if isinstance(self.prior, FramePriorSettings) else "sequence_prior"
+
+    @property
+    def conditional(self) -> bool:
+        return isinstance(self.prior, SequencePriorSettings) and self.prior.guidance_scale != 0
+
+    @property
+    def takes_init(self) -> bool:
+        return isinstance(self.prior, FramePriorSettings)
+
+
+def guided(task: Task, settings: GuidedSettings) -> Optimised:
+    """From noise to codes along the prior's denoising, with steps up the gradient of J of Eq. 8 in between:
+
+        h = h + step_size sigma g / |g|,  g = dJ(D(h; sigma)) / dh
+        h = D(h; sigma) + sigma' / sigma (h - D(h; sigma))
+
+    The second line is Euler's step of the probability flow ODE to the next noise level sigma' (Song et al. 2021, Karras
+    et al. 2022). It is PPGN's R(h) - h with a denoiser for each noise level instead of one. The condition networks see
+    G of the denoised estimate: natural frames at every iteration, rough ones first. |g| is a clip's root mean square.
+
+    With a video to start from, the first noise level is lower: the less noise, the more of the video stays.
+    """
+    s, process, ascent = settings, Denoising(task, settings), Ascent(task, settings)
+    first, last = s.noise_level
+    sigmas = exponential_sigmas(last * (first / last) ** task.init.strength if task.init else first, last, s.iterations)
+    h = process.start(sigmas)
+    for iteration, (sigma, following) in enumerate(pairwise(sigmas)):
+        clips = ascent.clips()
+        if s.step_size and (s.guided_below is None or sigma <= s.guided_below) and len(clips):
+            g = ascent.gradient(process.objective, h[clips], clips, sigma)
+            h = h.index_copy(0, clips, h[clips] + s.step_size * sigma * g / root_mean_square(g))
+        h = process.euler_step(h, sigma, following)
+        task.report(iteration, ascent.value, partial(process.videos, h, following))
+    codes = process.codes(h, last)
+    return Optimised(process.generator(codes), codes, ascent.steps)
+
+
+class Denoising:
+    """What h means at a noise level, and how it gets to the next one."""
+
+    def __init__(self, task: Task, settings: GuidedSettings) -> None:
+        self.task, self.settings, self.generator = task, settings, task.generator(settings.inflation)
+        self.prior: Denoiser = (
+            FrameDenoiser(task, settings.prior, settings.name)
+            if isinstance(settings.prior, FramePriorSettings)
+            else SequenceDenoiser(task, settings.prior, settings.name)
+        )
+
+    def start(self, sigmas: list[float]) -> Variable:
+        """h at the first noise level: for each clip, of several starts the one whose unguided video Phi rates highest.
+
+        A choice among the prior's own clips takes no gradient, so it cannot lead to noise that fools a network.
+        """
+        starts = self.prior.starts(sigmas[0])
+        if len(starts) == 1:
+            return starts[0]
+        h = torch.cat(starts)
+        for sigma, following in pairwise(sigmas):
+            h = self.euler_step(h, sigma, following)
+        codes = self.codes(h, sigmas[-1])
+        with arithmetic(self.settings.precision, h.device):
+            videos = to_unit_range(self.generator(codes))
+            values = self.task.timer("condition", self.task.phi, videos).unflatten(0, (len(starts), -1))
+        return torch.stack(starts)[values.argmax(0), torch.arange(values.shape[1], device=values.device)]
+
+    def codes(self, h: Variable, sigma: float) -> Float[Tensor, "batch time code"]:
+        """The codes of D(h; sigma)."""
+        return self.task.timer("prior", lambda h: self.prior.codes(self.prior.denoise(h, sigma)), h)
+
+    def videos(self, h: Variable, sigma: float) -> Videos:
+        """G of these codes."""
+        return self.generator(self.codes(h, sigma))
+
+    def objective(
+        self, h: Float[Tensor, "some *n"], clips: Int[Tensor, " some"], sigma: float
+    ) -> Float[Tensor, " some"]:
+        """J of these codes, of some clips."""
+        return self.task.objective(self.codes(h, sigma), self.generator, self.settings, clips)
+
+    def euler_step(self, h: Variable, sigma: float, following: float) -> Variable:
+        """h at the next noise level."""
+        h = self.prior.constrain(h, sigma)
+        estimate = self.task.timer("prior", self.prior.denoise, h, sigma)
+        return self.prior.constrain(estimate + following / sigma * (h - estimate), following)
+
+
+def exponential_sigmas(first: float, last: float, steps: int) -> list[float]:
+    """Noise levels before and after each of `steps` steps, from `first` to `last` by a constant factor."""
+    return [first * (last / first) ** (step / steps) for step in range(steps + 1)]

@@ -1,0 +1,88 @@
+"""Presets are plain data that refuse nonsense with a sentence."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+import jaxtyping
+import pytest
+
+from stgan.errors import StganError
+from stgan.records import as_plain, as_record
+from stgan.sampling import MOTION, PAPER, PIXELS, PRESETS, ROBUST, SamplerSettings, Settings, Transforms
+
+
+def test_paper_preset_is_as_published() -> None:
+    assert PAPER.inflation is not None
+    assert PAPER.inflation.kernel == pytest.approx((1 / 3, 1 / 3, 1 / 3)) and PAPER.inflation.padding == "zeros"
+    assert PAPER.iterations == 100 and PAPER.learning_rate == (1.0, 0.1)
+    assert (PAPER.epsilon1, PAPER.epsilon2, PAPER.epsilon3) == (1e-5, 1.0, 1e-17)
+    assert PAPER.transforms == Transforms(0, 0.0, 0.0) and PAPER.goal == 1 and PAPER.regularization == 0
+
+
+def test_pixels_are_the_paper_without_its_generator() -> None:
+    different = {name for name, value in asdict(PAPER).items() if asdict(PIXELS)[name] != value}
+    assert different == {"name", "inflation", "epsilon1"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_found_by_their_names_and_survive_being_written_down(name: str) -> None:
+    preset = PRESETS[name]
+    assert preset.name == name
+    assert as_record(Settings, as_plain(preset), "settings") == preset  # type: ignore[arg-type]
+
+
+def test_what_presets_need_of_a_model() -> None:
+    assert {name: preset.needs for name, preset in PRESETS.items()} == {
+        "motion": "sequence_prior", "robust": "code_prior", "paper": None, "pixels": None,
+    }  # fmt: skip
+    assert {name for name, preset in PRESETS.items() if preset.conditional} == {"motion"}
+    assert {name for name, preset in PRESETS.items() if not preset.takes_init} == {"motion"}
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Without the checks of types at run time, which users do not have."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        *((PAPER, {"iterations": value}) for value in (0, 2.5, True)),
+        *((ROBUST, {"patience": value}) for value in (0, -1, 1.5)),
+        *((ROBUST, {"goal": value}) for value in (0.0, 1.5, NAN)),
+        *((ROBUST, {"step_size": value}) for value in (-0.1, NAN, INF, "0.2")),
+        *((ROBUST, {"noise_level": value}) for value in ((3.0, 0.0), (0.1, 3.0), (INF, 0.1), (NAN, 0.1))),
+        *((ROBUST, {"precision": value}) for value in ("float8",)),
+        *((MOTION, {"guided_below": value}) for value in (-1.0, NAN)),
+        *((PAPER, {"regularization": value}) for value in (-1.0, NAN)),
+        *((PAPER, {"learning_rate": value}) for value in ((-1.0, 0.1), (1.0, NAN))),
+        *((PAPER, {"epsilon1": value}) for value in (-1.0, INF)),
+        (PIXELS, {"epsilon1": 1e-5}),
+        *((ROBUST.prior, {"own_noise": value}) for value in (-0.1, 1.5)),
+        (ROBUST.prior, {"own_noise_frames": -1.0}),
+        *((MOTION.prior, {"proposals": value}) for value in (0, 1.5)),
+        *((MOTION.prior, {"guidance_scale": value}) for value in (-1.0, NAN)),
+        *((ROBUST.transforms, {"shift": value}) for value in (-1, 0.5, 5000)),
+        *((ROBUST.transforms, {name: value}) for name in ("noise", "brightness") for value in (-0.1, NAN, 2.0)),
+        *((ROBUST.inflation, {"kernel": value}) for value in ((0.5, 0.5), (0.5, 0.2, 0.2), (NAN,))),
+        (ROBUST.inflation, {"padding": "mirror"}),
+    ],
+    ids=str,
+)
+def test_nonsense_is_refused_with_one_sentence(settings: Any, wrong: dict[str, Any], unchecked: None) -> None:
+    with pytest.raises(StganError) as caught:
+        replace(settings, **wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings: SamplerSettings = ROBUST
+    with pytest.raises(AttributeError):
+        settings.patience = 0  # type: ignore[misc]
