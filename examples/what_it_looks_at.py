@@ -1,11 +1,12 @@
-"""Where a condition network looks: a grey square covers part of a clip, and the score of its action falls.
+"""Show where a condition network looks: cover parts of a clip with a grey square, and measure the loss of probability.
 
-    stgan generate --model jhmdb --action golf --out clips
+    stgan generate golf --model jhmdb --out clips
     python examples/what_it_looks_at.py clips/golf/*.mp4 --model jhmdb --out golf.png
 
-Each place is covered in all frames at once (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks",
-ECCV 2014). In the picture a clip has two rows: as it is, and bright where covering costs the action most. The action is
-the name of the clip's folder, as `stgan generate` writes it.
+The square covers the same place in all frames (Zeiler and Fergus, "Visualizing and Understanding Convolutional
+Networks", ECCV 2014). The picture has two rows a clip: the clip itself, and the clip with those places bright where
+the square reduces the action's log probability most. The action is the name of the clip's folder, as `stgan generate`
+writes it.
 """
 
 import argparse
@@ -27,7 +28,7 @@ COVER = 0.25  # side of the grey square, as a share of the frame's
 
 @torch.no_grad()
 def cost_of_covering(classifier: VideoClassifier, video: Tensor, action: int) -> Tensor:
-    """How much the action's log probability falls, "PLACES PLACES", with the square's middle at each place.
+    """Decrease of the action's log probability, "PLACES PLACES", for the square centred at each place.
 
     video: RGB "3 time height width" in [0, 1].
     """
@@ -45,7 +46,7 @@ def cost_of_covering(classifier: VideoClassifier, video: Tensor, action: int) ->
 
 
 def shown(video: Tensor, cost: Tensor) -> Tensor:
-    """The video, dark where covering costs nothing or helps."""
+    """The video, dark where covering does not reduce the log probability."""
     heat = F.interpolate(cost.clamp(min=0)[None, None], video.shape[-1], mode="bicubic")[0, 0].clamp(min=0)
     return video * (0.15 + 0.85 * heat / heat.max().clamp(min=1e-6))
 
@@ -54,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, nargs="+", help="clips in folders that are named after their actions")
     parser.add_argument("--model", default="weizmann", help="bundled name or folder")
-    parser.add_argument("--condition", default="lrcn", help="the network that is asked")
+    parser.add_argument("--condition", default="lrcn", help="the condition network to examine")
     parser.add_argument("--out", type=Path, default=Path("what_it_looks_at.png"))
     arguments = parser.parse_args()
     try:
@@ -64,10 +65,10 @@ def main() -> None:
 
 
 def draw(clips: list[Path], model: STGAN, condition: str, out: Path) -> None:
-    """The picture of some clips. StganError for a clip that cannot be read, or a network that is not there."""
+    """Write the picture of some clips. Raises StganError for an unreadable clip or a missing network."""
     classifiers, side = model.networks(condition, FRAMES).condition, model.clip_size(condition)
     if len(classifiers) > 1:
-        raise StganError(f"ask one condition network: {' or '.join(model.condition_names(condition))}")
+        raise StganError(f"name one condition network: {' or '.join(model.condition_names(condition))}")
     strips = []
     for path in clips:
         action = path.parent.name
