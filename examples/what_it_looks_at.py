@@ -65,9 +65,10 @@ def main() -> None:
 
 def draw(clips: list[Path], model: STGAN, condition: str, out: Path) -> None:
     """The picture of some clips. StganError for a clip that cannot be read, or a network that is not there."""
-    classifiers, side = model.networks(condition, FRAMES).condition, model.clip_size(condition)
+    steering = model.steering(condition=condition, frames=FRAMES)
+    classifiers, side = steering.networks.condition, steering.side
     if len(classifiers) > 1:
-        raise StganError(f"ask one condition network: {' or '.join(model.condition_names(condition))}")
+        raise StganError(f"ask one condition network: {' or '.join(steering.classifiers)}")
     strips = []
     for path in clips:
         action = path.parent.name

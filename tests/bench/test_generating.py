@@ -10,7 +10,6 @@ import torch
 from stgan import STGAN
 from stgan.bench.generating import NETWORKS, REST, Clock, WatchedAction, measure, record
 from stgan.errors import StganError
-from stgan.pipeline import ClipRequest
 from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Preset, clip_seed, sample
 from stgan.scoring import find_evaluator
 from stgan.studies.schedules import curve
@@ -24,12 +23,12 @@ def model(tiny_model: Path) -> STGAN:
 @pytest.mark.parametrize("preset", [MOTION, ROBUST, PAPER], ids=lambda preset: preset.name)
 def test_every_network_has_its_share_and_the_sampler_makes_the_same_clips(model: STGAN, preset: Preset) -> None:
     preset = replace(preset, iterations=4, steered_below=100.0, goal=1.0)
-    networks, ticks = model.networks(), iter(range(10**6))
+    networks, ticks = model.steering().networks, iter(range(10**6))
     clock = Clock(lambda: next(ticks))
     action, seeds = WatchedAction(networks.condition, 0, clock), [clip_seed(0, model.actions[0], i) for i in range(2)]
     watched = sample(networks, action, seeds, preset, on_space=clock.watch)
     assert all(clock.parts[part] > 0 for part in (*NETWORKS, REST))
-    plain = model.sample([ClipRequest(model.actions[0], i) for i in range(2)], 0, preset)
+    plain = model.sample(model.steering(), model.actions[0], range(2), 0, preset)
     assert torch.equal(watched.videos, plain.videos) and torch.equal(watched.steps, plain.steps)
 
 
@@ -44,7 +43,7 @@ def test_the_parts_of_a_step_come_in_their_order(model: STGAN) -> None:
             return super().enter(part)
 
     clock = Noted(lambda: 0.0)
-    networks, preset = model.networks("c3d"), replace(ROBUST, iterations=1, goal=1.0)
+    networks, preset = model.steering(condition="c3d").networks, replace(ROBUST, iterations=1, goal=1.0)
     sample(networks, WatchedAction(networks.condition, 0, clock), [1], preset, on_space=clock.watch)
     there = ["prior", REST, "generator", REST, "condition", REST]
     back = ["condition", REST, "generator", "prior", REST]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from stgan import STGAN
 from stgan.errors import StganError
 from stgan.networks import inflate
-from stgan.pipeline import ClipRequest
 from stgan.sampling import MOTION, PAPER, PIXELS, PRESETS, ROBUST, Action, ClipRandomness, Init, Networks, Preset
 from stgan.sampling.spaces import CodeSpace, PixelSpace, SequenceSpace, WhitenedSpace, encode
 
@@ -54,7 +53,7 @@ def test_pixels_need_no_generator(model: STGAN, networks: Networks) -> None:
 
     hooks = [network.register_forward_pre_hook(fail) for network in (networks.image_generator, networks.code_prior)]
     try:
-        samples = model.sample([ClipRequest("left", 0)], 0, replace(PIXELS, iterations=3), "lrcn")
+        samples = model.sample(model.steering(condition="lrcn"), "left", [0], 0, replace(PIXELS, iterations=3))
     finally:
         for hook in hooks:
             hook.remove()
@@ -66,7 +65,9 @@ def test_pixels_need_no_generator(model: STGAN, networks: Networks) -> None:
 def test_lambda_pulls_codes_and_pixels_to_nothing(model: STGAN) -> None:
     for preset in (PAPER, PIXELS):
         loose, tight = (
-            model.sample([ClipRequest("left", 0)], 0, replace(preset, iterations=20, regularization=weight), "lrcn")
+            model.sample(
+                model.steering(condition="lrcn"), "left", [0], 0, replace(preset, iterations=20, regularization=weight)
+            )
             for weight in (0.0, 100.0)
         )
         sizes = [s.videos.sub(0.5).abs().sum() if s.codes is None else s.codes.abs().sum() for s in (loose, tight)]
@@ -109,8 +110,8 @@ def test_what_is_kept_of_the_video_stays_through_every_step(networks: Networks, 
 @pytest.mark.parametrize("preset", [ROBUST, PAPER, PIXELS], ids=lambda preset: preset.name)
 def test_a_clip_from_a_video_depends_on_it_and_not_on_the_batch(model: STGAN, preset: Preset, video: Tensor) -> None:
     chosen, init = replace(preset, iterations=3), model.init(video)
-    batch = model.sample([ClipRequest("left", i) for i in (1, 0)], 0, chosen, init=init)
-    alone = model.sample([ClipRequest("left", 0)], 0, chosen, init=init)
+    batch = model.sample(model.steering(), "left", [1, 0], 0, chosen, init=init)
+    alone = model.sample(model.steering(), "left", [0], 0, chosen, init=init)
     torch.testing.assert_close(batch.videos[1:], alone.videos, atol=1e-3, rtol=0)
     assert (one(model, preset, init=video) - one(model, preset)).abs().max() > 1e-3
 
@@ -160,8 +161,9 @@ def test_every_departure_of_robust_can_be_switched_off_alone(model: STGAN, chang
 
 def test_only_actions_have_a_goal(model: STGAN) -> None:
     preset = replace(ROBUST, goal=1e-6, patience=1, iterations=5)
-    assert model.sample([ClipRequest("left", 0)], 0, preset, "lrcn").steps.tolist() == [1]
-    assert model.sample([ClipRequest("x", 0)], 0, preset, "lrcn", target="lstm").steps.tolist() == [5]
+    assert model.sample(model.steering(condition="lrcn"), "left", [0], 0, preset).steps.tolist() == [1]
+    target = model.steering(condition="lrcn", target="lstm")
+    assert model.sample(target, "lrcn.lstm", [0], 0, preset).steps.tolist() == [5]
 
 
 @pytest.mark.parametrize("preset", ["robust", "paper", "pixels"])
@@ -169,13 +171,14 @@ def test_targets_are_activated(model: STGAN, preset: str) -> None:
     chosen = model.preset(preset, 20)
     for target, condition in (("lstm:3", "lrcn"), ("convolutions.1:5,4,2,2", "c3d")):
         values: list[float] = []
+        steering = model.steering(condition=condition, target=target)
         samples = model.sample(
-            [ClipRequest("x", 0)], 0, chosen, condition,
-            on_iteration=lambda i, value, render, v=values: v.append(float(value[0])), target=target,
+            steering, *steering.objectives, [0], 0, chosen,
+            on_iteration=lambda i, value, render, v=values: v.append(float(value[0])),
         )  # fmt: skip
         assert samples.value[0] > values[0]
     with pytest.raises(StganError, match="name which"):
-        model.sample([ClipRequest("x", 0)], 0, chosen, "both", target="lstm:3")
+        model.steering(target="lstm:3")
 
 
 def test_the_last_iteration_shows_what_is_returned(model: STGAN) -> None:
@@ -197,16 +200,15 @@ def test_sampling_leaves_networks_as_they_were(model: STGAN) -> None:
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_bfloat16_seeks_and_float32_keeps(model: STGAN, preset: Preset) -> None:
     """What is sought in bfloat16 differs by little; what is kept is what float32 makes of its codes, to the bit."""
-    requests = [ClipRequest("left", 0)]
     exact = replace(preset, iterations=4, goal=1.0, steered_below=math.inf, proposals=1)
     rough = replace(exact, precision="bf16-mixed")
-    wanted, samples = (model.sample(requests, 0, each, "lrcn") for each in (exact, rough))
+    wanted, samples = (model.sample(model.steering(condition="lrcn"), "left", [0], 0, each) for each in (exact, rough))
     assert samples.videos.dtype == samples.value.dtype == torch.float32
     assert 0 < (samples.videos - wanted.videos).abs().mean() < 0.05
     assert samples.value == pytest.approx(wanted.value, abs=0.02)
     if samples.codes is None:
         return
-    networks = model.networks("lrcn")
+    networks = model.steering(condition="lrcn").networks
     generator = inflate(networks.image_generator, preset.temporal_kernel, preset.temporal_padding)
     with torch.no_grad():
         assert torch.equal(samples.videos, networks.kept(generator(samples.codes)).clamp(0, 1))
@@ -222,9 +224,9 @@ def test_what_computes_in_bfloat16(model: STGAN, precision: str, around: bool, m
     )  # fmt: skip
     preset = replace(MOTION, iterations=4, goal=1.0, steered_below=math.inf, precision=precision)
     with torch.autocast("cpu", torch.bfloat16, enabled=around):
-        model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
+        model.sample(model.steering(condition="lrcn"), "left", [0], 0, preset)
         assert seen == [precision == "bf16-mixed" or around] * 5 + [around]
-        networks, kinds = model.networks("lrcn"), []
+        networks, kinds = model.steering(condition="lrcn").networks, []
         hook = networks.encoder.register_forward_hook(lambda *_: kinds.append(torch.is_autocast_enabled("cpu")))
         preset = replace(PAPER, precision=precision)
         space = CodeSpace(networks, preset, 16, ClipRandomness([0]), None, left(networks))
