@@ -37,6 +37,9 @@ FRAMES = 16
 MOST_FRAMES = 1024
 BOTH = "both"
 STRENGTH = 0.9
+_KINDS = {
+    "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,8 @@ class STGAN:
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
         chosen = self.preset(preset, iterations, init=init is not None)
-        steering = self.steering(
-            [] if action is None else [action], condition=condition, frames=frames, target=target
-        )  # fmt: skip
+        actions = [] if action is None else [action]
+        steering = self.steering(actions, condition=condition, frames=frames, target=target)
         (name,) = steering.objectives
         start = None if init is None else self.init(init, frames, strength)
         parts = [
@@ -200,9 +202,8 @@ class STGAN:
             image_generator=self._network(self.folder.generator),
             encoder=self.folded[self.folder.encoder],
             condition=tuple(self.folded[self.folder.condition[name]] for name in classifiers),
-            code_prior=self._network(self.folder.code_prior) if self.folder.code_prior else None,
-            sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
             side=side,
+            **{role: self._network(part) for role, part in self.folder.priors.items()},
         )
         objectives: dict[str, Action | Activation]
         if target is None:
@@ -335,10 +336,8 @@ class STGAN:
 
     def _check_frames(self, classifiers: Mapping[str, Any], frames: int, side: int) -> None:
         """StganError if one of the networks does not take clips of so many frames, or of this side."""
-        if frames < 1:
-            raise StganError(f"the number of frames must be at least 1, not {frames}")
-        if frames > MOST_FRAMES:
-            raise StganError(f"the number of frames must be at most {MOST_FRAMES}, not {frames}")
+        if not 1 <= frames <= MOST_FRAMES:
+            raise StganError(f"the number of frames must be at least 1 and at most {MOST_FRAMES}, not {frames}")
         for name, network in classifiers.items():
             visible, window = visible_side(network, self.image_size), window_of(network)
             if side < visible < self.image_size:
@@ -346,10 +345,10 @@ class STGAN:
                     f"the {name} condition network crops {visible} pixels, but clips of {self.name} have {side}"
                 )
             if window and frames < window:
-                advice = "an lrcn condition network takes clips of any length"
+                lrcn = "lrcn" in self.folder.condition
                 raise StganError(
                     f"the {name} condition network takes clips of at least {window} frames, not {frames}; "
-                    + (advice if "lrcn" in self.folder.condition else "ask for as many")
+                    + ("an lrcn condition network takes clips of any length" if lrcn else "ask for as many")
                 )
 
     def _layers(self, network: Any, frames: int) -> dict[str, Layer]:
@@ -382,28 +381,16 @@ class STGAN:
 
     def _check(self) -> None:
         """The parts must be what their roles say, for the same codes and actions."""
-        for part, kind in (
-            (self.folder.encoder, Encoder),
-            (self.folder.generator, ImageGenerator),
-            *([(self.folder.code_prior, CodePrior)] if self.folder.code_prior else []),
-            *([(self.folder.sequence_prior, SequencePrior)] if self.folder.sequence_prior else []),
-        ):
-            if not isinstance(self._network(part), kind):
-                raise CheckpointError(f"{self.folder.path / part} is not a {kind.__name__}")
-        sizes = {
-            self._network(part).config.code_size
-            for part in (self.folder.encoder, self.folder.generator, *self.folder.priors.values())
-        }
-        if len(sizes) > 1:
+        parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.priors}
+        for role, part in parts.items():
+            if not isinstance(self._network(part), _KINDS[role]):
+                raise CheckpointError(f"{self.folder.path / part} is not a {_KINDS[role].__name__}")
+        if len({self._network(part).config.code_size for part in parts.values()}) > 1:
             raise CheckpointError(f"{self.folder.path}: encoder, generator and priors differ in their code size")
-        if self.folder.sequence_prior:
-            prior = self.checkpoints[self.folder.sequence_prior]
-            if prior.actions != self.actions or self._network(self.folder.sequence_prior).config.num_classes != len(
-                self.actions
-            ):
-                raise CheckpointError(
-                    f"{self.folder.path / self.folder.sequence_prior} knows other actions than {self.folder.path} names"
-                )
+        if part := parts.get("sequence_prior", ""):
+            classes = self._network(part).config.num_classes
+            if self.checkpoints[part].actions != self.actions or classes != len(self.actions):
+                raise CheckpointError(f"{self.folder.path / part} knows other actions than {self.folder.path} names")
         for name, part in self.folder.condition.items():
             if not hasattr(self._network(part), "log_probabilities"):
                 raise CheckpointError(f"{self.folder.path / part} is no classifier and cannot steer as {name}")

@@ -11,7 +11,8 @@ import torch
 
 from stgan import STGAN
 from stgan.errors import StganError
-from stgan.generation import MOST_TOGETHER, GenerationJob, as_before
+from stgan.generation import MOST_TOGETHER, GenerationJob
+from stgan.generation.job import as_before
 from stgan.sampling import Samples, clip_seed
 
 BATCH = 2

@@ -12,8 +12,8 @@ from PIL import Image
 
 from stgan.errors import StganError
 from stgan.files import LOCK
-from stgan.generation import CONTACT_SHEET, PREVIOUS, OutputFolder, open_output
-from stgan.generation.output_folder import first_difference
+from stgan.generation import CONTACT_SHEET, PREVIOUS
+from stgan.generation.output_folder import OutputFolder, first_difference, open_output
 from stgan.manifest import Entry
 from stgan.scoring import generated_clips
 from stgan.video import read_video, write_gif

@@ -248,9 +248,8 @@ class Reproduction:
             self.on_progress(name, done, chosen.num_videos)
 
         steering = model.steering(condition=chosen.condition)
-        generate_set(
-            GenerationJob(model, steering, preset, counts, chosen.seed), self.out / name, on_clip=on_clip
-        )  # fmt: skip
+        job = GenerationJob(model, steering, preset, counts, chosen.seed)
+        generate_set(job, self.out / name, on_clip=on_clip)
         return {"num_videos": chosen.num_videos, "classes": len(counts), "size": steering.side}
 
     # score and real
