@@ -148,7 +148,8 @@ class STGAN:
         """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings.
 
         The same call gives the same bits on the same machine. Another `num_videos`, device or number of threads rounds
-        differently: it gives the same video to the eye.
+        differently, and steps up the gradient amplify that. Of the bundled weizmann model, videos made alone and as one
+        of four differ by at most 2.4 of 255 grey levels by "motion"; by "robust" by 2 on average, with other details.
 
         Args:
             preset: "motion", "robust", "paper", "pixels", or a `Preset`; None takes "motion" where the model has a

@@ -112,9 +112,10 @@ class GenerationJob:
                 yield Generated(key, to_uint8(samples.videos[place].cpu()), details, place, seconds / len(missing))
 
     def settings(self) -> dict[str, Any]:
-        """What all its clips have in common, as the manifest records it: enough to make them again, to the eye.
+        """What all its clips have in common, as the manifest records it: enough to make them again.
 
-        Of an `init` it says where it came from, what it was (a hash of its bytes) and its strength.
+        They are the same to the bit if as many of an action are made on such a machine (see `STGAN.generate`). Of an
+        `init` it says where it came from, what it was (a hash of its bytes) and its strength.
         """
         init = self.init and {
             "source": self.init.source, "sha256": _hash(self.init.video), "strength": self.init.strength
