@@ -66,9 +66,10 @@ def main() -> None:
 
 def draw(clips: list[Path], model: STGAN, condition: str, out: Path) -> None:
     """Write the picture of some clips. Raises StganError for an unreadable clip or a missing network."""
-    classifiers, side = model.networks(condition, FRAMES).condition, model.clip_size(condition)
+    steering = model.steering(condition=condition, frames=FRAMES)
+    classifiers, side = steering.networks.condition, steering.side
     if len(classifiers) > 1:
-        raise StganError(f"name one condition network: {' or '.join(model.condition_names(condition))}")
+        raise StganError(f"name one condition network: {' or '.join(steering.classifiers)}")
     strips = []
     for path in clips:
         action = path.parent.name

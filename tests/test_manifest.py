@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stgan.errors import StganError
-from stgan.manifest import Manifest
+from stgan.manifest import Entry, Manifest
 
-ENTRY = {"file": "left/a.mp4", "action": "left", "index": 0}
+LINE = {"file": "left/a.mp4", "action": "left", "index": 0}
+ENTRY = Entry("left/a.mp4", "left", 0)
 WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=9)
 ENTRIES = st.lists(
     st.builds(
-        lambda name, action, index, more: {"file": f"{name}.mp4", "action": action, "index": index, "more": more},
+        lambda name, action, index, more: Entry(f"{name}.mp4", action, index, {"more": more}),
         WORDS,
         WORDS,
         st.integers(0, 10**6),
@@ -24,7 +25,7 @@ ENTRIES = st.lists(
         ),
     ),
     max_size=4,
-    unique_by=lambda entry: entry["file"],
+    unique_by=lambda entry: entry.file,
 )
 
 
@@ -34,7 +35,7 @@ def test_what_was_written_is_read_and_a_cut_line_costs_itself_only(
     tmp_path_factory: pytest.TempPathFactory, written: list, appended: list, cut: int
 ) -> None:
     manifest = Manifest(tmp_path_factory.mktemp("manifest"))
-    appended = [entry for entry in appended if entry["file"] not in {entry["file"] for entry in written}]
+    appended = [entry for entry in appended if entry.file not in {entry.file for entry in written}]
     manifest.write(written)
     for entry in appended:
         manifest.append(entry)
@@ -44,8 +45,8 @@ def test_what_was_written_is_read_and_a_cut_line_costs_itself_only(
     manifest.path.write_bytes(content)
     whole = (written + appended)[: content.count(b"\n")]
     assert list(manifest.read()) == whole
-    manifest.append({**ENTRY, "file": "zz/next.mp4"})
-    assert list(manifest.read()) == [*whole, {**ENTRY, "file": "zz/next.mp4"}]
+    manifest.append(ENTRY)
+    assert list(manifest.read()) == [*whole, ENTRY]
 
 
 def test_no_manifest_is_no_entries(tmp_path: Path) -> None:
@@ -63,9 +64,9 @@ def test_a_line_that_is_no_json_leaves_the_manifest_as_it_was(tmp_path: Path) ->
     before = manifest.path.read_bytes()
     for bad in (float("nan"), {1, 2}):
         with pytest.raises((ValueError, TypeError)):
-            manifest.append({**ENTRY, "file": "b.mp4", "probability": bad})
+            manifest.append(Entry("b.mp4", "left", 0, {"probability": bad}))
         with pytest.raises((ValueError, TypeError)):
-            manifest.write([ENTRY, {**ENTRY, "probability": bad}])
+            manifest.write([ENTRY, Entry("b.mp4", "left", 0, {"probability": bad})])
         assert manifest.path.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]
 
@@ -75,11 +76,14 @@ HOSTILE = {
     "an array": b"[1, 2]",
     "a blank line": b"",
     "bytes that are no text": b'{"file": "\xff"}',
-    "NaN": json.dumps({**ENTRY, "seed": float("nan")}).encode(),
+    "a name that comes twice": b'{"file": "a.mp4", "action": "left", "index": 0, "seed": 1, "seed": 2}',
+    "a number that is infinite": b'{"file": "a.mp4", "action": "left", "index": 0, "seed": 1e999}',
+    "no index": b'{"file": "a.mp4", "action": "left"}',
+    "NaN": json.dumps({**LINE, "seed": float("nan")}).encode(),
     "deep nesting": b'{"file": "a", "action": "left", "index": 0, "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
     "a huge number": b'{"file": "a", "action": "left", "index": ' + b"9" * 10_000 + b"}",
     **{
-        f"{name} {value!r:.40}": json.dumps({**ENTRY, name: value}).encode()
+        f"{name} {value!r:.40}": json.dumps({**LINE, name: value}).encode()
         for name, value in [
             ("file", None),
             ("file", 3),
@@ -108,14 +112,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)
 def test_a_line_that_stgan_would_not_write_is_refused_by_its_number(line: bytes, tmp_path: Path) -> None:
-    (tmp_path / "manifest.jsonl").write_bytes(json.dumps({**ENTRY, "file": "b.mp4"}).encode() + b"\n" + line + b"\n")
+    (tmp_path / "manifest.jsonl").write_bytes(json.dumps({**LINE, "file": "b.mp4"}).encode() + b"\n" + line + b"\n")
     with pytest.raises(StganError, match="line 2") as caught:
         list(Manifest(tmp_path).read())
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
 def test_a_clip_that_comes_twice_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "manifest.jsonl").write_text(2 * (json.dumps(ENTRY) + "\n"))
+    (tmp_path / "manifest.jsonl").write_text(2 * (json.dumps(LINE) + "\n"))
     with pytest.raises(StganError, match=r"line 2 names 'left/a\.mp4' a second time"):
         list(Manifest(tmp_path).read())
 

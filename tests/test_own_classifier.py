@@ -20,7 +20,6 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.cli.commands import app
 from stgan.errors import StganError
 from stgan.networks import VideoClassifier
-from stgan.pipeline import ClipRequest
 from stgan.sampling import MOTION
 
 OTHERS = ("swim", "climb")
@@ -79,7 +78,7 @@ def others(tiny_model: Path) -> STGAN:
 
 
 def test_its_classes_are_what_can_be_asked_for(others: STGAN) -> None:
-    assert others.actions == OTHERS and others.condition_names("both") == ["own"] and others.name == "tiny"
+    assert others.actions == OTHERS and list(others.steering().classifiers) == ["own"] and others.name == "tiny"
     videos = others.generate("climb", 2, iterations=3)
     assert videos.shape == (2, 3, 16, 16, 16) and not torch.equal(videos[0], videos[1])
     assert torch.equal(videos, others.generate("climb", 2, iterations=3, preset="robust", condition="own"))
@@ -91,14 +90,14 @@ def test_its_classes_are_what_can_be_asked_for(others: STGAN) -> None:
 
 def test_a_clip_does_not_depend_on_its_batch(others: STGAN) -> None:
     settings = others.preset(None, 4)
-    batch = others.sample([ClipRequest("swim", i) for i in (2, 0, 1)], 5, settings).videos
-    alone = others.sample([ClipRequest("swim", 1)], 5, settings).videos
+    batch = others.sample(others.steering(), "swim", [2, 0, 1], 5, settings).videos
+    alone = others.sample(others.steering(), "swim", [1], 5, settings).videos
     torch.testing.assert_close(batch[2:], alone, atol=1e-3, rtol=0)
 
 
 def test_a_sequence_prior_is_told_no_action_that_it_does_not_know(others: STGAN, tiny_model: Path) -> None:
     assert others.preset().name == "robust"
-    for ask in (lambda: others.preset(MOTION), lambda: others.sample([ClipRequest("swim", 0)], 0, MOTION)):
+    for ask in (lambda: others.preset(MOTION), lambda: others.sample(others.steering(), "swim", [0], 0, MOTION)):
         with pytest.raises(StganError, match="knows other actions than the classifier; choose robust") as caught:
             ask()
         assert "\n" not in str(caught.value)
@@ -116,21 +115,22 @@ def test_a_sequence_prior_is_told_no_action_that_it_does_not_know(others: STGAN,
 def test_several_steer_together_or_one_of_them(tiny_model: Path) -> None:
     pair = {"first": classifier(*OTHERS), "second": classifier(*OTHERS, seed=1)}
     model = STGAN.from_pretrained(tiny_model, "cpu", pair)
-    assert model.condition_names("both") == ["first", "second"]
+    assert list(model.steering().classifiers) == ["first", "second"]
     clips = [model.generate("swim", iterations=3, condition=name) for name in ("first", "second", "both")]
     assert not torch.equal(clips[0], clips[1]) and not torch.equal(clips[1], clips[2])
-    hashes = model.hashes("both")["condition"]
+    hashes = model.hashes(model.steering())["condition"]
     assert hashes == {name: weights_hash(network.module.state_dict()) for name, network in pair.items()}
-    assert list(model.hashes("second")["condition"]) == ["second"]
+    assert list(model.hashes(model.steering(condition="second"))["condition"]) == ["second"]
 
 
 def test_a_checkpoint_can_be_lent_from_elsewhere(tiny_model: Path) -> None:
     lent = load_checkpoint(tiny_model / "evaluator")
     model = STGAN.from_pretrained(tiny_model, "cpu", lent)
     assert model.generate("grow", iterations=2).shape == (1, 3, 16, 16, 16)
-    assert model.hashes("own")["condition"] == {"own": lent.hash}
+    assert model.hashes(model.steering())["condition"] == {"own": lent.hash}
     wrapped = VideoClassifier(lent.network, lent.actions, size=None, frames=16, mean=0.0, std=1.0)
-    assert STGAN.from_pretrained(tiny_model, "cpu", wrapped).hashes("own")["condition"] == {"own": lent.hash}
+    model = STGAN.from_pretrained(tiny_model, "cpu", wrapped)
+    assert model.hashes(model.steering())["condition"] == {"own": lent.hash}
 
 
 def test_of_hundreds_of_names_the_nearest_are_listed(tiny_model: Path) -> None:
@@ -143,7 +143,7 @@ def test_of_hundreds_of_names_the_nearest_are_listed(tiny_model: Path) -> None:
 
 def test_its_layers_can_be_a_target(others: STGAN) -> None:
     assert list(others.layers("own")) == ["module.layer", "module"]
-    assert others.target_name("module.layer:1", "both") == "own.module.layer_1"
+    assert list(others.steering(target="module.layer:1").objectives) == ["own.module.layer_1"]
     settings = {"preset": "paper", "iterations": 2}
     clip = others.generate(target="module.layer:1,2,3,4", **settings)
     assert not torch.equal(clip, others.generate(target="module.layer:0,2,3,4", **settings))

@@ -11,9 +11,7 @@ import torch
 from stgan import STGAN
 from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
 from stgan.errors import StganError
-from stgan.manifest import Manifest
 from stgan.networks import LRCN, Preprocessing, SequencePrior, SequencePriorConfig, inflate
-from stgan.pipeline import ClipRequest
 from stgan.sampling import MOTION, ROBUST
 
 
@@ -34,8 +32,8 @@ def test_videos_have_the_promised_shape_and_range(model: STGAN, preset: str, con
 @pytest.mark.parametrize("preset", ["motion", "robust", "paper"])
 def test_a_video_does_not_depend_on_its_batch_or_order(model: STGAN, preset: str) -> None:
     settings = model.preset(preset, 4)
-    batch = model.sample([ClipRequest("grow", i) for i in (2, 0, 1)], 5, settings).videos
-    alone = model.sample([ClipRequest("grow", 1)], 5, settings).videos
+    batch = model.sample(model.steering(), "grow", [2, 0, 1], 5, settings).videos
+    alone = model.sample(model.steering(), "grow", [1], 5, settings).videos
     torch.testing.assert_close(batch[2:], alone, atol=1e-3, rtol=0)
     assert (batch[0] - batch[2]).abs().max() > 1e-2
 
@@ -43,7 +41,7 @@ def test_a_video_does_not_depend_on_its_batch_or_order(model: STGAN, preset: str
 def test_seed_and_number_decide_the_video(model: STGAN) -> None:
     first = model.generate("left", 2, seed=1, iterations=2)
     assert torch.equal(first, model.generate("left", 2, seed=1, iterations=2))
-    assert torch.equal(first[:1], model.generate("left", 1, seed=1, iterations=2))
+    torch.testing.assert_close(first[:1], model.generate("left", 1, seed=1, iterations=2), atol=1e-3, rtol=0)
     assert not torch.equal(first, model.generate("left", 2, seed=2, iterations=2))
     assert not torch.equal(first, model.generate("right", 2, seed=1, iterations=2))
 
@@ -77,7 +75,7 @@ def test_any_number_of_frames_under_lrcn_and_from_16_on_under_c3d(model: STGAN) 
 
 
 def test_appearance_is_shared_over_time(model: STGAN) -> None:
-    samples = model.sample([ClipRequest("left", 0)], 0, model.preset("robust", 3))
+    samples = model.sample(model.steering(), "left", [0], 0, model.preset("robust", 3))
     prior = model.checkpoints["code_prior"].network
     assert samples.codes is not None and samples.codes.shape == (1, 16, 12) and samples.codes.min() >= 0
     assert prior.config.appearance_rank == 2
@@ -168,9 +166,10 @@ def test_a_model_without_a_sequence_prior_falls_back_to_robust(model: STGAN, tin
     with pytest.raises(StganError, match="preset motion needs a sequence prior, which tiny has not") as caught:
         former.generate("left", preset="motion", iterations=2)
     assert "\n" not in str(caught.value)
-    with pytest.raises(StganError, match="needs a sequence prior; choose"):
-        former.sample([ClipRequest("left", 0)], 0, MOTION)
-    assert "sequence_prior" in model.hashes("both") and "sequence_prior" not in former.hashes("both")
+    with pytest.raises(StganError, match="needs a sequence prior, which tiny has not; choose"):
+        former.sample(former.steering(), "left", [0], 0, MOTION)
+    assert "sequence_prior" in model.hashes(model.steering())
+    assert "sequence_prior" not in former.hashes(former.steering())
 
 
 def test_a_model_without_priors_samples_as_published(model: STGAN, tiny_model: Path) -> None:
@@ -181,9 +180,9 @@ def test_a_model_without_priors_samples_as_published(model: STGAN, tiny_model: P
     assert bare.generate("left", iterations=2, init=video[0]).shape == video.shape
     with pytest.raises(StganError, match="preset robust needs a code prior, which tiny has not"):
         bare.generate("left", preset="robust", iterations=2)
-    with pytest.raises(StganError, match="needs a code prior; choose"):
-        bare.sample([ClipRequest("left", 0)], 0, ROBUST)
-    assert not {"code_prior", "sequence_prior"} & bare.hashes("both").keys()
+    with pytest.raises(StganError, match="needs a code prior, which tiny has not; choose"):
+        bare.sample(bare.steering(), "left", [0], 0, ROBUST)
+    assert not {"code_prior", "sequence_prior"} & bare.hashes(bare.steering()).keys()
 
 
 def test_clips_are_what_a_network_that_crops_has_seen(tiny_model: Path, tmp_path: Path) -> None:
@@ -194,10 +193,10 @@ def test_clips_are_what_a_network_that_crops_has_seen(tiny_model: Path, tmp_path
     cropping = LRCN(replace(network.config, frame=replace(network.config.frame, preprocessing=pixels)))  # type: ignore[arg-type, union-attr]
     save_checkpoint(folder.path / "lrcn", cropping, actions=folder.actions)
     model = STGAN(folder)
-    assert [model.clip_size(name) for name in ("lrcn", "c3d", "both")] == [13, 16, 16]
+    assert [model.steering(condition=name).side for name in ("lrcn", "c3d", "both")] == [13, 16, 16]
     rendered: list[torch.Tensor] = []
     samples = model.sample(
-        [ClipRequest("left", 0)], 0, model.preset("paper", 2), "lrcn",
+        model.steering(condition="lrcn"), "left", [0], 0, model.preset("paper", 2),
         on_iteration=lambda iteration, value, render: rendered.append(render()),
     )  # fmt: skip
     assert samples.videos.shape == rendered[0].shape == (1, 3, 16, 13, 13)
@@ -217,10 +216,4 @@ def test_a_video_to_start_from_means_robust(model: STGAN) -> None:
     with pytest.raises(StganError, match="motion starts from noise alone; choose robust"):
         model.generate("left", preset="motion", iterations=2, init=video)
     with pytest.raises(StganError, match="motion starts from noise alone; choose robust"):
-        model.sample([ClipRequest("left", 0)], 0, MOTION, init=model.init(video))
-
-
-def test_manifest_names_the_broken_line(tmp_path: Path) -> None:
-    (tmp_path / "manifest.jsonl").write_text('{"file": "a.mp4", "action": "left", "index": 0}\n{"file": 3}\n')
-    with pytest.raises(StganError, match="line 2"):
-        list(Manifest(tmp_path).read())
+        model.sample(model.steering(), "left", [0], 0, MOTION, init=model.init(video))

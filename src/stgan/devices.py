@@ -53,7 +53,8 @@ def keep_freed_memory() -> None:
 def batch_size(device: torch.device, frames: int, side: int) -> int:
     """How many clips of so many square frames to make at a time, 1 to 16.
 
-    Few, as batches are always made whole; enough that small networks keep the device busy (docs/performance.md).
+    Few, as an interrupted run loses the batch it is at; enough that small networks keep the device busy
+    (docs/performance.md).
     """
     pixels = 1 << (18 if device.type == "cpu" else 22)
     return min(max(1, pixels // (frames * side**2)), 16)

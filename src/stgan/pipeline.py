@@ -19,14 +19,12 @@ from stgan.sampling import (
     PRESETS,
     Action,
     Activation,
-    GuidedSettings,
     Init,
     Layer,
     Networks,
     OnIteration,
     SamplerSettings,
     Samples,
-    SequencePriorSettings,
     Target,
     clip_seed,
     layers,
@@ -39,19 +37,36 @@ FRAMES = 16
 MOST_FRAMES = 1024
 BOTH = "both"
 STRENGTH = 0.9
+_KINDS = {
+    "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class ClipRequest:
-    """One clip to make: an action, or a target's name, and its number among the clips of that action."""
+class Steering:
+    """Which networks steer clips, and towards what. `STGAN.steering` resolves and checks it, once for a request.
 
-    action: str
-    index: int
+    condition:   as it was asked for: the name of a condition network, or "both".
+    classifiers: the condition networks that this means, by name, as they were loaded.
+    networks:    what a sampler needs: the same with their batch normalizations folded away, and the model's others.
+    objectives:  what can be maximized, by the name of its clips: actions, or one target.
+    target:      as it was written; None for actions.
+    frames:      of a clip.
+    side:        of a clip's square frames, in pixels.
+    """
+
+    condition: str
+    classifiers: Mapping[str, Any]
+    networks: Networks
+    objectives: Mapping[str, Action | Activation]
+    target: str | None
+    frames: int
+    side: int
 
 
-def of_first(wanted: int, on_iteration: OnIteration) -> OnIteration:
-    """What is called with a whole batch, told of its first clips alone."""
-    return lambda iteration, values, render: on_iteration(iteration, values[:wanted], lambda: render()[:wanted])
+def batches(num: int, size: int) -> Iterator[range]:
+    """The numbers of `num` clips of an action, `size` of them together; the last ones may be fewer."""
+    return (range(first, min(first + size, num)) for first in range(0, num, size))
 
 
 class STGAN:
@@ -115,18 +130,6 @@ class STGAN:
         """Side of the generator's square frames in pixels."""
         return self._network(self.folder.generator).config.image_size
 
-    def clip_size(self, condition: str = BOTH) -> int:
-        """Side of a clip's square frames in pixels: the model's, else what the networks that steer see.
-
-        That is all of the generator's frames, unless every network crops, as LRCN crops 227 pixels out of 256 in the
-        paper.
-        """
-        if self.folder.clip_size:
-            return min(self.folder.clip_size, self.image_size)
-        names = self.condition_names(condition)
-        networks = [self._network(self.folder.condition[name]) for name in names]
-        return max(visible_side(network, self.image_size) for network in networks)
-
     def generate(
         self,
         action: str | None = None,
@@ -142,7 +145,11 @@ class STGAN:
         target: str | None = None,
         on_iteration: OnIteration | None = None,
     ) -> Float[Tensor, "num_videos 3 time height width"]:
-        """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings, not on the rest.
+        """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings.
+
+        The same call gives the same bits on the same machine. Another `num_videos`, device or number of threads rounds
+        differently, and steps up the gradient amplify that. Of the bundled weizmann model, videos made alone and as one
+        of four differ by at most 2.4 of 255 grey levels by "motion"; by "robust" by 2 on average, with other details.
 
         Args:
             preset: "motion", "robust", "paper", "pixels", or settings of a sampler; None takes "motion" where the model
@@ -166,118 +173,77 @@ class STGAN:
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
         chosen = self.preset(preset, iterations, init=init is not None)
-        self.check_frames(condition, frames)
-        name = action if target is None else self.target_name(target, condition)
+        actions = [] if action is None else [action]
+        steering = self.steering(actions, condition=condition, frames=frames, target=target)
+        (name,) = steering.objectives
         start = None if init is None else self.init(init, frames, strength)
-        parts = []
-        for requests in self.batches(str(name), num_videos, frames):
-            wanted = num_videos - requests[0].index
-            watch = on_iteration and of_first(wanted, on_iteration)
-            parts.append(
-                self.sample(requests, seed, chosen, condition, frames, watch, target=target, init=start).videos
-            )
-        return torch.cat(parts)[:num_videos]
+        parts = [
+            self.sample(steering, name, numbers, seed, chosen, init=start, on_iteration=on_iteration).videos
+            for numbers in batches(num_videos, self.batch_size(frames))
+        ]
+        return torch.cat(parts)
 
-    def batches(
-        self, action: str, num: int, frames: int = FRAMES, size: int | None = None
-    ) -> Iterator[list[ClipRequest]]:
-        """The first `num` clips of an action, a batch after the other; a few more if they do not fill the last one.
+    def steering(
+        self, actions: Sequence[str] = (), *, condition: str = BOTH, frames: int = FRAMES, target: str | None = None
+    ) -> Steering:
+        """What steers clips of these actions, of all of them if none is named, or of a target instead.
 
-        A clip always has the same neighbours, so that its last bits, which depend on what it is computed with, do not
-        depend on how many clips were asked for, on what was there already, or on which machine makes it.
+        Args:
+            condition, frames, target: as of `generate`.
 
-        size: None takes `batch_size`.
+        Raises:
+            StganError: an unknown action, condition or target, or a network that steers does not take such clips.
         """
-        size = size or self.batch_size(frames)
-        for first in range(0, num, size):
-            yield [ClipRequest(action, index) for index in range(first, first + size)]
+        if target is not None and actions:
+            raise StganError(f"name either actions or a target, not both {actions[0]!r} and {target!r}")
+        classifiers = self._classifiers(condition)
+        side = self._clip_side(classifiers)
+        self._check_frames(classifiers, frames, side)
+        networks = Networks(
+            image_generator=self._network(self.folder.generator),
+            encoder=self.folded[self.folder.encoder],
+            condition=tuple(self.folded[self.folder.condition[name]] for name in classifiers),
+            side=side,
+            **{role: self._network(part) for role, part in self.folder.priors.items()},
+        )
+        objectives: dict[str, Action | Activation]
+        if target is None:
+            objectives = {name: Action(networks.condition, self._number(name)) for name in actions or self.actions}
+        else:
+            parsed, name = Target.parse(target), self._only(classifiers)
+            parsed.check(name, self._layers(classifiers[name], frames))
+            objectives = {parsed.slug(name): Activation(classifiers[name], parsed)}
+        return Steering(condition, classifiers, networks, objectives, target, frames, side)
 
     def batch_size(self, frames: int = FRAMES) -> int:
-        """How many clips are made at a time, unless another number is asked for."""
+        """How many clips of an action are made together, unless another number is asked for."""
         return batch_size(self.device, frames, self.image_size)
 
     def sample(
         self,
-        requests: Sequence[ClipRequest],
+        steering: Steering,
+        action: str,
+        numbers: Sequence[int],
         seed: int,
         preset: SamplerSettings,
-        condition: str = BOTH,
-        frames: int = FRAMES,
-        on_iteration: OnIteration | None = None,
         *,
-        target: str | None = None,
         init: Init | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> Samples:
-        """Clips of one action, or of one target under its name, as one batch, with their codes and values."""
-        actions = {request.action for request in requests}
-        if len(actions) != 1:
-            raise StganError("a batch is of one action")
-        self._check_conditional(preset)
-        networks, steering = self.networks(condition, frames), self.check_frames(condition, frames)
-        phi: Action | Activation
-        if target is None:
-            phi = Action(networks.condition, self._action_number(actions.pop()))
-        else:
-            phi = Activation(steering[0], self.find_target(target, condition, frames))
-        seeds = [clip_seed(seed, request.action, request.index) for request in requests]
-        return sample(networks, phi, seeds, preset, frames=frames, init=init, on_iteration=on_iteration)
-
-    def networks(self, condition: str = BOTH, frames: int = FRAMES) -> Networks:
-        """What a sampler needs, batch normalizations folded away.
-
-        Raises:
-            StganError: a network that steers does not take clips of so many frames.
-        """
-        self.check_frames(condition, frames)
-        return Networks(
-            image_generator=self._network(self.folder.generator),
-            encoder=self.folded[self.folder.encoder],
-            condition=tuple(self.folded[self.folder.condition[name]] for name in self.condition_names(condition)),
-            code_prior=self._network(self.folder.code_prior) if self.folder.code_prior else None,
-            sequence_prior=self._network(self.folder.sequence_prior) if self.folder.sequence_prior else None,
-            side=self.clip_size(condition),
-        )
-
-    def check_frames(self, condition: str, frames: int) -> tuple[Any, ...]:
-        """The networks that steer; StganError if one of them does not take clips of so many frames."""
-        if frames < 1:
-            raise StganError(f"the number of frames must be at least 1, not {frames}")
-        if frames > MOST_FRAMES:
-            raise StganError(f"the number of frames must be at most {MOST_FRAMES}, not {frames}")
-        names, side = self.condition_names(condition), self.clip_size(condition)
-        steering = tuple(self._network(self.folder.condition[name]) for name in names)
-        for name, network in zip(names, steering, strict=True):
-            if side < visible_side(network, self.image_size) < self.image_size:
-                raise StganError(
-                    f"the {name} condition network crops {visible_side(network, self.image_size)} pixels, but clips of "
-                    f"{self.name} have {side}"
-                )
-            window = window_of(network)
-            if window and frames < window:
-                advice = "an lrcn condition network takes clips of any length"
-                raise StganError(
-                    f"the {name} condition network takes clips of at least {window} frames, not {frames}; "
-                    + (advice if "lrcn" in self.folder.condition else "ask for as many")
-                )
-        return steering
-
-    def find_target(self, target: str, condition: str, frames: int = FRAMES) -> Target:
-        """A target as written; StganError unless the one network that steers has it (see `layers`)."""
-        parsed = Target.parse(target)
-        parsed.check(self._one_condition(condition), self.layers(condition, frames))
-        return parsed
-
-    def target_name(self, target: str, condition: str) -> str:
-        """What clips of a target are called, in place of an action: "c3d.convolutions.2_17"."""
-        return Target.parse(target).slug(self._one_condition(condition))
+        """Clips of one action, or of the target under its name, by their numbers: one batch, with codes and values."""
+        if action not in steering.objectives:
+            raise StganError(f"unknown action {action!r}; asked for are {listed(steering.objectives, action)}")
+        chosen = self.preset(preset, init=init is not None)
+        seeds = [clip_seed(seed, action, number) for number in numbers]
+        return sample(
+            steering.networks, steering.objectives[action], seeds, chosen,
+            frames=steering.frames, init=init, on_iteration=on_iteration,
+        )  # fmt: skip
 
     def layers(self, condition: str, frames: int = FRAMES) -> dict[str, Layer]:
         """The layers of a condition network that can be a target, by name, in the order in which they run."""
-        name = self._one_condition(condition)
-        self.check_frames(name, frames)
-        network = self._network(self.folder.condition[name])
-        grey = torch.full((1, 3, window_of(network) or frames, self.image_size, self.image_size), 0.5)
-        return layers(network, grey.to(self.device))
+        classifiers = self.steering(condition=condition, frames=frames).classifiers
+        return self._layers(classifiers[self._only(classifiers)], frames)
 
     def init(
         self,
@@ -301,8 +267,8 @@ class STGAN:
         """A preset by name, with another number of iterations or another precision if given.
 
         None: "motion" where the model has a sequence prior for its actions and there is no video to start from, else
-        "robust" where it has a code prior, else "paper". A sequence prior that does not know the actions is not told
-        them: "motion" by name then has guidance_scale 0.
+        "robust" where it has a code prior, else "paper". With a sequence prior that does not know the
+        actions, "motion" by name is unconditional: its guidance scale is 0.
         """
         if preset is None:
             preset = "robust" if self.folder.code_prior else "paper"
@@ -312,80 +278,92 @@ class STGAN:
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = PRESETS[preset]
-            if isinstance(preset, GuidedSettings) and preset.needs in self.folder.priors:
-                preset = self._unconditional_if_it_must_be(preset)
+            if preset.conditional and self.folder.sequence_prior and not self._sequence_prior_knows_actions:
+                preset = preset.unconditional()
         if preset.needs and preset.needs not in self.folder.priors:
             prior = preset.needs.replace("_", " ")
             raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} has not; choose another")
         if init and not preset.takes_init:
             raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
-        self._check_conditional(preset)
+        if preset.conditional and not self._sequence_prior_knows_actions:
+            raise StganError(
+                f"preset {preset.name} is conditional on the action, and the sequence prior of {self.name} knows other "
+                "actions than the classifier; choose robust, or guidance_scale=0"
+            )
         if iterations is not None:
             preset = replace(preset, iterations=iterations)
         return preset if precision is None else replace(preset, precision=precision)
 
-    def condition_names(self, condition: str) -> list[str]:
-        """The condition networks that "lrcn", "c3d" or "both" means."""
-        if condition == BOTH:
-            return list(self.folder.condition)
-        if condition not in self.folder.condition:
-            raise StganError(
-                f"unknown condition {condition!r}; {self.name} has {', '.join(self.folder.condition)} and {BOTH}"
-            )
-        return [condition]
-
-    def hashes(self, condition: str) -> dict[str, Any]:
+    def hashes(self, steering: Steering) -> dict[str, Any]:
         """Weight hashes of the generator, of every network that steered and of their ancestors, for the manifest."""
-        steering = {name: self.checkpoints[self.folder.condition[name]] for name in self.condition_names(condition)}
+        checkpoints = {name: self.checkpoints[self.folder.condition[name]] for name in steering.classifiers}
         ancestors = {
-            f"{name}: {label}": value for name, each in steering.items() for label, value in each.ancestors.items()
+            f"{name}: {label}": value for name, each in checkpoints.items() for label, value in each.ancestors.items()
         }
         return {
             "generator": self.checkpoints[self.folder.generator].hash,
             "encoder": self.checkpoints[self.folder.encoder].hash,
             **{role: self.checkpoints[part].hash for role, part in self.folder.priors.items()},
-            "condition": {name: each.hash for name, each in steering.items()},
+            "condition": {name: each.hash for name, each in checkpoints.items()},
             **({"condition_ancestors": ancestors} if ancestors else {}),
         }
 
-    def check_actions(self, actions: Sequence[str]) -> list[str]:
-        """The actions asked for, each once, in order; all of them if none is named."""
-        for action in actions:
-            self._action_number(action)
-        return list(dict.fromkeys(actions)) or list(self.actions)
+    def _classifiers(self, condition: str) -> dict[str, Any]:
+        """The condition networks that "lrcn", "c3d" or "both" means."""
+        if condition != BOTH and condition not in self.folder.condition:
+            raise StganError(
+                f"unknown condition {condition!r}; {self.name} has {', '.join(self.folder.condition)} and {BOTH}"
+            )
+        names = self.folder.condition if condition == BOTH else [condition]
+        return {name: self._network(self.folder.condition[name]) for name in names}
 
-    def _action_number(self, action: str) -> int:
+    def _only(self, classifiers: Mapping[str, Any]) -> str:
+        """The name of the one condition network that a target is a part of."""
+        if len(classifiers) > 1:
+            raise StganError(f"a target is a part of one condition network; name which: {' or '.join(classifiers)}")
+        return next(iter(classifiers))
+
+    def _clip_side(self, classifiers: Mapping[str, Any]) -> int:
+        """Side of a clip's square frames in pixels: the model's, else what the networks that steer see.
+
+        That is all of the generator's frames, unless every network crops, as LRCN crops 227 pixels out of 256 in the
+        paper.
+        """
+        if self.folder.clip_size:
+            return min(self.folder.clip_size, self.image_size)
+        return max(visible_side(network, self.image_size) for network in classifiers.values())
+
+    def _check_frames(self, classifiers: Mapping[str, Any], frames: int, side: int) -> None:
+        """StganError if one of the networks does not take clips of so many frames, or of this side."""
+        if not 1 <= frames <= MOST_FRAMES:
+            raise StganError(f"the number of frames must be at least 1 and at most {MOST_FRAMES}, not {frames}")
+        for name, network in classifiers.items():
+            visible, window = visible_side(network, self.image_size), window_of(network)
+            if side < visible < self.image_size:
+                raise StganError(
+                    f"the {name} condition network crops {visible} pixels, but clips of {self.name} have {side}"
+                )
+            if window and frames < window:
+                lrcn = "lrcn" in self.folder.condition
+                raise StganError(
+                    f"the {name} condition network takes clips of at least {window} frames, not {frames}; "
+                    + ("an lrcn condition network takes clips of any length" if lrcn else "ask for as many")
+                )
+
+    def _layers(self, network: Any, frames: int) -> dict[str, Layer]:
+        grey = torch.full((1, 3, window_of(network) or frames, self.image_size, self.image_size), 0.5)
+        return layers(network, grey.to(self.device))
+
+    def _number(self, action: str) -> int:
         if action not in self.actions:
             raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, action)}")
         return self.actions.index(action)
-
-    def _one_condition(self, condition: str) -> str:
-        names = self.condition_names(condition)
-        if len(names) > 1:
-            raise StganError(
-                f"a target is a part of one condition network; name which: {' or '.join(self.folder.condition)}"
-            )
-        return names[0]
 
     @property
     def _sequence_prior_knows_actions(self) -> bool:
         """Whether there is one, whose actions are those that can be asked for."""
         part = self.folder.sequence_prior
         return part is not None and self.checkpoints[part].actions == self.actions
-
-    def _unconditional_if_it_must_be(self, settings: GuidedSettings) -> GuidedSettings:
-        """Of a sequence prior that does not know the actions: the settings with guidance scale 0."""
-        if self._sequence_prior_knows_actions or not isinstance(settings.prior, SequencePriorSettings):
-            return settings
-        return replace(settings, prior=replace(settings.prior, guidance_scale=0.0))
-
-    def _check_conditional(self, settings: SamplerSettings) -> None:
-        """StganError if the sequence prior would be conditional on the number of an action that it does not know."""
-        if settings.conditional and self.folder.sequence_prior and not self._sequence_prior_knows_actions:
-            raise StganError(
-                f"preset {settings.name} is conditional on the action, and the sequence prior of {self.name} knows "
-                "other actions than the classifier; choose robust, or guidance_scale=0"
-            )
 
     def _steer_by(self, condition: Classifier | Mapping[str, Classifier]) -> None:
         """Let these networks, and the actions that they know, take the place of the model's own."""
@@ -402,28 +380,16 @@ class STGAN:
 
     def _check(self) -> None:
         """The parts must be what their roles say, for the same codes and actions."""
-        for part, kind in (
-            (self.folder.encoder, Encoder),
-            (self.folder.generator, ImageGenerator),
-            *([(self.folder.code_prior, CodePrior)] if self.folder.code_prior else []),
-            *([(self.folder.sequence_prior, SequencePrior)] if self.folder.sequence_prior else []),
-        ):
-            if not isinstance(self._network(part), kind):
-                raise CheckpointError(f"{self.folder.path / part} is not a {kind.__name__}")
-        sizes = {
-            self._network(part).config.code_size
-            for part in (self.folder.encoder, self.folder.generator, *self.folder.priors.values())
-        }
-        if len(sizes) > 1:
+        parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.priors}
+        for role, part in parts.items():
+            if not isinstance(self._network(part), _KINDS[role]):
+                raise CheckpointError(f"{self.folder.path / part} is not a {_KINDS[role].__name__}")
+        if len({self._network(part).config.code_size for part in parts.values()}) > 1:
             raise CheckpointError(f"{self.folder.path}: encoder, generator and priors differ in their code size")
-        if self.folder.sequence_prior:
-            prior = self.checkpoints[self.folder.sequence_prior]
-            if prior.actions != self.actions or self._network(self.folder.sequence_prior).config.num_classes != len(
-                self.actions
-            ):
-                raise CheckpointError(
-                    f"{self.folder.path / self.folder.sequence_prior} knows other actions than {self.folder.path} names"
-                )
+        if part := parts.get("sequence_prior", ""):
+            classes = self._network(part).config.num_classes
+            if self.checkpoints[part].actions != self.actions or classes != len(self.actions):
+                raise CheckpointError(f"{self.folder.path / part} knows other actions than {self.folder.path} names")
         for name, part in self.folder.condition.items():
             if not hasattr(self._network(part), "log_probabilities"):
                 raise CheckpointError(f"{self.folder.path / part} is no classifier and cannot steer as {name}")

@@ -86,7 +86,7 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
 def parse_json(text: str | bytes) -> Any:
     """Plain values from JSON. ValueError for anything else: also NaN, infinities and names that come twice."""
     try:
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_without_duplicates)
     except RecursionError as error:
         raise ValueError("its values are nested too deep") from error
 
@@ -155,7 +155,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 @cache
-def _adapter(kind: Any) -> Any:
+def _adapter(kind: Any) -> Any:  # a TypeAdapter, which beartype does not know
     # pydantic takes a configuration for a container only; from there it holds for the dataclasses inside.
     return TypeAdapter(tuple[kind], config=_CONFIG)
 
@@ -184,6 +184,10 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"the name {quoted(next(name for name in names if names.count(name) > 1))} comes twice")
     return values
+
+
+def _finite(number: str) -> float:
+    return float(number) if abs(float(number)) < float("inf") else _refuse(quoted(number[:20]))  # such as 1e999
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -274,7 +274,7 @@ def test_a_model_s_networks_can_be_estimated(tiny_model: Any) -> None:
     from stgan import STGAN
 
     model = STGAN.from_pretrained(tiny_model)
-    figures = estimate(model.networks("both"), model.preset("paper", iterations=7), frames=17, batch=2, iterations=1)
+    figures = estimate(model.steering().networks, model.preset("paper", iterations=7), frames=17, batch=2, iterations=1)
     assert figures.iterations == 7 and figures.batch == 2 and figures.hours(1) > 0
     assert figures.parts["generator_backward"].flops == figures.parts["generator_forward"].flops > 0
 

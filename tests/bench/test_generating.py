@@ -11,7 +11,6 @@ from stgan import STGAN
 from stgan.bench.generating import NETWORKS, by_network, measure, record
 from stgan.bench.parts import REST, Part, PartTimer
 from stgan.errors import StganError
-from stgan.pipeline import ClipRequest
 from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Action, SamplerSettings, clip_seed, sample
 from stgan.scoring import find_evaluator
 from stgan.studies.schedules import curve
@@ -24,14 +23,14 @@ def model(tiny_model: Path) -> STGAN:
 
 @pytest.mark.parametrize("preset", [replace(MOTION, guided_below=None), ROBUST, PAPER], ids=lambda preset: preset.name)
 def test_every_network_has_its_share_and_the_clips_stay_the_same(model: STGAN, preset: SamplerSettings) -> None:
-    preset = replace(preset, iterations=4, goal=1.0)
-    networks, ticks = model.networks(), iter(range(10**6))
+    preset, steering = replace(preset, iterations=4, goal=1.0), model.steering()
+    networks, ticks = steering.networks, iter(range(10**6))
     timer, action = PartTimer(lambda: next(ticks)), model.actions[0]
     seeds = [clip_seed(0, action, index) for index in range(2)]
     timed = sample(networks, Action(networks.condition, 0), seeds, preset, timer=timer)
     parts = by_network(timer.lap())
     assert list(parts) == [*NETWORKS, REST] and all(parts.values())
-    plain = model.sample([ClipRequest(action, index) for index in range(2)], 0, preset)
+    plain = model.sample(steering, action, range(2), 0, preset)
     assert torch.equal(timed.videos, plain.videos) and torch.equal(timed.steps, plain.steps)
 
 
@@ -45,7 +44,7 @@ def test_the_parts_of_a_step_come_in_their_order(model: STGAN) -> None:
                 entered.append(part)
             return super().enter(part)
 
-    networks, preset = model.networks("c3d"), replace(ROBUST, iterations=1, goal=1.0)
+    networks, preset = model.steering(condition="c3d").networks, replace(ROBUST, iterations=1, goal=1.0)
     sample(networks, Action(networks.condition, 0), [1], preset, timer=Noted(lambda: 0.0))
     rest = (REST, "forward")
     forward = [each for name in NETWORKS for each in ((name, "forward"), rest)]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from manifest_lines import write_lines
 
 from stgan.checkpoints import bundled_models, find_model
 from stgan.cli.evaluate import made_by
-from stgan.manifest import Manifest
 from stgan.scoring import Clip
 from stgan.studies.fooling import real_clips
 from stgan.video import write_video
@@ -167,7 +167,7 @@ def test_clips_of_bundled_models_are_known_by_their_generator(made: str, tmp_pat
         (f"../{made}", own, "weizmann"), ("user/model", own, "weizmann"), ([made], own, "weizmann"),
     ):  # fmt: skip
         clip = {"file": "a/a.mp4", "action": "a", "index": 0, "model": name, "hashes": hashes}
-        Manifest(tmp_path).write([clip])
+        write_lines(tmp_path, [clip])
         assert made_by(tmp_path) == wanted
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,8 @@ import torch
 
 from stgan import STGAN
 from stgan.manifest import Manifest
-from stgan.sampling import Preset
+from stgan.records import as_record
+from stgan.sampling import Settings
 from stgan.scoring import generated_clips
 from stgan.video import to_uint8, write_video
 
@@ -46,7 +48,7 @@ def lines(out: Path) -> int:
 
 
 def clips(out: Path) -> set[tuple[str, int]]:
-    return {(entry["action"], entry["index"]) for entry in Manifest(out).read()}
+    return {(entry.action, entry.index) for entry in Manifest(out).read()}
 
 
 def wait_for(reached: Callable[[], bool], process: Any) -> None:
@@ -74,7 +76,7 @@ def check_finished_clips(out: Path, whole: dict[str, bytes]) -> int:
     entries = list(Manifest(out).read())
     for entry in entries:
         for ending in (".mp4", ".gif", ".trace.png"):
-            name = entry["file"].removesuffix(".mp4") + ending
+            name = entry.file.removesuffix(".mp4") + ending
             assert (out / name).read_bytes() == whole[name]
     return len(entries)
 
@@ -116,9 +118,10 @@ def test_interrupted_with_one_sentence(
     assert len(kept) >= 2
     if len(signals) == 1:
         assert "--resume" in ended.stderr and not list(tmp_path.rglob("*.part"))
-    resumed = stgan.run(*arguments(tiny_model, tmp_path, "--resume", num=1))
-    assert resumed.returncode == 0 and clips(tmp_path) == kept | {(action, 0) for action in ("grow", "left", "right")}
-    assert contents(tmp_path).items() >= {name: whole[name] for name in whole if "_0000." in name}.items()
+    resumed = stgan.run(*arguments(tiny_model, tmp_path, "--resume", num=2))  # one batch of each, as of more clips
+    wanted = {(action, index) for action in ("grow", "left", "right") for index in (0, 1)}
+    assert resumed.returncode == 0 and clips(tmp_path) == kept | wanted
+    assert contents(tmp_path).items() >= {name: whole[name] for name in whole if re.search("_000[01]", name)}.items()
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -153,9 +156,14 @@ def test_a_second_process_is_refused_and_readers_are_not(stgan: Any, tiny_model:
 
 @pytest.mark.parametrize("largest_file", [2_000, 6_000, 8_000])  # a clip, a line of the manifest, the contact sheet
 def test_a_full_disk(largest_file: int, stgan: Any, tiny_model: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
-    num = 1 if largest_file == 8_000 else 3
-    run = ["--preset", "robust", "--num", num, "--iterations", 2, "--batch", 2]
-    command = ["generate", "--model", tiny_model, *run, "--out", tmp_path]
+    num, undisturbed = 3, whole
+    run = ["generate", "--model", tiny_model, "--preset", "robust", "--iterations", 2, "--batch", 2, "--num"]
+    if largest_file == 8_000:
+        num = 1
+        assert stgan.run(*run, num, "--out", tmp_path / "undisturbed").returncode == 0
+        undisturbed = contents(tmp_path / "undisturbed")
+    tmp_path = tmp_path / "out"
+    command = [*run, num, "--out", tmp_path]
     ended = stgan.run(*command, largest_file=largest_file)
     assert ended.returncode == 1 and ended.is_one_sentence and "file too large" in ended.stderr, ended
     assert (tmp_path / "manifest.jsonl").read_bytes().endswith(b"\n") or lines(tmp_path) == 0
@@ -163,8 +171,8 @@ def test_a_full_disk(largest_file: int, stgan: Any, tiny_model: Path, whole: dic
     assert not list(tmp_path.rglob("*.part"))
     assert stgan.run(*command, "--resume").returncode == 0
     written = {name: content for name, content in contents(tmp_path).items() if name.endswith(".mp4")}
-    assert len(written) == 3 * num and written.items() <= whole.items()
-    assert whole["manifest.jsonl"].startswith((tmp_path / "manifest.jsonl").read_bytes())
+    assert len(written) == 3 * num and written.items() <= undisturbed.items()
+    assert undisturbed["manifest.jsonl"] == (tmp_path / "manifest.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -223,8 +231,7 @@ def test_a_line_of_the_manifest_is_enough_to_make_its_clip_again(
     line = json.loads(whole["manifest.jsonl"].splitlines()[4])
     model = STGAN.from_pretrained(tiny_model, line["device"])
     assert (line["version"], line["torch"]) == (__import__("stgan").__version__, torch.__version__)
-    assert line["hashes"] == model.hashes(line["condition"])
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in line["settings"].items()}
+    assert line["hashes"] == model.hashes(model.steering(condition=line["condition"]))
     threads = torch.get_num_threads()
     torch.set_num_threads(line["threads"])
     try:
@@ -232,7 +239,7 @@ def test_a_line_of_the_manifest_is_enough_to_make_its_clip_again(
             line["action"],
             line["index"] + 1,
             line["seed"],
-            preset=Preset(**settings),
+            preset=as_record(Settings, line["settings"], "the manifest"),
             condition=line["condition"],
             frames=line["frames"],
         )

@@ -51,19 +51,15 @@ def page_of() -> Callable[[Path], Page]:
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """Two clips of each of three actions, as `stgan generate` writes them; not to be changed."""
-    from stgan.generation import FPS, generate_clips, manifest_entry, run_settings
-    from stgan.output_folder import open_output
+    from stgan.generation import GenerationJob
     from stgan.pipeline import STGAN
-    from stgan.video import to_uint8
 
     model = STGAN.from_pretrained(tiny_model, "cpu")
     preset = replace(model.preset("robust"), iterations=3)
-    settings = run_settings(model, 0, preset, "both", 16, 1)
-    with open_output(tmp_path_factory.mktemp("generated") / "clips", settings, resume=False) as folder:
-        for clip in generate_clips(model, dict.fromkeys(model.actions, 2), 0, preset, "both", 16, batch=1):
-            name = folder.name((clip.request.action, clip.request.index))
-            folder.add(manifest_entry(clip, name, settings), to_uint8(clip.sample.videos[0]), FPS)
-    return folder.path
+    job = GenerationJob(model, model.steering(), preset, num=2, batch=1)
+    with job.open(tmp_path_factory.mktemp("generated") / "clips", resume=False) as run:
+        list(run.clips())
+    return run.folder.path
 
 
 @pytest.fixture(scope="session")

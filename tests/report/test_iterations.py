@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifest_lines import read_lines, write_lines
 from PIL import Image
 
-from stgan.manifest import Manifest
 from stgan.report.films import read_clip
 from stgan.report.iterations import Drawn, draw_iterations
 from stgan.report.selection import Shown, shown_clips
@@ -70,7 +70,7 @@ def test_why_there_is_no_picture(
     clips: list[Shown], tiny_model: Path, tmp_path: Path, change: dict[str, object], word: str
 ) -> None:
     folder = clips[0].path.parents[1]
-    Manifest(folder).write([{**entry, **change} for entry in Manifest(folder).read()])
+    write_lines(folder, [{**entry, **change} for entry in read_lines(folder)])
     found = [replace(clip, entry={**clip.entry, **change}) for clip in clips]
     assert word in str(draw_iterations(tmp_path / "i.png", found, str(tiny_model)))
     assert not (tmp_path / "i.png").exists()

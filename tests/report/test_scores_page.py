@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifest_lines import read_lines, write_lines
 from PIL import Image
 
 from stgan.checkpoints import find_model
 from stgan.errors import StganError
-from stgan.manifest import Manifest
 from stgan.report.recorded import FOOLING, as_scores, is_current, read_scores, read_study
 from stgan.report.scores_page import Request, write_scores_page
 from stgan.scoring import SCORES, Real, Skipped, evaluate, find_evaluator, folder_clips
@@ -127,7 +127,7 @@ def test_hostile_names_stay_text(clips: Path, record: Record, make: Make, page_o
     record = deepcopy(record) | {"evaluator": HOSTILE, "protocol": HOSTILE, "notes": [HOSTILE], "version": HOSTILE}
     record |= {"actions": [HOSTILE], "confusion": [[2]], "per_action": {HOSTILE: 0.5}, "steered_by": [HOSTILE]}
     record |= {"quoted": [{"method": HOSTILE, "inception_score": 1e300, "source": HOSTILE}][:0], "rows": []}
-    entries = list(Manifest(clips).read())
+    entries = read_lines(clips)
     for number, entry in enumerate(entries):
         folder = "<img src=x onerror=alert(1)>"
         (clips / folder).mkdir(exist_ok=True)
@@ -141,7 +141,7 @@ def test_hostile_names_stay_text(clips: Path, record: Record, make: Make, page_o
             "preset": HOSTILE,
             "torch": HOSTILE,
         }
-    Manifest(clips).write(entries)
+    write_lines(clips, entries)
     record["clips"] = [{"file": e["file"], "named": HOSTILE + "!", "contribution": 0.5, "frozen": 0.5} for e in entries]
     page = page_of(make(clips, record))
     assert HOSTILE in page.text and "<b>0$x^2$ é" in page.text
@@ -155,14 +155,14 @@ def test_a_page_of_very_many_clips_stays_small(
     monkeypatch.setattr("stgan.report.selection.MOST_CLIPS", 12)  # for speed: not 48 and 40
     monkeypatch.setattr("stgan.report.scores_page.MOST_ACTIONS", 10)
     entries = []
-    first = next(Manifest(clips).read())
+    first = read_lines(clips)[0]
     for number in range(20):
         (clips / f"action{number}").mkdir()
         for index in range(5):
             name = f"action{number}/{index}.mp4"
             os.link(clips / first["file"], clips / name)
             entries.append({**first, "file": name, "action": f"action{number}", "index": index, "init": {}})
-    Manifest(clips).write(entries)
+    write_lines(clips, entries)
     names = [f"action{number}" for number in range(20)]
     many = {**record, "actions": names, "confusion": [[5] + [0] * 19] * 20, "per_action": dict.fromkeys(names, 0.5)}
     many |= {"notes": ["note"] * 60, "rows": record["rows"] * 60}
@@ -175,7 +175,7 @@ def test_a_page_of_very_many_clips_stays_small(
 
 
 def test_what_cannot_be_shown_is_told(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
-    broken, gone = [entry["file"] for entry in Manifest(clips).read()][:2]
+    broken, gone = [entry["file"] for entry in read_lines(clips)][:2]
     (clips / broken).write_bytes(b"no video" * 20)
     (clips / gone).unlink()
     skipped = [{"file": gone, "reason": "it is gone"}]
@@ -200,14 +200,14 @@ def test_scores_are_those_of_the_clips_that_are_there(clips: Path, record: Recor
     assert is_current(scores, path, folder_clips(clips))
     scores["skipped"] = [{"file": "a real clip", "reason": "cannot be read"}]
     assert is_current(scores, path, folder_clips(clips))
-    entries = list(Manifest(clips).read())
-    Manifest(clips).write(entries[1:])
+    entries = read_lines(clips)
+    write_lines(clips, entries[1:])
     assert not is_current(scores, path, folder_clips(clips))
-    Manifest(clips).write(entries)
+    write_lines(clips, entries)
     later = path.stat().st_mtime_ns + 10**9
     os.utime(clips / entries[0]["file"], ns=(later, later))
     assert is_current(scores, path, folder_clips(clips))
-    Manifest(clips).write([{**entries[0], "sha256": "0" * 64}, *entries[1:]])
+    write_lines(clips, [{**entries[0], "sha256": "0" * 64}, *entries[1:]])
     assert not is_current(scores, path, folder_clips(clips))
 
 

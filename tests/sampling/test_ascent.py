@@ -17,7 +17,7 @@ from stgan.sampling.task import Task
 
 @pytest.fixture(scope="module")
 def task(tiny_model: Path) -> Task:
-    networks = STGAN.from_pretrained(tiny_model, device="cpu").networks("lrcn")
+    networks = STGAN.from_pretrained(tiny_model, device="cpu").steering(condition="lrcn").networks
     return Task(networks, Action(networks.condition, 1), ClipRandomness([0, 1]), 16)
 
 

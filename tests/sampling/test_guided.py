@@ -14,7 +14,6 @@ from torch import Tensor
 from stgan import STGAN
 from stgan.errors import StganError
 from stgan.networks import CodePrior, SequencePrior
-from stgan.pipeline import ClipRequest
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -262,9 +261,10 @@ def test_no_gradient_is_computed_above_the_level_from_which_on_it_steers(
 def test_the_proposal_that_phi_rates_highest_is_used(model: STGAN, networks: Networks, target: str | None) -> None:
     """The proposals are noises that a clip's own randomness draws one after another; each becomes a clip unguided."""
     preset = replace(prior_of(ALONE, proposals=3), iterations=5, step_size=0.0)
-    requests = [ClipRequest("left" if target is None else "x", index) for index in range(6)]
-    chosen = model.sample(requests, 0, preset, "lrcn", target=target)
-    randomness = ClipRandomness([clip_seed(0, request.action, request.index) for request in requests])
+    steering = model.steering(["left"] if target is None else [], condition="lrcn", target=target)
+    (action,) = steering.objectives
+    chosen = model.sample(steering, action, range(6), 0, preset)
+    randomness = ClipRandomness([clip_seed(0, action, index) for index in range(6)])
     phi = Action(networks.condition, LEFT) if target is None else Activation(
         networks.condition[0], Target.parse(target)  # type: ignore[arg-type]
     )  # fmt: skip
@@ -327,11 +327,11 @@ def test_every_setting_of_motion_takes_effect(model: STGAN, other: GuidedSetting
 
 def test_a_target_is_sought_among_clips_of_any_action(model: STGAN, conditions: list[int]) -> None:
     preset = replace(ALONE, iterations=4, goal=1e-6)
-    found = model.sample([ClipRequest("x", 0)], 0, preset, "lrcn", target="lstm:3")
+    found = model.sample(model.steering(condition="lrcn", target="lstm:3"), "lrcn.lstm_3", [0], 0, preset)
     assert found.videos.shape == (1, 3, 16, 16, 16) and set(conditions) == {ANY}
     assert found.steps.tolist() == [sum(s <= 1 for s in [40 * (0.05 / 40) ** (i / 4) for i in range(4)])]
     conditions.clear()
-    model.sample([ClipRequest("left", 0)], 0, preset, "lrcn")
+    model.sample(model.steering(condition="lrcn"), "left", [0], 0, preset)
     assert set(conditions) == {LEFT}
 
 
@@ -346,10 +346,10 @@ def test_it_starts_from_noise_alone(networks: Networks) -> None:
 def test_steering_raises_what_is_asked_for(model: STGAN, target: str | None, condition: str) -> None:
     """Beside the clip of the same seed that nothing steered."""
     preset = transforms_of(replace(ALONE, iterations=20, goal=1.0), shift=0, noise=0.0)
-    request = [ClipRequest("right" if target is None else "x", 0)]
+    steering = model.steering(["right"] if target is None else [], condition=condition, target=target)
+    (name,) = steering.objectives
     free, steered = (
-        model.sample(request, 0, replace(preset, step_size=step_size), condition, target=target).value[0]
-        for step_size in (0.0, 0.2)
+        model.sample(steering, name, [0], 0, replace(preset, step_size=step_size)).value[0] for step_size in (0.0, 0.2)
     )
     assert steered > free + 1e-4
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from stgan import STGAN
 from stgan.errors import StganError
 from stgan.networks import inflate
-from stgan.pipeline import ClipRequest
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -77,7 +76,7 @@ def test_pixels_need_no_generator(model: STGAN, networks: Networks) -> None:
 
     hooks = [network.register_forward_pre_hook(fail) for network in (networks.image_generator, networks.code_prior)]
     try:
-        samples = model.sample([ClipRequest("left", 0)], 0, replace(PIXELS, iterations=3), "lrcn")
+        samples = model.sample(model.steering(condition="lrcn"), "left", [0], 0, replace(PIXELS, iterations=3))
     finally:
         for hook in hooks:
             hook.remove()
@@ -89,7 +88,9 @@ def test_pixels_need_no_generator(model: STGAN, networks: Networks) -> None:
 def test_lambda_pulls_codes_and_pixels_to_nothing(model: STGAN) -> None:
     for preset in (PAPER, PIXELS):
         loose, tight = (
-            model.sample([ClipRequest("left", 0)], 0, replace(preset, iterations=20, regularization=weight), "lrcn")
+            model.sample(
+                model.steering(condition="lrcn"), "left", [0], 0, replace(preset, iterations=20, regularization=weight)
+            )
             for weight in (0.0, 100.0)
         )
         sizes = [s.videos.sub(0.5).abs().sum() if s.codes is None else s.codes.abs().sum() for s in (loose, tight)]
@@ -111,8 +112,8 @@ def test_a_clip_from_a_video_depends_on_it_and_not_on_the_batch(
     model: STGAN, preset: SamplerSettings, video: Tensor
 ) -> None:
     chosen, init = replace(preset, iterations=3), model.init(video)
-    batch = model.sample([ClipRequest("left", i) for i in (1, 0)], 0, chosen, init=init)
-    alone = model.sample([ClipRequest("left", 0)], 0, chosen, init=init)
+    batch = model.sample(model.steering(), "left", [1, 0], 0, chosen, init=init)
+    alone = model.sample(model.steering(), "left", [0], 0, chosen, init=init)
     torch.testing.assert_close(batch.videos[1:], alone.videos, atol=1e-3, rtol=0)
     assert (one(model, preset, init=video) - one(model, preset)).abs().max() > 1e-3
 
@@ -131,8 +132,9 @@ def test_the_middle_of_a_long_video_is_taken_and_a_short_one_turns_back(model: S
 
 def test_only_actions_have_a_goal(model: STGAN) -> None:
     preset = replace(ROBUST, goal=1e-6, patience=1, iterations=5)
-    assert model.sample([ClipRequest("left", 0)], 0, preset, "lrcn").steps.tolist() == [1]
-    assert model.sample([ClipRequest("x", 0)], 0, preset, "lrcn", target="lstm").steps.tolist() == [5]
+    assert model.sample(model.steering(condition="lrcn"), "left", [0], 0, preset).steps.tolist() == [1]
+    target = model.steering(condition="lrcn", target="lstm")
+    assert model.sample(target, "lrcn.lstm", [0], 0, preset).steps.tolist() == [5]
 
 
 @pytest.mark.parametrize("preset", ["robust", "paper", "pixels"])
@@ -140,13 +142,14 @@ def test_targets_are_activated(model: STGAN, preset: str) -> None:
     chosen = model.preset(preset, 20)
     for target, condition in (("lstm:3", "lrcn"), ("convolutions.1:5,4,2,2", "c3d")):
         values: list[float] = []
+        steering = model.steering(condition=condition, target=target)
         samples = model.sample(
-            [ClipRequest("x", 0)], 0, chosen, condition,
-            on_iteration=lambda i, value, render, v=values: v.append(float(value[0])), target=target,
+            steering, *steering.objectives, [0], 0, chosen,
+            on_iteration=lambda i, value, render, v=values: v.append(float(value[0])),
         )  # fmt: skip
         assert samples.value[0] > values[0]
     with pytest.raises(StganError, match="name which"):
-        model.sample([ClipRequest("x", 0)], 0, chosen, "both", target="lstm:3")
+        model.steering(target="lstm:3")
 
 
 def test_the_last_iteration_shows_what_is_returned(model: STGAN) -> None:
@@ -168,20 +171,19 @@ def test_sampling_leaves_networks_as_they_were(model: STGAN) -> None:
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_bfloat16_optimises_and_float32_renders(model: STGAN, preset: SamplerSettings) -> None:
     """The clip in bfloat16 differs by little; its video is what float32 makes of its codes, to the bit."""
-    requests = [ClipRequest("left", 0)]
     exact = replace(preset, iterations=4, goal=1.0)
     if isinstance(exact, GuidedSettings):
         exact = replace(exact, guided_below=None)
         if isinstance(exact.prior, SequencePriorSettings):
             exact = replace(exact, prior=replace(exact.prior, proposals=1))
     rough = replace(exact, precision="bf16-mixed")
-    wanted, samples = (model.sample(requests, 0, each, "lrcn") for each in (exact, rough))
+    wanted, samples = (model.sample(model.steering(condition="lrcn"), "left", [0], 0, each) for each in (exact, rough))
     assert samples.videos.dtype == samples.value.dtype == torch.float32
     assert 0 < (samples.videos - wanted.videos).abs().mean() < 0.05
     assert samples.value == pytest.approx(wanted.value, abs=0.02)
     if samples.codes is None:
         return
-    networks = model.networks("lrcn")
+    networks = model.steering(condition="lrcn").networks
     inflation = preset.inflation  # type: ignore[attr-defined]
     generator = inflate(networks.image_generator, inflation.kernel, inflation.padding)
     with torch.no_grad():
@@ -197,7 +199,7 @@ def test_what_computes_in_bfloat16(model: STGAN, precision: str, around: bool) -
         seen.setdefault(part, []).append(torch.is_autocast_enabled("cpu"))
         return function(*inputs)
 
-    within, networks = precision == "bf16-mixed" or around, model.networks("lrcn")
+    within, networks = precision == "bf16-mixed" or around, model.steering(condition="lrcn").networks
     motion = replace(MOTION, iterations=4, goal=1.0, guided_below=None, precision=precision)
     paper = replace(PAPER, iterations=2, precision=precision)
     with torch.autocast("cpu", torch.bfloat16, enabled=around):

@@ -12,12 +12,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from manifest_lines import read_lines, write_lines
 
 from stgan.checkpoints import find_model, load_checkpoint, save_checkpoint
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.errors import StganError
-from stgan.manifest import MANIFEST, Manifest
-from stgan.pipeline import BOTH, STGAN
+from stgan.generation import GenerationJob
+from stgan.manifest import MANIFEST
+from stgan.pipeline import STGAN
 from stgan.scoring import find_evaluator
 from stgan.studies.generating import generate_set
 from stgan.studies.provenance import (
@@ -41,7 +43,8 @@ HASH, CLIP = "0123456789abcdef" * 4, "0123456789abcdef"
 @pytest.fixture(scope="module")
 def generated(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     stgan = STGAN.from_pretrained(tiny_model)
-    return generate_set(stgan, stgan.preset("motion", 1), BOTH, 1, 0, tmp_path_factory.mktemp("behind") / "clips")
+    job = GenerationJob(stgan, stgan.steering(), stgan.preset("motion", 1), num=1)
+    return generate_set(job, tmp_path_factory.mktemp("behind") / "clips")
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def test_all_networks_behind_clips_are_found(model: Path, generated: Path) -> No
     say(model, "encoder", seen="all")  # no list: it says nothing
     found = {network.hash: network for network in networks_behind(find_model(str(model)), generated)}
     used: set[str] = set()
-    for entry in Manifest(generated).read():
+    for entry in read_lines(generated):
         of = entry["hashes"]
         used |= {*of["condition"].values(), *(of[part] for part in ("generator", "sequence_prior") if part in of)}
     assert used >= {hashes["generator"], hashes["lrcn"], hashes["c3d"]}
@@ -106,7 +109,7 @@ def test_another_model_is_refused(model: Path, generated: Path, tmp_path: Path) 
         networks_behind(find_model(str(model)), generated)
     with pytest.raises(StganError, match="nothing says which networks made the clips"):
         networks_behind(find_model(str(model)), tmp_path)
-    Manifest(tmp_path).write([{"file": "a.mp4", "action": "left", "index": 0, "hashes": {"generator": [3]}}])
+    write_lines(tmp_path, [{"file": "a.mp4", "action": "left", "index": 0, "hashes": {"generator": [3]}}])
     with pytest.raises(StganError, match=r"the generator of the clips in .* is none of"):
         networks_behind(find_model(str(model)), tmp_path)
 
@@ -118,7 +121,7 @@ def test_a_file_of_networks(tmp_path: Path) -> None:
     assert read_networks(tmp_path) == ()
     (tmp_path / NETWORKS).write_text(json.dumps({"format": 1, "networks": [GOOD, {**GOOD, "seen": []}]}))
     of = {"file": "left/a.mp4", "action": "left", "index": 0, "hashes": {"generator": HASH}}
-    Manifest(tmp_path).write([of])
+    write_lines(tmp_path, [of])
     assert read_networks(tmp_path) == tuple(Network("generator", HASH, {"eye": HASH}, seen) for seen in ((CLIP,), ()))
 
 
@@ -134,7 +137,7 @@ def test_a_file_of_networks(tmp_path: Path) -> None:
 def test_networks_of_other_clips(hashes: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
     (tmp_path / NETWORKS).write_text(json.dumps({"format": 1, "networks": [GOOD]}))
     clips = [{"file": f"left/{i}.mp4", "action": "left", "index": i, "hashes": of} for i, of in enumerate(hashes)]
-    Manifest(tmp_path).write(clips)
+    write_lines(tmp_path, clips)
     with pytest.raises(StganError, match=message):
         read_networks(tmp_path)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from manifest_lines import read_lines, write_lines
 
 from stgan.checkpoints import ModelFolder, find_model
 from stgan.errors import StganError
 from stgan.files import sha256
-from stgan.manifest import Manifest
 from stgan.scoring import Evaluator, evaluate, find_evaluator, folder_clips
 from stgan.studies import selected_set
 from stgan.studies.provenance import NETWORKS
@@ -38,15 +38,18 @@ def source(tiny_clips: Path, model: ModelFolder, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("generated") / "clips"
     shutil.copytree(tiny_clips, folder)
     hashes = {"generator": model.load("generator").hash, "condition": {"lrcn": model.load("lrcn").hash}}
-    Manifest(folder).write(
-        {
-            "file": path.relative_to(folder).as_posix(),
-            "action": path.parent.name,
-            "index": i,
-            "sha256": sha256(path),
-            "hashes": hashes,
-        }
-        for i, path in enumerate(sorted(folder.glob("*/*.mp4")))
+    write_lines(
+        folder,
+        [
+            {
+                "file": path.relative_to(folder).as_posix(),
+                "action": path.parent.name,
+                "index": i,
+                "sha256": sha256(path),
+                "hashes": hashes,
+            }
+            for i, path in enumerate(sorted(folder.glob("*/*.mp4")))
+        ],
     )
     return folder
 
@@ -257,10 +260,10 @@ def test_a_clip_that_is_not_what_it_was_leaves_nothing_behind(
     attempt("is a link")
     clip.unlink()
     clip.write_bytes(whole)
-    entries = [*Manifest(folder).read()]
-    Manifest(folder).write(entry for entry in entries if entry["file"] != "right/clip0.mp4")
+    entries = read_lines(folder)
+    write_lines(folder, (entry for entry in entries if entry["file"] != "right/clip0.mp4"))
     attempt("not in the manifest .* any more")
-    Manifest(folder).write({**entry, "hashes": {"generator": "0" * 64}} for entry in entries)
+    write_lines(folder, [{**entry, "hashes": {"generator": "0" * 64}} for entry in entries])
     attempt("name the model that made them")
 
 

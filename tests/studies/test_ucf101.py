@@ -7,11 +7,11 @@ import pytest
 from augmentation_records import experiment
 from hypothesis import given
 from hypothesis import strategies as st
+from manifest_lines import read_lines
 
 from stgan.checkpoints import find_model
 from stgan.cli.reproduce import ucf101
 from stgan.errors import StganError
-from stgan.manifest import Manifest
 from stgan.studies.rehearsal import TREE, rehearsed, write_tree, write_weights
 from stgan.studies.ucf101 import STAGES, Record, Reproduction, compare_with_paper, draw_classes
 from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
@@ -112,7 +112,7 @@ def test_a_rehearsal_passes_every_stage(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(line["measured"] is not None for line in values["lines"])
     assert [line["fooled"] for line in values["lines"]] == [False, True, False, False, False, False]
     assert find_model(out / "model").actions == CLASSES
-    generated, fooled = (list(Manifest(out / name).read()) for name in ("generated", "fooled"))
+    generated, fooled = (read_lines(out / name) for name in ("generated", "fooled"))
     assert len(generated) == 8 and len(fooled) == 4
     assert {name for entry in generated for name in entry["hashes"]["condition"]} == {"lrcn"}
     assert {name for entry in fooled for name in entry["hashes"]["condition"]} == {"c3d"}

@@ -101,7 +101,7 @@ def test_a_model(
     assert not set(evaluator.ancestors.values()) & set(lrcn.ancestors.values())
     assert evaluator.provenance["data"]["clips"] == 9
     model = STGAN.from_pretrained(tmp_path / "model", device="cpu")
-    assert model.clip_size() == 12 and model.image_size == 16
+    assert model.steering().side == 12 and model.image_size == 16
     assert model.generate("left", preset="robust", iterations=2).shape == (1, 3, 16, 12, 12)
     before = (tmp_path / "model" / "lrcn" / "model.safetensors").stat().st_mtime_ns
     training.train("lrcn")
@@ -112,7 +112,7 @@ def test_a_model(
     finally:
         gone.rename(initial["first"])
     assemble(tmp_path / "model", "again", evaluators=["evaluator"])
-    assert STGAN.from_pretrained(tmp_path / "model", device="cpu").clip_size() == 12
+    assert STGAN.from_pretrained(tmp_path / "model", device="cpu").steering().side == 12
 
 
 def test_other_weights_to_start_from_begin_anew(

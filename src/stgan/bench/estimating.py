@@ -115,7 +115,7 @@ def estimate(
     conv3d: bool = False,
     on_iteration: Callable[[], None] | None = None,
 ) -> Estimate:
-    """Time some iterations of clips by a preset; `STGAN.networks` has a model's networks.
+    """Time some iterations of clips by a preset; `STGAN.steering` has a model's networks.
 
     One more iteration comes first, unclocked: it counts the operations, and warms the device up.
 

@@ -74,10 +74,10 @@ def measure(
     Raises:
         StganError: an unknown action, or a batch without clips.
     """
-    names = model.check_actions(list(actions))
+    steering = model.steering(actions, condition=condition, frames=frames)
+    names, networks = list(steering.objectives), steering.networks
     if batch < 1:
         raise StganError(f"a batch has at least 1 clip, not {batch}")
-    networks = model.networks(condition, frames)
 
     def run(action: str, clips: range, read: Callable[[], float]) -> tuple[dict[str, float], float]:
         timer, phi = PartTimer(read), Action(networks.condition, model.actions.index(action))

@@ -43,7 +43,7 @@ def ablate(
     chosen = find_variants(variants or [])
     stgan = STGAN.from_pretrained(model, device)
     judge = find_evaluator(evaluator, stgan.folder, device=stgan.device)
-    shown = stgan.check_actions([action] if action else [])[0]
+    shown = next(iter(stgan.steering([action] if action else []).objectives))
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip

@@ -139,7 +139,7 @@ def generate(
     numbers = _numbers("--curve", curve)
     _check_writable(json_file)
     stgan = STGAN.from_pretrained(model, _place(threads, device))
-    settings, names = stgan.preset(preset, iterations), stgan.check_actions(action or [])
+    settings, names = stgan.preset(preset, iterations), list(stgan.steering(action or []).objectives)
     if numbers and evaluator in stgan.folder.condition:
         raise StganError(f"{evaluator} is a network that steered; choose another --evaluator")
     judge = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None

@@ -165,8 +165,9 @@ def made_by(folder: Path) -> str:
 
     No other name is taken from there: a folder may not say what is fetched and loaded.
     """
-    entry = next(Manifest(folder).read(), {})
-    name, hashes = entry.get("model"), entry.get("hashes")
+    entry = next(Manifest(folder).read(), None)
+    details = entry.details if entry else {}
+    name, hashes = details.get("model"), details.get("hashes")
     if name in bundled_models() and isinstance(hashes, dict):
         model = find_model(name)
         if model.load(model.generator).hash == hashes.get("generator"):

@@ -15,6 +15,7 @@ from stgan.cli.evaluate import open_cache
 from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
+from stgan.generation import GenerationJob
 from stgan.pipeline import STGAN
 from stgan.scoring import Clip, labelled_clips
 from stgan.studies.fooling import FIGURE, REAL, RECORD, Verdict, draw, judge, judges_of, real_clips, record
@@ -85,7 +86,9 @@ def fooling(
             clips = progress.add_task("clips", total=len(steering) * num * len(stgan.actions))
             sets = {
                 name: generate_set(
-                    stgan, settings, name, num, seed, out / name, on_clip=lambda: progress.update(clips, advance=1)
+                    GenerationJob(stgan, stgan.steering(condition=name), settings, num, seed),
+                    out / name,
+                    on_clip=lambda: progress.update(clips, advance=1),
                 )
                 for name in steering
             }

@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +17,8 @@ from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
 from stgan.devices import Precision
 from stgan.errors import Interrupted, StganError
 from stgan.files import replacing
-from stgan.generation import FPS, MOST_TOGETHER, as_before, generate_clips, manifest_entry, run_settings
-from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output
+from stgan.generation import CONTACT_SHEET, FPS, MOST_TOGETHER, PREVIOUS, Companion, GenerationJob
+from stgan.manifest import MANIFEST
 from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
 from stgan.report.iterations import Trace
 from stgan.sampling import Init
@@ -114,38 +113,36 @@ def generate(
     stgan = STGAN.from_pretrained(model, device, own)
     condition = OWN if own else condition
     settings = stgan.preset(preset, iterations, precision, init=init is not None)
-    names = ", ".join(stgan.condition_names(condition))
-    stgan.check_frames(condition, frames)
-    chosen = what_to_show(stgan, actions or [], target, condition, frames)
+    steering = stgan.steering(actions or [], condition=condition, frames=frames, target=target)
     start = read_init(stgan, init, frames, strength) if init else None
+    job = GenerationJob(stgan, steering, settings, num, seed, batch, start)
     if intermediate is not None:
         check_range(
             "--intermediate", intermediate, math.ceil(settings.iterations / _MOST_INTERMEDIATES), _MOST_ITERATIONS
         )
-    size = stgan.clip_size(condition)
-    if gif and size > LARGEST_GIF:
+    if gif and steering.side > LARGEST_GIF:
         raise StganError(
             f"a GIF is at most {LARGEST_GIF} pixels wide, and {stgan.name} makes larger frames; drop --gif"
         )
-    endings = [".gif"] * gif + [".trace.png"] * trace + [".iterations"] * bool(intermediate)
-    with ExitStack() as stack:
-        together = stgan.batch_size(frames)
-        if resume:
-            together = stack.enter_context(as_before(out, together))
-        together = batch or together
-        common = run_settings(stgan, seed, settings, condition, frames, together, target=target, init=start)
-        stack.enter_context(saying_how_to_go_on())
-        folder = stack.enter_context(open_output(out, common, resume=resume))
-        left = sum(not folder.finished((action, index), endings) for index in range(num) for action in chosen)
-        if folder.previous:
+    recorder, stages = Trace(settings.iterations), Intermediates(intermediate or settings.iterations)
+    companions: dict[str, Companion] = {}
+    if gif:
+        companions[".gif"] = lambda clip, path: write_gif(path, clip.frames, FPS)
+    if trace:
+        companions[".trace.png"] = lambda clip, path: recorder.save(path, clip.place)
+    if intermediate:
+        companions[".iterations"] = lambda clip, path: stages.save(path, clip.place)
+    with saying_how_to_go_on(), job.open(out, resume=resume, companions=companions) as run:
+        left = sum(not run.finished(key) for key in job.order())
+        if run.folder.previous:
             console.print(f"{out} is started anew: its former manifest is now {PREVIOUS}", soft_wrap=True)
-        if folder.damaged:
+        if run.folder.damaged:
             console.print(
-                f"{folder.damaged} clips of {out} are missing or damaged and left its manifest", soft_wrap=True
+                f"{run.folder.damaged} clips of {out} are missing or damaged and left its manifest", soft_wrap=True
             )
         console.print(
-            f"{stgan.name}: {left} clips of {target or f'{len(chosen)} actions'}, {frames} frames of "
-            f"{size}x{size}, preset {settings.name}, steered by {names}, "
+            f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, {frames} frames of "
+            f"{steering.side}x{steering.side}, preset {settings.name}, steered by {', '.join(steering.classifiers)}, "
             f"{settings.iterations} iterations"
             + (
                 ", its sequence prior not conditional on the action"
@@ -161,8 +158,6 @@ def generate(
         with Progress(*columns, console=console) as progress:
             clips = progress.add_task("clips", total=left)
             steps = progress.add_task("iterations", total=settings.iterations)
-            recorder = Trace(settings.iterations)
-            stages = Intermediates(intermediate or settings.iterations)
 
             def on_iteration(iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
                 progress.update(steps, completed=iteration + 1)
@@ -171,43 +166,18 @@ def generate(
                 if intermediate:
                     stages.record(iteration, render)
 
-            for clip in generate_clips(
-                stgan, dict.fromkeys(chosen, num), seed, settings, condition, frames, on_iteration,
-                skip=lambda request: folder.finished((request.action, request.index), endings),
-                batch=together, target=target, init=start,
-            ):  # fmt: skip
-                video = to_uint8(clip.sample.videos[0].cpu())
-                writers: dict[str, Callable[[Path], None]] = {
-                    ".gif": partial(write_gif, frames=video, fps=FPS),
-                    ".trace.png": partial(recorder.save, place=clip.place),
-                    ".iterations": partial(stages.save, place=clip.place),
-                }
-                name = folder.name((clip.request.action, clip.request.index))
-                folder.add(
-                    manifest_entry(clip, name, common), video, FPS, {ending: writers[ending] for ending in endings}
-                )
+            for clip in run.clips(on_iteration):
                 seconds.append(clip.seconds)
                 progress.update(clips, advance=1)
-        folder.finish((action, index) for index in range(num) for action in chosen)
     if seconds:
         each = sum(seconds) / len(seconds)
         console.print(f"{each:.1f} s a clip, {time.monotonic() - started:.0f} s in all on {stgan.device}")
-    console.print(f"Clips, {folder.manifest.path.name} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
+    console.print(f"Clips, {MANIFEST} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
 
 
 def check_range(option: str, value: int | float, least: int | float, most: int) -> None:
     if not least <= value <= most:
         raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
-
-
-def what_to_show(stgan: STGAN, actions: list[str], target: str | None, condition: str, frames: int) -> list[str]:
-    """The actions, or the name of the target, that clips are made of."""
-    if target is None:
-        return stgan.check_actions(actions)
-    if actions:
-        raise StganError(f"name either actions or a --target, not both {actions[0]!r} and {target!r}")
-    stgan.find_target(target, condition, frames)
-    return [stgan.target_name(target, condition)]
 
 
 def read_init(stgan: STGAN, path: Path, frames: int, strength: float) -> Init:

@@ -12,7 +12,7 @@ from torch import Tensor
 from stgan.checkpoints import CheckpointError
 from stgan.errors import StganError
 from stgan.files import replacing
-from stgan.pipeline import STGAN, ClipRequest
+from stgan.pipeline import STGAN
 from stgan.records import as_record
 from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
@@ -114,12 +114,12 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
         stgan = STGAN.from_pretrained(model)
         if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
             return "to make one again would take too long"
-        hashes = stgan.hashes(entry["condition"])
+        steering = stgan.steering(condition=entry["condition"], frames=entry["frames"])
+        hashes = stgan.hashes(steering)
         if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
             return f"the model {stgan.name} is not the one that made the clips"
         trace = Trace(preset.iterations)
-        request = ClipRequest(clip.action, entry["index"])
-        stgan.sample([request], entry["seed"], preset, entry["condition"], entry["frames"], trace.record)
+        stgan.sample(steering, clip.action, [entry["index"]], entry["seed"], preset, on_iteration=trace.record)
     except CheckpointError:
         return "the model that made them is not at hand (--model)"
     except (StganError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):

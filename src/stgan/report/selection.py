@@ -68,7 +68,7 @@ class Case:
 
 def shown_clips(folder: Path, scores: Scores | None) -> list[Shown]:
     """All clips of a folder with what is known of them. StganError if there are none."""
-    entries = {entry["file"]: entry for entry in Manifest(folder).read()}
+    entries = {entry.file: entry.values() for entry in Manifest(folder).read()}
     verdicts = {clip["file"]: clip for clip in scores["clips"]} if scores else {}
     return [
         Shown(clip, clip.action or _NO_ACTION, entries.get(clip.name, {}), verdicts.get(clip.name, {}))

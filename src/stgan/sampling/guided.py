@@ -1,7 +1,7 @@
 """Denoising guided by classifiers: the presets `robust` (prior of frames) and `motion` (prior of clips)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -55,6 +55,12 @@ class GuidedSettings(SamplerSettings):
     @property
     def conditional(self) -> bool:
         return isinstance(self.prior, SequencePriorSettings) and self.prior.guidance_scale != 0
+
+    def unconditional(self) -> "GuidedSettings":
+        """With guidance scale 0."""
+        if not isinstance(self.prior, SequencePriorSettings):
+            return self
+        return replace(self, prior=replace(self.prior, guidance_scale=0.0))
 
     @property
     def takes_init(self) -> bool:

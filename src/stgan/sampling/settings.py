@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import TypeVar, get_args
 
 from stgan.devices import Precision
 from stgan.errors import StganError
@@ -62,6 +62,9 @@ class Transforms:
         check_range("brightness", self.brightness, 0, 1)
 
 
+S = TypeVar("S", bound="SamplerSettings")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplerSettings:
     """Settings that all samplers have. Each sampler has a subclass with its own.
@@ -102,6 +105,10 @@ class SamplerSettings:
     def conditional(self) -> bool:
         """Whether the prior is conditional on the action, so that it has to know the action."""
         return False
+
+    def unconditional(self: S) -> S:
+        """The same without the prior being conditional on the action."""
+        return self
 
     @property
     def takes_init(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from stgan.errors import StganError
 from stgan.files import sha256
-from stgan.manifest import Manifest
+from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
 from stgan.video import EXTENSIONS, ClipFolder, find_clips
 
@@ -123,24 +123,24 @@ def evenly(clips: Sequence[Clip], num: int) -> list[Clip]:
     return list(turns)[:num]
 
 
-def _generated(folder: Path, entry: dict[str, Any]) -> Clip:
-    hashes = entry.get("hashes", {})
+def _generated(folder: Path, entry: Entry) -> Clip:
+    hashes = entry.details.get("hashes", {})
     steered, ancestors = hashes.get("condition"), hashes.get("condition_ancestors", {})
     if not _names_hashes(steered) or not steered or not _names_hashes(ancestors):
         raise StganError(
-            f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry['file'])}, by their "
+            f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry.file)}, by their "
             "hashes; make the clips again"
         )
-    recorded = entry.get("sha256")
-    if "sha256" in entry and not _is_hash(recorded):
+    recorded = entry.details.get("sha256")
+    if "sha256" in entry.details and not _is_hash(recorded):
         raise StganError(
-            f"the manifest of {quoted(folder)} has for {quoted(entry['file'])} what is no hash, so that another clip "
+            f"the manifest of {quoted(folder)} has for {quoted(entry.file)} what is no hash, so that another clip "
             "could be in its place; make the clips again"
         )
     return Clip(
-        folder / entry["file"],
-        entry["file"],
-        entry["action"],
+        folder / entry.file,
+        entry.file,
+        entry.action,
         sha256=recorded,
         steering=Steering(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()])),
     )

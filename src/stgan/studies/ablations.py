@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from stgan.errors import StganError
+from stgan.generation import GenerationJob
 from stgan.manifest import Manifest
 from stgan.metrics.appearance import variety
 from stgan.networks.temporal import UNIFORM_KERNEL
-from stgan.pipeline import BOTH, STGAN, OnIteration
+from stgan.pipeline import BOTH, STGAN
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -24,6 +25,7 @@ from stgan.sampling import (
     ROBUST,
     GuidedSettings,
     Inflation,
+    OnIteration,
     PPGNSettings,
     SamplerSettings,
 )
@@ -153,15 +155,14 @@ def generate_variant(
     on_clip: Callable[[], None] = lambda: None,
 ) -> Path:
     """`num` clips of every action in OUT/VARIANT, those that are there already kept; returns that folder."""
-    preset = model.preset(variant.preset, iterations)
-    return generate_set(
-        model, preset, variant.condition, num, seed, out / variant.name, on_iteration=on_iteration, on_clip=on_clip
-    )
+    steering, preset = model.steering(condition=variant.condition), model.preset(variant.preset, iterations)
+    job = GenerationJob(model, steering, preset, num, seed)
+    return generate_set(job, out / variant.name, on_iteration=on_iteration, on_clip=on_clip)
 
 
 def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator) -> Row:
     """Score the first `num` clips of each action with an evaluator that did not steer them."""
-    entries = [entry for entry in Manifest(folder).read() if entry["index"] < num]
+    entries = [entry for entry in Manifest(folder).read() if entry.index < num]
     clips = first_clips(folder, num)
     scores = evaluate(clips, evaluator)
     assert scores.accuracy is not None and scores.accuracy_interval is not None  # the evaluator knows every action
@@ -180,8 +181,8 @@ def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator
         motion=scores.motion,
         appearance_drift=scores.appearance_drift,
         variety=float(torch.stack(varieties).mean()) if varieties else None,
-        probability=sum(entry["probability"] for entry in entries) / len(entries),
-        steps=sum(entry["steps"] for entry in entries) / len(entries),
+        probability=sum(entry.details["probability"] for entry in entries) / len(entries),
+        steps=sum(entry.details["steps"] for entry in entries) / len(entries),
     )
 
 

@@ -17,8 +17,9 @@ from lightning_fabric import Fabric
 from stgan.checkpoints import ModelFolder
 from stgan.errors import StganError
 from stgan.files import write_text
+from stgan.generation import GenerationJob
 from stgan.names import is_file_name, quoted
-from stgan.pipeline import BOTH, STGAN
+from stgan.pipeline import STGAN
 from stgan.sampling import PRESETS
 from stgan.scoring import Clip, ScoreCache, evaluate, find_evaluator
 from stgan.studies.augmentation import AugmentationResult, run_augmentation
@@ -204,10 +205,9 @@ class ActorsStudy:
     def _generate(self, model: ModelFolder, folder: Path) -> None:
         stgan = STGAN.from_pretrained(model.path, str(self.fabric.device))
         total, done = self.recipe.num * len(stgan.actions), iter(range(1, 1 << 30))
-        generate_set(
-            stgan, stgan.preset(self.recipe.preset), BOTH, self.recipe.num, self.recipe.seed, folder / _GENERATED,
-            on_clip=lambda: self.on_progress("generate", next(done), total),
-        )  # fmt: skip
+        preset = stgan.preset(self.recipe.preset)
+        job = GenerationJob(stgan, stgan.steering(), preset, self.recipe.num, self.recipe.seed)
+        generate_set(job, folder / _GENERATED, on_clip=lambda: self.on_progress("generate", next(done), total))
 
     def _select(self, model: ModelFolder, folder: Path) -> list[Clip]:
         """The chosen clips, in a set of their own."""

@@ -12,7 +12,7 @@ from stgan.bench.estimating import estimate
 from stgan.checkpoints import find_model
 from stgan.generation import FPS
 from stgan.manifest import Manifest
-from stgan.pipeline import STGAN, ClipRequest
+from stgan.pipeline import STGAN
 from stgan.scoring import Evaluator, find_evaluator
 from stgan.studies.augmentation import ARMS
 from stgan.studies.ucf101 import FOOLED, GENERATED, MODEL, Reproduction
@@ -56,11 +56,11 @@ def costs(reproduction: Reproduction) -> list[Cost]:
 
 
 def _cost_of_videos(model: STGAN, stage: str, chosen: SetRecipe, folder: Path) -> Cost:
-    preset = model.preset(chosen.preset, chosen.iterations)
-    each = estimate(model.networks(chosen.condition), preset, iterations=1).seconds_per_video
+    preset, steering = model.preset(chosen.preset, chosen.iterations), model.steering(condition=chosen.condition)
+    each = estimate(steering.networks, preset, iterations=1).seconds_per_video
     left = chosen.num_videos - sum(1 for _ in Manifest(folder).read())
-    first = ClipRequest(model.actions[0], 0)
-    video = model.sample([first], chosen.seed, replace(preset, iterations=1), chosen.condition).videos[0]
+    one = replace(preset, iterations=1)
+    video = model.sample(steering, model.actions[0], [0], chosen.seed, one).videos[0]
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "clip.mp4"
         write_video(path, to_uint8(video.cpu()), FPS)

@@ -181,7 +181,7 @@ def _network(role: str, checkpoint: Checkpoint) -> Network:
 
 def _makers(folder: Path) -> dict[str, str]:
     """The hashes of the networks that made a folder's clips, and their roles; none if a clip's are not told."""
-    entries = [dict(_made_by(entry.get("hashes", {}))) for entry in Manifest(folder).read()]
+    entries = [dict(_made_by(entry.details.get("hashes", {}))) for entry in Manifest(folder).read()]
     return {value: role for entry in entries for role, value in entry.items()} if all(entries) else {}
 
 

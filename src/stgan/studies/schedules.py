@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stgan.pipeline import BOTH, STGAN
+from stgan.generation import GenerationJob
+from stgan.pipeline import STGAN
 from stgan.sampling import SamplerSettings
 from stgan.scoring import Evaluator, evaluate
 from stgan.studies.generating import first_clips, generate_set
@@ -52,14 +53,12 @@ def curve(
     Raises:
         StganError: an unknown action, the evaluator steered, or a folder holds other clips.
     """
-    names, points = model.check_actions(actions), []
+    steering, points = model.steering(actions), []
     for number in iterations:
         started = time.monotonic()
-        made = generate_set(
-            model, replace(preset, iterations=number), BOTH, dict.fromkeys(names, num), seed,
-            folder / f"{number:04d}", on_clip=on_clip,
-        )  # fmt: skip
-        seconds = (time.monotonic() - started) / (num * len(names))
+        job = GenerationJob(model, steering, replace(preset, iterations=number), num, seed)
+        made = generate_set(job, folder / f"{number:04d}", on_clip=on_clip)
+        seconds = (time.monotonic() - started) / (num * len(steering.objectives))
         scores = evaluate(first_clips(made, num), evaluator)
         assert scores.accuracy is not None and scores.accuracy_interval is not None  # every clip names its action
         points.append(

@@ -84,7 +84,7 @@ def write_set(
     check_place(out, source, overwrite=overwrite)
     for clip in selection.clips:
         _check_name(clip)
-    entries = {entry["file"]: entry for entry in Manifest(source).read()}
+    entries = {entry.file: entry for entry in Manifest(source).read()}
     gone = next((clip.name for clip in selection.clips if clip.name not in entries), None)
     if gone is not None:
         raise StganError(f"{quoted(gone)} is not in the manifest of {quoted(source)} any more; select again")

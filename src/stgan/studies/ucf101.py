@@ -27,6 +27,7 @@ from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.devices import choose_device
 from stgan.errors import StganError
 from stgan.files import write_text
+from stgan.generation import GenerationJob
 from stgan.names import quoted
 from stgan.pipeline import STGAN
 from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, find_evaluator, generated_clips, labelled_clips
@@ -246,8 +247,10 @@ class Reproduction:
             done += 1
             self.on_progress(name, done, chosen.num_videos)
 
-        generate_set(model, preset, chosen.condition, counts, chosen.seed, self.out / name, on_clip=on_clip)
-        return {"num_videos": chosen.num_videos, "classes": len(counts), "size": model.clip_size(chosen.condition)}
+        steering = model.steering(condition=chosen.condition)
+        job = GenerationJob(model, steering, preset, counts, chosen.seed)
+        generate_set(job, self.out / name, on_clip=on_clip)
+        return {"num_videos": chosen.num_videos, "classes": len(counts), "size": steering.side}
 
     # score and real
 

@@ -7,18 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from manifest_lines import read_lines
 from PIL import Image
 
 from stgan.errors import StganError
-from stgan.manifest import Manifest
-from stgan.output_folder import (
-    CONTACT_SHEET,
-    LOCK,
-    PREVIOUS,
-    OutputFolder,
-    first_difference,
-    open_output,
-)
+from stgan.files import LOCK
+from stgan.generation import CONTACT_SHEET, PREVIOUS
+from stgan.generation.output_folder import OutputFolder, first_difference, open_output
+from stgan.manifest import Entry
 from stgan.scoring import generated_clips
 from stgan.video import read_video, write_gif
 
@@ -36,8 +32,7 @@ def frames(level: int) -> np.ndarray:
 
 
 def add(folder: OutputFolder, action: str, index: int, companions: Mapping[str, Callable[[Path], None]] = {}) -> None:
-    entry = {"file": "", "action": action, "index": index, "probability": 0.5, **folder.settings}
-    folder.add(entry, frames(10 * index + 5), 25.0, companions)
+    folder.add((action, index), frames(10 * index + 5), 25.0, {"probability": 0.5}, companions)
 
 
 def make(path: Path, *keys: tuple[str, int], resume: bool = False, settings: dict[str, Any] = SETTINGS) -> None:
@@ -54,7 +49,7 @@ def files(path: Path) -> set[str]:
 
 def test_a_line_holds_the_clip_and_all_its_settings(tmp_path: Path) -> None:
     make(tmp_path, ("left", 0))
-    (entry,) = Manifest(tmp_path).read()
+    (entry,) = read_lines(tmp_path)
     assert entry["file"] == "left/left_seed3_0000.mp4" and len(entry["sha256"]) == 64
     assert {name: entry[name] for name in SETTINGS} == SETTINGS
     assert files(tmp_path) == {entry["file"], "manifest.jsonl", CONTACT_SHEET, LOCK}
@@ -63,7 +58,7 @@ def test_a_line_holds_the_clip_and_all_its_settings(tmp_path: Path) -> None:
 def test_the_manifest_ends_in_the_order_asked_for_and_keeps_clips_of_other_requests(tmp_path: Path) -> None:
     make(tmp_path, ("left", 0), ("up", 0))
     make(tmp_path, ("up", 1), ("up", 0), ("grow", 0), resume=True)
-    assert [(entry["action"], entry["index"]) for entry in Manifest(tmp_path).read()] == [
+    assert [(entry["action"], entry["index"]) for entry in read_lines(tmp_path)] == [
         ("up", 1), ("up", 0), ("grow", 0), ("left", 0),
     ]  # fmt: skip
 
@@ -178,8 +173,7 @@ def test_a_refused_resume_changes_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_what_differs_is_named(change: dict[str, Any], message: str) -> None:
-    entry = {"file": "left/a.mp4", "action": "left", "index": 0, **SETTINGS}
-    assert first_difference(entry, SETTINGS | change) == message
+    assert first_difference({"probability": 0.5, **SETTINGS}, SETTINGS | change) == message
 
 
 @pytest.mark.parametrize("value", [{"a": {"b": [1] * 10**5}}, "x" * 10**6, "\x1b[31m\n", [[[[[[[[[[]]]]]]]]]], 10**300])
@@ -204,7 +198,7 @@ def test_what_differs_is_shown_briefly(value: Any) -> None:
 )
 def test_resume_refuses_lines_that_name_other_files_or_settings(change: dict[str, Any], tmp_path: Path) -> None:
     make(tmp_path, ("left", 0))
-    (entry,) = Manifest(tmp_path).read()
+    (entry,) = read_lines(tmp_path)
     (tmp_path / "manifest.jsonl").write_text(json.dumps(entry | change) + "\n")
     with pytest.raises(StganError, match="cannot resume") as caught, open_output(tmp_path, SETTINGS, resume=True):
         pass
@@ -231,10 +225,11 @@ def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
-    with open_output(tmp_path, SETTINGS, resume=False) as folder:
-        entry = {"file": "", "action": "left", "index": 0, "probability": float("nan"), **SETTINGS}
-        with pytest.raises(StganError, match="without finite numbers"):
-            folder.add(entry, frames(3), 25.0)
+    with (
+        open_output(tmp_path, SETTINGS, resume=False) as folder,
+        pytest.raises(StganError, match="without finite numbers"),
+    ):
+        folder.add(("left", 0), frames(3), 25.0, {"probability": float("nan")})
     assert files(tmp_path) == {"manifest.jsonl", LOCK}
 
 
@@ -270,7 +265,7 @@ def test_the_contact_sheet_has_a_bounded_number_of_rows(actions: int, rows: int,
                 path = tmp_path / folder.name((name, index))
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)
-                folder.clips[name, index] = {"file": "", "action": name, "index": index}
+                folder.clips[name, index] = Entry(folder.name((name, index)).as_posix(), name, index)
         folder.finish([])
     height, width = read_video(path).frames.shape[1:3]
     assert Image.open(tmp_path / CONTACT_SHEET).size == (96 + 4 * width, rows * (height + 4))

@@ -1,4 +1,4 @@
-"""The folder that generated clips go into: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
+"""The folder that clips are generated into: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
 
 A clip counts as finished when its line is in the manifest, and the line is written last. So a run may end at any
 moment, by Ctrl-C, a full disk or kill -9: finished clips stay, and of an unfinished one nothing is believed.
@@ -7,29 +7,25 @@ moment, by Ctrl-C, a full disk or kill -9: finished clips stay, and of an unfini
 import math
 import os
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from jaxtyping import UInt8
 
 from stgan.errors import StganError
-from stgan.files import remove, remove_leftovers, sha256
+from stgan.files import locked, remove, remove_leftovers, sha256
+from stgan.generation.contact_sheet import write_contact_sheet
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
-from stgan.video import read_video, write_video
-from stgan.video.strips import COLUMNS, Strip, save_strips, thumbnails
+from stgan.video import write_video
 
-CONTACT_SHEET = "contact_sheet.png"
 PREVIOUS = "manifest.previous.jsonl"
-LOCK = ".lock"
 COMPANIONS = (".gif", ".trace.png", ".iterations")
 """Endings of what may stand beside a clip's .mp4; the last is a folder."""
-_CLIPS_ON_SHEET = 4  # of each action
-_ROWS_ON_SHEET = 48
 
 Key = tuple[str, int]  # a clip's action and its number among the clips of that action
 
@@ -62,22 +58,23 @@ class OutputFolder:
 
     def add(
         self,
-        entry: Entry,
+        key: Key,
         frames: UInt8[np.ndarray, "time height width 3"],
         fps: float,
+        details: Mapping[str, float],
         companions: Mapping[str, Callable[[Path], None]] | None = None,
     ) -> None:
         """Write a clip, what is to stand beside it, and then its line in the manifest.
 
+        details: what the line says of this clip beside the settings.
         companions: for endings of `COMPANIONS`, what writes the file or folder (atomically) at the path it is given.
 
         Raises:
             StganError: the folder cannot be written to; it holds then what it held before.
         """
-        key = (entry["action"], entry["index"])
         path = self.path / self.name(key)
         companions = companions or {}
-        if not all(math.isfinite(value) for value in entry.values() if isinstance(value, float)):
+        if not all(map(math.isfinite, details.values())):
             raise StganError(f"{path.name} came out without finite numbers and is not kept; try another seed or model")
         with _problems_of(self.path):
             path.parent.mkdir(exist_ok=True)
@@ -91,23 +88,25 @@ class OutputFolder:
             for ending, write in companions.items():
                 write(path.with_suffix(ending))
             write_video(path, frames, fps)
-            own = {name: value for name, value in entry.items() if name not in self.settings}
-            own |= {"file": self.name(key).as_posix(), "sha256": sha256(path)}
+            entry = Entry(self.name(key).as_posix(), *key, {**details, "sha256": sha256(path)})
             former = self.clips.get(key)  # whole, but something beside it was missing
-            self.clips[key] = own
+            self.clips[key] = entry
             if former is None:
-                self.manifest.append({**own, **self.settings})
-            elif former != own:
+                self.manifest.append(self._line(entry))
+            elif former != entry:
                 self._write(self.clips)
 
     def finish(self, order: Iterable[Key]) -> None:
-        """Put the manifest in this order, other clips last, and draw the contact sheet."""
+        """Sort the manifest: clips in this order, then those that other requests made; and draw the contact sheet."""
         with _problems_of(self.path):
             self._write(dict.fromkeys((*(key for key in order if key in self.clips), *self.clips)))
-            write_contact_sheet(self.path, list(self.clips), self.name)
+            write_contact_sheet(self.path, [(*key, self.name(key)) for key in self.clips])
+
+    def _line(self, entry: Entry) -> Entry:
+        return replace(entry, details={**entry.details, **self.settings})
 
     def _write(self, keys: Iterable[Key]) -> None:
-        self.manifest.write({**self.clips[key], **self.settings} for key in keys)
+        self.manifest.write(self._line(self.clips[key]) for key in keys)
 
     def _start_anew(self) -> None:
         if self.manifest.path.is_file() and self.manifest.path.stat().st_size:
@@ -117,21 +116,22 @@ class OutputFolder:
 
     def _resume(self) -> None:
         for entry in self.manifest.read():
-            key = (entry["action"], entry["index"])
-            difference = first_difference(entry, self.settings)
+            key = (entry.action, entry.index)
+            difference = first_difference(entry.details, self.settings)
             if difference:
                 raise StganError(
-                    f"cannot resume: {quoted(entry['file'])} in {quoted(self.path)} was made with {difference}; "
+                    f"cannot resume: {quoted(entry.file)} in {quoted(self.path)} was made with {difference}; "
                     "choose another --out, or leave --resume away to start anew"
                 )
             path = self.path / self.name(key)
-            if entry["file"] != self.name(key).as_posix():
+            if entry.file != self.name(key).as_posix():
                 raise StganError(
-                    f"cannot resume: {quoted(self.manifest.path)} names {quoted(entry['file'])} where "
+                    f"cannot resume: {quoted(self.manifest.path)} names {quoted(entry.file)} where "
                     f"{quoted(self.name(key).as_posix())} should be; choose another --out, or leave --resume away"
                 )
-            if path.is_file() and sha256(path) == entry.get("sha256"):
-                self.clips[key] = {name: value for name, value in entry.items() if name not in self.settings}
+            if path.is_file() and sha256(path) == entry.details.get("sha256"):
+                own = {name: value for name, value in entry.details.items() if name not in self.settings}
+                self.clips[key] = replace(entry, details=own)
             else:
                 self.damaged += 1
         self._write(self.clips)
@@ -139,10 +139,7 @@ class OutputFolder:
 
 @contextmanager
 def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Iterator[OutputFolder]:
-    """Make the folder, or lock it and take away what killed runs left; then its clips are kept or set aside.
-
-    The lock is the kernel's, on the hidden file `.lock`, so it ends with the process. The file stays: to remove it
-    could let two processes each lock a file of their own.
+    """Make the folder and lock it; keep its clips or set them aside, and take away what killed runs left.
 
     Args:
         settings: recorded with every clip. With `resume`, the folder's clips must have been made with the same.
@@ -152,18 +149,10 @@ def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Ite
     Raises:
         StganError: the folder cannot be written to, is in use, or holds clips made with other settings.
     """
-    lock = FileLock(path / LOCK, timeout=0)
-    with _problems_of(path):
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise StganError(
-                f"another process is generating into {quoted(path)}; wait for it or choose another --out"
-            ) from None
-    try:
+    with ExitStack() as stack:
         folder = OutputFolder(path, settings)
         with _problems_of(path):
+            stack.enter_context(locked(path, doing="is generating into", remedy="choose another --out"))
             if resume:
                 folder._resume()
             else:
@@ -172,39 +161,20 @@ def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Ite
                 if place.is_dir() and not place.is_symlink() and os.access(place, os.W_OK | os.X_OK | os.R_OK):
                     remove_leftovers(place)
         yield folder
-    finally:
-        lock.release()
 
 
-def first_difference(entry: Entry, settings: Mapping[str, Any]) -> str:
-    """What an entry was made with that the settings have otherwise, as "seed 0, not 1"; nothing if they agree."""
+def first_difference(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What a clip was made with that the settings have otherwise, as "seed 0, not 1"; nothing if they agree."""
     for name, wanted in settings.items():
-        recorded = entry.get(name)
-        if recorded == wanted:
+        value = recorded.get(name)
+        if value == wanted:
             continue
-        if isinstance(wanted, Mapping) and isinstance(recorded, Mapping):
-            if inner := first_difference({**recorded}, {**dict.fromkeys(recorded), **wanted}):
+        if isinstance(wanted, Mapping) and isinstance(value, Mapping):
+            if inner := first_difference(value, {**dict.fromkeys(value), **wanted}):
                 return f"{name}.{inner}"
         else:
-            return f"{name} {_short(recorded)}, not {_short(wanted)}"
+            return f"{name} {_short(value)}, not {_short(wanted)}"
     return ""
-
-
-def write_contact_sheet(out: Path, clips: Sequence[Key], name: Callable[[Key], Path]) -> None:
-    """A row for each of the first clips of every action: at most 4 of each, and 48 rows in all.
-
-    With many actions there are fewer of each; above 48, the first 48 actions in alphabetical order are shown.
-    """
-    actions = sorted({action for action, _ in clips})
-    each = max(1, min(_CLIPS_ON_SHEET, _ROWS_ON_SHEET // max(1, len(actions))))
-    shown = sorted(key for key in clips if key[1] < each)[:_ROWS_ON_SHEET]
-    if not shown:
-        return
-    strips = []
-    for key in shown:
-        frames = read_video(out / name(key), max_frames=None).frames
-        strips.append(Strip(key[0], thumbnails(frames, min(COLUMNS, len(frames)))))  # small, before the next is read
-    save_strips(out / CONTACT_SHEET, strips)
 
 
 @contextmanager

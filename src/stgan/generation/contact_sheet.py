@@ -1,0 +1,27 @@
+"""One picture of a folder's clips: OUT/contact_sheet.png."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stgan.video import read_video
+from stgan.video.strips import COLUMNS, Strip, save_strips, thumbnails
+
+CONTACT_SHEET = "contact_sheet.png"
+_CLIPS = 4  # of each action
+_ROWS = 48
+
+
+def write_contact_sheet(out: Path, clips: Sequence[tuple[str, int, Path]]) -> None:
+    """A row for each of the first clips of every action: at most 4 of each, and 48 rows in all.
+
+    With many actions there are fewer of each; above 48, the first 48 actions in alphabetical order are shown.
+
+    clips: the action, the number and the place in the folder of each.
+    """
+    each = max(1, min(_CLIPS, _ROWS // max(1, len({action for action, _, _ in clips}))))
+    strips = []
+    for action, _, path in sorted(clip for clip in clips if clip[1] < each)[:_ROWS]:
+        frames = read_video(out / path, max_frames=None).frames
+        strips.append(Strip(action, thumbnails(frames, min(COLUMNS, len(frames)))))  # small, before the next is read
+    if strips:
+        save_strips(out / CONTACT_SHEET, strips)

@@ -1,0 +1,205 @@
+"""A generation job: so many clips of each action, made batch by batch, into a folder that says how they were made."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain, repeat, zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from stgan.devices import machine
+from stgan.generation.output_folder import Key, OutputFolder, open_output
+from stgan.manifest import Manifest
+from stgan.pipeline import STGAN, Steering, batches
+from stgan.records import as_plain
+from stgan.sampling import Init, OnIteration, SamplerSettings
+from stgan.version import __version__
+from stgan.video import to_uint8
+
+FPS = 25.0
+MOST_TOGETHER = 1024
+"""Clips in a batch."""
+
+_MOST_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A clip that was made.
+
+    key:     its action, or the name of a target, and its number among the clips of that.
+    details: what it came to, for the manifest: the probability of the action under the networks that steered, or the
+             activation of the target, and the steps up the gradient.
+    place:   in its batch.
+    seconds: it took. The clips of a batch that were missing share its time equally.
+    """
+
+    key: Key
+    frames: UInt8[np.ndarray, "time height width 3"]
+    details: Mapping[str, float]
+    place: int
+    seconds: float
+
+
+Companion = Callable[[Generated, Path], None]
+"""Writes what stands beside a clip's .mp4: a file or folder at this path, atomically."""
+
+
+@dataclass(frozen=True)
+class GenerationJob:
+    """What to make, and how.
+
+    num:   clips of each action or target that steering names, or of some of them by name.
+    batch: clips of an action that are made together, at most; None takes what suits the device, or of a folder that is
+           resumed what its clips were made with.
+    init:  a video to start from.
+    """
+
+    model: STGAN
+    steering: Steering
+    preset: SamplerSettings
+    num: int | Mapping[str, int]
+    seed: int = 0
+    batch: int | None = None
+    init: Init | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Clips of each action."""
+        return dict(self.num) if isinstance(self.num, Mapping) else dict.fromkeys(self.steering.objectives, self.num)
+
+    @property
+    def together(self) -> int:
+        """Clips of an action that are made together, at most."""
+        return self.batch or self.model.batch_size(self.steering.frames)
+
+    def order(self) -> Iterator[Key]:
+        """All its clips: the first of each action, then the second of each, ..."""
+        counts = self.counts
+        return ((action, index) for index in range(max(counts.values())) for action, of in counts.items() if index < of)
+
+    def clips(
+        self, on_iteration: OnIteration | None = None, skip: Callable[[Key], bool] = lambda key: False
+    ) -> Iterator[Generated]:
+        """Make them: a batch of each action, then the next batch, so that interrupted runs have some of each.
+
+        Which clips are made together depends on the job alone, as their last bits depend on it: a batch that misses a
+        clip is made whole, and of its other clips nothing is kept.
+
+        skip: whether a clip is there already; asked before its batch is made.
+        """
+        of_each = (zip(repeat(action), batches(of, self.together)) for action, of in self.counts.items())
+        for action, numbers in filter(None, chain.from_iterable(zip_longest(*of_each))):
+            missing = [(place, (action, number)) for place, number in enumerate(numbers) if not skip((action, number))]
+            if not missing:
+                continue
+            started = time.monotonic()
+            samples = self.model.sample(
+                self.steering, action, numbers, self.seed, self.preset, init=self.init, on_iteration=on_iteration
+            )
+            values = samples.value if self.steering.target else samples.value.exp()
+            of, seconds = "activation" if self.steering.target else "probability", time.monotonic() - started
+            for place, key in missing:
+                details = {of: round(float(values[place]), 6), "steps": int(samples.steps[place])}
+                yield Generated(key, to_uint8(samples.videos[place].cpu()), details, place, seconds / len(missing))
+
+    def settings(self) -> dict[str, Any]:
+        """What all its clips have in common, as the manifest records it: enough to make them again.
+
+        They are the same to the bit if as many of an action are made on such a machine (see `STGAN.generate`). Of an
+        `init` it says where it came from, what it was (a hash of its bytes) and its strength.
+        """
+        init = self.init and {
+            "source": self.init.source, "sha256": _hash(self.init.video), "strength": self.init.strength
+        }  # fmt: skip
+        return {
+            "seed": self.seed,
+            "model": self.model.name,
+            "preset": self.preset.name,
+            "condition": self.steering.condition,
+            "frames": self.steering.frames,
+            "batch": self.together,
+            "target": self.steering.target,
+            "init": init,
+            "iterations": self.preset.iterations,
+            "settings": as_plain(self.preset),
+            "hashes": self.model.hashes(self.steering),
+            "version": __version__,
+            **machine(self.model.device),
+        }
+
+    @contextmanager
+    def open(
+        self, path: Path, *, resume: bool, companions: Mapping[str, Companion] | None = None
+    ) -> Iterator["GenerationRun"]:
+        """Lock the folder that the clips go into; within the block they can be made.
+
+        A run that was interrupted and resumed leaves the bytes that it would have left undisturbed. A folder that is
+        resumed for another number of clips keeps its clips; new ones come out as they would in a new folder for that
+        number, with the threads and the batch of the first one.
+
+        Args:
+            resume: keep the folder's clips and make the missing ones. Otherwise start anew (see `open_output`).
+            companions: by the endings of `COMPANIONS`, what writes the things beside each clip; a clip without one of
+                them is made again.
+
+        Raises:
+            StganError: the folder cannot be written to, is in use, or holds clips made with other settings.
+        """
+        with as_before(path, self.together) if resume else nullcontext(self.together) as batch:
+            job = replace(self, batch=self.batch or batch)
+            with open_output(path, job.settings(), resume=resume) as folder:
+                yield GenerationRun(job, folder, companions or {})
+
+
+@dataclass(frozen=True)
+class GenerationRun:
+    """A job and the folder that it goes into; made by `GenerationJob.open`."""
+
+    job: GenerationJob
+    folder: OutputFolder
+    companions: Mapping[str, Companion] = field(default_factory=dict)
+
+    def finished(self, key: Key) -> bool:
+        """Whether a clip is there, with all that is to stand beside it."""
+        return self.folder.finished(key, self.companions)
+
+    def clips(self, on_iteration: OnIteration | None = None) -> Iterator[Generated]:
+        """Make the clips that are missing; each is handed out when it is in the folder."""
+        for clip in self.job.clips(on_iteration, self.finished):
+            companions = {ending: partial(write, clip) for ending, write in self.companions.items()}
+            self.folder.add(clip.key, clip.frames, FPS, clip.details, companions)
+            yield clip
+        self.folder.finish(self.job.order())
+
+
+@contextmanager
+def as_before(folder: Path, batch: int) -> Iterator[int]:
+    """Within its block as many threads as the folder's clips were made with; gives the size of their batches.
+
+    The last bits of clips depend on both. `batch` if the folder has no clips. The folder is not trusted: what is no
+    such number, or too large a one, stands for nothing.
+    """
+    entry, threads = next(Manifest(folder).read(), None), torch.get_num_threads()
+
+    def recorded(name: str, most: int) -> int | None:
+        value = entry and entry.details.get(name)
+        return value if type(value) is int and 1 <= value <= most else None  # true is an int, too
+
+    torch.set_num_threads(recorded("threads", _MOST_THREADS) or threads)
+    try:
+        yield recorded("batch", MOST_TOGETHER) or batch
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _hash(video: Tensor) -> str:
+    return hashlib.sha256(video.cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -1,0 +1,158 @@
+"""Jobs: which clips are made together, what is kept of them, and what a folder says of how its clips were computed."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from stgan import STGAN
+from stgan.errors import StganError
+from stgan.generation import MOST_TOGETHER, GenerationJob
+from stgan.generation.job import as_before
+from stgan.sampling import Samples, clip_seed
+
+BATCH = 2
+CLIPS = {"grow": 3, "left": 5}
+BATCHES = [("grow", 2), ("left", 2), ("grow", 1), ("left", 2), ("left", 1)]
+"""Actions by turns, and no clip that was not asked for."""
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> STGAN:
+    return STGAN.from_pretrained(tiny_model, "cpu")
+
+
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, ...]]]:
+    """The seeds of each batch that is made. How bright a clip is says which others were made with it."""
+    batches: list[tuple[int, ...]] = []
+
+    def sample(networks: Any, phi: Any, seeds: list[int], preset: Any, frames: int, **options: Any) -> Samples:
+        batches.append(tuple(seeds))
+        own = torch.tensor([(seed % 97 + 3 * (sum(seeds) % 31)) / 255 for seed in seeds])
+        videos = own.view(-1, 1, 1, 1, 1).expand(-1, 3, frames, 16, 16)
+        return Samples(videos, None, -own, torch.ones(len(seeds), dtype=torch.long))
+
+    monkeypatch.setattr("stgan.pipeline.sample", sample)
+    yield batches
+
+
+def job(model: STGAN, num: int | dict[str, int] = CLIPS) -> GenerationJob:
+    return GenerationJob(model, model.steering(["grow", "left"]), model.preset("robust"), num, seed=3, batch=BATCH)
+
+
+def make(job: GenerationJob, out: Path, until: int | None = None) -> dict[str, bytes]:
+    """All clips, or so many before it is interrupted; what is in the folder then."""
+    with job.open(out, resume=True) as run:
+        for done, _ in enumerate(run.clips(), 1):
+            if done == until:
+                break
+    return {path.name: path.read_bytes() for path in out.rglob("*") if path.suffix in (".mp4", ".jsonl")}
+
+
+def seeds_of(action: str, first: int, num: int) -> tuple[int, ...]:
+    return tuple(clip_seed(3, action, index) for index in range(first, first + num))
+
+
+def test_no_clip_is_made_that_was_not_asked_for(model: STGAN, sampled: list[tuple[int, ...]], tmp_path: Path) -> None:
+    make(job(model), tmp_path)
+    first = dict.fromkeys(CLIPS, 0)
+    for made, (action, num) in zip(sampled, BATCHES, strict=True):
+        assert made == seeds_of(action, first[action], num)
+        first[action] += num
+    assert first == CLIPS and len(list(tmp_path.rglob("*.mp4"))) == 8
+    sampled.clear()
+    model.generate("left", 3)
+    assert [len(made) for made in sampled] == [3]
+    sampled.clear()
+    model.generate("left")
+    assert [len(made) for made in sampled] == [1]
+
+
+@pytest.mark.parametrize("until", range(1, 8))
+def test_resumed_clips_have_the_neighbours_of_an_undisturbed_run(
+    model: STGAN, sampled: list[tuple[int, ...]], until: int, tmp_path: Path
+) -> None:
+    whole = make(job(model), tmp_path / "whole")
+    undisturbed = list(sampled)
+    make(job(model), tmp_path / "out", until)
+    finished = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("out/*/*.mp4")}
+    assert len(finished) == until
+    sampled.clear()
+    assert make(job(model), tmp_path / "out") == whole
+    assert sampled == undisturbed[-len(sampled) :]  # nothing but batches that lack a clip
+    for path in tmp_path.glob("out/*/*.mp4"):
+        assert path.stat().st_mtime_ns == finished.get(path.name, path.stat().st_mtime_ns)
+
+
+def test_a_clip_that_was_taken_away_comes_back_as_it_was(
+    model: STGAN, sampled: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    whole = make(job(model), tmp_path)
+    (tmp_path / "left/left_seed3_0003.mp4").unlink()
+    sampled.clear()
+    assert make(job(model), tmp_path) == whole
+    assert sampled == [seeds_of("left", 2, 2)]
+
+
+def test_a_folder_can_be_resumed_for_more_clips_and_for_fewer(
+    model: STGAN, sampled: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    more, one = make(job(model, 4), tmp_path / "more"), make(job(model, 1), tmp_path / "one")
+    names = {name for name in more if name.endswith(".mp4")}
+    found = make(job(model, 4), tmp_path / "one")
+    assert {name for name in names if found[name] == more[name]} == {name for name in names if "_0000" not in name}
+    assert {name for name in names if found[name] == one.get(name)} == {name for name in names if "_0000" in name}
+    sampled.clear()
+    assert make(job(model, 1), tmp_path / "one") == found and sampled == []
+
+
+def test_a_resumed_folder_sets_its_batch_unless_another_is_asked_for(
+    model: STGAN, sampled: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    whole = make(job(model), tmp_path)
+    (tmp_path / "left/left_seed3_0000.mp4").unlink()
+    assert make(replace(job(model), batch=None), tmp_path) == whole
+    with pytest.raises(StganError, match="was made with batch 2, not 3"):
+        make(replace(job(model), batch=3), tmp_path)
+
+
+def test_the_share_of_a_batchs_time_and_what_is_said_of_its_clips(
+    model: STGAN, sampled: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    clips = list(job(model, {"left": 2}).clips())
+    assert [clip.key for clip in clips] == [("left", 0), ("left", 1)] and clips[0].seconds == clips[1].seconds
+    assert all(clip.details.keys() == {"probability", "steps"} and clip.frames.dtype == "uint8" for clip in clips)
+    target = replace(job(model, 1), steering=model.steering(condition="lrcn", target="lstm:3"))
+    (clip,) = target.clips()
+    assert clip.key == ("lrcn.lstm_3", 0) and clip.details.keys() == {"activation", "steps"}
+
+
+def folder_with(path: Path, **fields: Any) -> Path:
+    (path / "manifest.jsonl").write_text(json.dumps({"file": "a/b.mp4", "action": "a", "index": 0, **fields}) + "\n")
+    return path
+
+
+def test_threads_and_batch_are_those_of_the_folder_within_the_block(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    with as_before(folder_with(tmp_path, batch=3, threads=before + 1), 16) as batch:
+        assert (batch, torch.get_num_threads()) == (3, before + 1)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    "value", [True, 0, -1, 2.0, "4", None, [], MOST_TOGETHER + 1, 10**400], ids=lambda value: repr(value)[:9]
+)
+def test_what_is_no_such_number_stands_for_nothing(value: Any, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    with as_before(folder_with(tmp_path, batch=value, threads=value), 16) as batch:
+        assert (batch, torch.get_num_threads()) == (16, before)
+
+
+def test_a_folder_without_clips_leaves_all_as_it_is(tmp_path: Path) -> None:
+    with as_before(tmp_path / "new", 16) as batch:
+        assert batch == 16
