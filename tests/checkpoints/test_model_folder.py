@@ -35,7 +35,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(repository)
         raise LocalEntryNotFoundError("Cannot find an appropriate cached snapshot.\nCheck your\r\n connection.")
 
-    monkeypatch.setattr(model_folder, "snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     return asked
 
 
@@ -155,7 +155,7 @@ def test_whatever_goes_wrong_at_the_hub(monkeypatch: pytest.MonkeyPatch, error: 
     def fail(repository: str, **options: Any) -> str:
         raise error
 
-    monkeypatch.setattr(model_folder, "snapshot_download", fail)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     assert str(error) in refused("user/name")
 
 
@@ -166,7 +166,7 @@ def test_from_the_hub(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         wanted.extend(allow_patterns)
         return str(model)
 
-    monkeypatch.setattr(model_folder, "snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert find_model("user/name").path == model
     inside = {"*/config.json", "*/model.safetensors", "*/README.md"}
     assert set(wanted) == {"model.json", "README.md", *inside}  # nothing that could be code
@@ -182,7 +182,7 @@ def test_links_in_the_cache_of_the_hub(model: Path, tmp_path: Path, monkeypatch:
     config = snapshot / "lrcn" / "config.json"
     config.rename(repository / "blobs" / "0123")
     config.symlink_to("../../../blobs/0123")
-    monkeypatch.setattr(model_folder, "snapshot_download", lambda *_, **__: str(snapshot))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(snapshot))
     assert find_model("user/name").load("lrcn").actions
     (snapshot / "README.md").symlink_to("/etc/hostname")
     assert "leads out of its folder" in refused("user/name")

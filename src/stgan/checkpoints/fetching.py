@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from stgan.checkpoints.checkpoint import one_line, read_json
+from stgan.checkpoints.description import one_line, read_json
 from stgan.checkpoints.downloading import (
     MOST_BYTES,
     AddressError,

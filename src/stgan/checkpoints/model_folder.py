@@ -4,26 +4,29 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from huggingface_hub import snapshot_download
+import huggingface_hub  # itself loads what it is asked for only
 
-from stgan.checkpoints.checkpoint import (
+from stgan.checkpoints.description import (
     CARD,
     CONFIG,
     FORMAT,
-    NETWORKS,
     WEIGHTS,
-    Checkpoint,
     CheckpointError,
+    Description,
     check_actions,
-    load_checkpoint,
+    describe_checkpoint,
     one_line,
     read_json,
 )
 from stgan.files import write_text
 from stgan.names import is_file_name, quoted
-from stgan.networks import Encoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from stgan.checkpoints.checkpoint import Checkpoint
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 MODEL = "model.json"
@@ -53,9 +56,15 @@ class ModelFolder:
     sequence_prior: str | None = None
     clip_size: int | None = None
 
-    def load(self, part: str, device: torch.device | str = "cpu") -> Checkpoint:
+    def load(self, part: str, device: "torch.device | str" = "cpu") -> "Checkpoint":
         """One of the checkpoints, by the folder name that this model gives it."""
+        from stgan.checkpoints.checkpoint import load_checkpoint  # PyTorch is slow to load
+
         return load_checkpoint(self.path / part, device)
+
+    def describe(self, part: str) -> Description:
+        """What is known of one of the checkpoints without loading it."""
+        return describe_checkpoint(self.path / part)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -199,10 +208,15 @@ def _clip_size_before(path: Path) -> int | None:
 
 def _kind(network: str) -> str:
     """The name of an architecture, or "encoder" for all those that encode."""
+    from stgan.checkpoints.checkpoint import NETWORKS
+    from stgan.networks import Encoder
+
     return "encoder" if network in NETWORKS and issubclass(NETWORKS[network][1], Encoder) else network
 
 
 def _classifies(kind: str) -> bool:
+    from stgan.checkpoints.checkpoint import NETWORKS
+
     return kind in NETWORKS and hasattr(NETWORKS[kind][1], "log_probabilities")
 
 
@@ -241,7 +255,7 @@ def _locate(model: str) -> Path:
 def _download(model: str) -> Path:
     """The folder of a hub model: of its files those that a model consists of, nothing that could be code."""
     files = [f"*/{name}" for name in (CONFIG, WEIGHTS, CARD)]
-    path = Path(snapshot_download(model, allow_patterns=[MODEL, CARD, *files]))
+    path = Path(huggingface_hub.snapshot_download(model, allow_patterns=[MODEL, CARD, *files]))
     # The hub's cache links <repository>/snapshots/<revision>/... to <repository>/blobs/...
     repository = path.resolve().parents[1]
     for file in path.rglob("*"):

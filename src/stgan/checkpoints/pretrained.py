@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from stgan.checkpoints.description import CheckpointError
 from stgan.checkpoints.fetching import installed
 from stgan.checkpoints.importing import import_weights
 from stgan.checkpoints.known_files import KNOWN_FILES

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
-from stgan.checkpoints.checkpoint import CONFIG, read_json
+from stgan.checkpoints.description import CONFIG, read_json
 from stgan.errors import StganError
 from stgan.names import duration
 from stgan.report.curves import draw_curves, read_curves

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints.checkpoint import one_line
+from stgan.checkpoints.description import one_line
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
 from stgan.networks import (

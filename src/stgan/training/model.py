@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
-from stgan.checkpoints.checkpoint import CARD
+from stgan.checkpoints.description import CARD
 from stgan.checkpoints.pretrained import initial_hash
 from stgan.errors import StganError
 from stgan.files import write_text

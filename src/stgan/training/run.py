@@ -20,11 +20,12 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from torch import Tensor, nn
 
 from stgan.errors import StganError
 from stgan.files import remove_leftovers, replacing
+from stgan.progress import bars
 from stgan.training.interruption import Interruptible
 from stgan.training.logs import Log
 from stgan.training.randomness import StepRandomness
@@ -197,14 +198,10 @@ class TrainingRun:
             remove_leftovers(self.folder)
         self.fabric.barrier()
         self.resume()
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[losses]}"),
-        )  # fmt: skip
         last_save = time.monotonic()
         chief = self.fabric.is_global_zero
         with (
-            Progress(*columns, disable=not chief) as progress,
+            bars(None, TextColumn("{task.fields[losses]}"), hidden=not chief) as progress,
             Log(self.folder, self.step, enabled=chief) as log,
             ThreadPoolExecutor(1) as ahead,
             Interruptible() as interruption,

@@ -18,7 +18,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from stgan.checkpoints.checkpoint import check_header
+from stgan.checkpoints.description import check_header
 from stgan.checkpoints.importing.layers import Array, Layer
 from stgan.checkpoints.importing.numpy_files import natural
 

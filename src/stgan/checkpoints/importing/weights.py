@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, CheckpointError, check_actions, one_line, weights_hash
+from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, weights_hash
+from stgan.checkpoints.description import CheckpointError, check_actions, one_line
 from stgan.checkpoints.importing.c3d import PROTOCOLS, Pads, c3d
 from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
 from stgan.checkpoints.importing.efficientnet import STEM, efficientnet_lite
