@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,12 +14,13 @@ from torch import Tensor
 from stgan.checkpoints import CheckpointError
 from stgan.errors import StganError
 from stgan.files import replacing
+from stgan.generation import FPS
 from stgan.pipeline import STGAN, ClipRequest
 from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
 from stgan.report.selection import Shown
 from stgan.sampling import Preset
-from stgan.video import VideoError, to_uint8
+from stgan.video import VideoError, to_uint8, write_video
 from stgan.video.strips import Strip, save_strips
 
 _ROWS, _COLUMNS = 8, 8
@@ -46,6 +48,27 @@ class Trace:
     def save(self, path: Path, place: int = 0) -> None:
         """Write the rows of the clip at this place in the batch."""
         save_strips(path, self.strips[place], columns=_COLUMNS)
+
+
+class Intermediates:
+    """The clips of a batch as they are after every few iterations: a folder for each, with 0010.mp4, 0020.mp4, ..."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.videos: dict[int, list[np.ndarray]] = {}
+
+    def record(self, iteration: int, render: Callable[[], Tensor]) -> None:
+        if iteration == 0:  # another batch
+            self.videos = {}
+        if (iteration + 1) % self.every == 0:
+            self.videos[iteration + 1] = [to_uint8(video.cpu()) for video in render()]
+
+    def save(self, path: Path, place: int) -> None:
+        """Write the folder of the clip at this place in the batch."""
+        with replacing(path) as folder:
+            folder.mkdir()
+            for number, videos in self.videos.items():
+                write_video(folder / f"{number:04d}.mp4", videos[place], FPS)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""Options that several commands have: each is declared here once, with its help.
+
+Nothing here loads PyTorch, which takes seconds that `--help` need not take.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from stgan.errors import StganError
+
+# Defaults and names of the library, whose modules load PyTorch; tests/cli/test_start.py holds them equal.
+FRAMES = 16
+BOTH = "both"
+STRENGTH = 0.9
+PRESETS = ("motion", "robust", "paper", "pixels")
+
+
+def _path(name: str) -> Callable[[str], Path]:
+    def path(text: str) -> Path:
+        if text == "":
+            raise StganError(f"{name} is empty; name a file or a folder")
+        return Path(text)
+
+    return path
+
+
+def folder_option(name: str, help: str, metavar: str = "FOLDER") -> Any:
+    """An option whose value is a folder, or another path."""
+    return typer.Option(name, metavar=metavar, parser=_path(name), help=help)
+
+
+def file_option(name: str, help: str) -> Any:
+    """An option whose value is a file."""
+    return folder_option(name, help, "FILE")
+
+
+def path_argument(name: str, help: str) -> Any:
+    """An argument that is a path."""
+    return typer.Argument(metavar=name, parser=_path(name), help=help)
+
+
+_MODEL = "a bundled name, a folder, or a Hugging Face hub id."
+Model = Annotated[str, typer.Option(help=f"The model: {_MODEL}")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The model: {_MODEL}")]
+ModelOfClips = Annotated[
+    str | None,
+    typer.Option(help="The model that made the clips. Default: the bundled model that made them, else weizmann."),
+]
+Num = Annotated[int, typer.Option(help="Number of clips of each action.")]
+Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same clips.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(PRESETS),
+        help="How clips are made. motion: with a prior trained on clips. robust: with a prior trained on frames. "
+        "paper: as published. pixels: without a generator. Default: motion if the model has its prior, else robust.",
+    ),
+]
+Iterations = Annotated[
+    int | None, typer.Option(help="Number of iterations of activation maximization. Default: the preset's.")
+]
+Frames = Annotated[int, typer.Option(help="Frames of a clip; fewer than 16 only with --condition lrcn.")]
+Precision = Annotated[
+    Literal["32-true", "bf16-mixed"],
+    typer.Option(
+        help="Number format to compute in. bf16-mixed is faster on hardware that supports it, and gives other clips."
+    ),
+]
+_EVALUATOR: Any = typer.Option(
+    metavar="NAME|PATH|MODULE:FUNCTION",
+    help="The network that scores the clips: the name of one of the model's (evaluator, c3d, lrcn), a checkpoint "
+    "folder, an I3D file, or your own classifier, which a function of a module or of FILE.py returns (its code is "
+    "run).",
+)
+Evaluator = Annotated[str, _EVALUATOR]
+EvaluatorOrNone = Annotated[str | None, _EVALUATOR]
+
+_REAL = folder_option("--real", "Folder of real clips, laid out as for training.")
+Real = Annotated[Path | None, _REAL]
+RealRequired = Annotated[Path, _REAL]
+_WHICH_CSV = "Name of the csv file in the folder of clips, if there are several."
+RealCsv = Annotated[str | None, typer.Option("--real-csv", metavar="NAME", help=_WHICH_CSV)]
+Csv = Annotated[str | None, typer.Option("--csv", metavar="NAME", help=_WHICH_CSV)]
+_SPLIT_COLUMN: Any = typer.Option(help="Column of that csv file that holds the split: train, val or test.")
+SplitColumn = Annotated[str, _SPLIT_COLUMN]
+SplitColumnOrNone = Annotated[str | None, _SPLIT_COLUMN]
+_UCF_SPLIT: Any = typer.Option(help="Number of the official split of UCF-101, 1 to 3.")
+UcfSplit = Annotated[int, _UCF_SPLIT]
+UcfSplitOrNone = Annotated[int | None, _UCF_SPLIT]
+ClipsArgument = Annotated[
+    Path, path_argument("FOLDER", "Clips: a folder for each class, a csv file, or the lists of UCF-101.")
+]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.NAME=VALUE", help="Use this value instead of the recipe's. May be repeated."
+    ),
+]
+SaveEvery = Annotated[float, typer.Option(help="Seconds between two saved states to resume from.", min=0.0)]
+Cache = Annotated[
+    Path | None, folder_option("--cache", "Folder for what networks computed from clips. Default: ~/.cache/stgan.")
+]
+JsonFile = Annotated[Path | None, file_option("--json", "Write the results to this JSON file, too.")]
+Device = Annotated[
+    str | None, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, ... Default: a GPU if there is one.")
+]
+Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: the number of cores.")]
