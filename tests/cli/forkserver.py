@@ -11,13 +11,15 @@ import resource
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 
 import stgan
 from stgan.cli.main import main
 
 for module in pkgutil.walk_packages(stgan.__path__, "stgan."):  # this is what takes the time
-    import_module(module.name)
+    with suppress(ModuleNotFoundError):  # of an extra that is not installed
+        import_module(module.name)
 
 
 def child(request: dict) -> None:

@@ -82,7 +82,7 @@ def test_another_precision_and_the_published_form_of_the_generator(stgan: Any, t
         (["--threads", 0], "--threads must be at least 1"),
         (["--num-videos", -1], "--num-videos must be at least 1"),
         (["--precision", "tf32", "--device", "cpu"], "--precision tf32 is of NVIDIA GPUs"),
-        (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' cannot be written"),
+        (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' lies in no folder"),
         (["--memory", 0], "--memory must be at least 0.1"),
         (["--device", "toaster"], "device 'toaster' is not to be had here"),
     ],
@@ -149,7 +149,7 @@ def test_the_whole_loop(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
         "--curve", "1,2", "--num", 1, "--action", "left", "--action", "grow", "--json", written,
     )  # fmt: skip
     assert ended.returncode == 0 and not ended.stderr, ended.stderr
-    assert "what the evaluator says of 2 clips" in ended.stdout
+    assert "the evaluator's scores of 2 clips" in ended.stdout
     tables = [line for line in ended.stdout.splitlines() if line[:1] in "┏┃┡│├└" and line]
     assert max(map(len, tables)) <= 80
     figures = json.loads(written.read_text())

@@ -160,7 +160,7 @@ def test_an_evaluator_made_from_a_network_that_steered_is_fooled(
 def test_info(stgan: Any, tiny_model: Path) -> None:
     result = stgan.run("info", tiny_model)
     assert result.returncode == 0
-    assert "never steers" in result.stdout and "R2Plus1D" in result.stdout
+    assert "never steers" in result.stdout and "r2plus1d" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
         (("--json", "no/such/folder.json"), "no/such"),
         (("--json", "/dev/null"), "not a regular file"),
         (("--csv", "."), "not a regular file"),
-        (("--json", "manifest.jsonl"), "the name of what tells of clips"),
+        (("--json", "manifest.jsonl"), "has the name of a manifest"),
     ],
 )
 def test_mistakes(stgan: Any, arguments: tuple, message: str, generated: Path, tiny_model: Path) -> None:

@@ -93,7 +93,7 @@ def test_other_rules(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) 
         (("CLIPS", "--train-groups", "eve"), "--train-groups is of real clips"),
         (("CLIPS", "--json", "no/such/folder.json"), "no/such"),
         (("CLIPS", "--device", "abacus"), "abacus"),
-        (("CLIPS", "--json", "MANIFEST"), "the name of what tells of clips"),
+        (("CLIPS", "--json", "MANIFEST"), "has the name of a manifest"),
         (("CLIPS", "--json", "INSIDE"), "lies in"),
         (("CLIPS", "--least", "nan"), "must be a number that is not negative"),
     ],

@@ -1,5 +1,6 @@
 """How fast `stgan` starts: what is loaded before a command computes, and the options that stand for the library's."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,8 @@ COMMANDS = (
 
 def run(code: str, *arguments: str) -> tuple[str, set[str]]:
     """What a new process prints, and the modules that it has loaded, which the code prints to standard error."""
-    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    command, environment = [sys.executable, "-c", code, *arguments], {**os.environ, "COLUMNS": "200"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, set(ended.stderr.split())
 
@@ -98,10 +100,15 @@ def test_an_empty_path_is_refused(arguments: tuple[str, ...], name: str, stgan: 
     assert f"{name} is empty; name a file or a folder" in ended.stderr and not list(tmp_path.iterdir())
 
 
+def test_a_value_that_an_option_does_not_have_is_refused_and_the_others_named(stgan: Any) -> None:
+    ended = stgan.run("bench", "paper-scale", "--precision", "tea")
+    assert ended.returncode == 2 and all(name in ended.stderr for name in ("tea", "float32", "tf32", "bf16"))
+
+
 def test_options_stand_for_what_the_library_has() -> None:
     assert tuple(PRESETS) == options.PRESETS
     assert (options.FRAMES, options.BOTH, options.STRENGTH) == (pipeline.FRAMES, pipeline.BOTH, pipeline.STRENGTH)
-    assert get_args(get_args(options.Precision)[0]) == get_args(Precision)
+    assert get_args(get_args(options.PrecisionOption)[0]) == get_args(Precision)
     assert get_args(bench.MatmulPrecision) == get_args(machine.MatmulPrecision)
     assert tuple(importing.KINDS) == weights_import.KINDS and tuple(importing.POOL5) == weights_import.POOL5
     assert tuple(importing.PROTOCOLS) == weights_import.PROTOCOLS

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from stgan.cli.options import Device, Evaluator, Iterations, JsonFile, Model, Num, Seed, folder_option
+from stgan.cli.options import (
+    DeviceOption,
+    EvaluatorOption,
+    IterationsOption,
+    JsonOption,
+    ModelOption,
+    NumOption,
+    SeedOption,
+    folder_option,
+)
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
 from stgan.progress import bars
 
@@ -21,19 +30,19 @@ def ablate(
     variants: Annotated[
         list[str] | None, typer.Argument(metavar="VARIANT", help="Variants to make. Default: all of them.")
     ] = None,
-    model: Model = "weizmann",
-    num: Num = 2,
-    seed: Seed = 0,
+    model: ModelOption = "weizmann",
+    num: NumOption = 2,
+    seed: SeedOption = 0,
     out: Annotated[Path, folder_option("--out", "Folder for the clips of all variants, and a figure.")] = Path(
         "ablations"
     ),
-    iterations: Iterations = None,
-    evaluator: Evaluator = "evaluator",
+    iterations: IterationsOption = None,
+    evaluator: EvaluatorOption = "evaluator",
     action: Annotated[
         str | None, typer.Option(help="Action that the figure shows. Default: the model's first.")
     ] = None,
-    json_file: JsonFile = None,
-    device: Device = None,
+    json_file: JsonOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Generate and score variants of the presets, each with one part of the method changed or left out.
 

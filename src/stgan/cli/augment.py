@@ -8,13 +8,13 @@ import typer
 from rich.console import Console
 
 from stgan.cli.options import (
-    Device,
-    RealCsv,
-    RealRequired,
-    SaveEvery,
-    Settings,
-    SplitColumn,
-    UcfSplit,
+    DeviceOption,
+    RealCsvOption,
+    RequiredRealOption,
+    SaveEveryOption,
+    SettingsOption,
+    SplitColumnOption,
+    UcfSplitOption,
     file_option,
     folder_option,
 )
@@ -36,7 +36,7 @@ EXAMPLES = (
 
 
 def augment(
-    real: RealRequired,
+    real: RequiredRealOption,
     generated: Annotated[
         Path,
         folder_option(
@@ -49,7 +49,7 @@ def augment(
     recipe: Annotated[
         Path | None, file_option("--recipe", "Recipe. Default: a small C3D (recipes/augmentation/augmentation.yaml).")
     ] = None,
-    settings: Settings = None,
+    settings: SettingsOption = None,
     initial: Annotated[
         Path | None,
         folder_option(
@@ -66,9 +66,9 @@ def augment(
         str | None,
         typer.Option(metavar="C", help="With --train-groups: validate on these groups, to choose where to stop."),
     ] = None,
-    csv_list: RealCsv = None,
-    split_column: SplitColumn = "split",
-    ucf_split: UcfSplit = 1,
+    csv_list: RealCsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
     model: Annotated[
         str | None, typer.Option(help="The model that made SET, if stgan generate wrote SET (and not stgan select).")
     ] = None,
@@ -79,8 +79,8 @@ def augment(
             help="Go on if nothing says which clips the networks behind SET have seen, and say so in the result.",
         ),
     ] = False,
-    save_every: SaveEvery = 60.0,
-    device: Device = None,
+    save_every: SaveEveryOption = 60.0,
+    device: DeviceOption = None,
 ) -> None:
     """Train a classifier on generated clips only, on real clips only, and on both: the paper's Table 3.
 

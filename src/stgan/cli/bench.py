@@ -11,7 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stgan.cli.options import Device, Evaluator, Frames, Iterations, JsonFile, Model, Preset, Threads
+from stgan.cli.options import (
+    DeviceOption,
+    EvaluatorOption,
+    FramesOption,
+    IterationsOption,
+    JsonOption,
+    ModelOption,
+    PresetOption,
+    ThreadsOption,
+)
 from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, write_json
 from stgan.errors import Interrupted, StganError
 from stgan.names import duration
@@ -60,10 +69,10 @@ def generator(
     rounds: Annotated[int, typer.Option(help="How often each form is timed.")] = 7,
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 16,
     batch: Batch = 1,
-    threads: Threads = None,
-    device: Device = None,
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
     width: Width = 1.0,
-    json_file: JsonFile = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Time Table 1's generator, forward and backward to the codes: its published form against the form used here.
 
@@ -101,7 +110,7 @@ def generator(
     "stgan bench generate --batch 4 --curve 5,10,20,40,80 --num 10",
 )
 def generate(
-    model: Model = "weizmann",
+    model: ModelOption = "weizmann",
     batch: Annotated[
         list[int] | None,
         typer.Option(help="Clips that are made at the same time. May be repeated. Default: 1, 9 and 36."),
@@ -109,8 +118,8 @@ def generate(
     action: Annotated[
         list[str] | None, typer.Option(help="Action to generate. May be repeated. Default: every action.")
     ] = None,
-    preset: Preset = None,
-    iterations: Iterations = None,
+    preset: PresetOption = None,
+    iterations: IterationsOption = None,
     curve: Annotated[
         str,
         typer.Option(
@@ -118,10 +127,10 @@ def generate(
         ),
     ] = "",
     num: Annotated[int, typer.Option(help="With --curve: number of clips of each action.")] = 4,
-    evaluator: Evaluator = "evaluator",
-    threads: Threads = None,
-    device: Device = None,
-    json_file: JsonFile = None,
+    evaluator: EvaluatorOption = "evaluator",
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Time the generation of clips with a model: seconds of a clip, the networks that take them, and memory.
 
@@ -178,13 +187,13 @@ def generate(
 def paper_scale(
     condition: Annotated[str, typer.Option(help="Network that steers: lrcn, c3d or both-in-turn.")] = _IN_TURN,
     iterations: Annotated[int, typer.Option(help="Number of iterations to time, after a first one.")] = 10,
-    frames: Frames = 16,
+    frames: FramesOption = 16,
     batch: Batch = 1,
     num_videos: Annotated[
         int, typer.Option(help="Number of videos to estimate the time for. The paper made 10,000.")
     ] = 10000,
-    threads: Threads = None,
-    device: Device = None,
+    threads: ThreadsOption = None,
+    device: DeviceOption = None,
     width: Width = 1.0,
     precision: Annotated[
         MatmulPrecision, typer.Option(help="Number format of products. tf32: on NVIDIA GPUs. bf16: by autocast.")
@@ -195,7 +204,7 @@ def paper_scale(
     memory: Annotated[
         float, typer.Option(help="Memory in GB to estimate the largest batch for. The paper's GPU had 12.")
     ] = 12.0,
-    json_file: JsonFile = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Time the paper's loop at the paper's sizes: 16 frames of 256x256, LRCN and C3D as published, random weights.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from stgan.cli.options import ClipsArgument, Csv, JsonFile, SplitColumn, UcfSplit, folder_option
-from stgan.cli.terminal import command, new_console, new_table, on_interrupt, write_json
+from stgan.cli.options import ClipsArgument, CsvOption, JsonOption, SplitColumnOption, UcfSplitOption, folder_option
+from stgan.cli.terminal import check_output, command, new_console, new_table, on_interrupt, write_json
 from stgan.names import printable
 from stgan.progress import one_bar
 
@@ -29,10 +29,10 @@ def data() -> None:
 @command(app, "check", "stgan data check clips", "stgan data check jhmdb --split-column strict --json survey.json")
 def check(
     folder: ClipsArgument,
-    csv: Csv = None,
-    split_column: SplitColumn = "split",
-    ucf_split: UcfSplit = 1,
-    json_file: JsonFile = None,
+    csv: CsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
+    json_file: JsonOption = None,
 ) -> None:
     """Decode every clip. Show what is there, what cannot be read, and what would spoil a training or its scores.
 
@@ -42,6 +42,7 @@ def check(
     from stgan.video import find_clips, survey_clips
 
     console = new_console()
+    check_output("--json", json_file)
     clips = find_clips(folder, csv=csv, split_column=split_column, ucf_split=ucf_split)
     with one_bar(console, "decoding") as progress:
         survey = survey_clips(clips, progress=progress)
@@ -57,9 +58,9 @@ def compact(
     out: Annotated[Path, folder_option("--out", "New folder for the small clips.")],
     size: Annotated[int, typer.Option(help="Width and height of the frames in pixels.", min=8, max=1024)] = 256,
     megabytes: Annotated[float, typer.Option(help="Largest size of all clips together.", min=0.001, max=1e6)] = 30.0,
-    csv: Csv = None,
-    split_column: SplitColumn = "split",
-    ucf_split: UcfSplit = 1,
+    csv: CsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
 ) -> None:
     """Write clips as small square videos, to copy them to another machine, such as one with a GPU.
 
@@ -98,7 +99,7 @@ def prepare(
     out: Annotated[
         Path, folder_option("--out", "Folder for index.json, which lists the clips and what was found.")
     ] = Path("ucf101"),
-    json_file: JsonFile = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Check that a copy of UCF-101 is complete and can be decoded, and write an index of it. Nothing is downloaded.
 

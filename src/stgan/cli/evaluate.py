@@ -12,15 +12,15 @@ import typer
 from rich.console import Console
 
 from stgan.cli.options import (
-    Cache,
-    Device,
-    Evaluator,
-    JsonFile,
-    ModelOfClips,
-    Real,
-    RealCsv,
-    SplitColumn,
-    UcfSplit,
+    CacheOption,
+    DeviceOption,
+    EvaluatorOption,
+    JsonOption,
+    ModelOfClipsOption,
+    RealCsvOption,
+    RealOption,
+    SplitColumnOption,
+    UcfSplitOption,
     file_option,
     path_argument,
 )
@@ -53,9 +53,9 @@ def evaluate(
         Path,
         path_argument("FOLDER", "What stgan generate wrote; or other clips, in a folder for each action or in one."),
     ],
-    real: Real = None,
-    model: ModelOfClips = None,
-    evaluator: Evaluator = "evaluator",
+    real: RealOption = None,
+    model: ModelOfClipsOption = None,
+    evaluator: EvaluatorOption = "evaluator",
     features: Annotated[
         str | None,
         typer.Option(
@@ -70,9 +70,9 @@ def evaluate(
     frames: Annotated[
         int | None, typer.Option(help="Frames of a window. Default: as many as the evaluator was trained on.")
     ] = None,
-    csv_list: RealCsv = None,
-    split_column: SplitColumn = "split",
-    ucf_split: UcfSplit = 1,
+    csv_list: RealCsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
     real_fps: Annotated[
         float | None, typer.Option(help="Read real clips at this many frames a second. Default: all their frames.")
     ] = None,
@@ -82,15 +82,15 @@ def evaluate(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out clips that cannot be scored, and list them.")
     ] = False,
-    json_file: JsonFile = None,
+    json_file: JsonOption = None,
     csv_file: Annotated[Path | None, file_option("--csv", "Write a line for each clip to this csv file.")] = None,
-    cache: Cache = None,
+    cache: CacheOption = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything anew and keep nothing.")] = False,
     batch_size: Annotated[int, typer.Option(help="Clips that a worker scores at the same time.")] = 4,
     workers: Annotated[
         int | None, typer.Option(help="Threads that decode and score. Default: one for each core, at most 8.")
     ] = None,
-    device: Device = None,
+    device: DeviceOption = None,
 ) -> None:
     """Score clips: recognition, Inception Score, distances to real clips, diversity, motion.
 
@@ -101,9 +101,8 @@ def evaluate(
     from stgan.checkpoints import find_model, is_own_classifier
     from stgan.cli.score_tables import show_scores
     from stgan.devices import choose_device
-    from stgan.scoring import Real as RealClips
+    from stgan.scoring import Real, evenly, find_evaluator, folder_clips, labelled_clips
     from stgan.scoring import evaluate as score
-    from stgan.scoring import evenly, find_evaluator, folder_clips, labelled_clips
     from stgan.video import find_clips
 
     console = new_console()
@@ -125,7 +124,7 @@ def evaluate(
     space = find_evaluator(features, whole, frames=frames, device=place) if features else None
     beside = None
     if real:
-        beside = RealClips(
+        beside = Real(
             labelled_clips(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)), real_fps
         )
     own = any(is_own_classifier(name) for name in (evaluator, features) if name)  # whose code may change unseen

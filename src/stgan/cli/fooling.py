@@ -9,17 +9,17 @@ from rich.table import Table
 
 from stgan.cli.evaluate import open_cache
 from stgan.cli.options import (
-    Cache,
-    Device,
-    Iterations,
-    Model,
-    Num,
-    Preset,
-    Real,
-    RealCsv,
-    Seed,
-    SplitColumn,
-    UcfSplit,
+    CacheOption,
+    DeviceOption,
+    IterationsOption,
+    ModelOption,
+    NumOption,
+    PresetOption,
+    RealCsvOption,
+    RealOption,
+    SeedOption,
+    SplitColumnOption,
+    UcfSplitOption,
     folder_option,
 )
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
@@ -40,18 +40,18 @@ EXAMPLES = (
 
 
 def fooling(
-    model: Model = "weizmann",
-    preset: Preset = "paper",
-    num: Num = 1,
-    seed: Seed = 0,
-    iterations: Iterations = None,
-    real: Real = None,
-    csv_list: RealCsv = None,
-    split_column: SplitColumn = "split",
-    ucf_split: UcfSplit = 1,
+    model: ModelOption = "weizmann",
+    preset: PresetOption = "paper",
+    num: NumOption = 1,
+    seed: SeedOption = 0,
+    iterations: IterationsOption = None,
+    real: RealOption = None,
+    csv_list: RealCsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
     out: Annotated[Path, folder_option("--out", "Folder for the clips, the figure and the record.")] = Path("fooling"),
-    cache: Cache = None,
-    device: Device = None,
+    cache: CacheOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """The paper's fooling experiment: each condition network steers clips, and all networks score them.
 

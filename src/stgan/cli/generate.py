@@ -14,14 +14,14 @@ from stgan.cli.options import (
     BOTH,
     FRAMES,
     STRENGTH,
-    Device,
-    Frames,
-    Iterations,
-    Model,
-    Num,
-    Precision,
-    Preset,
-    Seed,
+    DeviceOption,
+    FramesOption,
+    IterationsOption,
+    ModelOption,
+    NumOption,
+    PrecisionOption,
+    PresetOption,
+    SeedOption,
     file_option,
     folder_option,
 )
@@ -54,13 +54,13 @@ def generate(
         list[str] | None,
         typer.Argument(metavar="ACTION", help="Actions to generate. Default: all of the model's."),
     ] = None,
-    model: Model = "weizmann",
-    num: Num = 4,
-    seed: Seed = 0,
+    model: ModelOption = "weizmann",
+    num: NumOption = 4,
+    seed: SeedOption = 0,
     out: Annotated[Path, folder_option("--out", "Folder for the clips, the manifest and the contact sheet.")] = Path(
         "outputs"
     ),
-    preset: Preset = None,
+    preset: PresetOption = None,
     condition: Annotated[
         str,
         typer.Option(
@@ -69,8 +69,8 @@ def generate(
             "own classifier, which this function of a module or of FILE.py returns (its code is run).",
         ),
     ] = BOTH,
-    iterations: Iterations = None,
-    frames: Frames = FRAMES,
+    iterations: IterationsOption = None,
+    frames: FramesOption = FRAMES,
     init: Annotated[Path | None, file_option("--init", "Start from this video instead of from noise.")] = None,
     strength: Annotated[float, typer.Option(help="How much of --init may change, above 0 and up to 1.")] = STRENGTH,
     target: Annotated[
@@ -91,11 +91,11 @@ def generate(
     batch: Annotated[
         int | None, typer.Option(help="Clips that are made at the same time. Default: what suits the device.")
     ] = None,
-    precision: Precision = "32-true",
+    precision: PrecisionOption = "32-true",
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the clips in the folder and make the missing ones.")
     ] = False,
-    device: Device = None,
+    device: DeviceOption = None,
 ) -> None:
     """Generate clips of human actions: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
 

@@ -43,15 +43,15 @@ def path_argument(name: str, help: str) -> Any:
 
 
 _MODEL = "a bundled name, a folder, or a Hugging Face hub id."
-Model = Annotated[str, typer.Option(help=f"The model: {_MODEL}")]
+ModelOption = Annotated[str, typer.Option(help=f"The model: {_MODEL}")]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The model: {_MODEL}")]
-ModelOfClips = Annotated[
+ModelOfClipsOption = Annotated[
     str | None,
     typer.Option(help="The model that made the clips. Default: the bundled model that made them, else weizmann."),
 ]
-Num = Annotated[int, typer.Option(help="Number of clips of each action.")]
-Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same clips.")]
-Preset = Annotated[
+NumOption = Annotated[int, typer.Option(help="Number of clips of each action.")]
+SeedOption = Annotated[int, typer.Option(help="Random seed; the same seed gives the same clips.")]
+PresetOption = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(PRESETS),
@@ -59,11 +59,11 @@ Preset = Annotated[
         "paper: as published. pixels: without a generator. Default: motion if the model has its prior, else robust.",
     ),
 ]
-Iterations = Annotated[
+IterationsOption = Annotated[
     int | None, typer.Option(help="Number of iterations of activation maximization. Default: the preset's.")
 ]
-Frames = Annotated[int, typer.Option(help="Frames of a clip; fewer than 16 only with --condition lrcn.")]
-Precision = Annotated[
+FramesOption = Annotated[int, typer.Option(help="Frames of a clip; fewer than 16 only with --condition lrcn.")]
+PrecisionOption = Annotated[
     Literal["32-true", "bf16-mixed"],
     typer.Option(
         help="Number format to compute in. bf16-mixed is faster on hardware that supports it, and gives other clips."
@@ -75,37 +75,37 @@ _EVALUATOR: Any = typer.Option(
     "folder, an I3D file, or your own classifier, which a function of a module or of FILE.py returns (its code is "
     "run).",
 )
-Evaluator = Annotated[str, _EVALUATOR]
-EvaluatorOrNone = Annotated[str | None, _EVALUATOR]
+EvaluatorOption = Annotated[str, _EVALUATOR]
+EvaluatorOptionOrNone = Annotated[str | None, _EVALUATOR]
 
 _REAL = folder_option("--real", "Folder of real clips, laid out as for training.")
-Real = Annotated[Path | None, _REAL]
-RealRequired = Annotated[Path, _REAL]
+RealOption = Annotated[Path | None, _REAL]
+RequiredRealOption = Annotated[Path, _REAL]
 _WHICH_CSV = "Name of the csv file in the folder of clips, if there are several."
-RealCsv = Annotated[str | None, typer.Option("--real-csv", metavar="NAME", help=_WHICH_CSV)]
-Csv = Annotated[str | None, typer.Option("--csv", metavar="NAME", help=_WHICH_CSV)]
+RealCsvOption = Annotated[str | None, typer.Option("--real-csv", metavar="NAME", help=_WHICH_CSV)]
+CsvOption = Annotated[str | None, typer.Option("--csv", metavar="NAME", help=_WHICH_CSV)]
 _SPLIT_COLUMN: Any = typer.Option(help="Column of that csv file that holds the split: train, val or test.")
-SplitColumn = Annotated[str, _SPLIT_COLUMN]
-SplitColumnOrNone = Annotated[str | None, _SPLIT_COLUMN]
+SplitColumnOption = Annotated[str, _SPLIT_COLUMN]
+SplitColumnOptionOrNone = Annotated[str | None, _SPLIT_COLUMN]
 _UCF_SPLIT: Any = typer.Option(help="Number of the official split of UCF-101, 1 to 3.")
-UcfSplit = Annotated[int, _UCF_SPLIT]
-UcfSplitOrNone = Annotated[int | None, _UCF_SPLIT]
+UcfSplitOption = Annotated[int, _UCF_SPLIT]
+UcfSplitOptionOrNone = Annotated[int | None, _UCF_SPLIT]
 ClipsArgument = Annotated[
     Path, path_argument("FOLDER", "Clips: a folder for each class, a csv file, or the lists of UCF-101.")
 ]
 
-Settings = Annotated[
+SettingsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="SECTION.NAME=VALUE", help="Use this value instead of the recipe's. May be repeated."
     ),
 ]
-SaveEvery = Annotated[float, typer.Option(help="Seconds between two saved states to resume from.", min=0.0)]
-Cache = Annotated[
+SaveEveryOption = Annotated[float, typer.Option(help="Seconds between two saved states to resume from.", min=0.0)]
+CacheOption = Annotated[
     Path | None, folder_option("--cache", "Folder for what networks computed from clips. Default: ~/.cache/stgan.")
 ]
-JsonFile = Annotated[Path | None, file_option("--json", "Write the results to this JSON file, too.")]
-Device = Annotated[
+JsonOption = Annotated[Path | None, file_option("--json", "Write the results to this JSON file, too.")]
+DeviceOption = Annotated[
     str | None, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, ... Default: a GPU if there is one.")
 ]
-Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: the number of cores.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: the number of cores.")]

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 from rich.console import Console
 
 from stgan.cli.evaluate import RESUMED, as_json, keep_scores, made_by, open_cache
-from stgan.cli.options import EvaluatorOrNone, ModelOfClips, Real, file_option, folder_option, path_argument
+from stgan.cli.options import (
+    EvaluatorOptionOrNone,
+    ModelOfClipsOption,
+    RealOption,
+    file_option,
+    folder_option,
+    path_argument,
+)
 from stgan.cli.terminal import check_output, new_console, on_interrupt
 from stgan.errors import StganError
 from stgan.manifest import MANIFEST
@@ -36,9 +43,9 @@ def report(
         Path, path_argument("FOLDER", "What stgan generate, stgan fooling or stgan augment wrote; or other clips.")
     ],
     out: Annotated[Path | None, file_option("--out", "The page. Default: FOLDER/report.html.")] = None,
-    model: ModelOfClips = None,
-    evaluator: EvaluatorOrNone = None,
-    real: Real = None,
+    model: ModelOfClipsOption = None,
+    evaluator: EvaluatorOptionOrNone = None,
+    real: RealOption = None,
     fooling: Annotated[
         Path | None, folder_option("--fooling", "What stgan fooling wrote, to show beside the clips.")
     ] = None,

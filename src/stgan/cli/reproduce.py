@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from stgan.cli.options import Device, Settings, file_option, folder_option
+from stgan.cli.options import DeviceOption, SettingsOption, file_option, folder_option
 from stgan.cli.terminal import command, new_console, new_table, on_interrupt, write_json
 from stgan.errors import StganError
 from stgan.files import alone
@@ -68,7 +68,7 @@ def ucf101(
     recipe: Annotated[
         Path | None, file_option("--recipe", "Recipe. Default: the paper's values (recipes/ucf101.yaml).")
     ] = None,
-    settings: Settings = None,
+    settings: SettingsOption = None,
     estimate: Annotated[
         bool,
         typer.Option("--estimate", help="Convert the weights, check the data, show how long the rest takes, and stop."),
@@ -76,7 +76,7 @@ def ucf101(
     rehearse: Annotated[
         bool, typer.Option("--dry-run", help="Run every stage in minutes, on small artificial files, to find faults.")
     ] = False,
-    device: Device = None,
+    device: DeviceOption = None,
 ) -> None:
     """The paper's evaluation on UCF-101: Inception Scores (Table 2), fooled scores, generated training data (Table 3).
 
@@ -159,8 +159,8 @@ def augmentation(
         list[str] | None,
         typer.Option(help="Run only this setting. May be repeated. Default: all, the primary one first."),
     ] = None,
-    settings: Settings = None,
-    device: Device = None,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Generated clips as training data where few actors were filmed: Table 3 for several numbers of actors.
 

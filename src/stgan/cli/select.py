@@ -10,15 +10,15 @@ from rich.console import Console
 
 from stgan.cli.evaluate import NOTHING_KEPT, RESUMED, keep_scores, made_by, open_cache
 from stgan.cli.options import (
-    Cache,
-    Device,
-    Evaluator,
-    JsonFile,
-    ModelOfClips,
-    Real,
-    RealCsv,
-    SplitColumn,
-    UcfSplit,
+    CacheOption,
+    DeviceOption,
+    EvaluatorOption,
+    JsonOption,
+    ModelOfClipsOption,
+    RealCsvOption,
+    RealOption,
+    SplitColumnOption,
+    UcfSplitOption,
     folder_option,
     path_argument,
 )
@@ -29,7 +29,7 @@ from stgan.names import printable, quoted
 from stgan.progress import watching
 
 if TYPE_CHECKING:
-    from stgan import scoring
+    from stgan.scoring import Clip, Evaluator, ScoreCache
     from stgan.studies.selection import Selection
 
 _LONGEST_NAME = 30
@@ -67,12 +67,12 @@ def select(
             "--any-verdict", help="Also choose clips in which the evaluator sees another action, as the paper does."
         ),
     ] = False,
-    model: ModelOfClips = None,
-    evaluator: Evaluator = "evaluator",
-    real: Real = None,
-    csv_list: RealCsv = None,
-    split_column: SplitColumn = "split",
-    ucf_split: UcfSplit = 1,
+    model: ModelOfClipsOption = None,
+    evaluator: EvaluatorOption = "evaluator",
+    real: RealOption = None,
+    csv_list: RealCsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
     train_groups: Annotated[
         str | None,
         typer.Option(
@@ -80,9 +80,9 @@ def select(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier selection in SET.")] = False,
-    json_file: JsonFile = None,
-    cache: Cache = None,
-    device: Device = None,
+    json_file: JsonOption = None,
+    cache: CacheOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Choose generated clips to train on, and write them as a data set that other libraries read.
 
@@ -141,9 +141,9 @@ def select(
 
 def _scores(
     folder: Path,
-    judge: "scoring.Evaluator",
-    clips: Sequence["scoring.Clip"],
-    cache: "scoring.ScoreCache | None",
+    judge: "Evaluator",
+    clips: Sequence["Clip"],
+    cache: "ScoreCache | None",
     console: Console,
 ) -> dict[str, Any]:
     """The scores beside the clips, if this evaluator scored these clips; else new ones, which are kept there."""
@@ -160,7 +160,7 @@ def _scores(
     return scores.to_json()
 
 
-def _show(console: Console, selection: "Selection", judge: "scoring.Evaluator", real: Mapping[str, int] | None) -> None:
+def _show(console: Console, selection: "Selection", judge: "Evaluator", real: Mapping[str, int] | None) -> None:
     """At most 80 wide for usual names."""
     columns = ("candidates", "recognised", "chosen", *(("real",) if real is not None else ()), "nats", "nats, chosen")
     title = f"chosen by {selection.by.value}, judged by {Path(judge.name).name}"

@@ -15,7 +15,14 @@ from rich.console import Console
 
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
-from stgan.cli.options import Csv, SaveEvery, Settings, SplitColumnOrNone, UcfSplitOrNone, folder_option
+from stgan.cli.options import (
+    CsvOption,
+    SaveEveryOption,
+    SettingsOption,
+    SplitColumnOptionOrNone,
+    UcfSplitOptionOrNone,
+    folder_option,
+)
 from stgan.cli.terminal import new_console, new_table
 from stgan.errors import Interrupted, StganError
 from stgan.files import alone
@@ -68,7 +75,7 @@ def train(
             "--config", "Folder of recipes (or its model.yaml). Default: recipes that are made for the clips."
         ),
     ] = None,
-    settings: Settings = None,
+    settings: SettingsOption = None,
     size: Annotated[int | None, typer.Option(help="Width and height of the frames: 32, 64, 128 or 256 pixels.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Choose steps so that all stages together take this long.")
@@ -76,9 +83,9 @@ def train(
     encoder: Annotated[
         Path | None, folder_option("--encoder", "Use the encoder in this checkpoint folder instead of training one.")
     ] = None,
-    csv: Csv = None,
-    split_column: SplitColumnOrNone = None,
-    ucf_split: UcfSplitOrNone = None,
+    csv: CsvOption = None,
+    split_column: SplitColumnOptionOrNone = None,
+    ucf_split: UcfSplitOptionOrNone = None,
     devices: Annotated[
         int,
         typer.Option(help="Number of processes that share each batch, each on a GPU of its own or on the CPU.", min=1),
@@ -98,12 +105,12 @@ def train(
     compact: Annotated[
         bool, typer.Option("--compact", help="Save states without the optimizers': about half the size.")
     ] = False,
-    save_every: SaveEvery = 60.0,
+    save_every: SaveEveryOption = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the stages, and stop.")] = False,
 ) -> None:
     """Train a model from a folder of clips. After an interruption, the same command goes on where it stopped."""
     if (stage is Stage.CLASSIFIER) != bool(name):
-        raise StganError("name the classifier to train, as in: stgan train classifier lrcn (and only there a name)")
+        raise StganError("name the classifier to train, as in: stgan train classifier lrcn; other stages take no name")
     from stgan.report.training_page import write_training_page
     from stgan.training.preparation import Wishes, prepare
     from stgan.training.recipes import parse_overrides

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stgan.cli import weights_import
-from stgan.cli.options import JsonFile, file_option, folder_option, path_argument
+from stgan.cli.options import JsonOption, file_option, folder_option, path_argument
 from stgan.cli.terminal import check_output, command, new_console, on_interrupt, write_json
 from stgan.errors import StganError
 from stgan.files import sha256
@@ -37,7 +37,7 @@ def weights() -> None:
 @command(app, "list", "stgan weights list", "stgan weights list caffenet")
 def list_(
     name: Annotated[str | None, typer.Argument(help="Show everything that is known about this file.")] = None,
-    json_file: JsonFile = None,
+    json_file: JsonOption = None,
 ) -> None:
     """List public files of weights that the paper builds on, or is compared with.
 
@@ -100,7 +100,7 @@ def info(
             metavar="CHECKPOINT|FILE", help="A checkpoint folder, weizmann/lrcn, or a file of another program."
         ),
     ],
-    json_file: JsonFile = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Show what a checkpoint holds, or the format of a file of weights of another program."""
     from stgan.checkpoints import load_checkpoint
