@@ -155,7 +155,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: type[Any]) -> Any:  # a TypeAdapter, which beartype does not know
     # pydantic takes a configuration for a container only; from there it holds for the dataclasses inside.
     return TypeAdapter(tuple[kind], config=_CONFIG)  # type: ignore[valid-type]
 

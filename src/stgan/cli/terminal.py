@@ -55,7 +55,7 @@ def on_interrupt(sentence: str) -> Iterator[None]:
         raise Interrupted(sentence) from None
 
 
-def check_range(option: str, value: float | None, least: float, most: float) -> None:
+def check_range(option: str, value: int | float | None, least: int | float, most: int | float) -> None:
     """StganError unless the value of an option, if it was given, lies in a range."""
     if value is not None and not least <= value <= most:
         raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
