@@ -18,7 +18,7 @@ from scipy import stats
 from stgan.checkpoints import Checkpoint, load_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
-from stgan.files import alone
+from stgan.files import locked
 from stgan.networks import C3D, C3DConfig, Preprocessing
 from stgan.scoring import Clip
 from stgan.studies import augmentation
@@ -258,7 +258,7 @@ def test_an_interrupted_experiment_goes_on(
 
 
 def test_an_arm_is_trained_by_one_process(experiment: Experiment, tmp_path: Path) -> None:
-    with alone(tmp_path / "seed_1" / "real"), pytest.raises(StganError, match="another process works in"):
+    with locked(tmp_path / "seed_1" / "real"), pytest.raises(StganError, match="another process works in"):
         experiment(tmp_path)
     assert not (tmp_path / "augmentation.json").exists()
     (tmp_path / "seed_0" / "both" / "arm.json").write_text("[" * 100_000)  # damaged: trained anew

@@ -11,7 +11,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -21,7 +20,7 @@ from lightning_fabric import Fabric
 
 from stgan.checkpoints import Checkpoint
 from stgan.errors import StganError
-from stgan.files import alone, sha256, write_text
+from stgan.files import locked, sha256, write_text
 from stgan.metrics.means import Mean
 from stgan.names import quoted
 from stgan.report.counts import draw_counts
@@ -293,7 +292,7 @@ def _arm(
     """Train one arm in `folder`/`place`, or find it trained. What could resume it goes: of C3D 0.9 GB."""
     path = folder / place / _ARM
     key = identity(recipe, initial.hash, repr(initial.network.config), clips.digest)
-    with alone(folder / place) if fabric.is_global_zero else nullcontext():
+    with locked(*([folder / place] if fabric.is_global_zero else [])):
         if found := _read_arm(path, key):
             return found
         fabric.barrier()
