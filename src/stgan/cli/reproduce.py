@@ -16,7 +16,7 @@ from rich.table import Table
 from stgan.checkpoints.fetching import default_folder
 from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
-from stgan.files import alone, write_text
+from stgan.files import locked, write_text
 from stgan.names import duration
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def augmentation(
         for name in names:  # a mistake in the last is known before hours of the first
             study.check_setting(name)
         for name in names:
-            with alone(out / name):
+            with locked(out / name):
                 show(console, study.run(name))
             bars.clear()
     written = study.write()

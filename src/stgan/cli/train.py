@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from stgan.cli.data import progress_bar
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
 from stgan.errors import Interrupted, StganError
-from stgan.files import alone
+from stgan.files import locked
 from stgan.names import duration
 from stgan.video import data_root
 
@@ -123,7 +123,8 @@ def train(
     deadline = time.monotonic() + 60 * stop_after if stop_after is not None else math.inf
     folder = work / (config.name if config else out.resolve().name)
     workshop = Workshop(fabric, folder, save_every, deadline=deadline, compact=compact)
-    with _alone(fabric, workshop.folder, out), _forgiving():
+    folders = [workshop.folder, out] if fabric.is_global_zero else []  # the first process holds them for all
+    with locked(*folders), _forgiving():
         with progress_bar(console, "looking at the clips") as progress:
             prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
         if stage is not Stage.ALL and not dry_run:
@@ -164,15 +165,6 @@ def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
     )
     fabric.launch()
     return fabric
-
-
-@contextmanager
-def _alone(fabric: "Fabric", *folders: Path) -> Iterator[None]:
-    """Refuse a second training in one of the folders; of several processes the first one holds them for all."""
-    with ExitStack() as locks:
-        for folder in folders if fabric.is_global_zero else ():
-            locks.enter_context(alone(folder))
-        yield
 
 
 @contextmanager
