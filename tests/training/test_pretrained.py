@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 from tiny_recipes import GENERATOR
 
 from stgan import STGAN
-from stgan.checkpoints import assemble, load_checkpoint, save_checkpoint
-from stgan.checkpoints.pretrained import freeze
+from stgan.checkpoints import assemble, load_checkpoint, pretrained, save_checkpoint
+from stgan.checkpoints.pretrained import find_encoder, freeze
 from stgan.errors import StganError
 from stgan.networks import AlexNet, AlexNetConfig, EfficientNetLite, EfficientNetLiteConfig, Preprocessing
 from stgan.training.classifier import train_classifier
@@ -152,6 +152,17 @@ def test_sizes_that_do_not_fit(recipes: Path) -> None:
     for message, values in cases.items():
         with pytest.raises(StganError, match=message):
             check_recipes(load_recipes(recipes, 3, values))
+
+
+def test_a_folder_with_the_name_of_known_weights(
+    initial: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pretrained, "installed", lambda known: tmp_path / known.file)
+    shutil.copytree(initial["first"], "efficientnet-lite0")
+    with pytest.raises(StganError, match=r"'efficientnet-lite0' is the encoder of .* './efficientnet-lite0' for that"):
+        find_encoder("efficientnet-lite0")
+    assert find_encoder("./efficientnet-lite0").hash == find_encoder(str(initial["first"])).hash
 
 
 def test_not_frozen(recipes: Path, data: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric) -> None:

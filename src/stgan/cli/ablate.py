@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
+from stgan.files import DEFAULT_MODEL, typed, write_text
 from stgan.pipeline import STGAN
-from stgan.scoring import find_evaluator
+from stgan.scoring import EVALUATOR, find_evaluator
 from stgan.studies.ablations import FIGURE, draw_variants, find_variants, generate_variant, score_variant
 
 
@@ -21,12 +21,16 @@ def ablate(
     variants: Annotated[
         list[str] | None, typer.Argument(metavar="[VARIANT]...", help="What to try; default: every variant.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    model: Annotated[
+        str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.", show_default="weizmann")
+    ] = str(DEFAULT_MODEL),
     num: Annotated[int, typer.Option(help="Clips of each action.")] = 2,
     seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the clips of every variant, and a figure.")] = Path("ablations"),
     iterations: Annotated[int | None, typer.Option(help="Of all variants; default: each preset's.")] = None,
-    evaluator: Annotated[str, typer.Option(help="What scores them; it must not have steered.")] = "evaluator",
+    evaluator: Annotated[
+        str | None, typer.Option(help="What scores them; it must not have steered.", show_default=EVALUATOR)
+    ] = None,
     action: Annotated[str | None, typer.Option(help="Of the figure; default: the model's first.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores here too.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
@@ -41,7 +45,7 @@ def ablate(
     if num < 1:
         raise StganError(f"--num must be at least 1, not {num}")
     chosen = find_variants(variants or [])
-    stgan = STGAN.from_pretrained(model, device)
+    stgan = STGAN.from_pretrained(typed(model), device)
     judge = find_evaluator(evaluator, stgan.folder, device=stgan.device)
     shown = stgan.check_actions([action] if action else [])[0]
     columns = (

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stgan.errors import Interrupted, StganError
+from stgan.files import typed
 from stgan.names import quoted
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def augment(
             raise StganError(f"--out {quoted(out)} lies in {quoted(folder)}; choose a folder apart from the clips")
     networks = read_networks(generated)
     if model and not networks:  # what stgan select wrote says also what chose
-        networks = networks_behind(find_model(model), generated)
+        networks = networks_behind(find_model(typed(model)), generated)
     try:
         result = run_augmentation(
             load_checkpoint(initial) if initial else chosen.initial.checkpoint(),

@@ -25,10 +25,10 @@ from stgan.cli.generate import check_range
 from stgan.cli.score_tables import shown_interval
 from stgan.devices import choose_device, is_out_of_memory
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
+from stgan.files import DEFAULT_MODEL, typed, write_text
 from stgan.names import duration, quoted
 from stgan.pipeline import STGAN
-from stgan.scoring import find_evaluator
+from stgan.scoring import EVALUATOR, find_evaluator
 from stgan.studies import schedules
 from stgan.studies.schedules import Point
 
@@ -98,7 +98,9 @@ def generator(
 
 @app.command("generate")
 def generate(
-    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    model: Annotated[
+        str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.", show_default="weizmann")
+    ] = str(DEFAULT_MODEL),
     batch: Annotated[
         list[int] | None, typer.Option(help="Clips at a time, may be repeated; default: 1, 9, 36.")
     ] = None,
@@ -109,7 +111,9 @@ def generate(
         str, typer.Option(metavar="N,N,...", help="Also: what the evaluator says of clips of so many iterations.")
     ] = "",
     num: Annotated[int, typer.Option(help="Clips of each action for every point of the --curve.")] = 4,
-    evaluator: Annotated[str, typer.Option(help="Of the --curve: one that does not steer.")] = "evaluator",
+    evaluator: Annotated[
+        str | None, typer.Option(help="Of the --curve: one that does not steer.", show_default=EVALUATOR)
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Of a CPU; default: as many as it has cores.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
     json_file: Annotated[
@@ -138,7 +142,7 @@ def generate(
         check_range("--iterations", iterations, 1, 100_000)
     numbers = _numbers("--curve", curve)
     _check_writable(json_file)
-    stgan = STGAN.from_pretrained(model, _place(threads, device))
+    stgan = STGAN.from_pretrained(typed(model), _place(threads, device))
     settings, names = stgan.preset(preset, iterations), stgan.check_actions(action or [])
     if numbers and evaluator in stgan.folder.condition:
         raise StganError(f"{evaluator} is a network that steered; choose another --evaluator")

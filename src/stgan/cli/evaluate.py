@@ -13,15 +13,16 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from stgan.checkpoints import bundled_models, find_model, is_own_classifier
+from stgan.checkpoints import ModelFolder, bundled_models, find_model, is_own_classifier
 from stgan.cli.score_tables import show_scores
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
-from stgan.files import default_cache, write_text
+from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import MANIFEST, Manifest
 from stgan.names import quoted
 from stgan.scoring import (
     BATCH,
+    EVALUATOR,
     SCORES,
     Clip,
     Real,
@@ -41,8 +42,6 @@ _MOST_WORKERS = 256
 _MOST_AT_ONCE = 4096
 _FASTEST = 1000.0  # frames a second
 
-DEFAULT_MODEL = "weizmann"
-
 
 def evaluate(
     folder: Annotated[
@@ -58,13 +57,14 @@ def evaluate(
         ),
     ] = None,
     evaluator: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME|PATH|MODULE:FUNCTION",
             help="evaluator, c3d, lrcn, a checkpoint folder, an I3D file, or a classifier of your own, which this "
             "function of a module or FILE.py returns: its code is run, and nothing is kept of its answers.",
+            show_default=EVALUATOR,
         ),
-    ] = "evaluator",
+    ] = None,
     features: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH", help="Take distances on this network's features; default: the evaluator's."),
@@ -130,7 +130,7 @@ def evaluate(
     clips = folder_clips(folder)
     notes = _notes_on_manifest(folder, clips)
     clips = clips if num is None else evenly(clips, num)
-    whole = find_model(made_by(folder) if model is None else model)
+    whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
     judge = find_evaluator(evaluator, whole, frames=frames, device=place)
     space = find_evaluator(features, whole, frames=frames, device=place) if features else None
@@ -160,7 +160,7 @@ def evaluate(
         keep_scores(folder, scores, console)
 
 
-def made_by(folder: Path) -> str:
+def made_by(folder: Path) -> ModelFolder:
     """The bundled model whose generator made a folder's clips, as its manifest has it; else the usual one.
 
     No other name is taken from there: a folder may not say what is fetched and loaded.
@@ -168,10 +168,10 @@ def made_by(folder: Path) -> str:
     entry = next(Manifest(folder).read(), {})
     name, hashes = entry.get("model"), entry.get("hashes")
     if name in bundled_models() and isinstance(hashes, dict):
-        model = find_model(name)
+        model = find_model(BUNDLED / name)
         if model.load(model.generator).hash == hashes.get("generator"):
-            return str(name)
-    return DEFAULT_MODEL
+            return model
+    return find_model(DEFAULT_MODEL)
 
 
 def as_json(scores: Scores) -> str:

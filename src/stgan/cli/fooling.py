@@ -14,7 +14,7 @@ from rich.table import Table
 from stgan.cli.evaluate import open_cache
 from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
+from stgan.files import DEFAULT_MODEL, typed, write_text
 from stgan.pipeline import STGAN
 from stgan.scoring import Clip, labelled_clips
 from stgan.studies.fooling import FIGURE, REAL, RECORD, Verdict, draw, judge, judges_of, real_clips, record
@@ -26,7 +26,9 @@ _SHOWN = 3  # actions in the figure
 
 
 def fooling(
-    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    model: Annotated[
+        str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.", show_default="weizmann")
+    ] = str(DEFAULT_MODEL),
     preset: Annotated[str, typer.Option(help="paper (as published), robust, or pixels (no generator).")] = "paper",
     num: Annotated[int, typer.Option(help="Clips of each action and each steering network.")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
@@ -66,7 +68,7 @@ def fooling(
     console = Console(markup=False, highlight=False)
     if not 1 <= num <= _MOST_CLIPS:
         raise StganError(f"--num must be 1 to {_MOST_CLIPS}, not {num}")
-    stgan = STGAN.from_pretrained(model, device)
+    stgan = STGAN.from_pretrained(typed(model), device)
     settings = stgan.preset(preset, iterations)
     judges = judges_of(stgan)
     known: list[Clip] = []

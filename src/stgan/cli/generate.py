@@ -17,7 +17,7 @@ from torch import Tensor
 from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
 from stgan.devices import Precision
 from stgan.errors import Interrupted, StganError
-from stgan.files import replacing
+from stgan.files import DEFAULT_MODEL, replacing, typed
 from stgan.generation import FPS, MOST_TOGETHER, as_before, generate_clips, manifest_entry, run_settings
 from stgan.output_folder import CONTACT_SHEET, PREVIOUS, open_output
 from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
@@ -36,7 +36,9 @@ def generate(
     actions: Annotated[
         list[str] | None, typer.Argument(metavar="[ACTION]...", help="What to show; default: every action.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    model: Annotated[
+        str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.", show_default="weizmann")
+    ] = str(DEFAULT_MODEL),
     num: Annotated[int, typer.Option(help="Clips of each action.")] = 4,
     seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for clips, manifest and contact sheet.")] = Path("outputs"),
@@ -111,7 +113,7 @@ def generate(
     if batch is not None:
         check_range("--batch", batch, 1, MOST_TOGETHER)
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
-    stgan = STGAN.from_pretrained(model, device, own)
+    stgan = STGAN.from_pretrained(typed(model), device, own)
     condition = OWN if own else condition
     settings = stgan.preset(preset, iterations, precision, init=init is not None)
     names = ", ".join(stgan.condition_names(condition))

@@ -8,13 +8,16 @@ from rich.table import Table
 
 from stgan.checkpoints import bundled_models, find_model, load_own_classifier
 from stgan.errors import StganError
+from stgan.files import DEFAULT_MODEL, typed
 from stgan.pipeline import FRAMES, STGAN
 from stgan.sampling import PRESETS, window_of
 from stgan.version import __version__
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    model: Annotated[
+        str, typer.Argument(help="Bundled name, folder, or Hugging Face hub id.", show_default="weizmann")
+    ] = str(DEFAULT_MODEL),
     layers: Annotated[
         bool, typer.Option("--layers", help="List what generate --target can name, with its sizes.")
     ] = False,
@@ -25,7 +28,7 @@ def info(
 ) -> None:
     """Show a model's actions and networks, the presets, and the bundled models."""
     console = Console(markup=False, highlight=False)
-    folder = find_model(model)
+    folder = find_model(typed(model))
     if condition is not None and not layers:
         raise StganError("--condition is whose layers are listed; add --layers")
     if layers:

@@ -15,6 +15,7 @@ from stgan.checkpoints import ModelFolder, find_model
 from stgan.cli.evaluate import as_json, check_output, keep_scores, made_by, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
+from stgan.files import typed
 from stgan.manifest import MANIFEST
 from stgan.names import quoted
 from stgan.report.recorded import FOOLING, Scores, as_scores, is_current, read_scores, read_study
@@ -22,7 +23,6 @@ from stgan.report.recorded_augmentation import AUGMENTATION, STUDY
 from stgan.scoring import SCORES, Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
 from stgan.video import find_clips
 
-_EVALUATOR = "evaluator"
 _AUGMENTATION = "an augmentation experiment"
 
 
@@ -85,15 +85,15 @@ def report(
         with console.status("drawing"):
             page, figures = write_augmentation_page(folder, out, command=shlex.join(words))
         return _tell(page, figures, console)
-    if model is None:
-        clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
-        model = made_by(clips)
+    clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
+    whole = find_model(typed(model)) if model else made_by(clips)
+    name = model or whole.path.name
     if kind:
         study = read_study(folder)
-        request = Request(folder, find_model(model), model, study=study, command=command)
+        request = Request(folder, whole, name, study=study, command=command)
     else:
-        whole, beside = find_model(model), read_study(fooling) if fooling else None
-        request = Request(folder, whole, model, find_scores(folder, whole, evaluator, real, console), beside, command)
+        beside = read_study(fooling) if fooling else None
+        request = Request(folder, whole, name, find_scores(folder, whole, evaluator, real, console), beside, command)
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
     _tell(page, figures, console)
@@ -127,7 +127,7 @@ def find_scores(folder: Path, model: ModelFolder, evaluator: str | None, real: P
         scores = read_scores(path)
         if is_current(scores, path, clips) and (judge is None or judge.hash == scores["evaluator_hash"]):
             return scores
-    judge = judge or find_evaluator(_EVALUATOR, model, device=device)
+    judge = judge or find_evaluator(None, model, device=device)
     return new_scores(folder, clips, judge, real, bool(evaluator), console)
 
 

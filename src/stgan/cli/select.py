@@ -14,10 +14,10 @@ from stgan.checkpoints import find_model, is_own_classifier
 from stgan.cli.evaluate import check_output, keep_scores, made_by, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
+from stgan.files import typed, write_text
 from stgan.names import printable, quoted
 from stgan.report.recorded import is_current, read_scores
-from stgan.scoring import SCORES, Clip, Evaluator, ScoreCache, evaluate, find_evaluator, generated_clips
+from stgan.scoring import EVALUATOR, SCORES, Clip, Evaluator, ScoreCache, evaluate, find_evaluator, generated_clips
 from stgan.scoring.measurements import Watch
 from stgan.studies.selection import MOST, Criterion, Selection, features_of, verdicts_of
 from stgan.studies.selection import select as choose
@@ -56,8 +56,11 @@ def select(
         str | None, typer.Option(help="The model that made the clips; default: the bundled one that did.")
     ] = None,
     evaluator: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Who judges: a network that did not steer the clips.")
-    ] = "evaluator",
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="Who judges: a network that did not steer the clips.", show_default=EVALUATOR
+        ),
+    ] = None,
     real: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Real clips to train on, counted in the figure.")
     ] = None,
@@ -112,7 +115,7 @@ def select(
     if real:
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
-    whole = find_model(made_by(folder) if model is None else model)
+    whole = made_by(folder) if model is None else find_model(typed(model))
     judge = find_evaluator(evaluator, whole, device=choose_device(device))
     if judge.steered(clips):
         raise StganError(
@@ -122,7 +125,8 @@ def select(
     for clip in clips:
         clip.check_file()
     networks_behind(whole, folder, judge)  # complains before the clips are scored, which takes longer
-    kept = None if is_own_classifier(evaluator) else open_cache(cache, console)  # whose code may change unseen
+    own = evaluator is not None and is_own_classifier(evaluator)  # whose code may change unseen
+    kept = None if own else open_cache(cache, console)
     try:
         with closing(kept) if kept else nullcontext():
             verdicts = verdicts_of(_scores(folder, judge, clips, kept, console))

@@ -19,7 +19,7 @@ from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
 from stgan.errors import Interrupted, StganError
 from stgan.files import locked
-from stgan.names import duration
+from stgan.names import as_path, duration
 from stgan.video import data_root
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def train(
         if fabric.is_global_zero:
             _show_samples(out)
             page = write_training_page(out, workshop.folder)
-            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {out}")
+            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {as_path(out)}")
 
 
 def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
@@ -216,11 +216,11 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
 def _show_samples(model: Path) -> None:
     """A few clips of each action, and what the model's evaluator sees in them."""
     samples = model / "samples"
-    make = partial(generate, model=str(model), num=_SAMPLES, out=samples)
+    make = partial(generate, model=str(model.resolve()), num=_SAMPLES, out=samples)
     try:
         make(resume=True)
     except Interrupted:
         raise
     except StganError:  # clips of former weights
         make()
-    evaluate(samples, model=str(model), json_file=samples / "scores.json")
+    evaluate(samples, model=str(model.resolve()), json_file=samples / "scores.json")

@@ -13,15 +13,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from stgan.checkpoints import Checkpoint, CheckpointError, assemble, load_checkpoint
+from stgan.checkpoints.checkpoint import check_unambiguous
 from stgan.checkpoints.exporting import export_weights
 from stgan.checkpoints.fetching import Fetched, default_folder, fetch, find_fetched, is_published
 from stgan.checkpoints.importing import FORMATS, recognise
 from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile, known_file
-from stgan.checkpoints.model_folder import BUNDLED, MODEL, bundled_models
+from stgan.checkpoints.model_folder import MODEL, bundled_models
 from stgan.cli.evaluate import check_output
 from stgan.cli.weights_import import import_
 from stgan.errors import Interrupted, StganError
-from stgan.files import sha256, write_text
+from stgan.files import BUNDLED, sha256, write_text
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import STGAN
 
@@ -271,8 +272,9 @@ def _checkpoint_folder(path: str) -> Path | None:
     """The folder of a checkpoint, also of a bundled model's by "weizmann/lrcn"; None if there is no such folder."""
     folder = Path(path)
     model, _, part = path.partition("/")
-    if not folder.exists() and model in bundled_models():
-        folder = BUNDLED / model / part
+    if model in bundled_models() and (bundled := BUNDLED / model / part).is_dir():
+        check_unambiguous(path, "the name of bundled networks", bundled)
+        folder = bundled
     if not folder.is_dir():
         return None
     if (folder / MODEL).is_file():

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.checkpoints import CheckpointError
+from stgan.checkpoints import CheckpointError, ModelFolder
+from stgan.devices import choose_device
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.pipeline import STGAN, ClipRequest
@@ -56,7 +57,7 @@ class Drawn:
     source: str
 
 
-def draw_iterations(path: Path, clips: Sequence[Shown], model: str) -> Drawn | str:
+def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> Drawn | str:
     """Write the picture for the first clip that one can be had of: from what `stgan generate --trace` or
     `--intermediate` left beside it, else by sampling the first clip again, if this model is the one that made it.
 
@@ -100,7 +101,7 @@ def _intermediates(folder: Path) -> list[Strip]:
     return strips if len(sizes) == 1 else []
 
 
-def _sample_again(clip: Shown, model: str) -> Trace | str:
+def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
     """The trace of a clip that is made once more, or why it cannot be."""
     entry = clip.entry
     if not entry:
@@ -111,7 +112,7 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
         preset = _preset(entry["settings"])
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
-        stgan = STGAN.from_pretrained(model)
+        stgan = STGAN(model, choose_device())
         if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
             return "to make one again would take too long"
         hashes = stgan.hashes(entry["condition"])

@@ -20,7 +20,7 @@ from stgan.files import write_text
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import BOTH, STGAN
 from stgan.sampling import PRESETS
-from stgan.scoring import Clip, ScoreCache, evaluate, find_evaluator
+from stgan.scoring import Clip, ScoreCache, evaluate, evaluator_of
 from stgan.studies.augmentation import AugmentationResult, run_augmentation
 from stgan.studies.augmentation_recipe import AugmentationRecipe, load_augmentation_recipe
 from stgan.studies.generating import first_clips, generate_set
@@ -212,7 +212,7 @@ class ActorsStudy:
     def _select(self, model: ModelFolder, folder: Path) -> list[Clip]:
         """The chosen clips, in a set of their own."""
         clips = first_clips(folder / _GENERATED, self.recipe.num)
-        judge = find_evaluator(self.recipe.evaluator, model, device=self.fabric.device)
+        judge = evaluator_of(model, self.recipe.evaluator, device=self.fabric.device)
         by = Criterion(self.recipe.by)
         with closing(ScoreCache(self.out / _CACHE)) as cache:
             verdicts = verdicts_of(evaluate(clips, judge, cache=cache).to_json())
