@@ -19,6 +19,7 @@ from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
 from stgan.report.selection import Shown
 from stgan.sampling import Preset
+from stgan.spacing import evenly_spread
 from stgan.video import VideoError, to_uint8
 from stgan.video.strips import Strip, save_strips
 
@@ -90,9 +91,8 @@ def _intermediates(folder: Path) -> list[Strip]:
     if not folder.is_dir() or folder.is_symlink():
         return []
     files = sorted(path for path in folder.glob("*.mp4") if not path.is_symlink())
-    chosen = sorted({round(i * (len(files) - 1) / (_ROWS - 1)) for i in range(_ROWS)}) if files else []
     strips = []
-    for number in chosen:
+    for number in evenly_spread(len(files), min(len(files), _ROWS)):
         try:
             strips.append(Strip(files[number].stem.lstrip("0")[:12] or "0", read_clip(files[number]).frames))
         except VideoError:

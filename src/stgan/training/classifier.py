@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,6 +22,7 @@ from stgan.networks import (
     TemporalStreamConfig,
 )
 from stgan.networks.layout import channels_last
+from stgan.spacing import evenly_spread
 from stgan.training.data import Augmentation, ClipData, to_videos
 from stgan.training.parallel import share_batch_norm
 from stgan.training.randomness import StepRandomness, check_batch
@@ -119,7 +119,7 @@ def train_classifier(
     def validate() -> dict[str, float]:
         network.eval()
         loss, right = 0.0, 0
-        clips = _spread(len(validation.clips), 200)
+        clips = evenly_spread(len(validation.clips), min(200, len(validation.clips)))
         for clip in clips:
             windows = validation.test_windows(clip, most=3).to(fabric.device)
             with fabric.autocast():
@@ -168,17 +168,12 @@ class Verdicts:
 def test_classifier(network: Classifier, data: ClipData, most: int | None = None) -> Verdicts:
     """The verdicts on all clips of `data`, or on `most` of them, evenly spread."""
     device = next(network.parameters()).device
-    clips = _spread(len(data.clips), most or len(data.clips))
+    clips = evenly_spread(len(data.clips), min(most or len(data.clips), len(data.clips)))
     predicted = []
     for clip in clips:
         log_p = network.log_probabilities(data.test_windows(clip).to(device))
         predicted.append(int(log_p.float().exp().mean(0).argmax()))
     return Verdicts(tuple(data.labels[clip] for clip in clips), tuple(predicted))
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Up to `most` of so many, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def cross_validate(recipe: ClassifierRecipe, data: ClipData, workshop: Workshop, description: str) -> Verdicts | None:

@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,6 +18,7 @@ from stgan.checkpoints.pretrained import initial_hash
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import CodePrior, Encoder
+from stgan.spacing import evenly_spread
 from stgan.training.cards import model_card
 from stgan.training.classifier import ClassifierRecipe, cross_validate, test_classifier, train_classifier
 from stgan.training.code_prior import train_code_prior
@@ -127,7 +127,7 @@ class ModelTraining:
     def paces(self) -> dict[str, Pace]:
         """How fast each stage trains on this machine: a few steps of each, timed."""
         probe = replace(self.workshop, probe=_PROBE_STEPS)
-        few = np.unique(np.linspace(0, len(self.roles.train.clips) - 1, _PROBE_CLIPS).round().astype(int))
+        few = evenly_spread(len(self.roles.train.clips), _PROBE_CLIPS)
         train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])
         nothing = train.select([False] * len(train.clips))
         recipes, runs = self.recipes, dict[str, TrainingRun]()

@@ -13,6 +13,7 @@ from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import Encoder
 from stgan.networks.encoders import ARCHITECTURE, encoder_values
+from stgan.spacing import evenly_spread
 from stgan.training.data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.plan import (
@@ -166,9 +167,9 @@ def _write_for_all(fabric: Fabric, folder: Path, values: RecipeValues) -> None:
 def _short_sides(clips: ClipFolder, most: int = 9) -> list[int]:
     """Height or width, whichever is less, of a few clips spread over the folder; [0] if none of them can be read."""
     sides = []
-    for clip in clips.clips[:: -(-len(clips) // most)]:
+    for number in evenly_spread(len(clips), min(most, len(clips))):
         with suppress(VideoError):
-            facts = inspect_clip(clip.path)
+            facts = inspect_clip(clips.clips[number].path)
             sides.append(min(facts.height, facts.width))
     return sides or [0]
 

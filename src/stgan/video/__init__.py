@@ -13,7 +13,6 @@ from stgan.video.folders import (
 from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.survey import Survey, survey_clips
 from stgan.video.windows import (
-    all_windows,
     center_window,
     foreground,
     random_window,
@@ -31,7 +30,6 @@ __all__ = [
     "DecodedVideo",
     "Survey",
     "VideoError",
-    "all_windows",
     "center_window",
     "data_root",
     "find_clips",
