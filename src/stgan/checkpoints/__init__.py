@@ -1,7 +1,7 @@
 """Networks and models on disk."""
 
 from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from stgan.checkpoints.i3d import FVD_SHA256, load_i3d
+from stgan.checkpoints.i3d_files import FVD_SHA256, load_i3d
 from stgan.checkpoints.model_folder import ModelFolder, assemble, bundled_models, find_model
 from stgan.checkpoints.own_classifier import (
     OWN,

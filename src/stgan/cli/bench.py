@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stgan.bench import Comparison, Estimate, available_memory, compare, estimate, matmul_rate
+from stgan.bench import Estimate, FormsComparison, available_memory, compare, estimate, matmul_rate
 from stgan.bench.forms import record as forms_record
-from stgan.bench.generating import NETWORKS, Cost, measure
-from stgan.bench.generating import record as generating_record
+from stgan.bench.generation_timing import NETWORKS, BatchCost, measure
+from stgan.bench.generation_timing import record as generating_record
 from stgan.bench.machine import Precision, computing_in
 from stgan.bench.paper_scale import CONDITION, Scale, record
 from stgan.cli.generate import check_range
@@ -300,7 +300,7 @@ def _ending_in_a_sentence(place: torch.device) -> Iterator[None]:
         raise StganError(f"{place} has too little memory for this; use a smaller --batch") from error
 
 
-def _forms_table(comparison: Comparison) -> Table:
+def _forms_table(comparison: FormsComparison) -> Table:
     """At most 80 wide."""
     table = Table(title=f"forward and backward, medians of {comparison.rounds}")
     for column in ("form", "seconds", "trunk: seconds", "GFLOP", "GFLOP/s", "memory: GB"):
@@ -313,7 +313,7 @@ def _forms_table(comparison: Comparison) -> Table:
     return table
 
 
-def _costs_table(costs: Sequence[Cost], rate: float, title: str) -> Table:
+def _costs_table(costs: Sequence[BatchCost], rate: float, title: str) -> Table:
     """At most 80 wide."""
     table = Table(title=f"{title}: seconds a clip", pad_edge=False)
     for column in ("batch", "seconds", *NETWORKS, "rest", "floor", "steps", "GB"):

@@ -18,8 +18,8 @@ from stgan.names import printable
 from stgan.video import SPLITS, Survey, find_clips, survey_clips
 from stgan.video.compact import compact_clips
 from stgan.video.folders import choose_csv
-from stgan.video.ucf101 import UCF101, WHERE
 from stgan.video.ucf101_index import INDEX, Index, prepare_ucf101
+from stgan.video.ucf101_names import UCF101, WHERE
 
 _SHOWN = 10  # clips of a kind; the JSON has them all
 

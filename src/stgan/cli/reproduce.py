@@ -93,7 +93,7 @@ def ucf101(
     from stgan.studies.ucf101 import STAGES, Reproduction, compare_with_paper
     from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
     from stgan.training.recipes import parse_overrides
-    from stgan.video.ucf101 import UCF101
+    from stgan.video.ucf101_names import UCF101
 
     console = Console(markup=False, highlight=False)
     chosen = load_recipe(recipe or DEFAULT, parse_overrides(settings or []))

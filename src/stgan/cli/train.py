@@ -108,13 +108,13 @@ def train(
         raise StganError("name the classifier to train, as in: stgan train classifier lrcn (and only there a name)")
     # Here and not above: Fabric takes seconds to import, which the other commands need not wait for.
     from stgan.report.training_page import write_training_page
-    from stgan.training.preparation import Wishes, prepare
+    from stgan.training.preparation import TrainingOptions, prepare
     from stgan.training.recipes import parse_overrides
-    from stgan.training.run import Workshop
+    from stgan.training.run import Workspace
 
     if config:  # resolved, since `.` has no name to work under
         config = (config.parent if config.name == "model.yaml" else config).resolve()
-    wishes = Wishes(
+    options = TrainingOptions(
         config, size, minutes, encoder, parse_overrides(settings or []), csv, split_column, ucf_split
     )  # fmt: skip
     clips = data if data else data_root(None) / config.name if config else data_root(None)
@@ -122,11 +122,11 @@ def train(
     console = Console(markup=False, highlight=False, soft_wrap=True, quiet=not fabric.is_global_zero)
     deadline = time.monotonic() + 60 * stop_after if stop_after is not None else math.inf
     folder = work / (config.name if config else out.resolve().name)
-    workshop = Workshop(fabric, folder, save_every, deadline=deadline, compact=compact)
-    folders = [workshop.folder, out] if fabric.is_global_zero else []  # the first process holds them for all
+    workspace = Workspace(fabric, folder, save_every, deadline=deadline, compact=compact)
+    folders = [workspace.folder, out] if fabric.is_global_zero else []  # the first process holds them for all
     with locked(*folders), _forgiving():
         with progress_bar(console, "looking at the clips") as progress:
-            prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
+            prepared = prepare(clips, out, workspace, options, say=console.print, progress=progress)
         if stage is not Stage.ALL and not dry_run:
             prepared.training.train(name or stage.value.replace("-", "_"))
             console.print(f"{name or stage.value} is in {out}")
@@ -137,7 +137,7 @@ def train(
         prepared.training.train_all()
         if fabric.is_global_zero:
             _show_samples(out)
-            page = write_training_page(out, workshop.folder)
+            page = write_training_page(out, workspace.folder)
             console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {as_path(out)}")
 
 
@@ -210,7 +210,7 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
         table.add_row(stage, steps, str(settings.batch_size), duration(seconds[stage]), f"{paces[stage].fed:.0%}")
     table.add_row("all", "", "", duration(sum(seconds.values())), "")
     console.print(table)
-    console.print(f"logs: {training.workshop.folder} (tensorboard --logdir {training.workshop.folder})")
+    console.print(f"logs: {training.workspace.folder} (tensorboard --logdir {training.workspace.folder})")
 
 
 def _show_samples(model: Path) -> None:

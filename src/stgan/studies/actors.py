@@ -28,9 +28,9 @@ from stgan.studies.provenance import read_networks
 from stgan.studies.selected_set import write_set
 from stgan.studies.selection import MOST, Criterion, features_of, select, verdicts_of
 from stgan.studies.splits import split_by_groups
-from stgan.training.preparation import Wishes, prepare
+from stgan.training.preparation import TrainingOptions, prepare
 from stgan.training.recipes import Overrides, from_values, load_model_recipe, merged, read_yaml
-from stgan.training.run import Workshop
+from stgan.training.run import Workspace
 from stgan.version import __version__
 from stgan.video import ClipFolder, find_clips
 
@@ -197,9 +197,9 @@ class ActorsStudy:
         """A model that has seen the clips of these groups alone: all others are held out."""
         others = sorted(set(self.clips.groups) - set(groups))
         named = {"name": f"{self.data.resolve().name}_{name}", "held_out": others}
-        wishes = Wishes(config=self.recipes, overrides=merged(self.of_model, {"model": named}))
-        workshop = Workshop(self.fabric, self.out / _RUNS / name)
-        return prepare(self.data, folder / _MODEL, workshop, wishes).training.train_all()
+        wishes = TrainingOptions(config=self.recipes, overrides=merged(self.of_model, {"model": named}))
+        workspace = Workspace(self.fabric, self.out / _RUNS / name)
+        return prepare(self.data, folder / _MODEL, workspace, wishes).training.train_all()
 
     def _generate(self, model: ModelFolder, folder: Path) -> None:
         stgan = STGAN.from_pretrained(model.path, str(self.fabric.device))

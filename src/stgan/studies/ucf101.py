@@ -37,8 +37,8 @@ from stgan.studies.ucf101_recipe import Recipe, SetRecipe
 from stgan.training.run import one_device
 from stgan.version import __version__
 from stgan.video import ClipFile, ClipFolder
-from stgan.video.ucf101 import UCF101, Published
 from stgan.video.ucf101_index import INDEX, load_index, prepare_ucf101
+from stgan.video.ucf101_names import UCF101, Published
 
 STAGES = ("weights", "data", "generate", "score", "real", "fooled", "augment")
 FORMAT = 1

@@ -1,6 +1,6 @@
 """Clips: video files, windows of frames, and folders of labelled clips."""
 
-from stgan.video.cache import ClipCache
+from stgan.video.clip_cache import ClipCache
 from stgan.video.folders import (
     EXTENSIONS,
     SPLITS,

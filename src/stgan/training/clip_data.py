@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from stgan.spacing import evenly_spread
-from stgan.training.randomness import StepRandomness
+from stgan.training.step_randomness import StepRandomness
 from stgan.video import ClipCache, ClipFile, ClipFolder, window_at, windows_in_view
 from stgan.video.decoding import ClipFacts
 
