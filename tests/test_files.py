@@ -1,13 +1,15 @@
 """Files that appear whole or not at all, and folders that one process works in."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from stgan import files
 from stgan.errors import StganError
-from stgan.files import alone, replacing
+from stgan.files import locked, replacing
 
 
 def folder(path: Path, text: str) -> Path:
@@ -58,10 +60,29 @@ def test_interrupted_as_the_former_folder_goes_the_new_one_is_whole(
 
 
 def test_one_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
-    with alone(tmp_path / "new"):
-        with pytest.raises(StganError, match=r"another process works in .*new"), alone(tmp_path / "new"):
+    new, other, third = tmp_path / "new", tmp_path / "other", tmp_path / "third"
+    with locked(new):
+        with pytest.raises(StganError, match=r"another process works in .*new'; wait for it, or choose"), locked(new):
             pass
-        with alone(tmp_path / "other"):
+        with pytest.raises(StganError, match=r"process eats .*new'; wait for it, or eat something else"):
+            ExitStack().enter_context(locked(third, new, doing="eats", remedy="eat something else"))
+        with locked(third), locked(new, file=".another.lock"), locked():  # the first was freed with the second refused
             pass
-    with alone(tmp_path / "new"):
+    with locked(new, other), pytest.raises(StganError, match="other"), locked(other):
         pass
+
+
+def test_the_next_one_waits(tmp_path: Path) -> None:
+    order = []
+
+    def second() -> None:
+        with locked(tmp_path, wait=True):
+            order.append("second")
+
+    with locked(tmp_path):
+        thread = Thread(target=second)
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]

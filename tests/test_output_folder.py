@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from stgan.errors import StganError
+from stgan.files import LOCK
 from stgan.manifest import Manifest
 from stgan.output_folder import (
     CONTACT_SHEET,
-    LOCK,
     PREVIOUS,
     OutputFolder,
     first_difference,

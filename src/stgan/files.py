@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,6 +13,10 @@ from filelock import FileLock, Timeout
 from stgan.errors import StganError
 from stgan.names import quoted
 
+LOCK = ".lock"
+BUNDLED = Path(__file__).parent / "bundled"
+"""The models that ship with the package, each in a folder of its name."""
+DEFAULT_MODEL = BUNDLED / "weizmann"
 _LEFTOVER = re.compile(r"\..+\.\d+\.part")
 
 
@@ -38,22 +42,41 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Make the folder and lock it; the system frees the lock of a process that was killed, and its file stays.
+def locked(
+    *folders: Path,
+    doing: str = "works in",
+    remedy: str = "choose another folder",
+    file: str = LOCK,
+    wait: bool = False,
+) -> Iterator[None]:
+    """Make these folders, and let no other process into the same block for one of them.
+
+    The system frees the lock of a process that was killed. The lock file stays: to remove it could let two processes
+    each lock a file of their own.
+
+    Args:
+        doing: what the other process does to the folder, for the message: "another process works in 'clips'; ...".
+        remedy: what the user can do besides waiting, for the message.
+        file: name of the lock file in each folder.
+        wait: wait for the other process, instead of refusing.
 
     Raises:
-        StganError: another process holds it.
+        StganError: another process holds the lock of one of the folders.
+        OSError: a folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise StganError(f"another process works in {quoted(folder)}; wait for it, or choose another folder") from None
-    try:
+    with ExitStack() as locks:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                locks.enter_context(FileLock(folder / file, timeout=-1 if wait else 0))
+            except Timeout:
+                raise StganError(f"another process {doing} {quoted(folder)}; wait for it, or {remedy}") from None
         yield
-    finally:
-        lock.release()
+
+
+def typed(text: str) -> str | Path:
+    """What a user typed where a path or a name is meant: the path, if it is one with a separator; else the text."""
+    return Path(text) if "/" in text and os.path.exists(text) else text
 
 
 def default_cache() -> Path:

@@ -8,16 +8,15 @@ import math
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from jaxtyping import UInt8
 
 from stgan.errors import StganError
-from stgan.files import remove, remove_leftovers, sha256
+from stgan.files import locked, remove, remove_leftovers, sha256
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
 from stgan.video import read_video, write_video
@@ -25,7 +24,6 @@ from stgan.video.strips import COLUMNS, Strip, save_strips, thumbnails
 
 CONTACT_SHEET = "contact_sheet.png"
 PREVIOUS = "manifest.previous.jsonl"
-LOCK = ".lock"
 COMPANIONS = (".gif", ".trace.png", ".iterations")
 """Endings of what may stand beside a clip's .mp4; the last is a folder."""
 _CLIPS_ON_SHEET = 4  # of each action
@@ -141,9 +139,6 @@ class OutputFolder:
 def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Iterator[OutputFolder]:
     """Make the folder, or lock it and take away what killed runs left; then its clips are kept or set aside.
 
-    The lock is the kernel's, on the hidden file `.lock`, so it ends with the process. The file stays: to remove it
-    could let two processes each lock a file of their own.
-
     Args:
         settings: recorded with every clip. With `resume`, the folder's clips must have been made with the same.
         resume: keep the clips that are there, and whole. Otherwise start anew: the former manifest is kept as
@@ -152,16 +147,9 @@ def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Ite
     Raises:
         StganError: the folder cannot be written to, is in use, or holds clips made with other settings.
     """
-    lock = FileLock(path / LOCK, timeout=0)
-    with _problems_of(path):
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise StganError(
-                f"another process is generating into {quoted(path)}; wait for it or choose another --out"
-            ) from None
-    try:
+    with ExitStack() as lock:
+        with _problems_of(path):
+            lock.enter_context(locked(path, doing="is generating into", remedy="choose another --out"))
         folder = OutputFolder(path, settings)
         with _problems_of(path):
             if resume:
@@ -172,8 +160,6 @@ def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Ite
                 if place.is_dir() and not place.is_symlink() and os.access(place, os.W_OK | os.X_OK | os.R_OK):
                     remove_leftovers(place)
         yield folder
-    finally:
-        lock.release()
 
 
 def first_difference(entry: Entry, settings: Mapping[str, Any]) -> str:

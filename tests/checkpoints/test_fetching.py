@@ -313,7 +313,7 @@ def test_addresses_that_are_none(url: str, tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time(server: Server, tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".net.lock"), pytest.raises(FetchError, match="another process fetches net"):
+    with FileLock(tmp_path / ".net.lock"), pytest.raises(StganError, match="another process fetches net to"):
         fetch(known(server, "/net"), tmp_path)
 
 

@@ -18,6 +18,7 @@ from stgan.checkpoints import (
     model_folder,
     save_checkpoint,
 )
+from stgan.files import BUNDLED, typed
 from stgan.networks import LRCN
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -129,6 +130,42 @@ def test_bundled_names(model: Path, monkeypatch: pytest.MonkeyPatch, hub: list[s
         message = refused(unknown)
         assert "model, other" in message and repr(unknown) in message
     assert not hub
+
+
+def test_a_folder_of_a_bundled_name(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: list[str]
+) -> None:
+    """A path means the folder, and a string that could mean both is refused."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert "no such folder" in refused(Path("weizmann")) and find_model("weizmann").actions[0] == "bend"
+    shutil.copytree(model, "weizmann")
+    for own in (Path("weizmann"), "./weizmann", "weizmann/", tmp_path / "here/weizmann", typed("./weizmann")):
+        assert find_model(own).name == "tiny", own
+    message = refused("weizmann")
+    assert "'./weizmann'" in message and repr(str(BUNDLED / "weizmann")) in message
+    assert find_model(str(BUNDLED / "weizmann")).actions[0] == "bend"
+    (Path("weizmann") / MODEL).unlink()
+    made, _ = assemble(Path("weizmann"), "mine", evaluators=["evaluator", "temporal_stream"])
+    assert made.name == "mine" and made.path == Path("weizmann")
+    shutil.rmtree("weizmann")
+    Path("weizmann").symlink_to(BUNDLED / "weizmann")  # no two of that name
+    assert find_model("weizmann").actions[0] == "bend"
+    assert not hub
+
+
+def test_a_folder_with_the_form_of_a_hub_id(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model.rename("user_name")
+    Path("user").mkdir()
+    shutil.move("user_name", "user/name")
+    message = refused("user/name")
+    assert "'./user/name'" in message and "hub" in message and not hub
+    for own in (Path("user/name"), "./user/name", "user/name/", typed("user/name")):
+        assert find_model(own).name == "tiny", own
+    assert typed("user/other") == "user/other" and typed("user") == "user"  # may be a hub id, and a bundled name
 
 
 @pytest.mark.parametrize("name", ["a" * 5000, "~nobody_of_this_name", "~nobody_of_this_name/model", "a\0b", "\ud800"])

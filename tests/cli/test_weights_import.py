@@ -10,7 +10,7 @@ from stgan.checkpoints import CheckpointError, load_checkpoint
 from stgan.cli.weights_import import read_classes
 from stgan.files import sha256
 from stgan.networks import C3D, ImageGenerator
-from stgan.video.ucf101 import CLASSES
+from stgan.video.ucf101_names import CLASSES
 
 
 def test_a_generator(stgan, tmp_path: Path) -> None:

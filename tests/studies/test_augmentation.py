@@ -18,13 +18,13 @@ from scipy import stats
 from stgan.checkpoints import Checkpoint, load_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
-from stgan.files import alone
+from stgan.files import locked
 from stgan.networks import C3D, C3DConfig, Preprocessing
 from stgan.scoring import Clip
 from stgan.studies import augmentation
 from stgan.studies.augmentation import ARMS, AugmentationResult, Run, run_augmentation
 from stgan.studies.provenance import Network
-from stgan.training.finetuning import FinetuningClips, FinetuningRecipe, Point
+from stgan.training.finetuning import CurvePoint, FinetuningClips, FinetuningRecipe
 from stgan.training.run import TrainingRun
 from stgan.video import ClipFile, write_video
 from stgan.video.decoding import inspect_clip
@@ -152,7 +152,7 @@ def test_the_summary_is_that_of_other_libraries(result: AugmentationResult, foun
     table = np.array(found) / 12
     runs = tuple(
         Run(seed, tuple(
-            replace(arm, chosen=Point(1, row[i], None), best_on_test=Point(2, row[3 + i], None))
+            replace(arm, chosen=CurvePoint(1, row[i], None), best_on_test=CurvePoint(2, row[3 + i], None))
             for i, arm in enumerate(result.runs[0].arms)
         ))
         for seed, row in enumerate(table.tolist())
@@ -258,7 +258,7 @@ def test_an_interrupted_experiment_goes_on(
 
 
 def test_an_arm_is_trained_by_one_process(experiment: Experiment, tmp_path: Path) -> None:
-    with alone(tmp_path / "seed_1" / "real"), pytest.raises(StganError, match="another process works in"):
+    with locked(tmp_path / "seed_1" / "real"), pytest.raises(StganError, match="another process works in"):
         experiment(tmp_path)
     assert not (tmp_path / "augmentation.json").exists()
     (tmp_path / "seed_0" / "both" / "arm.json").write_text("[" * 100_000)  # damaged: trained anew

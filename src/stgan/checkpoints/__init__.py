@@ -11,7 +11,7 @@ from stgan.checkpoints.model_folder import ModelFolder, assemble, bundled_models
 
 if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-    from stgan.checkpoints.i3d import FVD_SHA256, load_i3d
+    from stgan.checkpoints.i3d_files import FVD_SHA256, load_i3d
     from stgan.checkpoints.own_classifier import (
         OWN,
         Classifier,
@@ -40,7 +40,7 @@ __all__ = [
 
 _MODULES = {
     "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
-    "i3d": ("FVD_SHA256", "load_i3d"),
+    "i3d_files": ("FVD_SHA256", "load_i3d"),
     "own_classifier": ("OWN", "Classifier", "is_own_classifier", "load_own_classifier", "own_checkpoints"),
 }
 

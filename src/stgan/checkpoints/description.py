@@ -69,6 +69,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def check_unambiguous(name: str, what: str, meant: Path, remedy: str = "") -> None:
+    """CheckpointError if a name that means `what`, which is at `meant`, is also that of another folder or file here.
+
+    remedy: what to do if `what` is wanted; default: to write the path where it is.
+    """
+    path = Path(name)
+    if path.exists() and not (meant.exists() and path.samefile(meant)):
+        raise CheckpointError(
+            f"{quoted(name)} is {what}, and there is a folder or file of that name here; write "
+            f"{quoted(f'./{name}')} for that, or {remedy or quoted(meant)} for {what}"
+        )
+
+
 def one_line(error: BaseException, lines: int | None = None) -> str:
     """The error's text (or its first `lines`) on one line, of printable characters, if need be shortened."""
     text = " ".join(" ".join(str(error).strip().splitlines()[:lines]).split()) or type(error).__name__

@@ -6,15 +6,12 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from filelock import FileLock, Timeout
 
 from stgan.checkpoints.description import one_line, read_json
 from stgan.checkpoints.downloading import (
@@ -28,7 +25,7 @@ from stgan.checkpoints.downloading import (
     forget,
 )
 from stgan.checkpoints.known_files import KnownFile
-from stgan.files import default_cache, replacing, sha256, write_text
+from stgan.files import default_cache, locked, replacing, sha256, write_text
 from stgan.names import quoted
 
 _BLOCK = 1 << 20
@@ -86,12 +83,12 @@ def fetch(
 
     Raises:
         FetchError: no address gave the file, or a file of its name is there that may be another one.
+        StganError: another process fetches it.
     """
     folder = folder or default_folder()
     for url in urls:
         check_address(url)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / f".{known.name}.lock", known):
+    with locked(folder, doing=f"fetches {known.name} to", file=f".{known.name}.lock"):
         if there := find_fetched(known, folder):
             return there
         path = folder / known.file
@@ -223,12 +220,3 @@ def _record(known: KnownFile, source: Path, path: Path, url: str) -> Fetched:
     }
     write_text(path.with_name(f"{known.name}.json"), json.dumps(values, indent=2) + "\n")
     return fetched
-
-
-@contextmanager
-def _alone(lock: Path, known: KnownFile) -> Iterator[None]:
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout as error:
-        raise FetchError(f"another process fetches {known.name} to {quoted(lock.parent)}; wait for it") from error

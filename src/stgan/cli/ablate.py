@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from stgan.cli.options import (
+    EVALUATOR,
+    MODEL,
     DeviceOption,
     EvaluatorOption,
     IterationsOption,
@@ -17,6 +19,7 @@ from stgan.cli.options import (
     folder_option,
 )
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
+from stgan.files import typed
 from stgan.progress import bars
 
 _MOST_CLIPS = 100_000
@@ -30,14 +33,14 @@ def ablate(
     variants: Annotated[
         list[str] | None, typer.Argument(metavar="VARIANT", help="Variants to make. Default: all of them.")
     ] = None,
-    model: ModelOption = "weizmann",
+    model: ModelOption = MODEL,
     num: NumOption = 2,
     seed: SeedOption = 0,
     out: Annotated[Path, folder_option("--out", "Folder for the clips of all variants, and a figure.")] = Path(
         "ablations"
     ),
     iterations: IterationsOption = None,
-    evaluator: EvaluatorOption = "evaluator",
+    evaluator: EvaluatorOption = None,
     action: Annotated[
         str | None, typer.Option(help="Action that the figure shows. Default: the model's first.")
     ] = None,
@@ -56,7 +59,7 @@ def ablate(
     console = new_console()
     check_range("--num", num, 1, _MOST_CLIPS)
     chosen = find_variants(variants or [])
-    stgan = STGAN.from_pretrained(model, device)
+    stgan = STGAN.from_pretrained(typed(model), device)
     judge = find_evaluator(evaluator, stgan.folder, device=stgan.device)
     shown = stgan.check_actions([action] if action else [])[0]
     rows, folders = [], {}
@@ -70,7 +73,9 @@ def ablate(
             )  # fmt: skip
             rows.append(score_variant(variant, folders[variant.name], num, judge))
     draw_variants(out / FIGURE, folders, shown)
-    table = new_table(title=f"{num * len(stgan.actions)} clips of each variant, seed {seed}, scored by {evaluator}")
+    table = new_table(
+        title=f"{num * len(stgan.actions)} clips of each variant, seed {seed}, scored by {evaluator or EVALUATOR}"
+    )
     table.add_column("variant", no_wrap=True)
     table.add_column("difference")
     for column in ("accuracy", "95 %", "IS", "motion", "drift", "variety", "steered to", "steps"):
@@ -87,7 +92,7 @@ def ablate(
     if json_file:
         study = {
             "model": stgan.name,
-            "evaluator": evaluator,
+            "evaluator": evaluator or EVALUATOR,
             "seed": seed,
             "iterations": iterations,
             "figure": shown,

@@ -20,6 +20,7 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
 from stgan.errors import StganError
+from stgan.files import typed
 from stgan.names import quoted
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def augment(
             raise StganError(f"--out {quoted(out)} lies in {quoted(source)}; choose a folder apart from the clips")
     networks = read_networks(generated)
     if model and not networks:  # what stgan select wrote says also what chose
-        networks = networks_behind(find_model(model), generated)
+        networks = networks_behind(find_model(typed(model)), generated)
     with on_interrupt("what is trained is kept, the same command goes on there"):
         result = run_augmentation(
             load_checkpoint(initial) if initial else chosen.initial.checkpoint(),

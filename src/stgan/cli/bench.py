@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stgan.cli.options import (
+    MODEL,
     DeviceOption,
     EvaluatorOption,
     FramesOption,
@@ -23,14 +24,15 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, write_json
 from stgan.errors import Interrupted, StganError
+from stgan.files import typed
 from stgan.names import duration
 from stgan.progress import bars
 
 if TYPE_CHECKING:
     import torch
 
-    from stgan.bench import Comparison, Estimate
-    from stgan.bench.generating import Cost
+    from stgan.bench import Estimate, FormsComparison
+    from stgan.bench.generation_timing import BatchCost
     from stgan.bench.paper_scale import Scale
     from stgan.studies.schedules import Point
 
@@ -110,7 +112,7 @@ def generator(
     "stgan bench generate --batch 4 --curve 5,10,20,40,80 --num 10",
 )
 def generate(
-    model: ModelOption = "weizmann",
+    model: ModelOption = MODEL,
     batch: Annotated[
         list[int] | None,
         typer.Option(help="Clips that are made at the same time. May be repeated. Default: 1, 9 and 36."),
@@ -127,7 +129,7 @@ def generate(
         ),
     ] = "",
     num: Annotated[int, typer.Option(help="With --curve: number of clips of each action.")] = 4,
-    evaluator: EvaluatorOption = "evaluator",
+    evaluator: EvaluatorOption = None,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
     json_file: JsonOption = None,
@@ -139,7 +141,7 @@ def generate(
     cores take three minutes.
     """
     from stgan.bench import matmul_rate
-    from stgan.bench.generating import measure, record
+    from stgan.bench.generation_timing import measure, record
     from stgan.pipeline import STGAN
     from stgan.scoring import find_evaluator
     from stgan.studies import schedules
@@ -152,7 +154,7 @@ def generate(
     check_range("--iterations", iterations, 1, 100_000)
     numbers = _numbers("--curve", curve)
     check_output("--json", json_file)
-    stgan = STGAN.from_pretrained(model, _place(threads, device))
+    stgan = STGAN.from_pretrained(typed(model), _place(threads, device))
     settings, names = stgan.preset(preset, iterations), stgan.check_actions(action or [])
     if numbers and evaluator in stgan.folder.condition:
         raise StganError(f"{evaluator} is a network that steered; choose another --evaluator")
@@ -301,7 +303,7 @@ def _ending_in_a_sentence(place: "torch.device") -> Iterator[None]:
         raise StganError(f"{place} has too little memory for this; use a smaller --batch") from error
 
 
-def _forms_table(comparison: "Comparison") -> Table:
+def _forms_table(comparison: "FormsComparison") -> Table:
     """At most 80 wide."""
     columns = ("form", "seconds", "trunk: seconds", "GFLOP", "GFLOP/s", "memory: GB")
     table = new_table(*columns, title=f"forward and backward, medians of {comparison.rounds}")
@@ -313,9 +315,9 @@ def _forms_table(comparison: "Comparison") -> Table:
     return table
 
 
-def _costs_table(costs: Sequence["Cost"], rate: float, title: str) -> Table:
+def _costs_table(costs: Sequence["BatchCost"], rate: float, title: str) -> Table:
     """At most 80 wide."""
-    from stgan.bench.generating import NETWORKS
+    from stgan.bench.generation_timing import NETWORKS
 
     columns = ("batch", "seconds", *NETWORKS, "rest", "floor", "steps", "GB")
     table = new_table(*columns, left=0, title=f"{title}: seconds a clip")

@@ -106,8 +106,8 @@ def prepare(
     The whole set takes minutes on all cores; --quick takes a fraction of that. Files that have not changed are not
     decoded again: after an interruption, the same command goes on. The exit status is 1 if something is missing.
     """
-    from stgan.video.ucf101 import UCF101, WHERE
     from stgan.video.ucf101_index import INDEX, prepare_ucf101
+    from stgan.video.ucf101_names import UCF101, WHERE
 
     console = new_console(soft_wrap=True)
     splits = (split,) if split else tuple(UCF101.splits)
@@ -123,7 +123,7 @@ def prepare(
 
 def print_index(console: Console, index: "Index") -> None:
     """What there is, beside what there should be; then names, warnings and problems."""
-    from stgan.video.ucf101 import UCF101
+    from stgan.video.ucf101_names import UCF101
 
     table = new_table("", "found", "published")
     found = index.summary()

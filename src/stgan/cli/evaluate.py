@@ -26,11 +26,12 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import check_output, check_range, new_console, on_interrupt
 from stgan.errors import StganError
-from stgan.files import default_cache, write_text
+from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import Manifest
 from stgan.progress import watching
 
 if TYPE_CHECKING:
+    from stgan.checkpoints import ModelFolder
     from stgan.scoring import Clip, ScoreCache, Scores
 
 _MOST_CLIPS = 1_000_000
@@ -38,7 +39,6 @@ _MOST_WORKERS = 256
 _MOST_AT_ONCE = 4096
 _FASTEST = 1000.0  # frames a second
 
-DEFAULT_MODEL = "weizmann"
 RESUMED, NOTHING_KEPT = "the same command goes on where this one stopped", "nothing was kept"
 EXAMPLES = (
     "stgan generate --num 10 --out clips && stgan evaluate clips",
@@ -55,7 +55,7 @@ def evaluate(
     ],
     real: RealOption = None,
     model: ModelOfClipsOption = None,
-    evaluator: EvaluatorOption = "evaluator",
+    evaluator: EvaluatorOption = None,
     features: Annotated[
         str | None,
         typer.Option(
@@ -118,7 +118,7 @@ def evaluate(
     clips = folder_clips(folder)
     notes = _notes_on_manifest(folder, clips)
     clips = clips if num is None else evenly(clips, num)
-    whole = find_model(made_by(folder) if model is None else model)
+    whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
     judge = find_evaluator(evaluator, whole, frames=frames, device=place)
     space = find_evaluator(features, whole, frames=frames, device=place) if features else None
@@ -144,7 +144,7 @@ def evaluate(
         keep_scores(folder, scores, console)
 
 
-def made_by(folder: Path) -> str:
+def made_by(folder: Path) -> "ModelFolder":
     """The bundled model whose generator made a folder's clips, as its manifest has it; else the usual one.
 
     No other name is taken from there: a folder may not say what is fetched and loaded.
@@ -154,10 +154,10 @@ def made_by(folder: Path) -> str:
     entry = next(Manifest(folder).read(), {})
     name, hashes = entry.get("model"), entry.get("hashes")
     if name in bundled_models() and isinstance(hashes, dict):
-        model = find_model(name)
+        model = find_model(BUNDLED / name)
         if model.describe(model.generator).hash == hashes.get("generator"):
-            return str(name)
-    return DEFAULT_MODEL
+            return model
+    return find_model(DEFAULT_MODEL)
 
 
 def as_json(scores: "Scores") -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from stgan.cli.evaluate import open_cache
 from stgan.cli.options import (
+    MODEL,
     CacheOption,
     DeviceOption,
     IterationsOption,
@@ -24,6 +25,7 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
 from stgan.errors import StganError
+from stgan.files import typed
 from stgan.progress import bars
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ EXAMPLES = (
 
 
 def fooling(
-    model: ModelOption = "weizmann",
+    model: ModelOption = MODEL,
     preset: PresetOption = "paper",
     num: NumOption = 1,
     seed: SeedOption = 0,
@@ -68,7 +70,7 @@ def fooling(
 
     console = new_console()
     check_range("--num", num, 1, _MOST_CLIPS)
-    stgan = STGAN.from_pretrained(model, device)
+    stgan = STGAN.from_pretrained(typed(model), device)
     settings = stgan.preset(preset, iterations)
     judges = judges_of(stgan)
     known: list[Clip] = []

@@ -13,6 +13,7 @@ import typer
 from stgan.cli.options import (
     BOTH,
     FRAMES,
+    MODEL,
     STRENGTH,
     DeviceOption,
     FramesOption,
@@ -27,6 +28,7 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import check_range, new_console, on_interrupt
 from stgan.errors import StganError
+from stgan.files import typed
 from stgan.progress import bars
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def generate(
         list[str] | None,
         typer.Argument(metavar="ACTION", help="Actions to generate. Default: all of the model's."),
     ] = None,
-    model: ModelOption = "weizmann",
+    model: ModelOption = MODEL,
     num: NumOption = 4,
     seed: SeedOption = 0,
     out: Annotated[Path, folder_option("--out", "Folder for the clips, the manifest and the contact sheet.")] = Path(
@@ -116,7 +118,7 @@ def generate(
     check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
     check_range("--batch", batch, 1, MOST_TOGETHER)
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
-    stgan = STGAN.from_pretrained(model, device, own)
+    stgan = STGAN.from_pretrained(typed(model), device, own)
     condition = OWN if own else condition
     settings = stgan.preset(preset, iterations, precision, init=init is not None)
     names = ", ".join(stgan.condition_names(condition))

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from stgan.cli.options import FRAMES, PRESETS, ModelArgument
+from stgan.cli.options import FRAMES, MODEL, PRESETS, ModelArgument
 from stgan.cli.terminal import new_console, new_table
 from stgan.errors import StganError
+from stgan.files import typed
 from stgan.names import printable
 from stgan.version import __version__
 
@@ -23,7 +24,7 @@ EXAMPLES = (
 
 
 def info(
-    model: ModelArgument = "weizmann",
+    model: ModelArgument = MODEL,
     layers: Annotated[
         bool, typer.Option("--layers", help="List the layers that stgan generate --target can name, with their sizes.")
     ] = False,
@@ -40,7 +41,7 @@ def info(
     from stgan.checkpoints import bundled_models, find_model
 
     console = new_console()
-    folder = find_model(model)
+    folder = find_model(typed(model))
     if condition is not None and not layers:
         raise StganError("--condition names the classifier whose layers are listed; add --layers")
     if layers:

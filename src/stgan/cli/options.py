@@ -10,12 +10,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from stgan.errors import StganError
+from stgan.files import DEFAULT_MODEL
 
 # Defaults and names of the library, whose modules load PyTorch; tests/cli/test_start.py holds them equal.
 FRAMES = 16
 BOTH = "both"
 STRENGTH = 0.9
 PRESETS = ("motion", "robust", "paper", "pixels")
+EVALUATOR = "evaluator"
+
+MODEL = str(DEFAULT_MODEL)
+"""The default of `--model`: a path, which no folder of the user can be mistaken for."""
 
 
 def _path(name: str) -> Callable[[str], Path]:
@@ -42,9 +47,9 @@ def path_argument(name: str, help: str) -> Any:
     return typer.Argument(metavar=name, parser=_path(name), help=help)
 
 
-_MODEL = "a bundled name, a folder, or a Hugging Face hub id."
-ModelOption = Annotated[str, typer.Option(help=f"The model: {_MODEL}")]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The model: {_MODEL}")]
+_WHICH_MODEL = "The model: a bundled name, a folder, or a Hugging Face hub id."
+ModelOption = Annotated[str, typer.Option(help=_WHICH_MODEL, show_default=DEFAULT_MODEL.name)]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_WHICH_MODEL, show_default=DEFAULT_MODEL.name)]
 ModelOfClipsOption = Annotated[
     str | None,
     typer.Option(help="The model that made the clips. Default: the bundled model that made them, else weizmann."),
@@ -69,14 +74,16 @@ PrecisionOption = Annotated[
         help="Number format to compute in. bf16-mixed is faster on hardware that supports it, and gives other clips."
     ),
 ]
-_EVALUATOR: Any = typer.Option(
-    metavar="NAME|PATH|MODULE:FUNCTION",
-    help="The network that scores the clips: the name of one of the model's (evaluator, c3d, lrcn), a checkpoint "
-    "folder, an I3D file, or your own classifier, which a function of a module or of FILE.py returns (its code is "
-    "run).",
-)
-EvaluatorOption = Annotated[str, _EVALUATOR]
-EvaluatorOptionOrNone = Annotated[str | None, _EVALUATOR]
+EvaluatorOption = Annotated[
+    str | None,
+    typer.Option(
+        show_default=EVALUATOR,
+        metavar="NAME|PATH|MODULE:FUNCTION",
+        help="The network that scores the clips: the name of one of the model's (evaluator, c3d, lrcn), a checkpoint "
+        "folder, an I3D file, or your own classifier, which a function of a module or of FILE.py returns (its code is "
+        "run).",
+    ),
+]
 
 _REAL = folder_option("--real", "Folder of real clips, laid out as for training.")
 RealOption = Annotated[Path | None, _REAL]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from stgan.cli.evaluate import RESUMED, as_json, keep_scores, made_by, open_cache
 from stgan.cli.options import (
-    EvaluatorOptionOrNone,
+    EvaluatorOption,
     ModelOfClipsOption,
     RealOption,
     file_option,
@@ -20,6 +20,7 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import check_output, new_console, on_interrupt
 from stgan.errors import StganError
+from stgan.files import typed
 from stgan.manifest import MANIFEST
 from stgan.names import quoted
 from stgan.progress import watching
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from stgan.report.recorded import Scores
     from stgan.scoring import Clip, Evaluator
 
-_EVALUATOR = "evaluator"
 _AUGMENTATION = "an augmentation experiment"
 EXAMPLES = (
     "stgan generate --num 4 --trace --out clips && stgan report clips",
@@ -44,7 +44,7 @@ def report(
     ],
     out: Annotated[Path | None, file_option("--out", "The page. Default: FOLDER/report.html.")] = None,
     model: ModelOfClipsOption = None,
-    evaluator: EvaluatorOptionOrNone = None,
+    evaluator: EvaluatorOption = None,
     real: RealOption = None,
     fooling: Annotated[
         Path | None, folder_option("--fooling", "What stgan fooling wrote, to show beside the clips.")
@@ -82,15 +82,15 @@ def report(
         with console.status("drawing"):
             page, figures = write_augmentation_page(folder, out, command=shlex.join(words))
         return _tell(page, figures, console)
-    if model is None:
-        clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
-        model = made_by(clips)
+    clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
+    whole = find_model(typed(model)) if model else made_by(clips)
+    name = model or whole.path.name
     if kind:
         study = read_study(folder)
-        request = Request(folder, find_model(model), model, study=study, command=command)
+        request = Request(folder, whole, name, study=study, command=command)
     else:
-        whole, beside = find_model(model), read_study(fooling) if fooling else None
-        request = Request(folder, whole, model, find_scores(folder, whole, evaluator, real, console), beside, command)
+        beside = read_study(fooling) if fooling else None
+        request = Request(folder, whole, name, find_scores(folder, whole, evaluator, real, console), beside, command)
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
     _tell(page, figures, console)
@@ -133,7 +133,7 @@ def find_scores(
         scores = read_scores(path)
         if is_current(scores, path, clips) and (judge is None or judge.hash == scores["evaluator_hash"]):
             return scores
-    judge = judge or find_evaluator(_EVALUATOR, model, device=device)
+    judge = judge or find_evaluator(None, model, device=device)
     return new_scores(folder, clips, judge, real, bool(evaluator), console)
 
 

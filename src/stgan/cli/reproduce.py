@@ -11,7 +11,7 @@ from rich.console import Console
 from stgan.cli.options import DeviceOption, SettingsOption, file_option, folder_option
 from stgan.cli.terminal import command, new_console, new_table, on_interrupt, write_json
 from stgan.errors import StganError
-from stgan.files import alone
+from stgan.files import locked
 from stgan.names import duration
 from stgan.progress import Stages
 
@@ -90,7 +90,7 @@ def ucf101(
     from stgan.studies.ucf101 import STAGES, Reproduction, compare_with_paper
     from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
     from stgan.training.recipes import parse_overrides
-    from stgan.video.ucf101 import UCF101
+    from stgan.video.ucf101_names import UCF101
 
     console = new_console()
     chosen = load_recipe(recipe or DEFAULT, parse_overrides(settings or []))
@@ -191,7 +191,7 @@ def augmentation(
         for name in names:  # a mistake in the last is known before hours of the first
             study.check_setting(name)
         for name in names:
-            with alone(out / name):
+            with locked(out / name):
                 show(console, study.run(name))
             bars.clear()
     written = study.write()

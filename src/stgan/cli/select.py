@@ -24,7 +24,7 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import check_output, new_console, new_table, on_interrupt
 from stgan.errors import StganError
-from stgan.files import write_text
+from stgan.files import typed, write_text
 from stgan.names import printable, quoted
 from stgan.progress import watching
 
@@ -68,7 +68,7 @@ def select(
         ),
     ] = False,
     model: ModelOfClipsOption = None,
-    evaluator: EvaluatorOption = "evaluator",
+    evaluator: EvaluatorOption = None,
     real: RealOption = None,
     csv_list: RealCsvOption = None,
     split_column: SplitColumnOption = "split",
@@ -115,7 +115,7 @@ def select(
     if real:
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
-    whole = find_model(made_by(folder) if model is None else model)
+    whole = made_by(folder) if model is None else find_model(typed(model))
     judge = find_evaluator(evaluator, whole, device=choose_device(device))
     if judge.steered(clips):
         raise StganError(
@@ -125,7 +125,8 @@ def select(
     for clip in clips:
         clip.check_file()
     networks_behind(whole, folder, judge)  # complains before the clips are scored, which takes longer
-    kept = None if is_own_classifier(evaluator) else open_cache(cache, console)  # whose code may change unseen
+    own = evaluator is not None and is_own_classifier(evaluator)  # whose code may change unseen
+    kept = None if own else open_cache(cache, console)
     with on_interrupt(RESUMED if kept else NOTHING_KEPT), closing(kept) if kept else nullcontext():
         verdicts = verdicts_of(_scores(folder, judge, clips, kept, console))
         features = features_of(clips, judge, cache=kept, watch=watching(console)) if by == "diversity" else None

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,8 @@ from stgan.cli.options import (
 )
 from stgan.cli.terminal import new_console, new_table
 from stgan.errors import Interrupted, StganError
-from stgan.files import alone
-from stgan.names import duration
+from stgan.files import locked
+from stgan.names import as_path, duration
 from stgan.progress import one_bar
 
 if TYPE_CHECKING:
@@ -112,14 +112,14 @@ def train(
     if (stage is Stage.CLASSIFIER) != bool(name):
         raise StganError("name the classifier to train, as in: stgan train classifier lrcn; other stages take no name")
     from stgan.report.training_page import write_training_page
-    from stgan.training.preparation import Wishes, prepare
+    from stgan.training.preparation import TrainingOptions, prepare
     from stgan.training.recipes import parse_overrides
-    from stgan.training.run import Workshop
+    from stgan.training.run import Workspace
     from stgan.video import data_root
 
     if config:  # resolved, since `.` has no name to work under
         config = (config.parent if config.name == "model.yaml" else config).resolve()
-    wishes = Wishes(
+    options = TrainingOptions(
         config, size, minutes, encoder, parse_overrides(settings or []), csv, split_column, ucf_split
     )  # fmt: skip
     clips = data if data else data_root(None) / config.name if config else data_root(None)
@@ -127,10 +127,11 @@ def train(
     console = new_console(soft_wrap=True, quiet=not fabric.is_global_zero)
     deadline = time.monotonic() + 60 * stop_after if stop_after is not None else math.inf
     place = work / (config.name if config else out.resolve().name)
-    workshop = Workshop(fabric, place, save_every, deadline=deadline, compact=compact)
-    with _alone(fabric, workshop.folder, out), _forgiving():
+    workspace = Workspace(fabric, place, save_every, deadline=deadline, compact=compact)
+    folders = [workspace.folder, out] if fabric.is_global_zero else []  # the first process holds them for all
+    with locked(*folders), _forgiving():
         with one_bar(console, "looking at the clips") as progress:
-            prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
+            prepared = prepare(clips, out, workspace, options, say=console.print, progress=progress)
         if stage is not Stage.ALL and not dry_run:
             prepared.training.train(name or stage.value.replace("-", "_"))
             console.print(f"{name or stage.value} is in {out}")
@@ -141,8 +142,8 @@ def train(
         prepared.training.train_all()
         if fabric.is_global_zero:
             _show_samples(out)
-            page = write_training_page(out, workshop.folder)
-            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {out}")
+            page = write_training_page(out, workspace.folder)
+            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {as_path(out)}")
 
 
 def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
@@ -169,15 +170,6 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
     )
     fabric.launch()
     return fabric
-
-
-@contextmanager
-def _alone(fabric: "Fabric", *folders: Path) -> Iterator[None]:
-    """Refuse a second training in one of the folders; of several processes the first one holds them for all."""
-    with ExitStack() as locks:
-        for folder in folders if fabric.is_global_zero else ():
-            locks.enter_context(alone(folder))
-        yield
 
 
 @contextmanager
@@ -221,17 +213,17 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
         table.add_row(stage, steps, str(settings.batch_size), duration(seconds[stage]), f"{paces[stage].fed:.0%}")
     table.add_row("all", "", "", duration(sum(seconds.values())), "")
     console.print(table)
-    console.print(f"logs: {training.workshop.folder} (tensorboard --logdir {training.workshop.folder})")
+    console.print(f"logs: {training.workspace.folder} (tensorboard --logdir {training.workspace.folder})")
 
 
 def _show_samples(model: Path) -> None:
     """A few clips of each action, and what the model's evaluator sees in them."""
     samples = model / "samples"
-    make = partial(generate, model=str(model), num=_SAMPLES, out=samples)
+    make = partial(generate, model=str(model.resolve()), num=_SAMPLES, out=samples)
     try:
         make(resume=True)
     except Interrupted:
         raise
     except StganError:  # clips of former weights
         make()
-    evaluate(samples, model=str(model), json_file=samples / "scores.json")
+    evaluate(samples, model=str(model.resolve()), json_file=samples / "scores.json")

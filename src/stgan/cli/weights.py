@@ -15,7 +15,7 @@ from stgan.cli import weights_import
 from stgan.cli.options import JsonOption, file_option, folder_option, path_argument
 from stgan.cli.terminal import check_output, command, new_console, on_interrupt, write_json
 from stgan.errors import StganError
-from stgan.files import sha256
+from stgan.files import BUNDLED, sha256
 from stgan.names import is_file_name, quoted
 from stgan.progress import download_bar
 
@@ -272,12 +272,14 @@ def _show_fetched(console: Console, known: "KnownFile", fetched: "Fetched", fold
 
 def _checkpoint_folder(path: str) -> Path | None:
     """The folder of a checkpoint, also of a bundled model's by "weizmann/lrcn"; None if there is no such folder."""
-    from stgan.checkpoints.model_folder import BUNDLED, MODEL, bundled_models
+    from stgan.checkpoints.description import check_unambiguous
+    from stgan.checkpoints.model_folder import MODEL, bundled_models
 
     folder = Path(path)
     model, _, part = path.partition("/")
-    if not folder.exists() and model in bundled_models():
-        folder = BUNDLED / model / part
+    if model in bundled_models() and (bundled := BUNDLED / model / part).is_dir():
+        check_unambiguous(path, "the name of bundled networks", bundled)
+        folder = bundled
     if not folder.is_dir():
         return None
     if (folder / MODEL).is_file():

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.checkpoints import CheckpointError
+from stgan.checkpoints import CheckpointError, ModelFolder
+from stgan.devices import choose_device
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.generation import FPS
@@ -20,6 +21,7 @@ from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
 from stgan.report.selection import Shown
 from stgan.sampling import Preset
+from stgan.spacing import evenly_spread
 from stgan.video import VideoError, to_uint8, write_video
 from stgan.video.strips import Strip, save_strips
 
@@ -79,7 +81,7 @@ class Drawn:
     source: str
 
 
-def draw_iterations(path: Path, clips: Sequence[Shown], model: str) -> Drawn | str:
+def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> Drawn | str:
     """Write the picture for the first clip that one can be had of: from what `stgan generate --trace` or
     `--intermediate` left beside it, else by sampling the first clip again, if this model is the one that made it.
 
@@ -112,9 +114,8 @@ def _intermediates(folder: Path) -> list[Strip]:
     if not folder.is_dir() or folder.is_symlink():
         return []
     files = sorted(path for path in folder.glob("*.mp4") if not path.is_symlink())
-    chosen = sorted({round(i * (len(files) - 1) / (_ROWS - 1)) for i in range(_ROWS)}) if files else []
     strips = []
-    for number in chosen:
+    for number in evenly_spread(len(files), min(len(files), _ROWS)):
         try:
             strips.append(Strip(files[number].stem.lstrip("0")[:12] or "0", read_clip(files[number]).frames))
         except VideoError:
@@ -123,7 +124,7 @@ def _intermediates(folder: Path) -> list[Strip]:
     return strips if len(sizes) == 1 else []
 
 
-def _sample_again(clip: Shown, model: str) -> Trace | str:
+def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
     """The trace of a clip that is made once more, or why it cannot be."""
     entry = clip.entry
     if not entry:
@@ -134,7 +135,7 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
         preset = _preset(entry["settings"])
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
-        stgan = STGAN.from_pretrained(model)
+        stgan = STGAN(model, choose_device())
         if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
             return "to make one again would take too long"
         hashes = stgan.hashes(entry["condition"])

@@ -13,7 +13,7 @@ from stgan.checkpoints.description import one_line
 from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
 from stgan.names import quoted
-from stgan.training.classifier import ClassifierConfig, build
+from stgan.training.classifier_training import ClassifierConfig, build
 from stgan.training.finetuning import FinetuningRecipe
 from stgan.training.recipes import CLASSIFIERS, from_values, merged, read_yaml
 

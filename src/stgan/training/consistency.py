@@ -16,8 +16,8 @@ from stgan.networks import (
     SequencePrior,
     TemporalStreamConfig,
 )
-from stgan.networks.encoders import build_encoder
-from stgan.training.classifier import build
+from stgan.networks.encoder_architectures import build_encoder
+from stgan.training.classifier_training import build
 from stgan.training.recipes import Recipes
 
 _LARGEST = 1024  # pixels and frames

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from jaxtyping import UInt8
 
 from stgan.errors import StganError
+from stgan.files import locked
 from stgan.video.decoding import ClipFacts, decode_clip, in_order
 from stgan.video.folders import ClipFolder
 from stgan.video.io import VideoError
@@ -73,7 +73,7 @@ class ClipCache:
         name = "original" if size is None else str(size)
         self.folder, self.size, self.max_bytes = folder, size, max_bytes
         self._frames, self._index = folder / f"frames_{name}.u8", folder / f"index_{name}.jsonl"
-        self._lock = folder / f".frames_{name}.lock"
+        self._lock = f".frames_{name}.lock"
 
     def load(
         self,
@@ -121,8 +121,7 @@ class ClipCache:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._lock):
+            with locked(self.folder, file=self._lock, wait=True):
                 yield
         except OSError as error:
             raise StganError(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stgan import STGAN
-from stgan.bench.generating import NETWORKS, REST, Clock, WatchedAction, measure, record
+from stgan.bench.generation_timing import NETWORKS, REST, Clock, WatchedAction, measure, record
 from stgan.errors import StganError
 from stgan.pipeline import ClipRequest
 from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Preset, clip_seed, sample
