@@ -94,7 +94,7 @@ CsvOption = Annotated[str | None, typer.Option("--csv", metavar="NAME", help=_WH
 _SPLIT_COLUMN: Any = typer.Option(help="Column of that csv file that holds the split: train, val or test.")
 SplitColumnOption = Annotated[str, _SPLIT_COLUMN]
 SplitColumnOptionOrNone = Annotated[str | None, _SPLIT_COLUMN]
-_UCF_SPLIT: Any = typer.Option(help="Number of the official split of UCF-101, 1 to 3.")
+_UCF_SPLIT: Any = typer.Option(help="Number of the official split of UCF-101.", min=1, max=3)
 UcfSplitOption = Annotated[int, _UCF_SPLIT]
 UcfSplitOptionOrNone = Annotated[int | None, _UCF_SPLIT]
 ClipsArgument = Annotated[
