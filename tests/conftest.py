@@ -121,8 +121,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         TemporalStream,
         TemporalStreamConfig,
     )
-    from stgan.training.code_prior import fit_whitening
-    from stgan.training.sequence_prior import fit_basis
+    from stgan.training.code_prior_training import fit_whitening
+    from stgan.training.sequence_prior_training import fit_basis
 
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("model")

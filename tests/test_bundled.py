@@ -11,8 +11,8 @@ from stgan import STGAN
 from stgan.checkpoints import bundled_models, find_model
 from stgan.metrics.motion import motion
 from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, labelled_clips
-from stgan.training import classifier as classifier_training
-from stgan.training.data import ClipData
+from stgan.training import classifier_training
+from stgan.training.clip_data import ClipData
 from stgan.video import ClipCache, find_clips, to_uint8, write_video
 
 ACTIONS = ("bend", "jack", "jump", "pjump", "run", "side", "walk", "wave1", "wave2")

@@ -1,7 +1,6 @@
 """Where networks run, and what they compute in."""
 
-import ctypes
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -10,8 +9,6 @@ from stgan.errors import StganError
 
 Precision = Literal["32-true", "bf16-mixed"]
 """What products are computed in, by Lightning's names."""
-
-_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # glibc's malloc.h
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
@@ -35,19 +32,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in said)
     )
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what tensors free, up to 1 GB, for the next ones, where it is glibc.
-
-    It returns blocks of 32 MB and more to the system at once, and the kernel fills each new one with zeros, page by
-    page: a tenth to a fifth of the time that generating takes on a CPU. This is for the whole process, so it is for
-    programs to call, not for libraries; `stgan` does.
-    """
-    with suppress(OSError, AttributeError):  # another C library
-        allocator = ctypes.CDLL(None).mallopt
-        allocator(_MMAP_MAX, 0)
-        allocator(_TRIM_THRESHOLD, 1 << 30)
 
 
 def batch_size(device: torch.device, frames: int, side: int) -> int:

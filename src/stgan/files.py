@@ -14,6 +14,9 @@ from stgan.errors import StganError
 from stgan.names import quoted
 
 LOCK = ".lock"
+BUNDLED = Path(__file__).parent / "bundled"
+"""The models that ship with the package, each in a folder of its name."""
+DEFAULT_MODEL = BUNDLED / "weizmann"
 _LEFTOVER = re.compile(r"\..+\.\d+\.part")
 
 
@@ -69,6 +72,11 @@ def locked(
             except Timeout:
                 raise StganError(f"another process {doing} {quoted(folder)}; wait for it, or {remedy}") from None
         yield
+
+
+def typed(text: str) -> str | Path:
+    """What a user typed where a path or a name is meant: the path, if it is one with a separator; else the text."""
+    return Path(text) if "/" in text and os.path.exists(text) else text
 
 
 def default_cache() -> Path:

@@ -27,6 +27,12 @@ def quoted(name: str | PurePath) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 50]}...{text[-40:]}"
 
 
+def as_path(path: PurePath) -> str:
+    """A path for a command to copy, with a separator: `./weizmann` cannot be taken for a name."""
+    text = os.fspath(path)
+    return text if text.startswith(("/", "./", "../")) else f"./{text}"
+
+
 def listed(known: Collection[str], wrong: str) -> str:
     """Names for a message about a wrong one: all of them, or of very many those that are most like it."""
     if len(known) <= _LISTED:

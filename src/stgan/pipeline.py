@@ -12,6 +12,7 @@ from torch import Tensor
 from stgan.checkpoints import Checkpoint, CheckpointError, Classifier, ModelFolder, find_model, own_checkpoints
 from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
+from stgan.files import DEFAULT_MODEL
 from stgan.names import listed
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
 from stgan.networks.layout import channels_last, fold_batch_norm
@@ -99,13 +100,14 @@ class STGAN:
     @classmethod
     def from_pretrained(
         cls,
-        model: str | Path = "weizmann",
+        model: str | Path = DEFAULT_MODEL,
         device: torch.device | str | None = None,
         condition: Classifier | Mapping[str, Classifier] | None = None,
     ) -> "STGAN":
         """Load a bundled model, a folder, or a Hugging Face hub id; onto a GPU if there is one and none is named.
 
         Args:
+            model: see `find_model`; default: the bundled "weizmann".
             condition: classifiers of your own, which steer in place of the model's: one, called "own", or several by
                 name; each a `VideoClassifier`, a network that `adapt` recognises, or a checkpoint. The actions are
                 then theirs. They are moved to the device.

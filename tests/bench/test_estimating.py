@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stgan.bench import PARTS, Estimate, Part, estimate
+from stgan.bench import PARTS, Estimate, TimedPart, estimate
 from stgan.bench.estimating import inflate_as_conv3d
 from stgan.bench.operations import OperationCounter
 from stgan.bench.paper_scale import Scale
@@ -253,7 +253,7 @@ def test_nothing_is_lost_between_parts(events: list[tuple[str, int]]) -> None:
 
 
 def test_times_of_many_videos() -> None:
-    parts = {name: Part(0.5, 10**9) for name in PARTS}
+    parts = {name: TimedPart(0.5, 10**9) for name in PARTS}
     figures = Estimate(
         parts,
         seconds_range=(3.0, 4.0),

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stgan.checkpoints import CheckpointError, i3d, load_checkpoint, load_i3d, save_checkpoint
+from stgan.checkpoints import CheckpointError, i3d_files, load_checkpoint, load_i3d, save_checkpoint
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import I3D, I3DConfig, Preprocessing
 
@@ -210,7 +210,7 @@ def test_no_code_is_run(tmp_path: Path, dump: Callable) -> None:
 
 
 def test_a_small_file_that_unpacks_to_a_large_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(i3d, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(i3d_files, "_MOST_BYTES", 1 << 20)
     with zipfile.ZipFile(tmp_path / "i3d.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("i3d/data/0", bytes(1 << 21))
     assert (tmp_path / "i3d.pt").stat().st_size < 1 << 14

@@ -18,6 +18,7 @@ from stgan.checkpoints import (
     model_folder,
     save_checkpoint,
 )
+from stgan.files import BUNDLED, typed
 from stgan.networks import LRCN
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -35,7 +36,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(repository)
         raise LocalEntryNotFoundError("Cannot find an appropriate cached snapshot.\nCheck your\r\n connection.")
 
-    monkeypatch.setattr(model_folder, "snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     return asked
 
 
@@ -131,6 +132,42 @@ def test_bundled_names(model: Path, monkeypatch: pytest.MonkeyPatch, hub: list[s
     assert not hub
 
 
+def test_a_folder_of_a_bundled_name(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: list[str]
+) -> None:
+    """A path means the folder, and a string that could mean both is refused."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert "no such folder" in refused(Path("weizmann")) and find_model("weizmann").actions[0] == "bend"
+    shutil.copytree(model, "weizmann")
+    for own in (Path("weizmann"), "./weizmann", "weizmann/", tmp_path / "here/weizmann", typed("./weizmann")):
+        assert find_model(own).name == "tiny", own
+    message = refused("weizmann")
+    assert "'./weizmann'" in message and repr(str(BUNDLED / "weizmann")) in message
+    assert find_model(str(BUNDLED / "weizmann")).actions[0] == "bend"
+    (Path("weizmann") / MODEL).unlink()
+    made, _ = assemble(Path("weizmann"), "mine", evaluators=["evaluator", "temporal_stream"])
+    assert made.name == "mine" and made.path == Path("weizmann")
+    shutil.rmtree("weizmann")
+    Path("weizmann").symlink_to(BUNDLED / "weizmann")  # no two of that name
+    assert find_model("weizmann").actions[0] == "bend"
+    assert not hub
+
+
+def test_a_folder_with_the_form_of_a_hub_id(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model.rename("user_name")
+    Path("user").mkdir()
+    shutil.move("user_name", "user/name")
+    message = refused("user/name")
+    assert "'./user/name'" in message and "hub" in message and not hub
+    for own in (Path("user/name"), "./user/name", "user/name/", typed("user/name")):
+        assert find_model(own).name == "tiny", own
+    assert typed("user/other") == "user/other" and typed("user") == "user"  # may be a hub id, and a bundled name
+
+
 @pytest.mark.parametrize("name", ["a" * 5000, "~nobody_of_this_name", "~nobody_of_this_name/model", "a\0b", "\ud800"])
 def test_names_that_no_folder_can_have(name: str) -> None:
     assert "no model" in refused(name)
@@ -155,7 +192,7 @@ def test_whatever_goes_wrong_at_the_hub(monkeypatch: pytest.MonkeyPatch, error: 
     def fail(repository: str, **options: Any) -> str:
         raise error
 
-    monkeypatch.setattr(model_folder, "snapshot_download", fail)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     assert str(error) in refused("user/name")
 
 
@@ -166,7 +203,7 @@ def test_from_the_hub(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         wanted.extend(allow_patterns)
         return str(model)
 
-    monkeypatch.setattr(model_folder, "snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert find_model("user/name").path == model
     inside = {"*/config.json", "*/model.safetensors", "*/README.md"}
     assert set(wanted) == {"model.json", "README.md", *inside}  # nothing that could be code
@@ -182,7 +219,7 @@ def test_links_in_the_cache_of_the_hub(model: Path, tmp_path: Path, monkeypatch:
     config = snapshot / "lrcn" / "config.json"
     config.rename(repository / "blobs" / "0123")
     config.symlink_to("../../../blobs/0123")
-    monkeypatch.setattr(model_folder, "snapshot_download", lambda *_, **__: str(snapshot))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(snapshot))
     assert find_model("user/name").load("lrcn").actions
     (snapshot / "README.md").symlink_to("/etc/hostname")
     assert "leads out of its folder" in refused("user/name")

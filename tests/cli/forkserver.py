@@ -6,13 +6,20 @@ the last one that is still running, and its exit status (negative: the signal th
 
 import json
 import os
+import pkgutil
 import resource
 import signal
 import sys
 import traceback
+from contextlib import suppress
+from importlib import import_module
 
-import stgan.cli.commands  # noqa: F401 (this is what takes the time)
+import stgan
 from stgan.cli.main import main
+
+for module in pkgutil.walk_packages(stgan.__path__, "stgan."):  # this is what takes the time
+    with suppress(ModuleNotFoundError):  # of an extra that is not installed
+        import_module(module.name)
 
 
 def child(request: dict) -> None:

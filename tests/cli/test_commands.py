@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stgan.cli.info import unseen_accuracy
+from stgan.cli.train import _show_samples
 from stgan.video import read_video
 
 
@@ -36,6 +37,31 @@ def test_generate_leaves_clips_manifest_and_contact_sheet(generated: Path) -> No
         assert set(line["hashes"]["condition"]) == {"lrcn", "c3d"} and 0 <= line["probability"] <= 1
     assert (generated / "contact_sheet.png").read_bytes().startswith(b"\x89PNG")
     assert not list(generated.rglob("*.tmp"))
+
+
+def test_a_folder_of_a_bundled_name(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
+    for folder in ("weizmann", "models/weizmann"):
+        shutil.copytree(tiny_model, tmp_path / folder)
+    for path in ("./weizmann", "weizmann/", "models/weizmann"):
+        result = stgan.run("info", path, cwd=tmp_path)
+        assert result.returncode == 0 and "tiny: grow, left, right" in result.stdout, path
+    bundled = stgan.run("info", cwd=tmp_path).stdout  # what nobody typed is no name that a folder could have
+    assert "weizmann: bend" in bundled and "[default: (weizmann)]" in stgan.run("info", "--help").stdout
+    for command in (("info",), ("generate", "--model"), ("weights", "info")):
+        result = stgan.run(*command, "weizmann", cwd=tmp_path)
+        assert result.returncode == 1 and result.is_one_sentence and "'./weizmann'" in result.stderr, command
+    result = stgan.run("weights", "info", "weizmann/c3d", cwd=tmp_path)
+    assert result.is_one_sentence and "'./weizmann/c3d'" in result.stderr
+    assert "network: c3d" in stgan.run("weights", "info", "./weizmann/c3d", cwd=tmp_path).stdout
+
+
+def test_samples_of_a_trained_model_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+    for command in ("generate", "evaluate"):
+        monkeypatch.setattr(f"stgan.cli.train.{command}", lambda *_, model, **__: asked.append(model))
+    _show_samples(Path("weizmann"))
+    assert asked == [str(tmp_path / "weizmann")] * 2
 
 
 def test_resume_keeps_what_is_there_and_makes_the_rest(
@@ -160,7 +186,7 @@ def test_an_evaluator_made_from_a_network_that_steered_is_fooled(
 def test_info(stgan: Any, tiny_model: Path) -> None:
     result = stgan.run("info", tiny_model)
     assert result.returncode == 0
-    assert "never steers" in result.stdout and "R2Plus1D" in result.stdout
+    assert "never steers" in result.stdout and "r2plus1d" in result.stdout
 
 
 @pytest.mark.parametrize(

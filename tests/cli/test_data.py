@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from stgan.cli.data import DataSet, check, prepare
+from stgan.cli.data import check, prepare
 
 
 def run_check(folder: Path, json_file: Path | None = None) -> int:
@@ -78,7 +78,7 @@ def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixt
         names = [f"Biking/v_Biking_g{group:02d}_c01.avi" for group in range(first, first + 8)]
         (lists / f"{side}list01.txt").write_text("\n".join(names) + "\n")
     with pytest.raises(typer.Exit) as end:
-        prepare(DataSet.UCF101, tmp_path / "data", 1, False, tmp_path / "out", tmp_path / "found.json")
+        prepare("ucf101", tmp_path / "data", 1, False, tmp_path / "out", tmp_path / "found.json")
     shown = capsys.readouterr().out
     assert end.value.exit_code == 1
     assert shown.count("missing: Biking/v_Biking_g") == 10 and "missing: 5 more" in shown

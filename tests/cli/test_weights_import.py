@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from published import c3d, deepsim, write_binaryproto, write_caffemodel
 
-from stgan.checkpoints import CheckpointError, load_checkpoint
+from stgan.checkpoints import load_checkpoint
 from stgan.cli.weights_import import read_classes
+from stgan.errors import StganError
 from stgan.files import sha256
 from stgan.networks import C3D, ImageGenerator
-from stgan.video.ucf101 import CLASSES
+from stgan.video.ucf101_names import CLASSES
 
 
 def test_a_generator(stgan, tmp_path: Path) -> None:
@@ -110,5 +111,5 @@ def test_lists_of_classes(text: str | bytes, names: tuple[str, ...] | str, tmp_p
     if isinstance(names, tuple):
         assert read_classes(path) == names
     else:
-        with pytest.raises(CheckpointError, match=names):
+        with pytest.raises(StganError, match=names):
             read_classes(path)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stgan.networks import CodePrior, CodePriorConfig
-from stgan.training.code_prior import fit_whitening
+from stgan.training.code_prior_training import fit_whitening
 
 CLIPS, FRAMES, CODE_SIZE, RANK = 20, 15, 24, 10
 float64 = torch.float64

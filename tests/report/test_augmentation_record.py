@@ -6,11 +6,11 @@ from pathlib import Path
 from stgan.report.augmentation_page import write_augmentation_page
 from stgan.report.recorded_augmentation import read_augmentation
 from stgan.studies.augmentation import ARMS, RECORD, Arm, AugmentationResult, Run
-from stgan.training.finetuning import FinetuningRecipe, Point
+from stgan.training.finetuning import CurvePoint, FinetuningRecipe
 
 
 def test_what_an_experiment_writes_is_read(tmp_path: Path) -> None:
-    points = tuple(Point(iteration, test, None) for iteration, test in ((10, 0.25), (20, 0.75)))
+    points = tuple(CurvePoint(iteration, test, None) for iteration, test in ((10, 0.25), (20, 0.75)))
     arms = tuple(Arm(name, 9, "ab", points, points[1], (0.5, 0.9), points[1], (0.5, 0.9), name) for name in ARMS)
     result = AugmentationResult(
         initial="ab", recipe=FinetuningRecipe(), actions=("left", "right"), groups={"train": ("a",), "test": ()},

@@ -9,6 +9,7 @@ import pytest
 from manifest_lines import read_lines, write_lines
 from PIL import Image
 
+from stgan.checkpoints import find_model
 from stgan.report.films import read_clip
 from stgan.report.iterations import Drawn, draw_iterations
 from stgan.report.selection import Shown, shown_clips
@@ -29,7 +30,7 @@ def rows(path: Path, frames: int = 8, side: int = 16) -> np.ndarray:
 
 
 def test_a_clip_is_sampled_again_to_the_same_end(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
-    drawn = draw_iterations(tmp_path / "i.png", clips, str(tiny_model))
+    drawn = draw_iterations(tmp_path / "i.png", clips, find_model(tiny_model))
     assert isinstance(drawn, Drawn) and drawn.clip == clips[0] and "sampled again" in drawn.source
     strips = rows(tmp_path / "i.png")
     assert len(strips) == 3  # iterations
@@ -38,17 +39,17 @@ def test_a_clip_is_sampled_again_to_the_same_end(clips: list[Shown], tiny_model:
     assert np.abs(strips[-1] - last).mean() < 2 < np.abs(strips[0] - last).mean()
 
 
-def test_what_lies_beside_a_clip_comes_first(clips: list[Shown], tmp_path: Path) -> None:
+def test_what_lies_beside_a_clip_comes_first(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
     stages = clips[1].path.with_suffix(".iterations")
     stages.mkdir()
     for number in (10, 20):
         write_video(stages / f"{number:04d}.mp4", np.full((8, 16, 16, 3), 5 * number, np.uint8))
-    drawn = draw_iterations(tmp_path / "i.png", clips, "nowhere")
+    drawn = draw_iterations(tmp_path / "i.png", clips, find_model(tiny_model))
     assert isinstance(drawn, Drawn) and drawn.clip == clips[1]
     assert np.abs(rows(tmp_path / "i.png").mean((1, 2, 3, 4)) - [50, 100]).max() < 2
 
     Image.new("RGB", (40, 30), (200, 30, 30)).save(clips[2].path.with_suffix(".trace.png"))
-    drawn = draw_iterations(tmp_path / "i.png", clips, "nowhere")
+    drawn = draw_iterations(tmp_path / "i.png", clips, find_model(tiny_model))
     assert isinstance(drawn, Drawn) and drawn.clip == clips[2]
     with Image.open(tmp_path / "i.png") as picture:
         assert picture.size == (40, 30)
@@ -72,10 +73,11 @@ def test_why_there_is_no_picture(
     folder = clips[0].path.parents[1]
     write_lines(folder, [{**entry, **change} for entry in read_lines(folder)])
     found = [replace(clip, entry={**clip.entry, **change}) for clip in clips]
-    assert word in str(draw_iterations(tmp_path / "i.png", found, str(tiny_model)))
+    assert word in str(draw_iterations(tmp_path / "i.png", found, find_model(tiny_model)))
     assert not (tmp_path / "i.png").exists()
 
 
-def test_another_model_is_not_asked(clips: list[Shown], tmp_path: Path) -> None:
-    assert "is not the one that made the clips" in str(draw_iterations(tmp_path / "i.png", clips[:1], "weizmann"))
-    assert "not at hand" in str(draw_iterations(tmp_path / "i.png", clips[:1], str(tmp_path)))
+def test_another_model_is_not_asked(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
+    other, gone = find_model("weizmann"), replace(find_model(tiny_model), path=tmp_path)
+    assert "is not the one that made the clips" in str(draw_iterations(tmp_path / "i.png", clips[:1], other))
+    assert "not at hand" in str(draw_iterations(tmp_path / "i.png", clips[:1], gone))

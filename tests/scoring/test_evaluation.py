@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from stgan.checkpoints import find_model, save_checkpoint
+from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
 from stgan.errors import StganError
 from stgan.metrics.distances import kernel_distance
 from stgan.networks.i3d import I3D, I3DConfig
@@ -24,6 +24,7 @@ from stgan.scoring import (
     Scores,
     Steering,
     evaluate,
+    evaluator_of,
     evenly,
     find_evaluator,
     folder_clips,
@@ -203,6 +204,36 @@ def test_ones_own_classifier(tiny_clips: Path, tiny_model: Path, evaluator: Eval
     for wrong in (tiny_model / "encoder", tiny_model / "nothing", tmp_path / "own/config.json"):
         with pytest.raises(StganError):
             find_evaluator(str(wrong), find_model(tiny_model))
+
+
+def test_a_folder_with_the_name_of_a_network_of_the_model(
+    tiny_model: Path, evaluator: Evaluator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, own = find_model(tiny_model), ("up", "down", "still")
+    monkeypatch.chdir(tmp_path)
+    for name in ("c3d", "evaluator"):
+        save_checkpoint(Path(name), evaluator.network, actions=own)
+    for name in ("c3d", "evaluator"):
+        with pytest.raises(StganError, match=f"'{name}' is a network of the model tiny, and there is .* './{name}'"):
+            find_evaluator(name, model)
+        for named in (Path(name), f"./{name}"):
+            assert find_evaluator(named, model).actions == own
+        meant = find_evaluator(str(tiny_model / name), model)  # as the message says
+        assert evaluator_of(model, name).hash == meant.hash and evaluator_of(model, name).actions == model.actions
+    assert find_evaluator(None, model).name == "evaluator" and find_evaluator(None, model).actions == model.actions
+    monkeypatch.chdir(tiny_model)  # where both are one
+    assert find_evaluator("c3d", model).name == "c3d"
+    with pytest.raises(StganError, match="tiny has no network 'evaluator' to judge; name another"):
+        find_evaluator(None, replace(model, evaluators={}))
+
+
+def test_a_path_is_never_code(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text("def make():\n    raise SystemError('code was run')\n")
+    with pytest.raises(StganError, match="code was run"):
+        find_evaluator("own.py:make", find_model(tiny_model))
+    with pytest.raises(CheckpointError, match="is this a checkpoint folder"):
+        find_evaluator(Path("own.py:make"), find_model(tiny_model))
 
 
 def test_a_window_of_another_length(tiny_clips: Path, tiny_model: Path) -> None:

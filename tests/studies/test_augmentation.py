@@ -24,7 +24,7 @@ from stgan.scoring import Clip
 from stgan.studies import augmentation
 from stgan.studies.augmentation import ARMS, AugmentationResult, Run, run_augmentation
 from stgan.studies.provenance import Network
-from stgan.training.finetuning import FinetuningClips, FinetuningRecipe, Point
+from stgan.training.finetuning import CurvePoint, FinetuningClips, FinetuningRecipe
 from stgan.training.run import TrainingRun
 from stgan.video import ClipFile, write_video
 from stgan.video.decoding import inspect_clip
@@ -152,7 +152,7 @@ def test_the_summary_is_that_of_other_libraries(result: AugmentationResult, foun
     table = np.array(found) / 12
     runs = tuple(
         Run(seed, tuple(
-            replace(arm, chosen=Point(1, row[i], None), best_on_test=Point(2, row[3 + i], None))
+            replace(arm, chosen=CurvePoint(1, row[i], None), best_on_test=CurvePoint(2, row[3 + i], None))
             for i, arm in enumerate(result.runs[0].arms)
         ))
         for seed, row in enumerate(table.tolist())

@@ -33,7 +33,7 @@ from stgan.studies.provenance import (
     unseen_groups,
     write_networks,
 )
-from stgan.training.data import group_of
+from stgan.training.clip_data import group_of
 from stgan.video import ClipFile, VideoError, find_clips, read_video
 from stgan.video.decoding import inspect_clip
 

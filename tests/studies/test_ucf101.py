@@ -16,7 +16,7 @@ from stgan.studies.rehearsal import TREE, rehearsed, write_tree, write_weights
 from stgan.studies.ucf101 import STAGES, Record, Reproduction, compare_with_paper, draw_classes
 from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
 from stgan.training.recipes import parse_overrides
-from stgan.video.ucf101 import CLASSES
+from stgan.video.ucf101_names import CLASSES
 
 
 @given(st.integers(1, 300), st.integers(0, 1000))

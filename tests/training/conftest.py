@@ -9,7 +9,7 @@ import yaml
 from lightning_fabric import Fabric
 from tiny_recipes import RECIPES
 
-from stgan.training.data import ClipData
+from stgan.training.clip_data import ClipData
 from stgan.training.finetuning import FinetuningClips
 from stgan.video import ClipCache, ClipFile, find_clips, write_video
 

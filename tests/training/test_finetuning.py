@@ -21,14 +21,14 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import C3D, LRCN, AlexNet, AlexNetConfig, C3DConfig, LRCNConfig, Preprocessing
 from stgan.networks.preprocessing import Fit
-from stgan.training.data import to_videos
+from stgan.training.clip_data import to_videos
 from stgan.training.finetuning import (
     CHECKPOINT,
     ORDINARY,
+    CurvePoint,
     Finetuned,
     FinetuningClips,
     FinetuningRecipe,
-    Point,
     _drawn,
     _for_fitted_clips,
     finetune,
@@ -37,9 +37,9 @@ from stgan.training.finetuning import (
     with_new_head,
 )
 from stgan.training.logs import Log
-from stgan.training.randomness import StepRandomness
 from stgan.training.reading import WindowReader, fitted, in_epochs
-from stgan.training.run import TrainingRun, Workshop
+from stgan.training.run import TrainingRun, Workspace
+from stgan.training.step_randomness import StepRandomness
 from stgan.video import ClipFile, read_video
 
 KINDS = ("real", "generated")
@@ -63,8 +63,8 @@ def initial() -> Checkpoint:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, fabric: Fabric) -> Workshop:
-    return Workshop(fabric, tmp_path / "work")
+def shop(tmp_path: Path, fabric: Fabric) -> Workspace:
+    return Workspace(fabric, tmp_path / "work")
 
 
 @pytest.mark.parametrize("fit", get_args(Fit))
@@ -120,7 +120,7 @@ def test_only_the_last_layer_is_new(initial: Checkpoint) -> None:
     assert first["fc8.weight"].abs().max() <= (6 / 19) ** 0.5 and not first["fc8.bias"].any()
 
 
-def test_the_first_step_is_that_of_adam(initial: Checkpoint, clips: FinetuningClips, shop: Workshop) -> None:
+def test_the_first_step_is_that_of_adam(initial: Checkpoint, clips: FinetuningClips, shop: Workspace) -> None:
     still = Checkpoint(C3D(replace(initial.network.config, dropout=0.0)).eval(), hash=initial.hash)
     recipe = replace(RECIPE, schedule="constant", iterations=1, every=1, weight_decay=0.3)
     finetune(still, clips, recipe, shop)
@@ -154,7 +154,7 @@ def finished(
     initial: Checkpoint, clips: FinetuningClips, fabric: Fabric, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Finetuned]:
     folder = tmp_path_factory.mktemp("finished")
-    return folder, finetune(initial, clips, RECIPE, Workshop(fabric, folder))
+    return folder, finetune(initial, clips, RECIPE, Workspace(fabric, folder))
 
 
 def test_it_learns_and_keeps_what_it_chose(
@@ -180,7 +180,7 @@ def test_it_learns_and_keeps_what_it_chose(
 
 
 def test_an_interrupted_run_equals_an_uninterrupted_one(
-    finished: tuple[Path, Finetuned], initial: Checkpoint, clips: FinetuningClips, shop: Workshop,
+    finished: tuple[Path, Finetuned], initial: Checkpoint, clips: FinetuningClips, shop: Workspace,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     folder, found = finished
@@ -209,7 +209,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
 
 
 def test_of_equals_the_last_is_chosen() -> None:
-    curve = (Point(1, 0.5, 0.25), Point(2, 0.25, 0.75), Point(3, 0.75, 0.75), Point(4, 0.75, 0.5))
+    curve = (CurvePoint(1, 0.5, 0.25), CurvePoint(2, 0.25, 0.75), CurvePoint(3, 0.75, 0.75), CurvePoint(4, 0.75, 0.5))
     found = Finetuned("", curve, "validation", 4)
     assert found.chosen.iteration == 3 and found.best_on_test.iteration == 3
     assert replace(found, stop_on="test").chosen.iteration == 4
@@ -219,7 +219,7 @@ def test_of_equals_the_last_is_chosen() -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
 def test_learning_rates(
-    schedule: str, initial: Checkpoint, clips: FinetuningClips, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+    schedule: str, initial: Checkpoint, clips: FinetuningClips, shop: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[set[float]] = []
     update = TrainingRun.update
@@ -281,13 +281,13 @@ def test_accuracies_are_exact_again_when_they_are_read(count: int, windows: int,
         with Log(Path(folder), 0) as log:
             log.validation(7, {"test": right / (count * windows), "validation": 1 / 3})
         (point,) = read_curve(Path(folder), replace(clips, validation=named("val", 3)), windows)
-    assert point == Point(7, right / (count * windows), 1 / 3)
+    assert point == CurvePoint(7, right / (count * windows), 1 / 3)
 
 
 @pytest.mark.parametrize("change", [{"dropout": 0.5}, {"preprocessing": replace(PIXELS, std=(0.5, 0.5, 0.5))}])
 def test_another_configuration_of_the_same_weights_is_another_training(
     change: dict[str, Any], finished: tuple[Path, Finetuned], initial: Checkpoint, clips: FinetuningClips,
-    shop: Workshop, capsys: pytest.CaptureFixture[str],
+    shop: Workspace, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     shutil.copytree(finished[0], shop.folder)
     network = C3D(replace(initial.network.config, **change)).eval()
@@ -297,7 +297,7 @@ def test_another_configuration_of_the_same_weights_is_another_training(
     assert "begins anew" in capsys.readouterr().out
 
 
-def test_clips_that_are_lacking(initial: Checkpoint, clips: FinetuningClips, shop: Workshop) -> None:
+def test_clips_that_are_lacking(initial: Checkpoint, clips: FinetuningClips, shop: Workspace) -> None:
     for lacking in ({"real": ()}, {"test": ()}, {"validation": ()}):
         with pytest.raises(StganError, match="needs clips"):
             finetune(initial, replace(clips, **lacking), RECIPE, shop)

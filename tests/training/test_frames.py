@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stgan.training.data import ClipData, emphasis, shifted
-from stgan.training.randomness import StepRandomness
+from stgan.training.clip_data import ClipData, emphasis, shifted
+from stgan.training.step_randomness import StepRandomness
 
 
 @settings(max_examples=60, deadline=None)

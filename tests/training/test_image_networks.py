@@ -12,12 +12,12 @@ from lightning_fabric import Fabric
 
 from stgan.networks import AlexNet, CodePrior, Discriminator, ImageGenerator
 from stgan.training import losses
-from stgan.training.code_prior import fit_whitening, frame_codes
-from stgan.training.data import ClipData
-from stgan.training.encoder import train_encoder
-from stgan.training.generator import take_first_layers, train_generator
+from stgan.training.clip_data import ClipData
+from stgan.training.code_prior_training import fit_whitening, frame_codes
+from stgan.training.encoder_training import train_encoder
+from stgan.training.generator_training import take_first_layers, train_generator
 from stgan.training.recipes import Recipes, load_recipes
-from stgan.training.run import TrainingRun, Workshop
+from stgan.training.run import TrainingRun, Workspace
 
 Train = Callable[..., tuple[TrainingRun, np.ndarray]]
 
@@ -41,7 +41,7 @@ def generator(short: Recipes, data: ClipData, fabric: Fabric, tmp_path: Path) ->
     def train(folder: Path | None = None, **changes: Any) -> tuple[TrainingRun, np.ndarray]:
         folder = folder or tmp_path / str(len(list(tmp_path.iterdir())))
         recipe = replace(short.generator, **changes)
-        _, run = train_generator(recipe, encoder, prior, data, nothing, Workshop(fabric, folder))
+        _, run = train_generator(recipe, encoder, prior, data, nothing, Workspace(fabric, folder))
         return run, np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
 
     return train
@@ -83,7 +83,7 @@ def test_what_moves_counts_more(
     for foreground in (0.0, 5.0):
         folder = tmp_path / f"encoder{foreground}"
         recipe = replace(short.encoder, foreground=foreground)
-        train_encoder(recipe, data, data.select([False] * 9), Workshop(fabric, folder))
+        train_encoder(recipe, data, data.select([False] * 9), Workspace(fabric, folder))
         rows.append(np.genfromtxt(folder / "log.csv", delimiter=",", names=True)[0])
     assert rows[0]["image"] < rows[1]["image"] < 6 * rows[0]["image"]
     assert rows[0]["action"] == rows[1]["action"] and rows[0]["clip"] == rows[1]["clip"]
@@ -98,7 +98,7 @@ def test_small_frames_first(generator: Train, short: Recipes, tmp_path: Path, mo
     assert small["step"][-1] == 60 and small["img"][-1] < small["img"][0]
     assert log["step"][-1] == plain_log["step"][-1] == 20 and log["img"][0] != plain_log["img"][0]
     asked = []
-    monkeypatch.setattr("stgan.training.generator.frame_codes", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr("stgan.training.generator_training.frame_codes", lambda *arguments: asked.append(arguments))
     (folder,) = (path.parents[1] for path in tmp_path.glob("*/small/log.csv"))
     first = {name: value.clone() for name, value in run.state["generator"].state_dict().items()}
     again, _ = generator(folder, network=network, small_stages=1, small_steps=60, small_batch_size=24)
@@ -138,8 +138,8 @@ def test_small_frames_count_in_the_estimate(short: Recipes, data: ClipData, fabr
     seconds = []
     for small_steps in (60, 60_000):  # for twenty steps
         recipe = replace(short.generator, network=network, small_stages=1, small_steps=small_steps)
-        workshop = Workshop(fabric, tmp_path, probe=3)
-        _, run = train_generator(recipe, encoder, prior, data, data.select([False] * 9), workshop)
+        workspace = Workspace(fabric, tmp_path, probe=3)
+        _, run = train_generator(recipe, encoder, prior, data, data.select([False] * 9), workspace)
         seconds.append(run.pace.seconds)
     assert seconds[1] > 50 * seconds[0] and not list(tmp_path.iterdir())
 
@@ -147,7 +147,7 @@ def test_small_frames_count_in_the_estimate(short: Recipes, data: ClipData, fabr
 def test_features_of_a_share_of_each_batch(generator: Train, short: Recipes, monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     monkeypatch.setattr(
-        "stgan.training.generator.feature_loss",
+        "stgan.training.generator_training.feature_loss",
         lambda generated, real: compared.append(len(generated)) or losses.feature_loss(generated, real),
     )
     _, whole = generator()
@@ -170,7 +170,7 @@ def test_frames_are_shifted_as_the_recipes_say(
     generator(shift=2)
     assert shifts == {2}
     nothing = data.select([False] * 9)
-    train_encoder(replace(short.encoder, shift=3), data, nothing, Workshop(fabric, tmp_path / "encoder"))
+    train_encoder(replace(short.encoder, shift=3), data, nothing, Workspace(fabric, tmp_path / "encoder"))
     assert shifts == {2, 3}
 
 

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from lightning_fabric import Fabric
 
 from stgan.errors import StganError
+from stgan.training.clip_data import group_of
 from stgan.training.consistency import check_recipes
-from stgan.training.data import group_of
 from stgan.training.plan import SIZES, choose_size, choose_validation, plan_recipes, scale_steps, write_recipes
-from stgan.training.preparation import Prepared, Wishes, prepare
+from stgan.training.preparation import Prepared, TrainingOptions, prepare
 from stgan.training.recipes import load_recipes, parse_overrides
-from stgan.training.run import Workshop
+from stgan.training.run import Workspace
 from stgan.video import ClipFile, ClipFolder
 
-NO_WISHES = Wishes()
+NO_WISHES = TrainingOptions()
 
 
-def prepared(clips: Path, out: Path, fabric: Fabric, wishes: Wishes = NO_WISHES) -> Prepared:
-    return prepare(clips, out, Workshop(fabric, out.parent / "work"), wishes)
+def prepared(clips: Path, out: Path, fabric: Fabric, options: TrainingOptions = NO_WISHES) -> Prepared:
+    return prepare(clips, out, Workspace(fabric, out.parent / "work"), options)
 
 
 def folder_of(counts: dict[tuple[str, str | None], int], split: str | None = None) -> ClipFolder:
@@ -93,67 +93,74 @@ def test_few_frames_mean_few_coordinates_and_sides_are_not_mirrored() -> None:
 
 
 def test_a_plan_is_written_and_gone_on_with(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:
-    wishes = Wishes(size=32, overrides=parse_overrides(["c3d.steps=33"]))
-    first = prepared(tiny_clips, tmp_path / "own", fabric, wishes).training
+    options = TrainingOptions(size=32, overrides=parse_overrides(["c3d.steps=33"]))
+    first = prepared(tiny_clips, tmp_path / "own", fabric, options).training
     assert first.recipe.size == 32 and first.data.clips[0].shape == (20, 32, 32, 3)
     assert first.recipes.classifiers["c3d"].steps == 33
     model = yaml.safe_load((tmp_path / "own" / "recipes" / "model.yaml").read_text())
     assert model["name"] == "own" and model["held_out"] == list(first.recipe.held_out)
-    again = prepared(tiny_clips, tmp_path / "own", fabric, wishes).training  # the same command
+    again = prepared(tiny_clips, tmp_path / "own", fabric, options).training  # the same command
     assert again.recipes == first.recipes
     again = prepared(tiny_clips, tmp_path / "own", fabric).training
     assert again.recipes == first.recipes and again.data.digest == first.data.digest
-    prepared(tiny_clips, tmp_path / "own", fabric, Wishes(overrides=parse_overrides(["c3d.augmentation.blur=2.0"])))
+    prepared(
+        tiny_clips, tmp_path / "own", fabric, TrainingOptions(overrides=parse_overrides(["c3d.augmentation.blur=2.0"]))
+    )
     changed = prepared(tiny_clips, tmp_path / "own", fabric).training.recipes.classifiers["c3d"]
     assert changed.augmentation.blur == 2.0 and changed.steps == 33
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("options", "message"),
     [
-        (Wishes(size=64), "contradicts the recipes"),
-        (Wishes(minutes=3.0), "for a new plan"),
-        (Wishes(encoder=Path("x")), "for a new plan"),
+        (TrainingOptions(size=64), "contradicts the recipes"),
+        (TrainingOptions(minutes=3.0), "for a new plan"),
+        (TrainingOptions(encoder=Path("x")), "for a new plan"),
     ],
 )
 def test_wishes_that_contradict_the_plan(
-    wishes: Wishes, message: str, tiny_clips: Path, fabric: Fabric, tmp_path: Path
+    options: TrainingOptions, message: str, tiny_clips: Path, fabric: Fabric, tmp_path: Path
 ) -> None:
-    prepared(tiny_clips, tmp_path / "own", fabric, Wishes(size=32))
+    prepared(tiny_clips, tmp_path / "own", fabric, TrainingOptions(size=32))
     with pytest.raises(StganError, match=message):
-        prepared(tiny_clips, tmp_path / "own", fabric, wishes)
+        prepared(tiny_clips, tmp_path / "own", fabric, options)
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("options", "message"),
     [
-        (Wishes(size=50), "--size must be one of"),
-        (Wishes(minutes=0.0), "--minutes must be"),
-        (Wishes(minutes=float("nan")), "--minutes must be"),
-        (Wishes(config=Path("nowhere")), "cannot read the recipe"),
-        (Wishes(csv="none.csv"), "no file 'none.csv'"),
-        (Wishes(overrides={"c3d": {"folds": [["nobody"]]}}, size=32), "no group of these clips"),
-        (Wishes(overrides={"c3d": {"folds": [[]]}}, size=32), "must take away some"),
-        (Wishes(overrides={"model": {"held_out": [f"left/clip{n}" for n in range(3)]}}, size=32), "'left' is left"),
+        (TrainingOptions(size=50), "--size must be one of"),
+        (TrainingOptions(minutes=0.0), "--minutes must be"),
+        (TrainingOptions(minutes=float("nan")), "--minutes must be"),
+        (TrainingOptions(config=Path("nowhere")), "cannot read the recipe"),
+        (TrainingOptions(csv="none.csv"), "no file 'none.csv'"),
+        (TrainingOptions(overrides={"c3d": {"folds": [["nobody"]]}}, size=32), "no group of these clips"),
+        (TrainingOptions(overrides={"c3d": {"folds": [[]]}}, size=32), "must take away some"),
+        (
+            TrainingOptions(overrides={"model": {"held_out": [f"left/clip{n}" for n in range(3)]}}, size=32),
+            "'left' is left",
+        ),
     ],
 )
 def test_wishes_that_cannot_be_met(
-    wishes: Wishes, message: str, tiny_clips: Path, fabric: Fabric, tmp_path: Path
+    options: TrainingOptions, message: str, tiny_clips: Path, fabric: Fabric, tmp_path: Path
 ) -> None:
     with pytest.raises(StganError, match=message):
-        prepared(tiny_clips, tmp_path / "own", fabric, wishes)
+        prepared(tiny_clips, tmp_path / "own", fabric, options)
     assert not (tmp_path / "own" / "recipes").exists()  # or the wish would stay
 
 
 def test_an_encoder_that_is_there_is_taken(tiny_clips: Path, tiny_model: Path, fabric: Fabric, tmp_path: Path) -> None:
-    training = prepared(tiny_clips, tmp_path / "own", fabric, Wishes(size=32, encoder=tiny_model / "encoder")).training
+    training = prepared(
+        tiny_clips, tmp_path / "own", fabric, TrainingOptions(size=32, encoder=tiny_model / "encoder")
+    ).training
     assert training.recipes.sequence_prior.network.code_size == 12
     taken = training.train("encoder")
     assert training.recipes.generator.network.code_size == 12
     assert taken.hash == taken.provenance["ancestors"]["taken from"]
     assert "not trained here" in (tmp_path / "own" / "encoder" / "README.md").read_text()
     with pytest.raises(StganError, match="no encoder"):
-        prepared(tiny_clips, tmp_path / "other", fabric, Wishes(size=32, encoder=tiny_model / "lrcn"))
+        prepared(tiny_clips, tmp_path / "other", fabric, TrainingOptions(size=32, encoder=tiny_model / "lrcn"))
 
 
 def test_unreadable_clips_are_left_out_and_told_of(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:
@@ -161,10 +168,10 @@ def test_unreadable_clips_are_left_out_and_told_of(tiny_clips: Path, fabric: Fab
     (clips / "left" / "clip0.mp4").write_bytes(b"nothing")
     said: list[str] = []
     out = tmp_path / "own"
-    done = prepare(clips, out, Workshop(fabric, tmp_path / "work"), Wishes(size=32), say=said.append)
+    done = prepare(clips, out, Workspace(fabric, tmp_path / "work"), TrainingOptions(size=32), say=said.append)
     assert len(done.training.data.clips) == 8
     assert any("1 clip cannot be read and will be left out" in sentence for sentence in said)
     for path in clips.glob("left/*"):
         path.write_bytes(b"nothing")
     with pytest.raises(StganError, match="left"):
-        prepare(clips, out, Workshop(fabric, tmp_path / "work"), Wishes())
+        prepare(clips, out, Workspace(fabric, tmp_path / "work"), TrainingOptions())

@@ -12,16 +12,16 @@ from lightning_fabric import Fabric
 from tiny_recipes import GENERATOR
 
 from stgan import STGAN
-from stgan.checkpoints import assemble, load_checkpoint, save_checkpoint
-from stgan.checkpoints.pretrained import freeze
+from stgan.checkpoints import assemble, load_checkpoint, pretrained, save_checkpoint
+from stgan.checkpoints.pretrained import find_encoder, freeze
 from stgan.errors import StganError
 from stgan.networks import AlexNet, AlexNetConfig, EfficientNetLite, EfficientNetLiteConfig, Preprocessing
-from stgan.training.classifier import train_classifier
+from stgan.training.classifier_training import train_classifier
+from stgan.training.clip_data import ClipData
 from stgan.training.consistency import check_recipes
-from stgan.training.data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.recipes import load_recipes
-from stgan.training.run import Workshop
+from stgan.training.run import Workspace
 from stgan.video import ClipCache, find_clips
 
 FRAME = {"width": 0.25, "stages": 2, "head": False, "grid": 2, "batch_norm": True, "preprocessing": {"size": 16}}
@@ -85,8 +85,8 @@ def smaller(tiny_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipD
 def test_a_model(
     recipes: Path, data: ClipData, smaller: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric
 ) -> None:
-    workshop = Workshop(fabric, tmp_path / "work")
-    training = ModelTraining(load_recipes(recipes, 3), data, tmp_path / "model", workshop, {12: smaller})
+    workspace = Workspace(fabric, tmp_path / "work")
+    training = ModelTraining(load_recipes(recipes, 3), data, tmp_path / "model", workspace, {12: smaller})
     training.train_all()
     first, second = (load_checkpoint(initial[name]) for name in ("first", "second"))
     encoder, lrcn, evaluator = (load_checkpoint(tmp_path / "model" / name) for name in ("encoder", "lrcn", "evaluator"))
@@ -125,7 +125,7 @@ def test_other_weights_to_start_from_begin_anew(
     for name in ("first", "second"):
         shutil.copytree(initial[name], tmp_path / "start", dirs_exist_ok=True)
         nothing = data.select([False] * len(data.clips))
-        network, _ = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "work"))
+        network, _ = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path / "work"))
         kept.append(network.frame_network.blocks[1].project.weight)
     assert not torch.equal(*kept)
 
@@ -154,13 +154,24 @@ def test_sizes_that_do_not_fit(recipes: Path) -> None:
             check_recipes(load_recipes(recipes, 3, values))
 
 
+def test_a_folder_with_the_name_of_known_weights(
+    initial: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pretrained, "installed", lambda known: tmp_path / known.file)
+    shutil.copytree(initial["first"], "efficientnet-lite0")
+    with pytest.raises(StganError, match=r"'efficientnet-lite0' is the encoder of .* './efficientnet-lite0' for that"):
+        find_encoder("efficientnet-lite0")
+    assert find_encoder("./efficientnet-lite0").hash == find_encoder(str(initial["first"])).hash
+
+
 def test_not_frozen(recipes: Path, data: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric) -> None:
     recipe = load_recipes(recipes, 3).classifiers["lrcn"]
     nothing = data.select([False] * len(data.clips))
     start = load_checkpoint(initial["first"]).network.blocks[1].project.weight
     for frozen in (True, False):
-        workshop = Workshop(fabric, tmp_path / str(frozen))
-        network, _ = train_classifier(replace(recipe, frozen=frozen), data, nothing, workshop)
+        workspace = Workspace(fabric, tmp_path / str(frozen))
+        network, _ = train_classifier(replace(recipe, frozen=frozen), data, nothing, workspace)
         assert torch.equal(network.frame_network.blocks[1].project.weight, start) is frozen
 
 
@@ -168,7 +179,7 @@ def test_what_has_no_frame_network(data: ClipData, recipes: Path, tmp_path: Path
     whole = load_recipes(recipes, 3)
     c3d = load_recipes(recipes, 3, {"model": {"condition": ["c3d"]}}).classifiers["c3d"]
     with pytest.raises(StganError, match="a c3d has no frame network"):
-        train_classifier(replace(c3d, initial="efficientnet-lite0"), data, data, Workshop(fabric, tmp_path))
+        train_classifier(replace(c3d, initial="efficientnet-lite0"), data, data, Workspace(fabric, tmp_path))
     with pytest.raises(StganError, match="architecture of an encoder is alexnet or efficientnet_lite, not 'vgg'"):
         load_recipes(recipes, 3, {"encoder": {"architecture": "vgg"}})
     with pytest.raises(StganError, match="frozen keeps the weights of initial, and none is named"):

@@ -18,16 +18,15 @@ from lightning_fabric import Fabric
 from stgan import STGAN
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
-from stgan.training import classifier as classifier_training
-from stgan.training import losses
-from stgan.training.classifier import Verdicts, train_classifier
+from stgan.training import classifier_training, losses
+from stgan.training.classifier_training import Verdicts, train_classifier
+from stgan.training.clip_data import Augmentation, ClipData, gaussian_blur
 from stgan.training.consistency import check_recipes
-from stgan.training.data import Augmentation, ClipData, gaussian_blur
 from stgan.training.interruption import Interruptible
 from stgan.training.model import ModelTraining, Roles
-from stgan.training.randomness import StepRandomness
 from stgan.training.recipes import load_classifier_recipe, load_recipes, parse_overrides
-from stgan.training.run import TrainingRun, Workshop
+from stgan.training.run import TrainingRun, Workspace
+from stgan.training.step_randomness import StepRandomness
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def nothing(data: ClipData) -> ClipData:
 @pytest.fixture(scope="module")
 def trained(recipes: Path, data: ClipData, tmp_path_factory: pytest.TempPathFactory, fabric: Fabric) -> ModelTraining:
     root = tmp_path_factory.mktemp("trained")
-    training = ModelTraining(load_recipes(recipes, 3), data, root / "model", Workshop(fabric, root / "work"))
+    training = ModelTraining(load_recipes(recipes, 3), data, root / "model", Workspace(fabric, root / "work"))
     training.train_all()
     return training
 
@@ -87,12 +86,12 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
     for path in recipes.iterdir():
         (changed / path.name).write_text(path.read_text())
     (changed / "c3d.yaml").write_text(yaml.safe_dump({**recipe_values["c3d"], "steps": 20, "folds": []}))
-    ModelTraining(load_recipes(changed, 3), data, trained.out, Workshop(fabric, tmp_path / "work")).train("c3d")
+    ModelTraining(load_recipes(changed, 3), data, trained.out, Workspace(fabric, tmp_path / "work")).train("c3d")
     assert (trained.out / "c3d" / "model.safetensors").stat().st_mtime_ns > before
 
 
 def test_losses_fall(trained: ModelTraining) -> None:
-    folder = trained.workshop.folder / "generator"
+    folder = trained.workspace.folder / "generator"
     log = np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
     assert {"img", "feat", "adv", "discr"} <= set(log.dtype.names)
     assert log["img"][-1] < log["img"][0]
@@ -105,7 +104,7 @@ def test_classifier_learns_which_way_a_square_moves(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 120})
-    network, _ = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
+    network, _ = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path))
     assert classifier_training.test_classifier(network, data).summary()["accuracy"] >= 8 / 9
 
 
@@ -113,7 +112,7 @@ def test_interrupted_training_equals_an_uninterrupted_one(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 40})
-    whole, _ = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "whole"))
+    whole, _ = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path / "whole"))
     take_step = TrainingRun._take_step
 
     def interrupted(self: TrainingRun, *arguments: object) -> object:
@@ -123,10 +122,10 @@ def test_interrupted_training_equals_an_uninterrupted_one(
 
     monkeypatch.setattr(TrainingRun, "_take_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "parts"))
+        train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path / "parts"))
     monkeypatch.undo()
     assert torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["step"] == 26  # the step was finished first
-    resumed, run = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path / "parts"))
+    resumed, run = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path / "parts"))
     assert run.step == 40
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -144,14 +143,14 @@ def test_piece_by_piece_with_compact_states(
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
     sizes = []
     for compact in (False, True):
-        workshop = Workshop(fabric, tmp_path / str(compact), deadline=time.monotonic(), compact=compact)
+        workspace = Workspace(fabric, tmp_path / str(compact), deadline=time.monotonic(), compact=compact)
         for step in (1, 2, 3):
             with pytest.raises(KeyboardInterrupt):
-                train_classifier(recipe, data, nothing, workshop)
-            state = torch.load(workshop.folder / "state.pt", weights_only=True)
+                train_classifier(recipe, data, nothing, workspace)
+            state = torch.load(workspace.folder / "state.pt", weights_only=True)
             assert state["step"] == step and bool(state["state"]["optimizer"]["state"]) is not compact
-        sizes.append((workshop.folder / "state.pt").stat().st_size)
-        _, run = train_classifier(recipe, data, nothing, replace(workshop, deadline=math.inf))
+        sizes.append((workspace.folder / "state.pt").stat().st_size)
+        _, run = train_classifier(recipe, data, nothing, replace(workspace, deadline=math.inf))
         assert run.step == 20
     assert sizes[1] < 0.5 * sizes[0]
 
@@ -173,17 +172,17 @@ def test_damaged_state_is_refused(
     (tmp_path / "state.pt").write_bytes(content)
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
     with pytest.raises(StganError, match="cannot resume"):
-        train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
+        train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path))
 
 
 def test_state_of_another_recipe_or_other_clips_is_set_aside(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
-    _, run = train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
+    _, run = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path))
     for other, clips in ((replace(recipe, learning_rate=0.5), data), (recipe, data.select([True] * 8 + [False]))):
         before = (tmp_path / "state.pt").read_bytes()
-        _, run = train_classifier(other, clips, nothing, Workshop(fabric, tmp_path))
+        _, run = train_classifier(other, clips, nothing, Workspace(fabric, tmp_path))
         assert run.step == 20 and (tmp_path / "state.previous.pt").read_bytes() == before
         assert len((tmp_path / "log.csv").read_text().splitlines()) == 3  # of this training alone: a header, 1 and 20
 
@@ -196,7 +195,7 @@ def test_what_is_not_finite_stops_the_training_before_the_weights_change(
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
     wrapped, optimizer = fabric.setup(network, optimizer)
     before = network.weight.clone()
-    run = TrainingRun(Workshop(fabric, tmp_path), {}, 0)
+    run = TrainingRun(Workspace(fabric, tmp_path), {}, 0)
 
     def step(random: StepRandomness, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         value = wrapped(batch[0])

@@ -13,7 +13,7 @@ import pytest
 
 from stgan.errors import StganError
 from stgan.video import ClipFolder, VideoError, find_clips, read_video, resize_and_crop, write_video
-from stgan.video.cache import ClipCache
+from stgan.video.clip_cache import ClipCache
 from stgan.video.decoding import in_order
 
 
@@ -64,7 +64,7 @@ def test_the_cache_holds_what_decoding_gives(tmp_path: Path, clips: ClipFolder, 
 def test_a_second_load_decodes_nothing(tmp_path: Path, clips: ClipFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = decoded(clips)
     ClipCache(tmp_path, 8).load(clips)
-    monkeypatch.setattr("stgan.video.cache.decode_clip", None)
+    monkeypatch.setattr("stgan.video.clip_cache.decode_clip", None)
     assert_equal(ClipCache(tmp_path, 8).load(clips), expected)
     assert_equal(ClipCache(tmp_path, 8).load(ClipFolder(clips.root, clips.clips[3:1:-1])), expected[3:1:-1])
     assert ClipCache(tmp_path, 8).load(ClipFolder(clips.root, ())) == []
@@ -169,7 +169,7 @@ LOAD_SLOWLY = """
 import sys, time
 from pathlib import Path
 from stgan.video import find_clips
-from stgan.video.cache import ClipCache
+from stgan.video.clip_cache import ClipCache
 def progress(done, total):
     print(done, flush=True)
     time.sleep(0.25)

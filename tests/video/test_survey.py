@@ -80,7 +80,7 @@ def test_a_known_survey_is_taken_from_the_cache(
 ) -> None:
     clips, cache = find_clips(tiny_clips), ClipCache(tmp_path, 8)
     first = survey_clips(clips, cache=cache)
-    monkeypatch.setattr("stgan.video.cache.decode_clip", None)
+    monkeypatch.setattr("stgan.video.clip_cache.decode_clip", None)
     assert survey_clips(clips, cache=ClipCache(tmp_path, 8)) == first
     assert len(cache.load(first.readable)) == 9
 

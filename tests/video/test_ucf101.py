@@ -11,8 +11,8 @@ import pytest
 from stgan.errors import StganError
 from stgan.video import ucf101_index as index_module
 from stgan.video import write_video
-from stgan.video.ucf101 import CLASSES, UCF101, Published, parse_name
 from stgan.video.ucf101_index import Index, load_index, prepare_ucf101
+from stgan.video.ucf101_names import CLASSES, UCF101, Published, parse_name
 
 TINY = Published(("Biking", "HandstandPushups"), 3, {1: (8, 4), 2: (8, 4), 3: (8, 4)})
 SPELLED = {"Biking": "Biking", "HandstandPushups": "HandStandPushups"}

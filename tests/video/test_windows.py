@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stgan.video import (
-    all_windows,
     center_window,
     find_clips,
     foreground,
@@ -69,30 +68,11 @@ def test_spread_windows(num_frames: int, length: int, count: int, data: st.DataO
         assert np.array_equal(windows[0], center_window(num_frames, length))
 
 
-@given(num_frames_, lengths, st.integers(1, 40) | st.none())
-def test_all_windows(num_frames: int, length: int, stride: int | None) -> None:
-    windows = all_windows(num_frames, length, stride)
-    for window in windows:
-        check(window, num_frames, length)
-    starts = [window[0] for window in windows]
-    assert starts == sorted(set(starts)) and starts[0] == 0
-    if num_frames >= length:
-        assert windows[-1][-1] == num_frames - 1
-    if stride is None or stride <= length:
-        assert set(np.concatenate(windows)) == set(range(num_frames))
-
-
 def test_short_clips_play_back_and_forth() -> None:
     assert window_at(4, 9).tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2]
     assert window_at(2, 4).tolist() == [0, 1, 0, 1]
     assert window_at(1, 3).tolist() == [0, 0, 0]
     assert window_at(4, 4, start=2).tolist() == [2, 3, 2, 1]
-
-
-def test_the_last_window_is_flush_with_the_end() -> None:
-    assert [window[0] for window in all_windows(40, 16)] == [0, 16, 24]
-    assert [window[0] for window in all_windows(32, 16)] == [0, 16]
-    assert [window[0] for window in all_windows(20, 16, stride=3)] == [0, 3, 4]
 
 
 def test_every_start_is_drawn() -> None:
@@ -104,8 +84,6 @@ def test_every_start_is_drawn() -> None:
 def test_impossible_windows(num_frames: int, length: int, start: int) -> None:
     with pytest.raises(ValueError):
         window_at(num_frames, length, start)
-    with pytest.raises(ValueError, match="stride"):
-        all_windows(8, 4, stride=0)
 
 
 def wall(num_frames: int) -> np.ndarray:

@@ -34,7 +34,7 @@ PARTS = (
 
 
 @dataclass(frozen=True)
-class Part:
+class TimedPart:
     """Of an iteration. flops: floating point operations, two a multiply-add."""
 
     seconds: float
@@ -53,7 +53,7 @@ class Estimate:
     peak_memory_bytes: the same, and what was held at most beside them.
     """
 
-    parts: dict[str, Part]
+    parts: dict[str, TimedPart]
     seconds_range: tuple[float, float]
     seconds_at_end: float
     iterations: int
@@ -168,7 +168,7 @@ def estimate(
     middle = laps[totals.index(statistics.median_low(totals))]
     held = sum(each.nbytes for each in weights(networks))
     return Estimate(
-        parts={name: Part(middle[name], int(counted[name])) for name in PARTS},
+        parts={name: TimedPart(middle[name], int(counted[name])) for name in PARTS},
         seconds_range=(min(totals), max(totals)),
         seconds_at_end=at_end,
         iterations=preset.iterations,

@@ -47,7 +47,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FormsComparison:
     """
     memory_format: of the 3D convolutions: the faster one for them.
     output_error, gradient_error: |factorised - conv3d| / |conv3d|, 2-norms: of the video's difference to grey, and of
@@ -81,7 +81,7 @@ def compare(
     rounds: int = 7,
     seed: int = 0,
     on_round: Callable[[], None] = lambda: None,
-) -> Comparison:
+) -> FormsComparison:
     """Time both forms in turn, on random weights and codes; and hold their results against each other.
 
     Before each pass that is timed there is one of the same form that is not: a generator is called in loops.
@@ -114,7 +114,7 @@ def compare(
         whole, trunk = (statistics.median(column) for column in zip(*laps[name], strict=True))
         return Timing(whole, trunk, flops, memory[name])
 
-    return Comparison(
+    return FormsComparison(
         conv3d=timing("conv3d", of_trunk),
         factorised=timing("factorised", of_trunk / len(network.temporal_kernel)),
         memory_format=memory_format,
@@ -182,7 +182,7 @@ class SamePattern(TorchFunctionMode):
 
 
 def errors(conv3d: Form, factorised: Form, codes: Tensor) -> dict[str, float]:
-    """Of `Comparison`."""
+    """Of `FormsComparison`."""
     codes = codes.detach().requires_grad_()
 
     def gradient(video: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).detach().double().norm() / theirs.detach().double().norm())
 
 
-def record(comparison: Comparison, scale: Scale, device: torch.device) -> dict[str, Any]:
+def record(comparison: FormsComparison, scale: Scale, device: torch.device) -> dict[str, Any]:
     """What `stgan bench generator --json` writes, for any program to read; keys may be added.
 
     conv3d_s, factorised_s: seconds of forward and backward, medians; speedup: their ratio.
@@ -216,7 +216,7 @@ def record(comparison: Comparison, scale: Scale, device: torch.device) -> dict[s
     matmul_gflops:          the rate of a large matrix product of float32, in 10^9 operations a second.
     conv3d_gflops, factorised_gflops: the rate of the trunk's convolutions; each of its own operations, of which the
                             factorised ones are a third.
-    Also the fields of `Comparison`, and what it ran on.
+    Also the fields of `FormsComparison`, and what it ran on.
     """
     of = comparison
     return {

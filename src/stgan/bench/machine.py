@@ -20,12 +20,12 @@ def synchronize(device: torch.device) -> None:
     torch.get_device_module(device).synchronize()
 
 
-Precision = Literal["float32", "tf32", "bf16"]
+MatmulPrecision = Literal["float32", "tf32", "bf16"]
 """What products are computed in. tf32 is float32 with operands of 10 bits, on NVIDIA GPUs; bf16 is autocast to it."""
 
 
 @contextmanager
-def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
+def computing_in(precision: MatmulPrecision, device: torch.device) -> Iterator[None]:
     """Within its block products are computed in this precision; all else stays float32."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from stgan.bench.estimating import Estimate, weights
-from stgan.bench.machine import Precision
+from stgan.bench.machine import MatmulPrecision
 from stgan.devices import machine
 from stgan.errors import StganError
 from stgan.networks import (
@@ -150,7 +150,7 @@ def record(
     published: Mapping[str, Estimate],
     scale: Scale,
     device: torch.device,
-    precision: Precision,
+    precision: MatmulPrecision,
     matmul_flops: float,
     num_videos: int,
     memory: float,

@@ -1,15 +1,24 @@
-"""Networks and models on disk."""
+"""Networks and models on disk.
 
-from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from stgan.checkpoints.i3d import FVD_SHA256, load_i3d
+What loads PyTorch, which takes seconds, is imported when it is asked for: a model can be described without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from stgan.checkpoints.description import CheckpointError
 from stgan.checkpoints.model_folder import ModelFolder, assemble, bundled_models, find_model
-from stgan.checkpoints.own_classifier import (
-    OWN,
-    Classifier,
-    is_own_classifier,
-    load_own_classifier,
-    own_checkpoints,
-)
+
+if TYPE_CHECKING:
+    from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from stgan.checkpoints.i3d_files import FVD_SHA256, load_i3d
+    from stgan.checkpoints.own_classifier import (
+        OWN,
+        Classifier,
+        is_own_classifier,
+        load_own_classifier,
+        own_checkpoints,
+    )
 
 __all__ = [
     "FVD_SHA256",
@@ -28,3 +37,16 @@ __all__ = [
     "own_checkpoints",
     "save_checkpoint",
 ]
+
+_MODULES = {
+    "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+    "i3d_files": ("FVD_SHA256", "load_i3d"),
+    "own_classifier": ("OWN", "Classifier", "is_own_classifier", "load_own_classifier", "own_checkpoints"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

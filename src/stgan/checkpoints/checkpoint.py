@@ -4,10 +4,8 @@ Nothing in it can run code, and nothing is allocated before the file's table of 
 A network that loads also works: it has been run once. Links are followed, as the hub's cache consists of them.
 """
 
-import hashlib
 import json
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +16,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stgan.checkpoints.description import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    WEIGHTS,
+    CheckpointError,
+    check_actions,
+    check_header,
+    hash_of_arrays,
+    one_line,
+    read_json,
+)
 from stgan.checkpoints.trial import try_out
-from stgan.errors import StganError
 from stgan.files import replacing, write_text
-from stgan.names import is_file_name, quoted
+from stgan.names import quoted
 from stgan.networks import (
     C3D,
     I3D,
@@ -47,10 +56,6 @@ from stgan.networks import (
     TemporalStreamConfig,
 )
 
-FORMAT = 1
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_LARGEST_CONFIG = 1 << 20  # bytes; of a safetensors file's table of contents too
-_LONGEST_REASON = 500  # characters of an error's text
 _LONGEST_NETWORK = 4096  # characters of a network's own values; more of them would be thousands of layers
 
 # How a file may hold the numbers that a network computes with.
@@ -71,10 +76,6 @@ NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "i3d": (I3DConfig, I3D),
 }
 """Architectures a checkpoint may hold, by the name in its config."""
-
-
-class CheckpointError(StganError):
-    """A checkpoint that is missing, damaged, or not what it says."""
 
 
 @dataclass(frozen=True)
@@ -224,56 +225,14 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
     return tensors
 
 
-def check_header(path: Path) -> None:
-    """ValueError for a table of contents beyond 1 MB: safetensors reads up to 100 MB, which takes it a minute."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_CONFIG:
-        raise ValueError(f"its table of contents is longer than {_LARGEST_CONFIG} bytes")
-
-
-def check_actions(actions: Any, path: Path) -> None:
-    """CheckpointError unless `actions`, read from `path`, are different names that folders can have."""
-    if not isinstance(actions, list) or not all(isinstance(action, str) for action in actions):
-        raise CheckpointError(f"{quoted(path)} is damaged: its actions are not a list of names")
-    bad = [action for action in actions if not is_file_name(action)]
-    if bad or len(set(actions)) < len(actions):
-        which = f", unlike {quoted(bad[0])}" if bad else ""
-        raise CheckpointError(f"{quoted(path)}: actions must be different words that can name a folder{which}")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of sane size, or CheckpointError."""
-    if not os.path.isfile(path):
-        raise CheckpointError(f"there is no {quoted(path)}; is this a checkpoint folder?")
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST_CONFIG:
-            raise CheckpointError(f"{quoted(path)} is too large to be a config ({size} bytes)")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"{quoted(path)} is not valid JSON: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{quoted(path)} must hold a JSON object, not a {type(values).__name__}")
-    return values
-
-
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
     """SHA-256 of the names, shapes and values (rounded to half precision) of weights, hexadecimal.
 
     Of what the network computes with and not of a file, so that a re-saved network is still the same one.
     """
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu()
-        value = value.half() if value.is_floating_point() else value
-        digest.update(f"{name} {tuple(value.shape)} ".encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
+    def rounded(value: Tensor) -> Tensor:
+        value = value.detach().cpu()
+        return value.half() if value.is_floating_point() else value
 
-def one_line(error: BaseException, lines: int | None = None) -> str:
-    """The error's text (or its first `lines`) on one line, of printable characters, if need be shortened."""
-    text = " ".join(" ".join(str(error).strip().splitlines()[:lines]).split()) or type(error).__name__
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
+    return hash_of_arrays((name, rounded(weights[name]).contiguous().numpy()) for name in sorted(weights))

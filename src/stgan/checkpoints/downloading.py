@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stgan.checkpoints.checkpoint import CheckpointError, one_line
+from stgan.checkpoints.description import CheckpointError, one_line
 from stgan.files import write_text
 from stgan.names import quoted
 from stgan.version import __version__

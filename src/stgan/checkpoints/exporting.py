@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, described, stored_tensors, write_tensors
+from stgan.checkpoints.checkpoint import Checkpoint, described, stored_tensors, write_tensors
+from stgan.checkpoints.description import CheckpointError
 from stgan.files import replacing, write_text
 from stgan.names import quoted
 

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stgan.checkpoints.checkpoint import one_line, read_json
+from stgan.checkpoints.description import one_line, read_json
 from stgan.checkpoints.downloading import (
     MOST_BYTES,
     AddressError,

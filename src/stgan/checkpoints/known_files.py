@@ -7,7 +7,7 @@ each has its own licence.
 from dataclasses import dataclass
 from string import Formatter
 
-from stgan.checkpoints.i3d import FVD_SHA256
+from stgan.checkpoints.i3d_files import FVD_SHA256
 from stgan.errors import StganError
 from stgan.names import quoted
 

@@ -1,33 +1,38 @@
 """A model: the checkpoints that together generate videos, in one folder, with `model.json` naming their roles."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from huggingface_hub import snapshot_download
+import huggingface_hub  # itself loads what it is asked for only
 
-from stgan.checkpoints.checkpoint import (
+from stgan.checkpoints.description import (
     CARD,
     CONFIG,
     FORMAT,
-    NETWORKS,
     WEIGHTS,
-    Checkpoint,
     CheckpointError,
+    Description,
     check_actions,
-    load_checkpoint,
+    check_unambiguous,
+    describe_checkpoint,
     one_line,
     read_json,
 )
-from stgan.files import write_text
+from stgan.files import BUNDLED, write_text
 from stgan.names import is_file_name, quoted
-from stgan.networks import Encoder
 
-BUNDLED = Path(__file__).parent.parent / "bundled"
+if TYPE_CHECKING:
+    import torch
+
+    from stgan.checkpoints.checkpoint import Checkpoint
+
 MODEL = "model.json"
 _LARGEST_CLIP = 1 << 14  # pixels
+_HUB_ID = re.compile(r"[^/.~][^/]*/[^/]+")
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,25 @@ class ModelFolder:
     sequence_prior: str | None = None
     clip_size: int | None = None
 
-    def load(self, part: str, device: torch.device | str = "cpu") -> Checkpoint:
+    def load(self, part: str, device: "torch.device | str" = "cpu") -> "Checkpoint":
         """One of the checkpoints, by the folder name that this model gives it."""
+        from stgan.checkpoints.checkpoint import load_checkpoint  # PyTorch is slow to load
+
         return load_checkpoint(self.path / part, device)
+
+    def describe(self, part: str) -> Description:
+        """What is known of one of the checkpoints without loading it."""
+        return describe_checkpoint(self.path / part)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The folder names of all checkpoints."""
-        classifiers = (*self.condition.values(), *self.evaluators.values())
-        return (self.encoder, self.generator, *self.priors.values(), *classifiers)
+        return (self.encoder, self.generator, *self.priors.values(), *self.classifiers.values())
+
+    @property
+    def classifiers(self) -> dict[str, str]:
+        """The folder names of the condition networks and evaluators, by their names."""
+        return {**self.condition, **self.evaluators}
 
     @property
     def priors(self) -> dict[str, str]:
@@ -93,10 +108,14 @@ def bundled_models() -> list[str]:
 def find_model(model: str | Path) -> ModelFolder:
     """A model by folder, bundled name, or Hugging Face hub id ("user/name").
 
+    Args:
+        model: a `Path` is a folder, whatever its name. A string may be any of the three. It is refused if it is a
+            bundled name, or has the form of a hub id, and is the name of a folder here, too.
+
     Raises:
-        CheckpointError: there is none, or its `model.json` is damaged.
+        CheckpointError: there is none, the string could mean two, or its `model.json` is damaged.
     """
-    path = _locate(str(model))
+    path = _locate(model)
     values, file = read_json(path / MODEL), quoted(path / MODEL)
     if values.get("format") != FORMAT:
         found = quoted(str(values.get("format")))
@@ -192,17 +211,22 @@ def assemble(
 def _clip_size_before(path: Path) -> int | None:
     """Of a model that is described there already; None if there is none."""
     try:
-        return find_model(path.resolve()).clip_size
+        return find_model(path).clip_size
     except CheckpointError:
         return None
 
 
 def _kind(network: str) -> str:
     """The name of an architecture, or "encoder" for all those that encode."""
+    from stgan.checkpoints.checkpoint import NETWORKS
+    from stgan.networks import Encoder
+
     return "encoder" if network in NETWORKS and issubclass(NETWORKS[network][1], Encoder) else network
 
 
 def _classifies(kind: str) -> bool:
+    from stgan.checkpoints.checkpoint import NETWORKS
+
     return kind in NETWORKS and hasattr(NETWORKS[kind][1], "log_probabilities")
 
 
@@ -214,17 +238,23 @@ def _only(path: Path, kinds: Mapping[str, str], kind: str) -> str:
     return found[0]
 
 
-def _locate(model: str) -> Path:
-    if model in bundled_models():
+def _locate(model: str | Path) -> Path:
+    known, path = bundled_models(), _folder(model)
+    if isinstance(model, str) and model in known:
+        check_unambiguous(model, "a bundled model", BUNDLED / model)
         return BUNDLED / model
-    try:
-        path = Path(model).expanduser()
-        if path.is_dir():
-            return path
-    except (OSError, RuntimeError):  # a name that is too long, the home of a user who does not exist
-        pass
-    known = ", ".join(bundled_models()) or "none"
-    if model.count("/") == 1 and not model.startswith((".", "/", "~")):
+    hub_id = isinstance(model, str) and _HUB_ID.fullmatch(model)
+    if path and hub_id:
+        raise CheckpointError(
+            f"{quoted(model)} is a folder here, and could be a model of the hub; write {quoted(f'./{model}')} for the "
+            "folder, or work in another folder for the hub's"
+        )
+    if path:
+        return path
+    if isinstance(model, Path):
+        raise CheckpointError(f"no model {quoted(model)}: there is no such folder")
+    bundled = ", ".join(known) or "none"
+    if hub_id:
         try:
             return _download(model)
         except CheckpointError:
@@ -233,15 +263,23 @@ def _locate(model: str) -> Path:
             reason = one_line(error, lines=1).rstrip(".")
             raise CheckpointError(
                 f"no model {quoted(model)}: no such folder, and the hub did not give it "
-                f"({type(error).__name__}: {reason}); bundled models: {known}"
+                f"({type(error).__name__}: {reason}); bundled models: {bundled}"
             ) from error
-    raise CheckpointError(f"no model {quoted(model)}: neither a folder nor a bundled model ({known})")
+    raise CheckpointError(f"no model {quoted(model)}: neither a folder nor a bundled model ({bundled})")
+
+
+def _folder(model: str | Path) -> Path | None:
+    try:
+        path = Path(model).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError):  # a name that is too long, the home of a user who does not exist
+        return None
 
 
 def _download(model: str) -> Path:
     """The folder of a hub model: of its files those that a model consists of, nothing that could be code."""
     files = [f"*/{name}" for name in (CONFIG, WEIGHTS, CARD)]
-    path = Path(snapshot_download(model, allow_patterns=[MODEL, CARD, *files]))
+    path = Path(huggingface_hub.snapshot_download(model, allow_patterns=[MODEL, CARD, *files]))
     # The hub's cache links <repository>/snapshots/<revision>/... to <repository>/blobs/...
     repository = path.resolve().parents[1]
     for file in path.rglob("*"):

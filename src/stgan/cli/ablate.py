@@ -1,67 +1,81 @@
 """`stgan ablate`: what each part of the method does."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
-from stgan.pipeline import STGAN
-from stgan.scoring import find_evaluator
-from stgan.studies.ablations import FIGURE, draw_variants, find_variants, generate_variant, score_variant
+from stgan.cli.options import (
+    EVALUATOR,
+    MODEL,
+    DeviceOption,
+    EvaluatorOption,
+    IterationsOption,
+    JsonOption,
+    ModelOption,
+    NumOption,
+    SeedOption,
+    folder_option,
+)
+from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
+from stgan.files import typed
+from stgan.progress import bars
+
+_MOST_CLIPS = 100_000
+EXAMPLES = (
+    "stgan ablate",
+    "stgan ablate robust no-goal pixels --num 1 --out study --json study.json",
+)
 
 
 def ablate(
     variants: Annotated[
-        list[str] | None, typer.Argument(metavar="[VARIANT]...", help="What to try; default: every variant.")
+        list[str] | None, typer.Argument(metavar="VARIANT", help="Variants to make. Default: all of them.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
-    num: Annotated[int, typer.Option(help="Clips of each action.")] = 2,
-    seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the clips of every variant, and a figure.")] = Path("ablations"),
-    iterations: Annotated[int | None, typer.Option(help="Of all variants; default: each preset's.")] = None,
-    evaluator: Annotated[str, typer.Option(help="What scores them; it must not have steered.")] = "evaluator",
-    action: Annotated[str | None, typer.Option(help="Of the figure; default: the model's first.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores here too.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    model: ModelOption = MODEL,
+    num: NumOption = 2,
+    seed: SeedOption = 0,
+    out: Annotated[Path, folder_option("--out", "Folder for the clips of all variants, and a figure.")] = Path(
+        "ablations"
+    ),
+    iterations: IterationsOption = None,
+    evaluator: EvaluatorOption = None,
+    action: Annotated[
+        str | None, typer.Option(help="Action that the figure shows. Default: the model's first.")
+    ] = None,
+    json_file: JsonOption = None,
+    device: DeviceOption = None,
 ) -> None:
-    """Generate and score variants of the presets: the paper's claims, and robust without each of its departures.
+    """Generate and score variants of the presets, each with one part of the method changed or left out.
 
-    Clips that are in OUT/VARIANT already are kept, so that an interrupted study goes on where it stopped.
-
-    Example: stgan ablate robust no-goal pixels --num 1 --out study --json study.json
+    The variants test the paper's claims, and every difference between robust and paper. Clips that are in OUT/VARIANT
+    already are kept: after an interruption, the same command makes the rest.
     """
-    console = Console(markup=False, highlight=False)
-    if num < 1:
-        raise StganError(f"--num must be at least 1, not {num}")
+    from stgan.pipeline import STGAN
+    from stgan.scoring import find_evaluator
+    from stgan.studies.ablations import FIGURE, draw_variants, find_variants, generate_variant, score_variant
+
+    console = new_console()
+    check_range("--num", num, 1, _MOST_CLIPS)
     chosen = find_variants(variants or [])
-    stgan = STGAN.from_pretrained(model, device)
+    stgan = STGAN.from_pretrained(typed(model), device)
     judge = find_evaluator(evaluator, stgan.folder, device=stgan.device)
     shown = next(iter(stgan.steering([action] if action else []).objectives))
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
     rows, folders = [], {}
-    try:
-        with Progress(*columns, console=console) as progress:
-            clips = progress.add_task("clips", total=len(chosen) * num * len(stgan.actions))
-            for variant in chosen:
-                progress.update(clips, description=variant.name)
-                folders[variant.name] = generate_variant(
-                    stgan, variant, num, seed, out, iterations=iterations,
-                    on_clip=lambda: progress.update(clips, advance=1),
-                )  # fmt: skip
-                rows.append(score_variant(variant, folders[variant.name], num, judge))
-    except KeyboardInterrupt:
-        raise Interrupted("finished clips are kept, the same command makes the rest") from None
+    with on_interrupt("finished clips are kept, the same command makes the rest"), bars(console) as progress:
+        clips = progress.add_task("clips", total=len(chosen) * num * len(stgan.actions))
+        for variant in chosen:
+            progress.update(clips, description=variant.name)
+            folders[variant.name] = generate_variant(
+                stgan, variant, num, seed, out, iterations=iterations,
+                on_clip=lambda: progress.update(clips, advance=1),
+            )  # fmt: skip
+            rows.append(score_variant(variant, folders[variant.name], num, judge))
     draw_variants(out / FIGURE, folders, shown)
-    table = Table(title=f"{num * len(stgan.actions)} clips of each variant, seed {seed}, scored by {evaluator}")
+    table = new_table(
+        title=f"{num * len(stgan.actions)} clips of each variant, seed {seed}, scored by {evaluator or EVALUATOR}"
+    )
     table.add_column("variant", no_wrap=True)
     table.add_column("difference")
     for column in ("accuracy", "95 %", "IS", "motion", "drift", "variety", "steered to", "steps"):
@@ -78,10 +92,10 @@ def ablate(
     if json_file:
         study = {
             "model": stgan.name,
-            "evaluator": evaluator,
+            "evaluator": evaluator or EVALUATOR,
             "seed": seed,
             "iterations": iterations,
             "figure": shown,
             "rows": [asdict(row) for row in rows],
         }
-        write_text(json_file, json.dumps(study, indent=2) + "\n")
+        write_json(json_file, study)

@@ -6,9 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from stgan.errors import Interrupted, StganError
+from stgan.cli.options import (
+    DeviceOption,
+    RealCsvOption,
+    RequiredRealOption,
+    SaveEveryOption,
+    SettingsOption,
+    SplitColumnOption,
+    UcfSplitOption,
+    file_option,
+    folder_option,
+)
+from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
+from stgan.errors import StganError
+from stgan.files import typed
 from stgan.names import quoted
 
 if TYPE_CHECKING:
@@ -17,67 +29,67 @@ if TYPE_CHECKING:
     from stgan.video import ClipFile
 
 _WORDS = {"generated": "generated only", "real": "real only", "both": "real and generated"}
+EXAMPLES = (
+    "stgan augment --real weizmann --train-groups daria,denis --val-groups lyova --generated chosen",
+    "stgan augment --real jhmdb --split-column strict --generated chosen --seeds 10 --out augmentation_jhmdb",
+    "stgan augment --real data --generated chosen --initial c3d_sports1m --set training.learning_rate=1.0e-4",
+)
 
 
 def augment(
-    real: Annotated[Path, typer.Option(metavar="FOLDER", help="Real clips, laid out as for training, with a split.")],
+    real: RequiredRealOption,
     generated: Annotated[
-        Path, typer.Option(metavar="SET", help="What stgan select wrote, of a model that saw the clips to train on.")
+        Path,
+        folder_option(
+            "--generated", "What stgan select wrote. The model must not have seen the clips to test on.", "SET"
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the trained classifiers and the record.")] = Path(
+    out: Annotated[Path, folder_option("--out", "Folder for the trained classifiers and the record.")] = Path(
         "augmentation"
     ),
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: a small C3D (recipes/augmentation/augmentation.yaml).")
+        Path | None, file_option("--recipe", "Recipe. Default: a small C3D (recipes/augmentation/augmentation.yaml).")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Replace one of the recipe's; may be repeated."),
-    ] = None,
+    settings: SettingsOption = None,
     initial: Annotated[
         Path | None,
-        typer.Option(metavar="CHECKPOINT", help="Start from these weights, such as C3D's of Sports-1M."),
+        folder_option(
+            "--initial", "Start from the weights of this checkpoint, such as C3D's of Sports-1M.", "CHECKPOINT"
+        ),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Repeat with the seeds 0 to N - 1; default: the recipe's.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Repeat with the random seeds 0 to N - 1. Default: the recipe's.")
+    ] = None,
     train_groups: Annotated[
         str | None, typer.Option(metavar="A,B", help="Train on these groups (actors) and test on all others.")
     ] = None,
     val_groups: Annotated[
-        str | None, typer.Option(metavar="C", help="With --train-groups: these choose where to stop instead.")
+        str | None,
+        typer.Option(metavar="C", help="With --train-groups: validate on these groups, to choose where to stop."),
     ] = None,
-    csv_list: Annotated[
-        str | None, typer.Option("--real-csv", metavar="NAME", help="The list in the real folder, if it has several.")
-    ] = None,
-    split_column: Annotated[str, typer.Option(help="Of that list: the column that says train, val or test.")] = "split",
-    ucf_split: Annotated[int, typer.Option(help="Which of UCF-101's three splits.")] = 1,
+    csv_list: RealCsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
     model: Annotated[
-        str | None, typer.Option(help="The model that made SET, where SET is what stgan generate wrote.")
+        str | None, typer.Option(help="The model that made SET, if stgan generate wrote SET (and not stgan select).")
     ] = None,
     allow_unknown: Annotated[
         bool,
         typer.Option(
-            "--allow-unknown", help="Go on although nothing says what the networks behind SET saw, and say so."
+            "--allow-unknown",
+            help="Go on if nothing says which clips the networks behind SET have seen, and say so in the result.",
         ),
     ] = False,
-    save_every: Annotated[float, typer.Option(help="Seconds between two states to resume from.", min=0.0)] = 60.0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    save_every: SaveEveryOption = 60.0,
+    device: DeviceOption = None,
 ) -> None:
-    """Train a recogniser on generated clips only, on real clips only, on both: the paper's Table 3.
+    """Train a classifier on generated clips only, on real clips only, and on both: the paper's Table 3.
 
-    All three start from the same weights and differ in nothing but their clips, for each of several seeds. Validation
-    clips choose where each stops. Whatever made or chose the generated clips must have been trained on the clips to
-    train on alone: a network that has seen a test clip is refused. Interrupted? The same command goes on where it
-    stopped. stgan report OUT makes a page of it.
-
-    Examples:
-
-      stgan augment --real weizmann --train-groups daria,denis --val-groups lyova --generated chosen
-
-      stgan augment --real jhmdb --split-column strict --generated chosen --seeds 10 --out augmentation_jhmdb
-
-      stgan augment --real data --generated chosen --initial c3d_sports1m --set training.learning_rate=1.0e-4
+    All three start from the same weights and differ only in their clips. Each is repeated for several random seeds.
+    Validation clips choose where each training stops. A generated clip is refused if a network that made or chose it
+    has seen a test clip. After an interruption, the same command goes on where it stopped. stgan report OUT makes a
+    page of it.
     """
-    # Here and not above: they take seconds to import, which the other commands need not wait for.
     from stgan.checkpoints import find_model, load_checkpoint
     from stgan.devices import choose_device
     from stgan.scoring import folder_clips
@@ -89,9 +101,8 @@ def augment(
     from stgan.training.run import one_device
     from stgan.video import find_clips
 
-    console = Console(markup=False, highlight=False)
-    if seeds is not None and not 1 <= seeds <= 1000:
-        raise StganError(f"--seeds must be 1 to 1000, not {seeds}")
+    console = new_console()
+    check_range("--seeds", seeds, 1, 1000)
     if val_groups and not train_groups:
         raise StganError("--val-groups goes with --train-groups; name the groups to train on too")
     chosen = load_augmentation_recipe(recipe or DEFAULT, parse_overrides(settings or []))
@@ -100,13 +111,13 @@ def augment(
         clips = split_by_groups(clips, _names(train_groups), _names(val_groups))
     if not generated.is_dir():
         raise StganError(f"{quoted(generated)} is not a folder; give what stgan select wrote")
-    for folder in (real, generated):
-        if folder.resolve() in (out.resolve(), *out.resolve().parents):
-            raise StganError(f"--out {quoted(out)} lies in {quoted(folder)}; choose a folder apart from the clips")
+    for source in (real, generated):
+        if source.resolve() in (out.resolve(), *out.resolve().parents):
+            raise StganError(f"--out {quoted(out)} lies in {quoted(source)}; choose a folder apart from the clips")
     networks = read_networks(generated)
     if model and not networks:  # what stgan select wrote says also what chose
-        networks = networks_behind(find_model(model), generated)
-    try:
+        networks = networks_behind(find_model(typed(model)), generated)
+    with on_interrupt("what is trained is kept, the same command goes on there"):
         result = run_augmentation(
             load_checkpoint(initial) if initial else chosen.initial.checkpoint(),
             clips,
@@ -119,19 +130,18 @@ def augment(
             allow_unknown=allow_unknown,
             save_every=save_every,
         )
-    except KeyboardInterrupt:
-        raise Interrupted("what is trained is kept, the same command goes on there") from None
     show(console, result)
     console.print(f"{out / RECORD} has all of it: stgan report {out}", soft_wrap=True)
 
 
 def show(console: Console, result: "AugmentationResult") -> None:
     """Table 3 with intervals, and what follows from it."""
-    table = Table(title=f"Random-clip accuracy on {result.clips['test']} test clips, {len(result.runs)} seeds")
-    for column in ("trained on", "clips", "accuracy", "95 %", "stopped on test", "the paper (UCF-101)"):
-        table.add_column(column, justify="left" if column == "trained on" else "right")
     from stgan.studies.augmentation import PUBLISHED
 
+    table = new_table(
+        "trained on", "clips", "accuracy", "95 %", "stopped on test", "the paper (UCF-101)",
+        title=f"Random-clip accuracy on {result.clips['test']} test clips, {len(result.runs)} seeds",
+    )  # fmt: skip
     for name, words in _WORDS.items():
         mean = result.accuracy(name)
         table.add_row(

@@ -1,4 +1,7 @@
-"""The commands of `stgan` and the options of the command itself."""
+"""The commands of `stgan` and the options of the command itself.
+
+`stgan --help` imports all modules of commands. So they import what loads PyTorch in their functions only.
+"""
 
 import typer
 
@@ -17,26 +20,27 @@ from stgan.cli import (
     train,
     weights,
 )
-from stgan.devices import keep_freed_memory
+from stgan.cli.memory import keep_freed_memory
+from stgan.cli.terminal import command
 from stgan.version import __version__
 
 app = typer.Typer(
     name="stgan",
-    help="Generate short videos of human actions from a video classifier, and score them honestly.",
+    help="Generate short videos of human actions from a video classifier, and score them.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("generate")(generate.generate)
-app.command("evaluate")(evaluate.evaluate)
-app.command("select")(select.select)
-app.command("augment")(augment.augment)
-app.command("report")(report.report)
-app.command("fooling")(fooling.fooling)
-app.command("info")(info.info)
-app.command("ablate")(ablate.ablate)
-app.command("train")(train.train)
+command(app, "generate", *generate.EXAMPLES)(generate.generate)
+command(app, "evaluate", *evaluate.EXAMPLES)(evaluate.evaluate)
+command(app, "select", *select.EXAMPLES)(select.select)
+command(app, "augment", *augment.EXAMPLES)(augment.augment)
+command(app, "report", *report.EXAMPLES)(report.report)
+command(app, "fooling", *fooling.EXAMPLES)(fooling.fooling)
+command(app, "info", *info.EXAMPLES)(info.info)
+command(app, "ablate", *ablate.EXAMPLES)(ablate.ablate)
+command(app, "train", *train.EXAMPLES)(train.train)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")

@@ -1,73 +1,77 @@
-"""`stgan fooling`: scores by the network that steered, beside scores by one that did not."""
+"""`stgan fooling`: scores by the network that steered, beside scores by networks that did not."""
 
-import json
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from stgan.cli.evaluate import open_cache
-from stgan.cli.score_tables import shown_interval
-from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
-from stgan.generation import GenerationJob
-from stgan.pipeline import STGAN
-from stgan.scoring import Clip, labelled_clips
-from stgan.studies.fooling import FIGURE, REAL, RECORD, Verdict, draw, judge, judges_of, real_clips, record
-from stgan.studies.generating import generate_set
-from stgan.video import find_clips
+from stgan.cli.options import (
+    MODEL,
+    CacheOption,
+    DeviceOption,
+    IterationsOption,
+    ModelOption,
+    NumOption,
+    PresetOption,
+    RealCsvOption,
+    RealOption,
+    SeedOption,
+    SplitColumnOption,
+    UcfSplitOption,
+    folder_option,
+)
+from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
+from stgan.errors import StganError
+from stgan.files import typed
+from stgan.progress import bars
+
+if TYPE_CHECKING:
+    from stgan.scoring import Clip
+    from stgan.studies.fooling import Verdict
 
 _MOST_CLIPS = 100_000
 _SHOWN = 3  # actions in the figure
+EXAMPLES = (
+    "stgan fooling --real weizmann",
+    "stgan fooling --model jhmdb --real jhmdb --real-csv split1.csv --split-column strict",
+    "stgan fooling --preset robust --num 10 --seed 1 --out fooling_robust",
+)
 
 
 def fooling(
-    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
-    preset: Annotated[str, typer.Option(help="paper (as published), robust, or pixels (no generator).")] = "paper",
-    num: Annotated[int, typer.Option(help="Clips of each action and each steering network.")] = 1,
-    seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
-    iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
-    real: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Real clips to be judged too, laid out as for training; of a list that says so, the test clips alone.",
-        ),
-    ] = None,
-    csv_list: Annotated[
-        str | None, typer.Option("--real-csv", metavar="NAME", help="The list in the real folder, if it has several.")
-    ] = None,
-    split_column: Annotated[str, typer.Option(help="Of that list: the column that says train or test.")] = "split",
-    ucf_split: Annotated[int, typer.Option(help="Which of UCF-101's three splits.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder for clips, figure and record.")] = Path("fooling"),
-    cache: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where results are kept; default: ~/.cache/stgan.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    model: ModelOption = MODEL,
+    preset: PresetOption = "paper",
+    num: NumOption = 1,
+    seed: SeedOption = 0,
+    iterations: IterationsOption = None,
+    real: RealOption = None,
+    csv_list: RealCsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
+    out: Annotated[Path, folder_option("--out", "Folder for the clips, the figure and the record.")] = Path("fooling"),
+    cache: CacheOption = None,
+    device: DeviceOption = None,
 ) -> None:
-    """The paper's fooling experiment: clips steered by each condition network, judged by all networks.
+    """The paper's fooling experiment: each condition network steers clips, and all networks score them.
 
-    A network that steered gives its clips high scores whatever they show. With the bundled model, one clip of each
-    action takes about 4 minutes on two CPU cores and shows the gap; --num 4 gives narrower intervals. Clips that are in
-    OUT already are kept, so that an interrupted study goes on where it stopped. stgan report OUT makes a page of it.
-
-    Examples:
-
-      stgan fooling --real weizmann
-
-      stgan fooling --model jhmdb --real jhmdb --real-csv split1.csv --split-column strict
-
-      stgan fooling --preset robust --num 10 --seed 1 --out fooling_robust
+    A network that steered clips gives them high scores, whatever they show. --num is for each condition network. With
+    the bundled model, one clip of each action takes about 4 minutes on two CPU cores and shows the gap; --num 4 gives
+    narrower intervals. Real clips are scored too; where their list has a split, only the test clips. Clips that are in
+    OUT already are kept: after an interruption, the same command makes the rest. stgan report OUT makes a page of it.
     """
-    console = Console(markup=False, highlight=False)
-    if not 1 <= num <= _MOST_CLIPS:
-        raise StganError(f"--num must be 1 to {_MOST_CLIPS}, not {num}")
-    stgan = STGAN.from_pretrained(model, device)
+    from stgan.generation import GenerationJob
+    from stgan.pipeline import STGAN
+    from stgan.scoring import labelled_clips
+    from stgan.studies.fooling import FIGURE, RECORD, draw, judge, judges_of, real_clips, record
+    from stgan.studies.generating import generate_set
+    from stgan.video import find_clips
+
+    console = new_console()
+    check_range("--num", num, 1, _MOST_CLIPS)
+    stgan = STGAN.from_pretrained(typed(model), device)
     settings = stgan.preset(preset, iterations)
     judges = judges_of(stgan)
     known: list[Clip] = []
@@ -77,40 +81,38 @@ def fooling(
         if not known:
             raise StganError(f"'{real}' has no clips of the actions of {stgan.name}; choose another --real")
     steering = list(stgan.folder.condition)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
     kept = open_cache(cache, console)
-    try:
-        with Progress(*columns, console=console) as progress, closing(kept) if kept else nullcontext():
-            clips = progress.add_task("clips", total=len(steering) * num * len(stgan.actions))
-            sets = {
-                name: generate_set(
-                    GenerationJob(stgan, stgan.steering(condition=name), settings, num, seed),
-                    out / name,
-                    on_clip=lambda: progress.update(clips, advance=1),
-                )
-                for name in steering
-            }
-            scoring = progress.add_task("verdicts", total=(len(sets) + bool(known)) * len(judges))
-            verdicts = judge(
-                sets, judges, num, real=known, cache=kept, on_set=lambda: progress.update(scoring, advance=1)
+    with (
+        on_interrupt("finished clips are kept, the same command makes the rest"),
+        bars(console) as progress,
+        closing(kept) if kept else nullcontext(),
+    ):
+        clips = progress.add_task("clips", total=len(steering) * num * len(stgan.actions))
+        sets = {
+            name: generate_set(
+                GenerationJob(stgan, stgan.steering(condition=name), settings, num, seed),
+                out / name,
+                on_clip=lambda: progress.update(clips, advance=1),
             )
-    except KeyboardInterrupt:
-        raise Interrupted("finished clips are kept, the same command makes the rest") from None
+            for name in steering
+        }
+        scoring = progress.add_task("verdicts", total=(len(sets) + bool(known)) * len(judges))
+        verdicts = judge(sets, judges, num, real=known, cache=kept, on_set=lambda: progress.update(scoring, advance=1))
     draw(out / FIGURE, sets, stgan.actions[:_SHOWN])
-    write_text(out / RECORD, json.dumps(record(stgan, settings.name, seed, num, verdicts), indent=2) + "\n")
+    write_json(out / RECORD, record(stgan, settings.name, seed, num, verdicts))
     console.print(_table(verdicts, f"{stgan.name}, preset {settings.name}, {num} clips of each action, seed {seed}"))
     for sentence in _gaps(verdicts, steering):
         console.print(sentence, soft_wrap=True)
     console.print(f"clips, {FIGURE} and {RECORD} are in {out}; stgan report {out} makes a page of them", soft_wrap=True)
 
 
-def _table(verdicts: Sequence[Verdict], title: str) -> Table:
+def _table(verdicts: Sequence["Verdict"], title: str) -> Table:
     """At most 80 wide."""
-    table = Table(title=title)
-    for column in ("steered by", "judged by", "accuracy\n(95 %)", "Inception Score\n(95 %)", "motion"):
-        table.add_column(column, justify="left" if column in ("steered by", "judged by") else "right")
+    from stgan.cli.score_tables import shown_interval
+    from stgan.studies.fooling import REAL
+
+    columns = ("steered by", "judged by", "accuracy\n(95 %)", "Inception Score\n(95 %)", "motion")
+    table = new_table(*columns, left=2, title=title)
     for i, verdict in enumerate(verdicts):
         scores = verdict.scores
         if i and verdicts[i - 1].clips != verdict.clips:
@@ -126,7 +128,7 @@ def _table(verdicts: Sequence[Verdict], title: str) -> Table:
     return table
 
 
-def _gaps(verdicts: Sequence[Verdict], steering: Sequence[str]) -> list[str]:
+def _gaps(verdicts: Sequence["Verdict"], steering: Sequence[str]) -> list[str]:
     """How much better each steering network thinks of its clips than the networks that never steer."""
     sentences = []
     for name in steering:

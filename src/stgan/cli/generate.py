@@ -2,137 +2,144 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
 
-from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
-from stgan.devices import Precision
-from stgan.errors import Interrupted, StganError
-from stgan.files import replacing
-from stgan.generation import CONTACT_SHEET, FPS, MOST_TOGETHER, PREVIOUS, Companion, GenerationJob
-from stgan.manifest import MANIFEST
-from stgan.pipeline import BOTH, FRAMES, STGAN, STRENGTH
-from stgan.report.iterations import Trace
-from stgan.sampling import Init
-from stgan.video import center_window, read_video, to_float, to_uint8, write_gif, write_video
-from stgan.video.io import LARGEST_GIF
+from stgan.cli.options import (
+    BOTH,
+    FRAMES,
+    MODEL,
+    STRENGTH,
+    DeviceOption,
+    FramesOption,
+    IterationsOption,
+    ModelOption,
+    NumOption,
+    PrecisionOption,
+    PresetOption,
+    SeedOption,
+    file_option,
+    folder_option,
+)
+from stgan.cli.terminal import check_range, new_console, on_interrupt
+from stgan.errors import StganError
+from stgan.files import typed
+from stgan.progress import bars
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stgan.generation import Companion
+    from stgan.pipeline import STGAN
+    from stgan.sampling import Init
 
 _MOST_CLIPS = 1_000_000  # of each action
 _MOST_ITERATIONS = 100_000
 _LARGEST_SEED = 2**63 - 1
 _MOST_INTERMEDIATES = 200  # of each clip
+EXAMPLES = (
+    "stgan generate                                 (every action, 4 clips each)",
+    "stgan generate wave2 jack --num 8 --seed 1 --gif --out clips",
+    "stgan generate bend --preset paper --trace",
+    "stgan generate wave2 --init walk.mp4           (the person in walk.mp4 waves)",
+    "stgan generate --target lstm:17 --condition lrcn",
+    "stgan generate --condition my_classifier.py:make",
+)
 
 
 def generate(
     actions: Annotated[
-        list[str] | None, typer.Argument(metavar="[ACTION]...", help="What to show; default: every action.")
+        list[str] | None,
+        typer.Argument(metavar="ACTION", help="Actions to generate. Default: all of the model's."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
-    num: Annotated[int, typer.Option(help="Clips of each action.")] = 4,
-    seed: Annotated[int, typer.Option(help="Same seed, same clips.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for clips, manifest and contact sheet.")] = Path("outputs"),
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="motion (knows clips; the default where the model has a sequence prior), robust (knows frames only; "
-            "the default with --init), paper (as published), or pixels (no generator)."
-        ),
-    ] = None,
+    model: ModelOption = MODEL,
+    num: NumOption = 4,
+    seed: SeedOption = 0,
+    out: Annotated[Path, folder_option("--out", "Folder for the clips, the manifest and the contact sheet.")] = Path(
+        "outputs"
+    ),
+    preset: PresetOption = None,
     condition: Annotated[
         str,
         typer.Option(
             metavar="NAME|MODULE:FUNCTION",
-            help="Which condition network steers: lrcn, c3d or both; or a classifier of your own, which this function "
-            "of a module or FILE.py returns: its code is run.",
+            help="Condition network: the video classifier whose gradient steers the clips. lrcn, c3d, both, or your "
+            "own classifier, which this function of a module or of FILE.py returns (its code is run).",
         ),
     ] = BOTH,
-    iterations: Annotated[int | None, typer.Option(help="Of activation maximization; default: the preset's.")] = None,
-    frames: Annotated[int, typer.Option(help="Frames of a clip; below 16 only with --condition lrcn.")] = FRAMES,
-    init: Annotated[Path | None, typer.Option(metavar="CLIP", help="Start from this video, not from noise.")] = None,
+    iterations: IterationsOption = None,
+    frames: FramesOption = FRAMES,
+    init: Annotated[Path | None, file_option("--init", "Start from this video instead of from noise.")] = None,
     strength: Annotated[float, typer.Option(help="How much of --init may change, above 0 and up to 1.")] = STRENGTH,
     target: Annotated[
         str | None,
         typer.Option(
             metavar="LAYER[:UNIT]",
-            help="Activate this part of the condition network instead of showing an action: LAYER, LAYER:CHANNEL or "
-            "LAYER:CHANNEL,T,Y,X; stgan info --layers lists them.",
+            help="Activate this part of the condition network instead of an action: LAYER, LAYER:CHANNEL or "
+            "LAYER:CHANNEL,T,Y,X. stgan info --layers lists them.",
         ),
     ] = None,
     intermediate: Annotated[
-        int | None, typer.Option(metavar="N", help="Write the clip as it stands every N iterations, too.")
+        int | None, typer.Option(metavar="N", help="Also write each clip as it is after every N iterations.")
     ] = None,
-    gif: Annotated[bool, typer.Option("--gif", help="Write a .gif beside each .mp4.")] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Write how each clip came about over the iterations.")] = False,
-    batch: Annotated[
-        int | None, typer.Option(help="Clips of an action at a time; default: as many as suit the device.")
-    ] = None,
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            help="What a clip is sought in: bf16-mixed is faster where GPU or processor have it, and gives other clips."
-        ),
-    ] = "32-true",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the folder's clips and make the missing ones.")
+    gif: Annotated[bool, typer.Option("--gif", help="Also write each clip as a GIF.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Also write a picture of each clip over the iterations.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Clips that are made at the same time. Default: what suits the device.")
+    ] = None,
+    precision: PrecisionOption = "32-true",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the clips in the folder and make the missing ones.")
+    ] = False,
+    device: DeviceOption = None,
 ) -> None:
     """Generate clips of human actions: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
 
-    Examples:
-
-      stgan generate                               (every action, 4 clips each)
-
-      stgan generate wave2 jack --num 8 --seed 1 --gif --out clips
-
-      stgan generate bend --preset paper --trace
-
-      stgan generate wave2 --init walk.mp4         (what is in walk.mp4, made to wave)
-
-      stgan generate --target lstm:17 --condition lrcn
-
-      stgan generate --condition my_classifier.py:make
+    Clips are optimised until the condition network, a video classifier, recognises the action in them.
     """
-    console = Console(markup=False, highlight=False)
+    from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
+    from stgan.generation import CONTACT_SHEET, FPS, MOST_TOGETHER, PREVIOUS, GenerationJob
+    from stgan.manifest import MANIFEST
+    from stgan.pipeline import STGAN
+    from stgan.report.iterations import Intermediates, Trace
+    from stgan.video import write_gif
+    from stgan.video.io import LARGEST_GIF
+
+    console = new_console()
     started = time.monotonic()
     check_range("--num", num, 1, _MOST_CLIPS)
     check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
-    if iterations is not None:
-        check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
-    if batch is not None:
-        check_range("--batch", batch, 1, MOST_TOGETHER)
+    check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
+    check_range("--batch", batch, 1, MOST_TOGETHER)
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
-    stgan = STGAN.from_pretrained(model, device, own)
+    stgan = STGAN.from_pretrained(typed(model), device, own)
     condition = OWN if own else condition
     settings = stgan.preset(preset, iterations, precision, init=init is not None)
     steering = stgan.steering(actions or [], condition=condition, frames=frames, target=target)
     start = read_init(stgan, init, frames, strength) if init else None
     job = GenerationJob(stgan, steering, settings, num, seed, batch, start)
-    if intermediate is not None:
-        check_range(
-            "--intermediate", intermediate, math.ceil(settings.iterations / _MOST_INTERMEDIATES), _MOST_ITERATIONS
-        )
+    check_range("--intermediate", intermediate, math.ceil(settings.iterations / _MOST_INTERMEDIATES), _MOST_ITERATIONS)
     if gif and steering.side > LARGEST_GIF:
         raise StganError(
             f"a GIF is at most {LARGEST_GIF} pixels wide, and {stgan.name} makes larger frames; drop --gif"
         )
     recorder, stages = Trace(settings.iterations), Intermediates(intermediate or settings.iterations)
-    companions: dict[str, Companion] = {}
+    companions: dict[str, "Companion"] = {}
     if gif:
         companions[".gif"] = lambda clip, path: write_gif(path, clip.frames, FPS)
     if trace:
         companions[".trace.png"] = lambda clip, path: recorder.save(path, clip.place)
     if intermediate:
         companions[".iterations"] = lambda clip, path: stages.save(path, clip.place)
-    with saying_how_to_go_on(), job.open(out, resume=resume, companions=companions) as run:
+    with (
+        on_interrupt("finished clips are kept, --resume makes the rest"),
+        job.open(out, resume=resume, companions=companions) as run,
+    ):
         left = sum(not run.finished(key) for key in job.order())
         if run.folder.previous:
             console.print(f"{out} is started anew: its former manifest is now {PREVIOUS}", soft_wrap=True)
@@ -150,16 +157,12 @@ def generate(
                 else ""
             )
         )
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )  # fmt: skip
         seconds: list[float] = []
-        with Progress(*columns, console=console) as progress:
+        with bars(console) as progress:
             clips = progress.add_task("clips", total=left)
             steps = progress.add_task("iterations", total=settings.iterations)
 
-            def on_iteration(iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
+            def on_iteration(iteration: int, objective: "Tensor", render: Callable[[], "Tensor"]) -> None:
                 progress.update(steps, completed=iteration + 1)
                 if trace:
                     recorder.record(iteration, objective, render)
@@ -175,42 +178,9 @@ def generate(
     console.print(f"Clips, {MANIFEST} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
 
 
-def check_range(option: str, value: int | float, least: int | float, most: int) -> None:
-    if not least <= value <= most:
-        raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
-
-
-def read_init(stgan: STGAN, path: Path, frames: int, strength: float) -> Init:
+def read_init(stgan: "STGAN", path: Path, frames: int, strength: float) -> "Init":
     """The middle frames of a video file, as what to start from."""
+    from stgan.video import center_window, read_video, to_float
+
     clip = read_video(path).frames
     return stgan.init(to_float(clip[center_window(len(clip), frames)]), frames, strength, path.name)
-
-
-@contextmanager
-def saying_how_to_go_on() -> Iterator[None]:
-    """Ctrl-C ends with a sentence."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("finished clips are kept, --resume makes the rest") from None
-
-
-class Intermediates:
-    """The clips of a batch as they stand every few iterations, in a folder beside each: 0010.mp4, 0020.mp4, ..."""
-
-    def __init__(self, every: int) -> None:
-        self.every = every
-        self.videos: dict[int, list[np.ndarray]] = {}
-
-    def record(self, iteration: int, render: Callable[[], Tensor]) -> None:
-        if iteration == 0:  # another batch
-            self.videos = {}
-        if (iteration + 1) % self.every == 0:
-            self.videos[iteration + 1] = [to_uint8(video.cpu()) for video in render()]
-
-    def save(self, path: Path, place: int) -> None:
-        """Write the folder of the clip at this place in the batch."""
-        with replacing(path) as folder:
-            folder.mkdir()
-            for number, videos in self.videos.items():
-                write_video(folder / f"{number:04d}.mp4", videos[place], FPS)

@@ -1,34 +1,53 @@
 """`stgan info`: what a model is and what its cards say."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from stgan.checkpoints import bundled_models, find_model, load_own_classifier
+from stgan.cli.options import FRAMES, MODEL, PRESETS, ModelArgument
+from stgan.cli.terminal import new_console, new_table
 from stgan.errors import StganError
-from stgan.pipeline import FRAMES, STGAN
-from stgan.sampling import PRESETS, window_of
+from stgan.files import typed
+from stgan.names import printable
 from stgan.version import __version__
+
+if TYPE_CHECKING:
+    from stgan.pipeline import STGAN
+
+EXAMPLES = (
+    "stgan info",
+    "stgan info jhmdb",
+    "stgan info --layers                                    (what stgan generate --target can name)",
+    "stgan info --layers --condition my_classifier.py:make",
+)
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="Bundled name, folder, or Hugging Face hub id.")] = "weizmann",
+    model: ModelArgument = MODEL,
     layers: Annotated[
-        bool, typer.Option("--layers", help="List what generate --target can name, with its sizes.")
+        bool, typer.Option("--layers", help="List the layers that stgan generate --target can name, with their sizes.")
     ] = False,
     condition: Annotated[
         str | None,
-        typer.Option(metavar="MODULE:FUNCTION", help="List the layers of a classifier of your own; its code is run."),
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="With --layers: list the layers of your own classifier, which this function of a module or of FILE.py "
+            "returns (its code is run).",
+        ),
     ] = None,
 ) -> None:
     """Show a model's actions and networks, the presets, and the bundled models."""
-    console = Console(markup=False, highlight=False)
-    folder = find_model(model)
+    from stgan.checkpoints import bundled_models, find_model
+
+    console = new_console()
+    folder = find_model(typed(model))
     if condition is not None and not layers:
-        raise StganError("--condition is whose layers are listed; add --layers")
+        raise StganError("--condition names the classifier whose layers are listed; add --layers")
     if layers:
+        from stgan.checkpoints import load_own_classifier
+        from stgan.pipeline import STGAN
+
         own = None if condition is None else load_own_classifier(condition)
         show_layers(STGAN(folder, condition=own), console, condition)
         return
@@ -39,25 +58,25 @@ def info(
         **{part: "condition network" for part in folder.condition.values()},
         **{part: "evaluator (never steers)" for part in folder.evaluators.values()},
     }
-    table = Table(title=f"{folder.name}: {', '.join(folder.actions)}")
-    for column in ("network", "role", "architecture", "parameters", "accuracy on unseen clips", "hash"):
-        table.add_column(column)
+    columns = ("network", "role", "architecture", "parameters", "accuracy on unseen clips", "hash")
+    table = new_table(*columns, left=len(columns), title=f"{folder.name}: {', '.join(folder.actions)}")
     for part, role in roles.items():
-        checkpoint = folder.load(part)
-        accuracy = unseen_accuracy(checkpoint.provenance)
-        parameters = sum(parameter.numel() for parameter in checkpoint.network.parameters())
-        table.add_row(part, role, type(checkpoint.network).__name__, f"{parameters:,}", accuracy, checkpoint.hash[:12])
+        known = folder.describe(part)
+        accuracy, digest = unseen_accuracy(known.provenance), known.hash or folder.load(part).hash
+        table.add_row(part, role, printable(known.network, 40), f"{known.parameters:,}", accuracy, digest[:12])
     console.print(table)
     console.print(f"presets: {', '.join(PRESETS)}; bundled models: {', '.join(bundled_models()) or 'none'}")
     console.print(f"stgan {__version__}; model folder {folder.path}", soft_wrap=True)
 
 
-def show_layers(stgan: STGAN, console: Console, spec: str | None = None) -> None:
-    """The layers of the condition networks, and how their units are written; `spec` is how an own one is named."""
+def show_layers(stgan: "STGAN", console: Console, spec: str | None = None) -> None:
+    """The layers of the condition networks, and how to name their units; `spec` names the user's own classifier."""
+    from stgan.sampling import window_of
+
     for name, part in stgan.folder.condition.items():
-        table = Table(title=f"{name}: --target LAYER[:UNIT] --condition {spec or name}")
+        table = new_table(title=f"{name}: --target LAYER[:UNIT] --condition {spec or name}")
         for column in ("layer", "channels", "T x Y x X", "a unit"):
-            table.add_column(column, overflow="fold")  # to be copied whole
+            table.add_column(column, overflow="fold")  # whole, so that it can be copied
         frames = window_of(stgan.checkpoints[part].network) or FRAMES
         for path, layer in stgan.layers(name, frames).items():
             last = (layer.channels - 1, *(length - 1 for length in layer.size))
@@ -67,8 +86,10 @@ def show_layers(stgan: STGAN, console: Console, spec: str | None = None) -> None
 
 
 def unseen_accuracy(provenance: dict[str, Any]) -> str:
-    """The accuracy that a checkpoint claims, as "0.985 (64/65)", of left-out groups, else of test or validation clips;
-    nothing if it claims none, or nonsense."""
+    """The accuracy that a checkpoint claims, as "0.985 (64/65)": on left-out groups, else on test or validation clips.
+
+    Empty if it claims none, or nonsense.
+    """
     figures = provenance.get("figures")
     known = figures if isinstance(figures, dict) else {}
     unseen = next((known[part] for part in ("unseen_groups", "test_clips", "validation_clips") if part in known), None)

@@ -1,7 +1,4 @@
-"""The `stgan` process: signals and errors, each of which ends in one sentence.
-
-Nothing heavy is imported here: Ctrl-C while the libraries are loading (seconds) must not end in a traceback of theirs.
-"""
+"""The `stgan` process: signals and errors, each of which ends in one sentence."""
 
 import os
 import signal
@@ -14,7 +11,8 @@ from stgan.errors import Interrupted, StganError
 class _Signals:
     """Ctrl-C and SIGTERM. While a command runs, the first raises KeyboardInterrupt; the second ends the process.
 
-    So does the first while libraries are loaded, which do not expect exceptions there. Files are safe at any moment.
+    While a library is loaded, which takes seconds, the first ends the process too: libraries do not expect exceptions
+    there. Files are safe at any moment.
     """
 
     def __init__(self) -> None:
@@ -30,12 +28,20 @@ class _Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first, self.received = not self.received, number
-        if first and self.running:
+        if first and self.running and not _is_importing(frame):
             raise KeyboardInterrupt
         if os.isatty(1):
             os.write(1, b"\x1b[?25h\n")  # the progress bar has hidden the cursor
         os.write(2, b"stgan: interrupted\n")
         os._exit(self.status)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def main() -> None:

@@ -5,68 +5,65 @@ import shlex
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.console import Console
-from rich.progress import track
 
-from stgan.checkpoints import ModelFolder, find_model
-from stgan.cli.evaluate import as_json, check_output, keep_scores, made_by, open_cache
-from stgan.devices import choose_device
-from stgan.errors import Interrupted, StganError
+from stgan.cli.evaluate import RESUMED, as_json, keep_scores, made_by, open_cache
+from stgan.cli.options import (
+    EvaluatorOption,
+    ModelOfClipsOption,
+    RealOption,
+    file_option,
+    folder_option,
+    path_argument,
+)
+from stgan.cli.terminal import check_output, new_console, on_interrupt
+from stgan.errors import StganError
+from stgan.files import typed
 from stgan.manifest import MANIFEST
 from stgan.names import quoted
-from stgan.report.recorded import FOOLING, Scores, as_scores, is_current, read_scores, read_study
-from stgan.report.recorded_augmentation import AUGMENTATION, STUDY
-from stgan.scoring import SCORES, Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
-from stgan.video import find_clips
+from stgan.progress import watching
 
-_EVALUATOR = "evaluator"
+if TYPE_CHECKING:
+    from stgan.checkpoints import ModelFolder
+    from stgan.report.recorded import Scores
+    from stgan.scoring import Clip, Evaluator
+
 _AUGMENTATION = "an augmentation experiment"
+EXAMPLES = (
+    "stgan generate --num 4 --trace --out clips && stgan report clips",
+    "stgan report clips --real weizmann --fooling study",
+    "stgan report augmentation",
+)
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="What stgan generate, fooling or augment wrote; or any clips.")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page; default: FOLDER/report.html.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="The model that made the clips, whose evaluators are meant; default: the bundled one that did, else "
-            "weizmann."
-        ),
-    ] = None,
-    evaluator: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="Who judges; one that steered the clips too, and the page says so."),
-    ] = None,
-    real: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Real clips to compare with, laid out as for training.")
-    ] = None,
+    folder: Annotated[
+        Path, path_argument("FOLDER", "What stgan generate, stgan fooling or stgan augment wrote; or other clips.")
+    ],
+    out: Annotated[Path | None, file_option("--out", "The page. Default: FOLDER/report.html.")] = None,
+    model: ModelOfClipsOption = None,
+    evaluator: EvaluatorOption = None,
+    real: RealOption = None,
     fooling: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A fooling study to set beside the clips.")
+        Path | None, folder_option("--fooling", "What stgan fooling wrote, to show beside the clips.")
     ] = None,
 ) -> None:
-    """Write one HTML page about clips, to be read in any browser, without network: the clips themselves, scores with
-    their intervals, failures chosen by rule, how a clip comes about, and how all of it was made.
+    """Write one HTML page that any browser opens, without a network.
 
-    Takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first if there are none of
-    these clips. The figures are also written, to `figures` beside the page.
-
-    Of an augmentation experiment, or a study of several, the page says whether generated clips are worth training on.
-
-    Examples:
-
-      stgan generate --num 4 --trace --out clips && stgan report clips
-
-      stgan report clips --real weizmann --fooling study
-
-      stgan report augmentation
+    The page shows the clips, their scores with intervals, failures chosen by a rule, how a clip is made, and how all
+    of it was made. It takes the scores that stgan evaluate left in FOLDER/scores.json; if there are none of these
+    clips, it scores them first. An --evaluator that steered the clips may score them here: the page says so. The
+    figures are also written to the folder `figures` beside the page. For an augmentation experiment, or a study of
+    several, the page says whether generated clips are worth training on.
     """
+    from stgan.checkpoints import find_model
     from stgan.report.augmentation_page import write_augmentation_page
-    from stgan.report.scores_page import Request, write_scores_page  # matplotlib is slow to load
+    from stgan.report.recorded import read_study
+    from stgan.report.scores_page import Request, write_scores_page
 
-    console = Console(markup=False, highlight=False)
+    console = new_console()
     if not folder.is_dir():
         raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
     if out:
@@ -85,15 +82,15 @@ def report(
         with console.status("drawing"):
             page, figures = write_augmentation_page(folder, out, command=shlex.join(words))
         return _tell(page, figures, console)
-    if model is None:
-        clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
-        model = made_by(clips)
+    clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
+    whole = find_model(typed(model)) if model else made_by(clips)
+    name = model or whole.path.name
     if kind:
         study = read_study(folder)
-        request = Request(folder, find_model(model), model, study=study, command=command)
+        request = Request(folder, whole, name, study=study, command=command)
     else:
-        whole, beside = find_model(model), read_study(fooling) if fooling else None
-        request = Request(folder, whole, model, find_scores(folder, whole, evaluator, real, console), beside, command)
+        beside = read_study(fooling) if fooling else None
+        request = Request(folder, whole, name, find_scores(folder, whole, evaluator, real, console), beside, command)
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
     _tell(page, figures, console)
@@ -106,6 +103,9 @@ def _is_page(path: Path) -> bool:
 
 def _kind(folder: Path) -> str:
     """What the folder is, if it is not one of clips."""
+    from stgan.report.recorded import FOOLING
+    from stgan.report.recorded_augmentation import AUGMENTATION, STUDY
+
     if (folder / AUGMENTATION).is_file() or (folder / STUDY).is_file():
         return _AUGMENTATION
     return "a fooling study" if (folder / FOOLING).is_file() else ""
@@ -117,8 +117,14 @@ def _tell(page: Path, figures: Sequence[Path], console: Console) -> None:
     console.print(f"{len(figures)} figures are in {figures[0].parent}", soft_wrap=True)
 
 
-def find_scores(folder: Path, model: ModelFolder, evaluator: str | None, real: Path | None, console: Console) -> Scores:
+def find_scores(
+    folder: Path, model: "ModelFolder", evaluator: str | None, real: Path | None, console: Console
+) -> "Scores":
     """The scores in the folder if they are of its clips and by this evaluator; else new ones."""
+    from stgan.devices import choose_device
+    from stgan.report.recorded import is_current, read_scores
+    from stgan.scoring import SCORES, find_evaluator, folder_clips
+
     clips = folder_clips(folder)
     device = choose_device()
     judge = find_evaluator(evaluator, model, device=device) if evaluator else None
@@ -127,23 +133,23 @@ def find_scores(folder: Path, model: ModelFolder, evaluator: str | None, real: P
         scores = read_scores(path)
         if is_current(scores, path, clips) and (judge is None or judge.hash == scores["evaluator_hash"]):
             return scores
-    judge = judge or find_evaluator(_EVALUATOR, model, device=device)
+    judge = judge or find_evaluator(None, model, device=device)
     return new_scores(folder, clips, judge, real, bool(evaluator), console)
 
 
 def new_scores(
-    folder: Path, clips: list[Clip], judge: Evaluator, real: Path | None, allow_fooled: bool, console: Console
-) -> Scores:
+    folder: Path, clips: list["Clip"], judge: "Evaluator", real: Path | None, allow_fooled: bool, console: Console
+) -> "Scores":
     """Score the clips; honest scores of generated clips are kept beside them."""
+    from stgan.report.recorded import as_scores
+    from stgan.scoring import Real, evaluate, labelled_clips
+    from stgan.video import find_clips
+
     kept = open_cache(None, console)
-    try:
-        with closing(kept) if kept else nullcontext():
-            scores = evaluate(
-                clips, judge, real=Real(labelled_clips(find_clips(real))) if real else None, allow_fooled=allow_fooled,
-                keep_going=True, cache=kept,
-                watch=lambda results, what, total: track(results, description=what, total=total, console=console),
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        raise Interrupted("the same command goes on where this one stopped") from None
+    with on_interrupt(RESUMED), closing(kept) if kept else nullcontext():
+        scores = evaluate(
+            clips, judge, real=Real(labelled_clips(find_clips(real))) if real else None, allow_fooled=allow_fooled,
+            keep_going=True, cache=kept, watch=watching(console),
+        )  # fmt: skip
     keep_scores(folder, scores, console)
     return as_scores(json.loads(as_json(scores)))

@@ -1,8 +1,5 @@
 """`stgan reproduce`: a published evaluation from beginning to end."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -10,18 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from stgan.checkpoints.fetching import default_folder
-from stgan.cli.score_tables import shown_interval
-from stgan.errors import Interrupted, StganError
-from stgan.files import locked, write_text
+from stgan.cli.options import DeviceOption, SettingsOption, file_option, folder_option
+from stgan.cli.terminal import command, new_console, new_table, on_interrupt, write_json
+from stgan.errors import StganError
+from stgan.files import locked
 from stgan.names import duration
+from stgan.progress import Stages
 
 if TYPE_CHECKING:
     from stgan.studies.costs import Cost
     from stgan.studies.ucf101 import Line, Record
+
+_INTERRUPTED = "what is finished is kept, the same command goes on there"
 
 app = typer.Typer(no_args_is_help=True)
 RESULTS = "results.json"
@@ -41,61 +39,60 @@ class Stage(str, Enum):
 
 @app.callback()
 def reproduce() -> None:
-    """Published evaluations, stage by stage, with the published figures beside the measured ones."""
+    """Repeat published evaluations, stage by stage, and compare the published figures with the measured ones."""
 
 
-@app.command("ucf101")
+@command(
+    app,
+    "ucf101",
+    "stgan reproduce ucf101 --dry-run --out rehearsal",
+    "stgan reproduce ucf101 --data data --estimate",
+    "stgan reproduce ucf101 --data data --stage weights --stage generate --stage score --stage data --stage real",
+    "stgan reproduce ucf101 --data data --set generate.num_videos=1000 --out ucf101_small",
+)
 def ucf101(
     data: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Holds UCF-101 and ucfTrainTestlist (stgan data prepare).")
+        Path | None, folder_option("--data", "Folder that holds UCF-101 and ucfTrainTestlist (stgan data prepare).")
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Holds the published files; default: where stgan weights fetch puts them."),
+        folder_option(
+            "--weights", "Folder that holds the published weights. Default: where stgan weights fetch puts them."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for models, videos, records and results.")] = Path("ucf101"),
+    out: Annotated[Path, folder_option("--out", "Folder for models, videos, records and results.")] = Path("ucf101"),
     stage: Annotated[
-        list[Stage] | None, typer.Option(help="Only this stage; may be repeated. Default: all of them.")
+        list[Stage] | None,
+        typer.Option(help="Run only this stage. May be repeated. Default: all stages."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: the paper's values (recipes/ucf101.yaml).")
+        Path | None, file_option("--recipe", "Recipe. Default: the paper's values (recipes/ucf101.yaml).")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Replace one of the recipe's; may be repeated."),
-    ] = None,
+    settings: SettingsOption = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Convert the weights, look at the data, say what the rest takes, stop.")
+        bool,
+        typer.Option("--estimate", help="Convert the weights, check the data, show how long the rest takes, and stop."),
     ] = False,
     rehearse: Annotated[
-        bool, typer.Option("--dry-run", help="Every stage in minutes, on small made files: what fails, fails now.")
+        bool, typer.Option("--dry-run", help="Run every stage in minutes, on small artificial files, to find faults.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    device: DeviceOption = None,
 ) -> None:
     """The paper's evaluation on UCF-101: Inception Scores (Table 2), fooled scores, generated training data (Table 3).
 
-    Stages: weights, data, generate, score, real, fooled, augment. Before the long ones it says what they take on this
-    machine. Finished stages are kept, and an interrupted one goes on where it stopped. docs/ucf101.md has the details.
-
-    Examples:
-
-      stgan reproduce ucf101 --dry-run --out rehearsal
-
-      stgan reproduce ucf101 --data data --estimate
-
-      stgan reproduce ucf101 --data data --stage weights --stage generate --stage score --stage data --stage real
-
-      stgan reproduce ucf101 --data data --set generate.num_videos=1000 --out ucf101_small
+    Stages: weights, data, generate, score, real, fooled, augment. Before the long stages, the command shows how long
+    they take on this machine. Finished stages are kept: after an interruption, the same command goes on. docs/ucf101.md
+    has the details.
     """
-    # Here and not above: they take seconds to import, which the other commands need not wait for.
+    from stgan.checkpoints.fetching import default_folder
     from stgan.studies.costs import costs
     from stgan.studies.rehearsal import TREE, rehearsed, write_tree, write_weights
     from stgan.studies.ucf101 import STAGES, Reproduction, compare_with_paper
     from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
     from stgan.training.recipes import parse_overrides
-    from stgan.video.ucf101 import UCF101
+    from stgan.video.ucf101_names import UCF101
 
-    console = Console(markup=False, highlight=False)
+    console = new_console()
     chosen = load_recipe(recipe or DEFAULT, parse_overrides(settings or []))
     published = UCF101
     if rehearse:
@@ -107,7 +104,7 @@ def ucf101(
             write_tree(data)
         chosen = rehearsed(chosen)
     wanted = [name for name in STAGES if stage is None or name in {each.value for each in stage}]
-    with _bars(console) as bars, _saying_how_to_go_on():
+    with on_interrupt(_INTERRUPTED), Stages(console) as bars:
         work = Reproduction(
             chosen, out, data=data, weights=weights or default_folder(), device=device, published=published,
             on_progress=bars.show,
@@ -138,52 +135,48 @@ def ucf101(
         "lines": [asdict(line) for line in lines],
         "records": {name: asdict(record) for name, record in records.items()},
     }
-    write_text(out / RESULTS, json.dumps(values, indent=2) + "\n")
+    write_json(out / RESULTS, values)
     console.print(f"{RESULTS} and everything it rests on are in {out}", soft_wrap=True)
 
 
-@app.command("augmentation")
+@command(
+    app,
+    "augmentation",
+    "stgan reproduce augmentation --data clips/weizmann",
+    "stgan reproduce augmentation --data clips/weizmann --setting two --set study.num=10 --set generator.steps=500",
+)
 def augmentation(
     data: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Clips whose groups are actors, laid out as for training.")
+        Path, folder_option("--data", "Folder of clips whose groups are actors, laid out as for training.")
     ],
     config: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="The study's recipes: study.yaml, augmentation.yaml, the model's.")
+        Path, folder_option("--config", "Folder of recipes: study.yaml, augmentation.yaml, and the model's.")
     ] = Path("recipes/augmentation"),
-    out: Annotated[Path, typer.Option(help="Folder for models, clips, classifiers and study.json.")] = Path(
+    out: Annotated[Path, folder_option("--out", "Folder for models, clips, classifiers and study.json.")] = Path(
         "augmentation"
     ),
     setting: Annotated[
-        list[str] | None, typer.Option(help="Only this setting; may be repeated. Default: all, the primary one first.")
-    ] = None,
-    settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Replace one of the recipes'; may be repeated."),
+        typer.Option(help="Run only this setting. May be repeated. Default: all, the primary one first."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Generated clips as training data where few actors were filmed: Table 3 for several numbers of actors.
 
-    For each setting: train a model on the clips of its actors alone, generate, select, and train a recogniser on real
-    clips, generated ones and both, for several seeds; all other actors are tested on. Hours on a CPU. What is finished
-    is kept, and an interrupted part goes on where it stopped. stgan report OUT makes a page of it; docs/augmentation.md
-    tells what was found.
-
-    Examples:
-
-      stgan reproduce augmentation --data clips/weizmann
-
-      stgan reproduce augmentation --data clips/weizmann --setting two --set study.num=10 --set generator.steps=500
+    For each setting the command trains a model on the clips of its actors, generates clips and selects some. Then it
+    trains a classifier on real clips, on generated clips and on both, for several random seeds. The clips of all other
+    actors test it. This takes hours on a CPU. What is finished is kept: after an interruption, the same command goes
+    on. stgan report OUT makes a page of it; docs/augmentation.md has the results.
     """
-    # Here and not above: they take seconds to import, which the other commands need not wait for.
     from stgan.cli.augment import show
     from stgan.devices import choose_device
     from stgan.studies.actors import STUDY, ActorsStudy
     from stgan.training.recipes import parse_overrides
     from stgan.training.run import one_device
 
-    console = Console(markup=False, highlight=False)
-    with _bars(console) as bars, _saying_how_to_go_on():
+    console = new_console()
+    with on_interrupt(_INTERRUPTED), Stages(console) as bars:
 
         def say(sentence: str) -> None:
             bars.clear()
@@ -206,59 +199,15 @@ def augmentation(
     console.print(what, soft_wrap=True)
 
 
-class _Bars:
-    """Progress bars that appear when there is progress, and leave the terminal to a training's own."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.progress: Progress | None = None
-        self.tasks: dict[str, int] = {}
-
-    def show(self, what: str, done: int, total: int | None) -> None:
-        if self.progress is None:
-            columns = (
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                TimeRemainingColumn(),
-            )  # fmt: skip
-            self.progress = Progress(*columns, console=self.console, transient=True)
-            self.progress.start()
-        if what not in self.tasks:
-            self.tasks[what] = self.progress.add_task(what, total=total)
-        self.progress.update(self.tasks[what], completed=done, total=total)  # type: ignore[arg-type]
-
-    def clear(self) -> None:
-        if self.progress is not None:
-            self.progress.stop()
-        self.progress, self.tasks = None, {}
-
-
-@contextmanager
-def _bars(console: Console) -> Iterator[_Bars]:
-    bars = _Bars(console)
-    try:
-        yield bars
-    finally:
-        bars.clear()
-
-
-@contextmanager
-def _saying_how_to_go_on() -> Iterator[None]:
-    """Ctrl-C ends with a sentence."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("what is finished is kept, the same command goes on there") from None
-
-
-def _show_stage(console: Console, record: "Record", bars: _Bars) -> None:
+def _show_stage(console: Console, record: "Record", bars: Stages) -> None:
     bars.clear()
     console.print(f"{record.stage}: done in {duration(record.seconds)}")
 
 
 def _show_costs(console: Console, costs: "list[Cost]", device: str) -> None:
-    table = Table(title=f"What is left, on {device} (measured on a few clips)")
-    for column in ("stage", "work", "about", "disk"):
-        table.add_column(column, justify="left" if column in ("stage", "work") else "right")
+    table = new_table(
+        "stage", "work", "about", "disk", left=2, title=f"What is left, on {device} (measured on a few clips)"
+    )
     for cost in costs:
         table.add_row(cost.stage, cost.work, duration(cost.seconds), f"{cost.bytes / 1e9:.2f} GB" * bool(cost.bytes))
     disk = sum(cost.bytes for cost in costs)
@@ -267,9 +216,10 @@ def _show_costs(console: Console, costs: "list[Cost]", device: str) -> None:
 
 
 def _show_results(console: Console, lines: "list[Line]") -> None:
-    table = Table(title="UCF-101, as published and as measured")
-    for column in ("", "published", "measured", "95 %", "clips"):
-        table.add_column(column, justify="right" if column else "left")
+    from stgan.cli.score_tables import shown_interval
+
+    columns = ("", "published", "measured", "95 %", "clips")
+    table = new_table(*columns, title="UCF-101, as published and as measured")
     for line in lines:
         measured = "not yet" if line.measured is None else f"{line.measured:.3g}"
         table.add_row(

@@ -1,118 +1,121 @@
-"""`stgan select`: of generated clips those that are worth training on, as a data set of their own."""
+"""`stgan select`: the generated clips that are worth training on, as a data set of their own."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from stgan.checkpoints import find_model, is_own_classifier
-from stgan.cli.evaluate import check_output, keep_scores, made_by, open_cache
-from stgan.devices import choose_device
-from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
+from stgan.cli.evaluate import NOTHING_KEPT, RESUMED, keep_scores, made_by, open_cache
+from stgan.cli.options import (
+    CacheOption,
+    DeviceOption,
+    EvaluatorOption,
+    JsonOption,
+    ModelOfClipsOption,
+    RealCsvOption,
+    RealOption,
+    SplitColumnOption,
+    UcfSplitOption,
+    folder_option,
+    path_argument,
+)
+from stgan.cli.terminal import check_output, new_console, new_table, on_interrupt
+from stgan.errors import StganError
+from stgan.files import typed, write_text
 from stgan.names import printable, quoted
-from stgan.report.recorded import is_current, read_scores
-from stgan.scoring import SCORES, Clip, Evaluator, ScoreCache, evaluate, find_evaluator, generated_clips
-from stgan.scoring.measurements import Watch
-from stgan.studies.selection import MOST, Criterion, Selection, features_of, verdicts_of
-from stgan.studies.selection import select as choose
-from stgan.video import find_clips
+from stgan.progress import watching
+
+if TYPE_CHECKING:
+    from stgan.scoring import Clip, Evaluator, ScoreCache
+    from stgan.studies.selection import Selection
 
 _LONGEST_NAME = 30
+EXAMPLES = (
+    "stgan generate --num 200 --out clips && stgan select clips --out chosen",
+    "stgan select clips --by diversity --max-per-class 50 --real weizmann --train-groups daria,denis --out chosen",
+    "stgan select clips --by confidence --least 0.9 --out sure",
+    "stgan select clips --any-verdict --out bare          (the paper's rule and nothing else)",
+)
 
 
 def select(
-    folder: Annotated[Path, typer.Argument(help="What stgan generate wrote.")],
-    out: Annotated[Path, typer.Option(metavar="SET", help="Folder for the chosen clips and their lists.")] = Path(
+    folder: Annotated[Path, path_argument("FOLDER", "What stgan generate wrote.")],
+    out: Annotated[Path, folder_option("--out", "Folder for the chosen clips and their lists.", "SET")] = Path(
         "selected"
     ),
     by: Annotated[
-        Criterion,
+        Literal["inception", "confidence", "diversity"],
         typer.Option(
-            help="inception: what a clip contributes to the Inception Score (the paper's rule); confidence: the "
-            "evaluator's probability of the action asked for; diversity: far from one another in its features."
+            help="inception: what a clip contributes to the Inception Score (the paper's rule). confidence: the "
+            "evaluator's probability of the intended action. diversity: clips whose features are far apart."
         ),
-    ] = Criterion.INCEPTION,
-    most: Annotated[int, typer.Option("--max-per-class", help="Clips of an action at most.")] = MOST,
+    ] = "inception",
+    most: Annotated[int, typer.Option("--max-per-class", help="Largest number of clips of an action.")] = 100,
     least: Annotated[
         float | None,
         typer.Option(
-            help="inception: nats that a clip contributes at least, default the mean; confidence: its probability, "
-            "default 0.5; diversity: a distance of features that is exceeded, default 0."
+            help="Smallest value of a chosen clip. inception: its contribution in nats (default: the mean). "
+            "confidence: its probability (default: 0.5). diversity: a distance of features (default: 0)."
         ),
     ] = None,
     any_verdict: Annotated[
         bool,
         typer.Option(
-            "--any-verdict", help="Also clips that the evaluator names otherwise: the paper does not exclude them."
+            "--any-verdict", help="Also choose clips in which the evaluator sees another action, as the paper does."
         ),
     ] = False,
-    model: Annotated[
-        str | None, typer.Option(help="The model that made the clips; default: the bundled one that did.")
-    ] = None,
-    evaluator: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Who judges: a network that did not steer the clips.")
-    ] = "evaluator",
-    real: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Real clips to train on, counted in the figure.")
-    ] = None,
-    csv_list: Annotated[
-        str | None, typer.Option("--real-csv", metavar="NAME", help="The list in the real folder, if it has several.")
-    ] = None,
-    split_column: Annotated[str, typer.Option(help="Of that list: the column that says train or test.")] = "split",
-    ucf_split: Annotated[int, typer.Option(help="Which of UCF-101's three splits.")] = 1,
+    model: ModelOfClipsOption = None,
+    evaluator: EvaluatorOption = None,
+    real: RealOption = None,
+    csv_list: RealCsvOption = None,
+    split_column: SplitColumnOption = "split",
+    ucf_split: UcfSplitOption = 1,
     train_groups: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Count real clips of these groups (actors); default: split train, or all."),
+        typer.Option(
+            metavar="A,B", help="Count the real clips of these groups (actors). Default: of the split train, or all."
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a former selection in SET.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write selection.json here.")] = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where features are kept; default: ~/.cache/stgan.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier selection in SET.")] = False,
+    json_file: JsonOption = None,
+    cache: CacheOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Choose generated clips to train on, and write them as a data set that other libraries read.
 
-    Takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first. Only clips that the
-    evaluator names as asked are chosen, at most 100 of an action. SET holds a folder of clips for each action, lists as
-    clips.csv, as those of UCF-101 and as Hugging Face's metadata.csv, what became of every candidate
-    (candidates.csv), and the paper's Figure 6 (counts.png).
-
-    Examples:
-
-      stgan generate --num 200 --out clips && stgan select clips --out chosen
-
-      stgan select clips --by diversity --max-per-class 50 --real weizmann --train-groups daria,denis --out chosen
-
-      stgan select clips --by confidence --least 0.9 --out sure
-
-      stgan select clips --any-verdict --out bare                      (the paper's rule and nothing else)
+    The command takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first. It chooses
+    at most 100 clips of an action, and only clips in which the evaluator recognises the intended action. SET holds a
+    folder of clips for each action; lists of them as clips.csv, in UCF-101's format and as Hugging Face's metadata.csv;
+    the result for every candidate (candidates.csv); and the paper's Figure 6 (counts.png). The figure also counts the
+    clips of --real.
     """
+    from stgan.checkpoints import find_model, is_own_classifier
+    from stgan.devices import choose_device
+    from stgan.scoring import find_evaluator, generated_clips
     from stgan.studies.provenance import networks_behind
-    from stgan.studies.selected_set import RECORD, check_place, count_real, write_set  # matplotlib is slow to load
+    from stgan.studies.selected_set import RECORD, check_place, count_real, write_set
+    from stgan.studies.selection import Criterion, features_of, verdicts_of
+    from stgan.studies.selection import select as choose
+    from stgan.video import find_clips
 
-    console = Console(markup=False, highlight=False)
+    console = new_console()
     if most < 1:
         raise StganError(f"--max-per-class must be at least 1, not {most}")
     if train_groups and not real:
-        raise StganError("--train-groups is of real clips; name their folder by --real")
-    if json_file:
-        check_output("--json", json_file)
-        if folder.resolve() in json_file.resolve().parents:
-            raise StganError(f"--json {quoted(json_file)} lies in {quoted(folder)}; give another place")
+        raise StganError("--train-groups names groups of real clips; name their folder by --real")
+    check_output("--json", json_file)
+    if json_file and folder.resolve() in json_file.resolve().parents:
+        raise StganError(f"--json {quoted(json_file)} lies in {quoted(folder)}; give another place")
     clips = generated_clips(folder)
     check_place(out, folder, overwrite=overwrite)
     counts = None
     if real:
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
-    whole = find_model(made_by(folder) if model is None else model)
+    whole = made_by(folder) if model is None else find_model(typed(model))
     judge = find_evaluator(evaluator, whole, device=choose_device(device))
     if judge.steered(clips):
         raise StganError(
@@ -122,15 +125,14 @@ def select(
     for clip in clips:
         clip.check_file()
     networks_behind(whole, folder, judge)  # complains before the clips are scored, which takes longer
-    kept = None if is_own_classifier(evaluator) else open_cache(cache, console)  # whose code may change unseen
-    try:
-        with closing(kept) if kept else nullcontext():
-            verdicts = verdicts_of(_scores(folder, judge, clips, kept, console))
-            diverse = by is Criterion.DIVERSITY
-            features = features_of(clips, judge, cache=kept, watch=_watch(console)) if diverse else None
-    except KeyboardInterrupt:
-        raise Interrupted("the same command goes on where this one stopped" if kept else "nothing was kept") from None
-    selection = choose(clips, verdicts, by=by, most=most, least=least, any_verdict=any_verdict, features=features)
+    own = evaluator is not None and is_own_classifier(evaluator)  # whose code may change unseen
+    kept = None if own else open_cache(cache, console)
+    with on_interrupt(RESUMED if kept else NOTHING_KEPT), closing(kept) if kept else nullcontext():
+        verdicts = verdicts_of(_scores(folder, judge, clips, kept, console))
+        features = features_of(clips, judge, cache=kept, watch=watching(console)) if by == "diversity" else None
+    selection = choose(
+        clips, verdicts, by=Criterion(by), most=most, least=least, any_verdict=any_verdict, features=features
+    )
     write_set(out, selection, folder, whole, judge, real=counts, overwrite=overwrite)
     if json_file:
         write_text(json_file, (out / RECORD).read_text(encoding="utf-8"))
@@ -139,30 +141,31 @@ def select(
 
 
 def _scores(
-    folder: Path, judge: Evaluator, clips: Sequence[Clip], cache: ScoreCache | None, console: Console
+    folder: Path,
+    judge: "Evaluator",
+    clips: Sequence["Clip"],
+    cache: "ScoreCache | None",
+    console: Console,
 ) -> dict[str, Any]:
-    """Those beside the clips, if they are of these clips and by this evaluator; else new ones, which are kept there."""
+    """The scores beside the clips, if this evaluator scored these clips; else new ones, which are kept there."""
+    from stgan.report.recorded import is_current, read_scores
+    from stgan.scoring import SCORES, evaluate
+
     path = folder / SCORES
     if path.exists():
         found = read_scores(path)
         if is_current(found, path, clips) and found["evaluator_hash"] == judge.hash:
             return found
-    scores = evaluate(clips, judge, cache=cache, watch=_watch(console))
+    scores = evaluate(clips, judge, cache=cache, watch=watching(console))
     keep_scores(folder, scores, console)
     return scores.to_json()
 
 
-def _watch(console: Console) -> Watch:
-    return lambda results, what, total: track(results, description=what, total=total, console=console)
-
-
-def _show(console: Console, selection: Selection, judge: Evaluator, real: Mapping[str, int] | None) -> None:
+def _show(console: Console, selection: "Selection", judge: "Evaluator", real: Mapping[str, int] | None) -> None:
     """At most 80 wide for usual names."""
-    table = Table(title=f"chosen by {selection.by.value}, judged by {Path(judge.name).name}")
-    table.add_column("class")
     columns = ("candidates", "recognised", "chosen", *(("real",) if real is not None else ()), "nats", "nats, chosen")
-    for column in columns:
-        table.add_column(column, justify="right")
+    title = f"chosen by {selection.by.value}, judged by {Path(judge.name).name}"
+    table = new_table("class", *columns, title=title)
     for action, found in selection.classes.items():
         chosen = f"{found.chosen}{' thin' if action in selection.thin else ''}"
         table.add_row(

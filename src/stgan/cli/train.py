@@ -8,27 +8,41 @@ from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from stgan.cli.data import progress_bar
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
+from stgan.cli.options import (
+    CsvOption,
+    SaveEveryOption,
+    SettingsOption,
+    SplitColumnOptionOrNone,
+    UcfSplitOptionOrNone,
+    folder_option,
+)
+from stgan.cli.terminal import new_console, new_table
 from stgan.errors import Interrupted, StganError
 from stgan.files import locked
-from stgan.names import duration
-from stgan.video import data_root
+from stgan.names import as_path, duration
+from stgan.progress import one_bar
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from stgan.training.preparation import Prepared
 
-
 _SAMPLES = 2  # clips of each action after training all
+EXAMPLES = (
+    "stgan train all --data my_clips --out my_model",
+    "stgan train all --data my_clips --out my_model --dry-run        (the stages, and how long they take)",
+    "stgan train all --data my_clips --out my_model --minutes 30 --set generator.network.hidden_size=256",
+    "stgan train classifier c3d --data my_clips --out my_model",
+    "stgan train all --data my_clips --out my_model --stop-after 9   (repeat it until it is done)",
+    "stgan train all --data clips/weizmann --config recipes/weizmann --out models/weizmann",
+)
 
 
 class Stage(str, Enum):
@@ -42,91 +56,82 @@ class Stage(str, Enum):
     CLASSIFIER = "classifier"
 
 
-class Precision(str, Enum):
-    """Numbers to compute in."""
-
-    AUTO = "auto"
-    FLOAT32 = "32-true"
-    BFLOAT16 = "bf16-mixed"
-
-
 def train(
-    stage: Annotated[Stage, typer.Argument(help="Everything, or one stage (and what it needs).")],
-    name: Annotated[str, typer.Argument(help="Of a classifier: lrcn, c3d, evaluator, ...")] = "",
+    stage: Annotated[Stage, typer.Argument(help="all, or one stage and what it needs.")],
+    name: Annotated[str, typer.Argument(help="With the stage classifier: its name (lrcn, c3d, evaluator, ...).")] = "",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of clips: class folders, a csv file, or UCF-101 lists. Default: $STGAN_DATA."),
+        folder_option(
+            "--data",
+            "Folder of clips: a folder for each class, a csv file, or the lists of UCF-101. Default: $STGAN_DATA.",
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The model's folder; finished networks in it are kept.")] = Path("model"),
+    out: Annotated[
+        Path, folder_option("--out", "Folder for the model. Networks in it that are finished are kept.")
+    ] = Path("model"),
     config: Annotated[
-        Path | None, typer.Option(help="Folder of recipes (or its model.yaml). Default: a plan made for the clips.")
+        Path | None,
+        folder_option(
+            "--config", "Folder of recipes (or its model.yaml). Default: recipes that are made for the clips."
+        ),
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="STAGE.NAME=VALUE", help="Replaces a recipe's setting.")
+    settings: SettingsOption = None,
+    size: Annotated[int | None, typer.Option(help="Width and height of the frames: 32, 64, 128 or 256 pixels.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Choose steps so that all stages together take this long.")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the frames: 32, 64, 128 or 256.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Plan trainings that take about so long in all.")] = None,
     encoder: Annotated[
-        Path | None, typer.Option(help="Checkpoint folder of an encoder to take instead of training one.")
+        Path | None, folder_option("--encoder", "Use the encoder in this checkpoint folder instead of training one.")
     ] = None,
-    csv: Annotated[str | None, typer.Option(help="The csv file in DATA, where there are several.")] = None,
-    split_column: Annotated[str | None, typer.Option(help="The csv column with train, val and test.")] = None,
-    ucf_split: Annotated[int | None, typer.Option(help="Which of UCF-101's splits.", min=1, max=3)] = None,
-    devices: Annotated[int, typer.Option(help="Processes (GPUs, or CPU processes) that share each batch.", min=1)] = 1,
+    csv: CsvOption = None,
+    split_column: SplitColumnOptionOrNone = None,
+    ucf_split: UcfSplitOptionOrNone = None,
+    devices: Annotated[
+        int,
+        typer.Option(help="Number of processes that share each batch, each on a GPU of its own or on the CPU.", min=1),
+    ] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     precision: Annotated[
-        Precision, typer.Option(help="auto: bf16-mixed on GPUs that have it, else 32-true.")
-    ] = Precision.AUTO,
-    work: Annotated[Path, typer.Option(help="Logs, pictures, decoded clips and states to resume from.")] = Path("runs"),
+        Literal["auto", "32-true", "bf16-mixed"],
+        typer.Option(help="Number format to compute in. auto: bf16-mixed on GPUs that support it, else 32-true."),
+    ] = "auto",
+    work: Annotated[
+        Path, folder_option("--work", "Folder for logs, pictures, decoded clips and saved states to resume from.")
+    ] = Path("runs"),
     stop_after: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", help="Stop then, as on Ctrl-C, where machines are lent for so long.", min=0.0),
+        typer.Option(metavar="MINUTES", help="Save and stop after this time, as Ctrl-C does.", min=0.0),
     ] = None,
     compact: Annotated[
-        bool, typer.Option("--compact", help="States to resume from without optimizers: about half the size.")
+        bool, typer.Option("--compact", help="Save states without the optimizers': about half the size.")
     ] = False,
-    save_every: Annotated[float, typer.Option(help="Seconds between two states to resume from.", min=0.0)] = 60.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the plan, and stop.")] = False,
+    save_every: SaveEveryOption = 60.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the stages, and stop.")] = False,
 ) -> None:
-    """Train a model from a folder of clips. Interrupted? The same command goes on where it stopped.
-
-    Examples:
-
-      stgan train all --data my_clips --out my_model
-
-      stgan train all --data my_clips --out my_model --dry-run        (what would be done, and how long it takes)
-
-      stgan train all --data my_clips --out my_model --minutes 30 --set generator.network.hidden_size=256
-
-      stgan train classifier c3d --data my_clips --out my_model
-
-      stgan train all --data my_clips --out my_model --stop-after 9        (again and again, until it is done)
-
-      stgan train all --data clips/weizmann --config recipes/weizmann --out models/weizmann
-    """
+    """Train a model from a folder of clips. After an interruption, the same command goes on where it stopped."""
     if (stage is Stage.CLASSIFIER) != bool(name):
-        raise StganError("name the classifier to train, as in: stgan train classifier lrcn (and only there a name)")
-    # Here and not above: Fabric takes seconds to import, which the other commands need not wait for.
+        raise StganError("name the classifier to train, as in: stgan train classifier lrcn; other stages take no name")
     from stgan.report.training_page import write_training_page
-    from stgan.training.preparation import Wishes, prepare
+    from stgan.training.preparation import TrainingOptions, prepare
     from stgan.training.recipes import parse_overrides
-    from stgan.training.run import Workshop
+    from stgan.training.run import Workspace
+    from stgan.video import data_root
 
     if config:  # resolved, since `.` has no name to work under
         config = (config.parent if config.name == "model.yaml" else config).resolve()
-    wishes = Wishes(
+    options = TrainingOptions(
         config, size, minutes, encoder, parse_overrides(settings or []), csv, split_column, ucf_split
     )  # fmt: skip
     clips = data if data else data_root(None) / config.name if config else data_root(None)
     fabric = _fabric(accelerator, devices, precision)
-    console = Console(markup=False, highlight=False, soft_wrap=True, quiet=not fabric.is_global_zero)
+    console = new_console(soft_wrap=True, quiet=not fabric.is_global_zero)
     deadline = time.monotonic() + 60 * stop_after if stop_after is not None else math.inf
-    folder = work / (config.name if config else out.resolve().name)
-    workshop = Workshop(fabric, folder, save_every, deadline=deadline, compact=compact)
-    folders = [workshop.folder, out] if fabric.is_global_zero else []  # the first process holds them for all
+    place = work / (config.name if config else out.resolve().name)
+    workspace = Workspace(fabric, place, save_every, deadline=deadline, compact=compact)
+    folders = [workspace.folder, out] if fabric.is_global_zero else []  # the first process holds them for all
     with locked(*folders), _forgiving():
-        with progress_bar(console, "looking at the clips") as progress:
-            prepared = prepare(clips, out, workshop, wishes, say=console.print, progress=progress)
+        with one_bar(console, "looking at the clips") as progress:
+            prepared = prepare(clips, out, workspace, options, say=console.print, progress=progress)
         if stage is not Stage.ALL and not dry_run:
             prepared.training.train(name or stage.value.replace("-", "_"))
             console.print(f"{name or stage.value} is in {out}")
@@ -137,11 +142,11 @@ def train(
         prepared.training.train_all()
         if fabric.is_global_zero:
             _show_samples(out)
-            page = write_training_page(out, workshop.folder)
-            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {out}")
+            page = write_training_page(out, workspace.folder)
+            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {as_path(out)}")
 
 
-def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
+def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
     """Launched: with several devices, this is where the other processes start."""
     import torch
     from lightning_fabric import Fabric
@@ -155,13 +160,13 @@ def _fabric(accelerator: str, devices: int, precision: Precision) -> "Fabric":
         raise StganError(f"--devices {devices} asks for more GPUs than the {torch.cuda.device_count()} here")
     if devices > 1 and not gpu:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
-    if precision is Precision.AUTO:
-        precision = Precision.BFLOAT16 if gpu and torch.cuda.is_bf16_supported() else Precision.FLOAT32
+    if precision == "auto":
+        precision = "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
     fabric = Fabric(
         accelerator="cuda" if gpu else "cpu",
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
-        precision=precision.value,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
     )
     fabric.launch()
     return fabric
@@ -201,26 +206,24 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
     )
     paces = training.paces()
     seconds = training.seconds_of_steps(paces)
-    table = Table()
-    for column in ("stage", "steps", "batch", "about", "fed"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
+    table = new_table("stage", "steps", "batch", "about", "fed")
     for stage, settings in training.recipes.stages.items():
         folds = len(getattr(settings, "folds", ()))
         steps = f"{settings.steps}" + (f" x {1 + folds}" if folds else "")
         table.add_row(stage, steps, str(settings.batch_size), duration(seconds[stage]), f"{paces[stage].fed:.0%}")
     table.add_row("all", "", "", duration(sum(seconds.values())), "")
     console.print(table)
-    console.print(f"logs: {training.workshop.folder} (tensorboard --logdir {training.workshop.folder})")
+    console.print(f"logs: {training.workspace.folder} (tensorboard --logdir {training.workspace.folder})")
 
 
 def _show_samples(model: Path) -> None:
     """A few clips of each action, and what the model's evaluator sees in them."""
     samples = model / "samples"
-    make = partial(generate, model=str(model), num=_SAMPLES, out=samples)
+    make = partial(generate, model=str(model.resolve()), num=_SAMPLES, out=samples)
     try:
         make(resume=True)
     except Interrupted:
         raise
     except StganError:  # clips of former weights
         make()
-    evaluate(samples, model=str(model), json_file=samples / "scores.json")
+    evaluate(samples, model=str(model.resolve()), json_file=samples / "scores.json")

@@ -4,26 +4,25 @@ import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from stgan.checkpoints import Checkpoint, CheckpointError, assemble, load_checkpoint
-from stgan.checkpoints.exporting import export_weights
-from stgan.checkpoints.fetching import Fetched, default_folder, fetch, find_fetched, is_published
-from stgan.checkpoints.importing import FORMATS, recognise
-from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile, known_file
-from stgan.checkpoints.model_folder import BUNDLED, MODEL, bundled_models
-from stgan.cli.evaluate import check_output
-from stgan.cli.weights_import import import_
-from stgan.errors import Interrupted, StganError
-from stgan.files import sha256, write_text
+from stgan.cli import weights_import
+from stgan.cli.options import JsonOption, file_option, folder_option, path_argument
+from stgan.cli.terminal import check_output, command, new_console, on_interrupt, write_json
+from stgan.errors import StganError
+from stgan.files import BUNDLED, sha256
 from stgan.names import is_file_name, quoted
-from stgan.pipeline import STGAN
+from stgan.progress import download_bar
+
+if TYPE_CHECKING:
+    from stgan.checkpoints import Checkpoint
+    from stgan.checkpoints.fetching import Fetched
+    from stgan.checkpoints.known_files import KnownFile
 
 _LONGEST = 240  # characters of a value that is shown
 
@@ -35,24 +34,19 @@ def weights() -> None:
     """Published weights: find, fetch and import them; look at checkpoints and export them."""
 
 
-@app.command("list")
+@command(app, "list", "stgan weights list", "stgan weights list caffenet")
 def list_(
-    name: Annotated[str | None, typer.Argument(help="Show everything that is known of this one.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all that is known of all of them.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show everything that is known about this file.")] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """List public files of weights that the paper builds on, or is compared with.
 
-    None of them is part of stgan; each has its own licence. What is not known is called unknown.
-
-    Examples:
-
-      stgan weights list
-
-      stgan weights list caffenet
+    They are not part of stgan; each has its own licence.
     """
-    console = Console(markup=False, highlight=False)
-    if json_file:
-        check_output("--json", json_file)
+    from stgan.checkpoints.known_files import KNOWN_FILES, known_file
+
+    console = new_console()
+    check_output("--json", json_file)
     chosen = KNOWN_FILES if name is None else (known_file(name),)
     if name is None:
         _show_table(console)
@@ -60,63 +54,59 @@ def list_(
         _show_lines(console, _about(chosen[0]))
     if json_file:
         values = [{**asdict(known), "command": known.import_command()} for known in chosen]
-        write_text(json_file, json.dumps(values, indent=2) + "\n")
+        write_json(json_file, values)
 
 
-@app.command("fetch")
+@command(
+    app,
+    "fetch",
+    "stgan weights fetch caffenet",
+    "stgan weights fetch deepsim-fc6 c3d-chainer-ucf101 c3d-chainer-mean --out downloads",
+    "stgan weights fetch lrcn-rgb --url https://my.mirror/RGB_lstm_model_iter_30000.caffemodel",
+)
 def fetch_(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="As stgan weights list shows them.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names that stgan weights list shows.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to put them; default: ~/.cache/stgan/weights.")
+        Path | None, folder_option("--out", "Folder for the files. Default: ~/.cache/stgan/weights.")
     ] = None,
     url: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Get it from here instead; may be repeated.")
+        list[str] | None, typer.Option(metavar="URL", help="Fetch it from this address instead. May be repeated.")
     ] = None,
 ) -> None:
-    """Fetch public files of weights, and say what to do with them.
+    """Download public files of weights, and show how to import them.
 
-    An interrupted download goes on where it stopped. What is kept is whole and has the checksum that is published, if
-    one is; NAME.json beside it says whence it came, when, and its SHA-256.
-
-    Examples:
-
-      stgan weights fetch caffenet
-
-      stgan weights fetch deepsim-fc6 c3d-chainer-ucf101 c3d-chainer-mean --out downloads
-
-      stgan weights fetch lrcn-rgb --url https://my.mirror/RGB_lstm_model_iter_30000.caffemodel
+    After an interruption, the same command goes on where the download stopped. A file is kept only if it is whole and
+    has the published checksum, if there is one. NAME.json beside it records its source, the time, and its SHA-256.
     """
-    console = Console(markup=False, highlight=False)
+    from stgan.checkpoints.fetching import default_folder
+    from stgan.checkpoints.known_files import known_file
+
+    console = new_console()
     known = [known_file(name) for name in names]
     if url and len(known) > 1:
         raise StganError("--url is the address of one file; fetch the others without it")
     folder = out or default_folder()
     for one in known:
-        try:
+        with on_interrupt("what was downloaded is kept, the same command goes on"):
             fetched = _fetch_one(one, folder, url or [], console)
-        except KeyboardInterrupt:
-            raise Interrupted("what came so far is kept, the same command goes on") from None
         _show_fetched(console, one, fetched, folder)
 
 
-@app.command("info")
+@command(app, "info", "stgan weights info weizmann/c3d", "stgan weights info RGB_lstm_model_iter_30000.caffemodel")
 def info(
     path: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT|FILE", help="A folder, weizmann/lrcn, or a file of another program.")
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|FILE", help="A checkpoint folder, weizmann/lrcn, or a file of another program."
+        ),
     ],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write it here too.")] = None,
+    json_file: JsonOption = None,
 ) -> None:
-    """Show what a checkpoint holds, or in which format another program's file of weights is.
+    """Show what a checkpoint holds, or the format of a file of weights of another program."""
+    from stgan.checkpoints import load_checkpoint
 
-    Examples:
-
-      stgan weights info weizmann/c3d
-
-      stgan weights info RGB_lstm_model_iter_30000.caffemodel
-    """
-    console = Console(markup=False, highlight=False)
-    if json_file:
-        check_output("--json", json_file)
+    console = new_console()
+    check_output("--json", json_file)
     folder = _checkpoint_folder(path)
     if folder is not None:
         checkpoint = load_checkpoint(folder)
@@ -124,37 +114,38 @@ def info(
     else:
         shown = values = _about_file(Path(path))
     _show_lines(console, shown)
-    if json_file:
-        write_text(json_file, json.dumps(values, indent=2) + "\n")
+    write_json(json_file, values)
 
 
-@app.command("assemble")
+@command(
+    app,
+    "assemble",
+    "stgan weights import generator deepsim_fc6_generator.caffemodel --out paper/generator",
+    "stgan weights import encoder bvlc_reference_caffenet.caffemodel --out paper/encoder",
+    "stgan weights import lrcn RGB_lstm_model_iter_30000.caffemodel --out paper/lrcn",
+    "stgan weights assemble paper",
+    "stgan generate Billiards --model paper",
+)
 def assemble_(
-    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder that holds the checkpoints.")],
-    name: Annotated[str | None, typer.Option(help="The model's name; default: the folder's.")] = None,
+    folder: Annotated[Path, path_argument("MODEL", "Folder that holds the checkpoints.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model. Default: the folder's.")] = None,
     condition: Annotated[
         list[str] | None,
-        typer.Option(metavar="CHECKPOINT", help="May steer; may be repeated. Default: all that name their classes."),
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Condition network: a classifier that may steer. May be repeated. Default: all with class names.",
+        ),
     ] = None,
     evaluator: Annotated[
-        list[str] | None, typer.Option(metavar="CHECKPOINT", help="Never steers; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="CHECKPOINT", help="Evaluator: a classifier that never steers. May be repeated."),
     ] = None,
 ) -> None:
-    """Make a model of the checkpoints in a folder: an encoder, an image generator, classifiers, perhaps priors.
+    """Make a model of the checkpoints in a folder: an encoder, an image generator, classifiers, and priors if any."""
+    from stgan.checkpoints import assemble
+    from stgan.pipeline import STGAN
 
-    Examples:
-
-      stgan weights import generator deepsim_fc6_generator.caffemodel --out paper/generator
-
-      stgan weights import encoder bvlc_reference_caffenet.caffemodel --out paper/encoder
-
-      stgan weights import lrcn RGB_lstm_model_iter_30000.caffemodel --out paper/lrcn
-
-      stgan weights assemble paper
-
-      stgan generate Billiards --model paper
-    """
-    console = Console(markup=False, highlight=False)
+    console = new_console()
     chosen = name or folder.resolve().name
     if not is_file_name(chosen):
         raise StganError(f"{quoted(chosen)} cannot be the name of a model; choose another with --name")
@@ -169,35 +160,43 @@ def assemble_(
         console.print(f"no part of it: {', '.join(left)}", soft_wrap=True)
 
 
-@app.command("export")
+@command(
+    app,
+    "export",
+    "stgan weights export weizmann/c3d --out c3d.safetensors",
+    "stgan weights export my_model/lrcn --out lrcn.npz --half",
+)
 def export(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A folder, or one such as weizmann/lrcn.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="What to write: .safetensors, .npz or .pt.")],
-    half: Annotated[bool, typer.Option("--half", help="Parameters in float16; default: float32.")] = False,
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="A checkpoint folder, or a name such as weizmann/lrcn.")
+    ],
+    out: Annotated[Path, file_option("--out", "File to write: .safetensors, .npz or .pt.")],
+    half: Annotated[bool, typer.Option("--half", help="Write parameters in float16. Default: float32.")] = False,
 ) -> None:
-    """Write a checkpoint's weights as one file that other programs read, by their names in the state dict.
+    """Write a checkpoint's weights as one file that other programs read, named as in PyTorch's state dict.
 
-    Settings, preprocessing and class names go into the metadata of a .safetensors file, beside the others as JSON.
-
-    Examples:
-
-      stgan weights export weizmann/c3d --out c3d.safetensors
-
-      stgan weights export my_model/lrcn --out lrcn.npz --half
+    Settings, preprocessing and class names go into the metadata of a .safetensors file, or into a JSON file beside the
+    other formats.
     """
-    console = Console(markup=False, highlight=False)
+    from stgan.checkpoints import load_checkpoint
+    from stgan.checkpoints.exporting import export_weights
+
+    console = new_console()
     check_output("--out", out)
     folder = _checkpoint_folder(checkpoint)
     if folder is None:
-        raise CheckpointError(f"{quoted(checkpoint)} is no checkpoint folder; stgan weights info says what it is")
+        raise StganError(f"{quoted(checkpoint)} is no checkpoint folder; stgan weights info says what it is")
     for file in export_weights(load_checkpoint(folder), out, half=half):
         console.print(f"{file}: {file.stat().st_size:,} bytes", soft_wrap=True)
 
 
-app.command("import")(import_)
+command(app, "import", *weights_import.EXAMPLES)(weights_import.import_)
 
 
 def _show_table(console: Console) -> None:
+    from stgan.checkpoints.fetching import default_folder
+    from stgan.checkpoints.known_files import KNOWN_FILES
+
     folder = default_folder()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("name", "what for", "size", "get it"):
@@ -209,11 +208,13 @@ def _show_table(console: Console) -> None:
     console.print("stgan weights list NAME says whose it is, its licence, and how to import it.")
 
 
-def _size(known: KnownFile) -> str:
+def _size(known: "KnownFile") -> str:
     return f"{known.size / 1e6:.0f} MB" if known.size else known.about
 
 
-def _about(known: KnownFile) -> dict[str, Any]:
+def _about(known: "KnownFile") -> dict[str, Any]:
+    from stgan.checkpoints.fetching import default_folder
+
     there = default_folder() / known.file
     return {
         "name": known.name,
@@ -231,11 +232,10 @@ def _about(known: KnownFile) -> dict[str, Any]:
     }
 
 
-def _fetch_one(known: KnownFile, folder: Path, urls: list[str], console: Console) -> Fetched:
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+def _fetch_one(known: "KnownFile", folder: Path, urls: list[str], console: Console) -> "Fetched":
+    from stgan.checkpoints.fetching import fetch
+
+    with download_bar(console) as progress:
         task = progress.add_task(known.name, total=None, visible=False)
         return fetch(
             known,
@@ -245,7 +245,10 @@ def _fetch_one(known: KnownFile, folder: Path, urls: list[str], console: Console
         )
 
 
-def _show_fetched(console: Console, known: KnownFile, fetched: Fetched, folder: Path) -> None:
+def _show_fetched(console: Console, known: "KnownFile", fetched: "Fetched", folder: Path) -> None:
+    from stgan.checkpoints.fetching import find_fetched
+    from stgan.checkpoints.known_files import known_file
+
     paths, missing = {known.name: shlex.quote(str(fetched.path))}, []
     for name in set(known.needs) - {known.name}:
         if there := find_fetched(known_file(name), folder):
@@ -269,19 +272,23 @@ def _show_fetched(console: Console, known: KnownFile, fetched: Fetched, folder: 
 
 def _checkpoint_folder(path: str) -> Path | None:
     """The folder of a checkpoint, also of a bundled model's by "weizmann/lrcn"; None if there is no such folder."""
+    from stgan.checkpoints.description import check_unambiguous
+    from stgan.checkpoints.model_folder import MODEL, bundled_models
+
     folder = Path(path)
     model, _, part = path.partition("/")
-    if not folder.exists() and model in bundled_models():
-        folder = BUNDLED / model / part
+    if model in bundled_models() and (bundled := BUNDLED / model / part).is_dir():
+        check_unambiguous(path, "the name of bundled networks", bundled)
+        folder = bundled
     if not folder.is_dir():
         return None
     if (folder / MODEL).is_file():
         parts = ", ".join(sorted(each.parent.name for each in folder.glob("*/config.json")))
-        raise CheckpointError(f"{quoted(path)} is a model of several checkpoints; name one of them: {parts}")
+        raise StganError(f"{quoted(path)} is a model of several checkpoints; name one of them: {parts}")
     return folder
 
 
-def _about_checkpoint(checkpoint: Checkpoint, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _about_checkpoint(checkpoint: "Checkpoint", folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of a checkpoint, for people and for programs."""
     config: Any = checkpoint.network.config
     preprocessing = getattr(getattr(config, "frame", config), "preprocessing", None)
@@ -319,6 +326,10 @@ def _brief(value: Any) -> str:
 
 
 def _about_file(path: Path) -> dict[str, Any]:
+    from stgan.checkpoints.fetching import is_published
+    from stgan.checkpoints.importing import FORMATS, recognise
+    from stgan.checkpoints.known_files import KNOWN_FILES
+
     format = recognise(path)
     values: dict[str, Any] = {"file": str(path), "format": FORMATS[format]}
     if path.is_file():

@@ -2,58 +2,68 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from stgan.checkpoints import Checkpoint, CheckpointError, save_checkpoint
-from stgan.checkpoints.importing import KINDS, POOL5, PROTOCOLS, import_card, import_weights
+from stgan.cli.options import file_option, folder_option, path_argument
+from stgan.cli.terminal import new_console
+from stgan.errors import StganError
 from stgan.names import quoted
+
+if TYPE_CHECKING:
+    from stgan.checkpoints import Checkpoint
 
 _LARGEST_LIST = 1 << 20  # bytes of a file of names
 _NUMBERED = re.compile(r"(\d{1,6})\s+(\S.*)")  # a line of UCF-101's classInd.txt
 _SHOWN = 3  # classes, at each end
+EXAMPLES = (
+    "stgan weights import generator generator.caffemodel --out generator",
+    "stgan weights import encoder bvlc_reference_caffenet.caffemodel --out encoder",
+    "stgan weights import c3d conv3d_deepnetA_ucf.npz mean2.npz --protocol tgan2 --out c3d",
+    "stgan weights import c3d sports1m_finetuning_ucf101.model crop_mean.npy --out c3d",
+)
+
+# Names of the library, whose modules load PyTorch; tests/cli/test_start.py holds them equal.
+KINDS = ("generator", "encoder", "lrcn", "c3d")
+PROTOCOLS = ("caffe", "tensorflow", "tgan", "tgan2", "jfzhang95", "mmaction")
+POOL5 = ("channels-first", "channels-last")
 
 
 def import_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What it becomes: {', '.join(KINDS)}.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"Network that the weights are for: {', '.join(KINDS)}.")],
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Weights (of TensorFlow the prefix); for some C3Ds the mean, too."),
+        path_argument("FILE", "Files of weights (for TensorFlow their prefix); some C3Ds also need their mean."),
     ],
-    out: Annotated[Path, typer.Option(metavar="CHECKPOINT", help="The folder to write; there may be none yet.")],
+    out: Annotated[Path, folder_option("--out", "New folder for the checkpoint.", "CHECKPOINT")],
     classes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Names of the classes, one a line; default: UCF-101's, if there are 101."),
+        file_option(
+            "--classes", "Text file with a class name on each line. Default: UCF-101's classes, if there are 101."
+        ),
     ] = None,
     protocol: Annotated[
         str | None, typer.Option(help=f"How frames are prepared for a C3D: {', '.join(PROTOCOLS)}.")
     ] = None,
     pool5: Annotated[
-        str | None, typer.Option(help=f"In which order TensorFlow's fc6 reads pool5: {', '.join(POOL5)}.")
+        str | None, typer.Option(help=f"Order in which fc6 of a TensorFlow C3D reads pool5: {', '.join(POOL5)}.")
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store in float16: half the size.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Store numbers in float16: half the size.")] = False,
 ) -> None:
-    """Make a checkpoint of published weights: Caffe, Chainer, TensorFlow, PyTorch.
+    """Make a checkpoint of published weights of Caffe, Chainer, TensorFlow or PyTorch.
 
-    The format is recognised by what is in the file. What the network is fed with, and everything else that was chosen,
-    is printed and stands in the checkpoint's README.md. docs/weights.md has the files and their protocols.
-
-    Examples:
-
-      stgan weights import generator generator.caffemodel --out generator
-
-      stgan weights import encoder bvlc_reference_caffenet.caffemodel --out encoder
-
-      stgan weights import c3d conv3d_deepnetA_ucf.npz mean2.npz --protocol tgan2 --out c3d
-
-      stgan weights import c3d sports1m_finetuning_ucf101.model crop_mean.npy --out c3d
+    The content of a file says its format. The command prints how pixels are prepared and everything else that was
+    chosen, and writes it to the checkpoint's README.md. docs/weights.md describes the files and their protocols.
     """
+    from stgan.checkpoints import save_checkpoint
+    from stgan.checkpoints.importing import import_card, import_weights
+
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise CheckpointError(f"{quoted(out)} is there already; remove it or name another folder")
+        raise StganError(f"{quoted(out)} is there already; remove it or name another folder")
     names = read_classes(classes) if classes else None
-    console = Console(markup=False, highlight=False)
+    console = new_console()
     with console.status("") as status:
         checkpoint = import_weights(
             kind, files, actions=names, protocol=protocol, pool5=pool5, watch=lambda step: status.update(f"{step} ...")
@@ -75,27 +85,27 @@ def read_classes(path: Path) -> tuple[str, ...]:
     """Names, one a line, or numbered as in UCF-101's classInd.txt, from 0 or 1 on.
 
     Raises:
-        CheckpointError: the file is missing, too large, no text, empty, or numbered with a gap.
+        StganError: the file is missing, too large, no text, empty, or numbered with a gap.
     """
     try:
         if path.stat().st_size > _LARGEST_LIST:
-            raise CheckpointError(f"{quoted(path)} is too large to be a list of classes")
+            raise StganError(f"{quoted(path)} is too large to be a list of classes")
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise CheckpointError(f"cannot read the names of classes in {quoted(path)}: {reason}") from error
+        raise StganError(f"cannot read the names of classes in {quoted(path)}: {reason}") from error
     if not lines:
-        raise CheckpointError(f"{quoted(path)} names no classes; it takes one a line")
+        raise StganError(f"{quoted(path)} names no classes; it takes one a line")
     numbered = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
     if len(numbered) < len(lines):
         return tuple(lines)
     first = int(numbered[0][1])
     if first > 1 or [int(match[1]) for match in numbered] != list(range(first, first + len(lines))):
-        raise CheckpointError(f"the classes in {quoted(path)} are not numbered one after the other, from 0 or 1 on")
+        raise StganError(f"the classes in {quoted(path)} are not numbered one after the other, from 0 or 1 on")
     return tuple(match[2] for match in numbered)
 
 
-def _show(console: Console, checkpoint: Checkpoint, out: Path) -> None:
+def _show(console: Console, checkpoint: "Checkpoint", out: Path) -> None:
     notes, names = checkpoint.provenance["imported"], checkpoint.actions
     parameters = sum(parameter.numel() for parameter in checkpoint.network.parameters())
     shown = names if len(names) <= 2 * _SHOWN else (*names[:_SHOWN], "...", *names[-_SHOWN:])

@@ -9,10 +9,10 @@ from stgan.networks.efficientnet import EfficientNetLite, EfficientNetLiteConfig
 from stgan.networks.encoder import Encoder
 from stgan.networks.generator import GeneratorConfig, ImageGenerator, VideoGenerator, inflate
 from stgan.networks.i3d import I3D, I3DConfig
+from stgan.networks.library_classifiers import adapt
 from stgan.networks.lrcn import LRCN, LRCNConfig
 from stgan.networks.preprocessing import Preprocessing
 from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
-from stgan.networks.recognition import adapt
 from stgan.networks.sequence_prior import SequencePrior, SequencePriorConfig
 from stgan.networks.tcn import TCN, TCNConfig
 from stgan.networks.temporal_stream import TemporalStream, TemporalStreamConfig

@@ -25,7 +25,7 @@ class Configuration:
 
             fields["preprocessing"] = Preprocessing(**fields["preprocessing"])
         if "frame" in fields and isinstance(fields["frame"], dict):
-            from stgan.networks.encoders import encoder_config
+            from stgan.networks.encoder_architectures import encoder_config
 
             fields["frame"] = encoder_config(fields["frame"])
         return cls(**fields)

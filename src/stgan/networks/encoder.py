@@ -17,7 +17,7 @@ class Encoder(nn.Module, ABC):
     """E of Eq. 3: `features` for the feature loss, `forward` (fc6 after ReLU, >= 0) for the code.
 
     LRCN's frame network is one, too. They are `AlexNet` and `EfficientNetLite`: which one is a matter of the
-    configuration (`stgan.networks.encoders`).
+    configuration (`stgan.networks.encoder_architectures`).
     """
 
     fc6: InnerProduct

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stgan.networks.alexnet import LRCN_FRAME_NETWORK
 from stgan.networks.configuration import Configuration
-from stgan.networks.encoders import EncoderConfig, build_encoder, encoder_values
+from stgan.networks.encoder_architectures import EncoderConfig, build_encoder, encoder_values
 from stgan.networks.preprocessing import LRCN_FRAMES, flatten_time
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stgan.networks.configuration import Configuration
+from stgan.spacing import window_starts
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def over_windows(
     if time == window:
         return function(x)
     total, count = torch.zeros_like(x), x.new_zeros(time, 1)
-    for start in [*range(0, time - window, max(1, window // 2)), time - window]:
+    for start in window_starts(time, window):
         total[:, start : start + window] += function(x[:, start : start + window])
         count[start : start + window] += 1
     return total / count

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration
 from stgan.networks.efficientnet import EfficientNetLiteConfig
-from stgan.networks.encoders import EncoderConfig, build_encoder, encoder_values
+from stgan.networks.encoder_architectures import EncoderConfig, build_encoder, encoder_values
 from stgan.networks.preprocessing import flatten_time
 
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from stgan.names import printable
+from stgan.spacing import evenly_spread
 
 _MOST_POINTS = 400  # of a curve; more cannot be seen
 _MOST_PANELS = 12
@@ -44,7 +45,7 @@ def read_curves(path: Path) -> Curves | None:
     values = values[np.isfinite(values[:, header.index("step")])]
     if not len(values):
         return None
-    values = values[np.unique(np.linspace(0, len(values) - 1, _MOST_POINTS).round().astype(int))]
+    values = values[evenly_spread(len(values), min(len(values), _MOST_POINTS))]
     columns = {name: values[:, number] for number, name in enumerate(header) if name not in ("step", "seconds")}
     return Curves(values[:, header.index("step")], columns)
 

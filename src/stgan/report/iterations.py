@@ -5,20 +5,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.checkpoints import CheckpointError
+from stgan.checkpoints import CheckpointError, ModelFolder
+from stgan.devices import choose_device
 from stgan.errors import StganError
 from stgan.files import replacing
+from stgan.generation import FPS
 from stgan.pipeline import STGAN
 from stgan.records import as_record
 from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
 from stgan.report.selection import Shown
 from stgan.sampling import SamplerSettings, Settings
-from stgan.video import VideoError, to_uint8
+from stgan.spacing import evenly_spread
+from stgan.video import VideoError, to_uint8, write_video
 from stgan.video.strips import Strip, save_strips
 
 _ROWS, _COLUMNS = 8, 8
@@ -48,6 +52,27 @@ class Trace:
         save_strips(path, self.strips[place], columns=_COLUMNS)
 
 
+class Intermediates:
+    """The clips of a batch as they are after every few iterations: a folder for each, with 0010.mp4, 0020.mp4, ..."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.videos: dict[int, list[np.ndarray]] = {}
+
+    def record(self, iteration: int, render: Callable[[], Tensor]) -> None:
+        if iteration == 0:  # another batch
+            self.videos = {}
+        if (iteration + 1) % self.every == 0:
+            self.videos[iteration + 1] = [to_uint8(video.cpu()) for video in render()]
+
+    def save(self, path: Path, place: int) -> None:
+        """Write the folder of the clip at this place in the batch."""
+        with replacing(path) as folder:
+            folder.mkdir()
+            for number, videos in self.videos.items():
+                write_video(folder / f"{number:04d}.mp4", videos[place], FPS)
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Where the picture of a clip's iterations is from, in words."""
@@ -56,7 +81,7 @@ class Drawn:
     source: str
 
 
-def draw_iterations(path: Path, clips: Sequence[Shown], model: str) -> Drawn | str:
+def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> Drawn | str:
     """Write the picture for the first clip that one can be had of: from what `stgan generate --trace` or
     `--intermediate` left beside it, else by sampling the first clip again, if this model is the one that made it.
 
@@ -89,9 +114,8 @@ def _intermediates(folder: Path) -> list[Strip]:
     if not folder.is_dir() or folder.is_symlink():
         return []
     files = sorted(path for path in folder.glob("*.mp4") if not path.is_symlink())
-    chosen = sorted({round(i * (len(files) - 1) / (_ROWS - 1)) for i in range(_ROWS)}) if files else []
     strips = []
-    for number in chosen:
+    for number in evenly_spread(len(files), min(len(files), _ROWS)):
         try:
             strips.append(Strip(files[number].stem.lstrip("0")[:12] or "0", read_clip(files[number]).frames))
         except VideoError:
@@ -100,7 +124,7 @@ def _intermediates(folder: Path) -> list[Strip]:
     return strips if len(sizes) == 1 else []
 
 
-def _sample_again(clip: Shown, model: str) -> Trace | str:
+def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
     """The trace of a clip that is made once more, or why it cannot be."""
     entry = clip.entry
     if not entry:
@@ -111,7 +135,7 @@ def _sample_again(clip: Shown, model: str) -> Trace | str:
         preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")  # type: ignore[arg-type]
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
-        stgan = STGAN.from_pretrained(model)
+        stgan = STGAN(model, choose_device())
         if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
             return "to make one again would take too long"
         steering = stgan.steering(condition=entry["condition"], frames=entry["frames"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan.checkpoints import ModelFolder
-from stgan.checkpoints.checkpoint import CARD
+from stgan.checkpoints.description import CARD
 from stgan.errors import StganError
 from stgan.pipeline import BOTH, FRAMES
 from stgan.report.recorded import Study

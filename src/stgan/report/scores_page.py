@@ -91,7 +91,7 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "rule": rule,
         "actions": main,
         "strips": _strips(chosen, drawing),
-        **_iterations(clips, request.model_name, drawing),
+        **_iterations(clips, request.model, drawing),
         **_diagram(scores, study if of_study else None, known, drawing),
         **_per_action(scores, drawing),
         "cases": cases,
@@ -144,7 +144,7 @@ def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tup
     return [(action, strip(frames)) for action, frames in found]
 
 
-def _iterations(clips: Sequence[Shown], model: str, drawing: Drawing) -> dict[str, Any]:
+def _iterations(clips: Sequence[Shown], model: ModelFolder, drawing: Drawing) -> dict[str, Any]:
     path = drawing.path("iterations")
     drawn = draw_iterations(path, clips, model)
     if isinstance(drawn, Drawn):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
-from stgan.checkpoints.checkpoint import CONFIG, read_json
+from stgan.checkpoints.description import CONFIG, read_json
 from stgan.errors import StganError
-from stgan.names import duration
+from stgan.names import as_path, duration
 from stgan.report.curves import draw_curves, read_curves
 from stgan.report.page import PAGE, data_uri, picture_uri, sane_number, write_page
 from stgan.video.survey import SURVEY
@@ -81,7 +81,7 @@ def write_training_page(model_folder: Path, work: Path, *, title: str | None = N
     actions = next((part.checkpoint.actions for part in parts if part.checkpoint and part.checkpoint.actions), ())
     actions = model.actions if model else actions
     size = next((side for part in parts if isinstance(side := part.known("data", "size"), int)), None)
-    folder = str(model_folder) if len(model_folder.parts) > 1 else f"./{model_folder}"
+    folder = as_path(model_folder)
     page = {
         "title": name,
         "subtitle": _subtitle(actions, size),
@@ -102,7 +102,7 @@ def write_training_page(model_folder: Path, work: Path, *, title: str | None = N
 
 def _model(folder: Path) -> ModelFolder | None:
     try:
-        return find_model(folder.resolve())  # a bare name could be that of a bundled model
+        return find_model(folder)
     except CheckpointError:
         return None
 

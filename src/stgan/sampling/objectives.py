@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.sampling.targets import Target, record
+from stgan.spacing import window_starts
 
 
 @runtime_checkable
@@ -45,10 +46,9 @@ def over_windows(
 
     The last window ends with the video. None: the whole video is asked about.
     """
-    time = videos.shape[2]
-    if window is None or time == window:
+    if window is None or videos.shape[2] == window:
         return function(videos)
-    starts = [*range(0, time - window, max(1, window // 2)), time - window]
+    starts = window_starts(videos.shape[2], window)
     windows = torch.cat([videos[:, :, start : start + window] for start in starts])
     return function(windows).unflatten(0, (len(starts), len(videos))).mean(0)
 

@@ -4,13 +4,14 @@ from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_clips, labelled_clips, unlisted
 from stgan.scoring.comparison import SHOWN
 from stgan.scoring.evaluation import evaluate
-from stgan.scoring.evaluators import Evaluator, as_evaluator, find_evaluator
+from stgan.scoring.evaluators import EVALUATOR, Evaluator, as_evaluator, evaluator_of, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Protocol, Skipped, measure
 from stgan.scoring.real import Real
 from stgan.scoring.scores import FORMAT, GENERATED, QUOTED, SCORES, Compared, Comparison, Quoted, Row, Scores
 
 __all__ = [
     "BATCH",
+    "EVALUATOR",
     "FORMAT",
     "GENERATED",
     "QUOTED",
@@ -31,6 +32,7 @@ __all__ = [
     "Steering",
     "as_evaluator",
     "evaluate",
+    "evaluator_of",
     "evenly",
     "find_evaluator",
     "folder_clips",

@@ -19,12 +19,15 @@ from stgan.checkpoints import (
     load_i3d,
     load_own_classifier,
 )
+from stgan.checkpoints.description import check_unambiguous
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.networks import Preprocessing, VideoClassifier
 from stgan.networks.layout import channels_last
 from stgan.scoring.clips import Clip
 
+EVALUATOR = "evaluator"
+"""The network of a model that judges where none is named."""
 FRAMES = 16
 """Frames of a window for networks that take any number and do not say what they were trained on."""
 _MOST_FRAMES = 1024
@@ -127,27 +130,53 @@ def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
 
 
 def find_evaluator(
-    name: str, model: ModelFolder, *, frames: int | None = None, device: torch.device | str = "cpu"
+    name: str | Path | None,
+    model: ModelFolder,
+    *,
+    frames: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> Evaluator:
     """A classifier: an evaluator or condition network of the model by name, a checkpoint folder, or an I3D file.
 
     Or what a function of the user's returns, MODULE:FUNCTION, whose code is run (see `load_own_classifier`).
 
     Args:
+        name: a `Path` is a folder or a file, whatever its name; a string may be any of these. It is refused if it
+            names a network of the model and also a folder or file here. None: the model's "evaluator".
         frames: of the windows it is shown; default: as many as it was trained on.
 
     Raises:
-        StganError: there is none, it cannot score clips, or it takes another number of frames.
+        StganError: there is none or could be two, it cannot score clips, or it takes another number of frames.
     """
-    if part := {**model.condition, **model.evaluators}.get(name):
-        checkpoint = model.load(part, device)
-    elif is_own_classifier(name):
+    if name is None:
+        return evaluator_of(model, frames=frames, device=device)
+    path = Path(name)
+    if isinstance(name, str) and (part := model.classifiers.get(name)):
+        check_unambiguous(name, f"a network of the model {model.name}", model.path / part)
+        return evaluator_of(model, name, frames=frames, device=device)
+    if isinstance(name, str) and is_own_classifier(name):
         checkpoint = load_own_classifier(name, device)
-    elif Path(name).suffix.lower() in _I3D_FILES or os.path.isfile(name):
-        checkpoint = load_i3d(Path(name), device)
+    elif path.suffix.lower() in _I3D_FILES or os.path.isfile(path):
+        checkpoint = load_i3d(path, device)
     else:
-        checkpoint = load_checkpoint(Path(name), device)
-    return as_evaluator(checkpoint, name, frames=frames)
+        checkpoint = load_checkpoint(path, device)
+    return as_evaluator(checkpoint, str(name), frames=frames)
+
+
+def evaluator_of(
+    model: ModelFolder,
+    name: str = EVALUATOR,
+    *,
+    frames: int | None = None,
+    device: torch.device | str = "cpu",
+) -> Evaluator:
+    """An evaluator or condition network of the model by its name, whatever folders there are. Errors as above."""
+    if name not in model.classifiers:
+        known = ", ".join(model.classifiers)
+        raise StganError(
+            f"{model.name} has no network {quoted(name)} to judge; name another evaluator, such as {known}"
+        )
+    return as_evaluator(model.load(model.classifiers[name], device), name, frames=frames)
 
 
 def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None) -> Evaluator:

@@ -21,7 +21,7 @@ from stgan.generation import GenerationJob
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import STGAN
 from stgan.sampling import PRESETS
-from stgan.scoring import Clip, ScoreCache, evaluate, find_evaluator
+from stgan.scoring import Clip, ScoreCache, evaluate, evaluator_of
 from stgan.studies.augmentation import AugmentationResult, run_augmentation
 from stgan.studies.augmentation_recipe import AugmentationRecipe, load_augmentation_recipe
 from stgan.studies.generating import first_clips, generate_set
@@ -29,9 +29,9 @@ from stgan.studies.provenance import read_networks
 from stgan.studies.selected_set import write_set
 from stgan.studies.selection import MOST, Criterion, features_of, select, verdicts_of
 from stgan.studies.splits import split_by_groups
-from stgan.training.preparation import Wishes, prepare
+from stgan.training.preparation import TrainingOptions, prepare
 from stgan.training.recipes import Overrides, from_values, load_model_recipe, merged, read_yaml
-from stgan.training.run import Workshop
+from stgan.training.run import Workspace
 from stgan.version import __version__
 from stgan.video import ClipFolder, find_clips
 
@@ -198,9 +198,9 @@ class ActorsStudy:
         """A model that has seen the clips of these groups alone: all others are held out."""
         others = sorted(set(self.clips.groups) - set(groups))
         named = {"name": f"{self.data.resolve().name}_{name}", "held_out": others}
-        wishes = Wishes(config=self.recipes, overrides=merged(self.of_model, {"model": named}))
-        workshop = Workshop(self.fabric, self.out / _RUNS / name)
-        return prepare(self.data, folder / _MODEL, workshop, wishes).training.train_all()
+        wishes = TrainingOptions(config=self.recipes, overrides=merged(self.of_model, {"model": named}))
+        workspace = Workspace(self.fabric, self.out / _RUNS / name)
+        return prepare(self.data, folder / _MODEL, workspace, wishes).training.train_all()
 
     def _generate(self, model: ModelFolder, folder: Path) -> None:
         stgan = STGAN.from_pretrained(model.path, str(self.fabric.device))
@@ -212,7 +212,7 @@ class ActorsStudy:
     def _select(self, model: ModelFolder, folder: Path) -> list[Clip]:
         """The chosen clips, in a set of their own."""
         clips = first_clips(folder / _GENERATED, self.recipe.num)
-        judge = find_evaluator(self.recipe.evaluator, model, device=self.fabric.device)
+        judge = evaluator_of(model, self.recipe.evaluator, device=self.fabric.device)
         by = Criterion(self.recipe.by)
         with closing(ScoreCache(self.out / _CACHE)) as cache:
             verdicts = verdicts_of(evaluate(clips, judge, cache=cache).to_json())

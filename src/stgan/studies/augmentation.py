@@ -34,8 +34,8 @@ from stgan.studies.provenance import (
     unseen_groups,
 )
 from stgan.studies.splits import sides_of
-from stgan.training.finetuning import CHECKPOINT, Finetuned, FinetuningClips, FinetuningRecipe, Point, finetune
-from stgan.training.run import STATE, Workshop, identity
+from stgan.training.finetuning import CHECKPOINT, CurvePoint, Finetuned, FinetuningClips, FinetuningRecipe, finetune
+from stgan.training.run import STATE, Workspace, identity
 from stgan.version import __version__
 from stgan.video import ClipFile
 
@@ -64,10 +64,10 @@ class Arm:
     name: str
     clips: int
     start: str
-    curve: tuple[Point, ...]
-    chosen: Point
+    curve: tuple[CurvePoint, ...]
+    chosen: CurvePoint
     interval: tuple[float, float]
-    best_on_test: Point
+    best_on_test: CurvePoint
     best_on_test_interval: tuple[float, float]
     checkpoint: str
 
@@ -297,7 +297,7 @@ def _arm(
             return found
         fabric.barrier()
         what = f"augmentation, {place.name}, seed {recipe.seed}"
-        tuned = finetune(initial, clips, recipe, Workshop(fabric, folder / place, save_every), what)
+        tuned = finetune(initial, clips, recipe, Workspace(fabric, folder / place, save_every), what)
         arm = _described(place.name, len(clips.train), tuned, place / CHECKPOINT)
         if fabric.is_global_zero:
             write_text(path, json.dumps({"key": key, **asdict(arm)}, indent=2) + "\n")
@@ -312,9 +312,9 @@ def _read_arm(path: Path, key: str) -> Arm | None:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("key") != key:
             return None
-        values["curve"] = tuple(Point(**point) for point in values["curve"])
+        values["curve"] = tuple(CurvePoint(**point) for point in values["curve"])
         for name in ("chosen", "best_on_test"):
-            values[name] = Point(**values[name])
+            values[name] = CurvePoint(**values[name])
         for name in ("interval", "best_on_test_interval"):
             values[name] = tuple(values[name])
         return Arm(**values)

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from stgan.checkpoints import Checkpoint
-from stgan.checkpoints.checkpoint import one_line, weights_hash
+from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.description import one_line
 from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
 from stgan.names import quoted
-from stgan.training.classifier import ClassifierConfig, build
+from stgan.training.classifier_training import ClassifierConfig, build
 from stgan.training.finetuning import FinetuningRecipe
 from stgan.training.recipes import CLASSIFIERS, from_values, merged, read_yaml
 

@@ -13,7 +13,7 @@ from stgan.checkpoints import find_model
 from stgan.generation import FPS
 from stgan.manifest import Manifest
 from stgan.pipeline import STGAN
-from stgan.scoring import Evaluator, find_evaluator
+from stgan.scoring import Evaluator, evaluator_of
 from stgan.studies.augmentation import ARMS
 from stgan.studies.ucf101 import FOOLED, GENERATED, MODEL, Reproduction
 from stgan.studies.ucf101_recipe import SetRecipe
@@ -41,7 +41,7 @@ def costs(reproduction: Reproduction) -> list[Cost]:
     """
     recipe, path = reproduction.recipe, reproduction.out / MODEL
     model = STGAN.from_pretrained(path, reproduction.device)
-    evaluator = find_evaluator(recipe.score.evaluator, find_model(path), device=reproduction.device)
+    evaluator = evaluator_of(find_model(path), recipe.score.evaluator, device=reproduction.device)
     judging = _seconds(lambda: evaluator.judge(torch.rand(1, 3, evaluator.frames, 128, 128, device=model.device)))
     clips = reproduction.clips() if reproduction.record("data") else ()
     reading = _seconds_of_reading(clips)

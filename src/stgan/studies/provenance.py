@@ -19,7 +19,7 @@ from stgan.files import write_text
 from stgan.manifest import Manifest
 from stgan.names import quoted
 from stgan.scoring import Evaluator
-from stgan.training.data import group_of
+from stgan.training.clip_data import group_of
 from stgan.video import ClipFile
 from stgan.video.decoding import inspect_clip
 

@@ -14,8 +14,8 @@ import numpy as np
 from stgan.checkpoints.known_files import known_file
 from stgan.files import replacing, write_text
 from stgan.studies.ucf101_recipe import Recipe, Source
-from stgan.video.ucf101 import CLASSES, Published
 from stgan.video.ucf101_lists import SIDES
+from stgan.video.ucf101_names import CLASSES, Published
 
 GROUPS = 3
 """Of each class: a clip of the first is tested on, one each of the others trained on."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from stgan.errors import StganError
 from stgan.names import quoted
-from stgan.training.data import group_of
+from stgan.training.clip_data import group_of
 from stgan.training.finetuning import FinetuningRecipe
 from stgan.video import ClipFile
 

@@ -30,7 +30,7 @@ from stgan.files import write_text
 from stgan.generation import GenerationJob
 from stgan.names import quoted
 from stgan.pipeline import STGAN
-from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, find_evaluator, generated_clips, labelled_clips
+from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, evaluator_of, generated_clips, labelled_clips
 from stgan.studies.augmentation import PUBLISHED, run_augmentation
 from stgan.studies.generating import generate_set
 from stgan.studies.selection import select, verdicts_of
@@ -38,8 +38,8 @@ from stgan.studies.ucf101_recipe import Recipe, SetRecipe
 from stgan.training.run import one_device
 from stgan.version import __version__
 from stgan.video import ClipFile, ClipFolder
-from stgan.video.ucf101 import UCF101, Published
 from stgan.video.ucf101_index import INDEX, load_index, prepare_ucf101
+from stgan.video.ucf101_names import UCF101, Published
 
 STAGES = ("weights", "data", "generate", "score", "real", "fooled", "augment")
 FORMAT = 1
@@ -321,7 +321,7 @@ class Reproduction:
                 yield result
                 self.on_progress(f"{name}: {description}", done, total)
 
-        evaluator = find_evaluator(self.recipe.score.evaluator, find_model(self.out / MODEL), device=self.device)
+        evaluator = evaluator_of(find_model(self.out / MODEL), self.recipe.score.evaluator, device=self.device)
         with closing(ScoreCache(self.out / CACHE)) as cache:
             scores = evaluate(
                 clips, evaluator, splits=self.recipe.score.splits, allow_fooled=allow_fooled, cache=cache, watch=watch

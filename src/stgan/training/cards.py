@@ -7,7 +7,7 @@ from jinja2 import Environment
 from torch import nn
 
 from stgan.checkpoints.known_files import KNOWN_FILES
-from stgan.training.data import ClipData
+from stgan.training.clip_data import ClipData
 from stgan.training.recipes import ModelRecipe
 
 _ROLES = {

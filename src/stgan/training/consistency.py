@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints.checkpoint import one_line
+from stgan.checkpoints.description import one_line
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
 from stgan.networks import (
@@ -16,8 +16,8 @@ from stgan.networks import (
     SequencePrior,
     TemporalStreamConfig,
 )
-from stgan.networks.encoders import build_encoder
-from stgan.training.classifier import build
+from stgan.networks.encoder_architectures import build_encoder
+from stgan.training.classifier_training import build
 from stgan.training.recipes import Recipes
 
 _LARGEST = 1024  # pixels and frames

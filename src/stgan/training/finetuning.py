@@ -28,13 +28,13 @@ from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import C3D, LRCN, TCN, LRCNConfig, Preprocessing, R2Plus1D, TCNConfig, TemporalStream
 from stgan.networks.layout import channels_last
-from stgan.training.classifier import Classifier, ClassifierConfig, build
-from stgan.training.data import Augmentation
+from stgan.training.classifier_training import ClassifierConfig, TrainableClassifier, build
+from stgan.training.clip_data import Augmentation
 from stgan.training.logs import VALIDATION
 from stgan.training.parallel import share_batch_norm
-from stgan.training.randomness import StepRandomness, check_batch
 from stgan.training.reading import WindowReader, fitted, in_epochs
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 from stgan.version import __version__
 from stgan.video import ClipFile
 from stgan.video.decoding import in_order
@@ -141,7 +141,7 @@ class FinetuningClips:
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """Random-clip accuracies, in [0, 1], after so many iterations. validation: None without such clips."""
 
     iteration: int
@@ -154,21 +154,21 @@ class Finetuned:
     """What a fine-tuning left. start: the hash of the weights that it began with; test_clips: how many judged it."""
 
     start: str
-    curve: tuple[Point, ...]
+    curve: tuple[CurvePoint, ...]
     stop_on: str
     test_clips: int
 
     @property
-    def chosen(self) -> Point:
+    def chosen(self) -> CurvePoint:
         """The evaluation whose weights are kept: the best (and of equals the last) on what `stop_on` names."""
         return max(reversed(self.curve), key=lambda point: _mark(point, self.stop_on))
 
     @property
-    def best_on_test(self) -> Point:
+    def best_on_test(self) -> CurvePoint:
         """The paper's choice: the best on the very clips that it is reported on."""
         return max(self.curve, key=lambda point: point.test)
 
-    def interval(self, point: Point) -> tuple[float, float]:
+    def interval(self, point: CurvePoint) -> tuple[float, float]:
         """Wilson's 95 % interval of the accuracy on the test clips; windows of one clip are hardly more than one."""
         return wilson_interval(round(point.test * self.test_clips), self.test_clips)
 
@@ -177,17 +177,17 @@ def finetune(
     initial: Checkpoint,
     clips: FinetuningClips,
     recipe: FinetuningRecipe,
-    workshop: Workshop,
+    workspace: Workspace,
     description: str = "fine-tuning",
 ) -> Finetuned:
     """Fine-tune a classifier; a run that was interrupted goes on, and ends in the same weights.
 
-    The workshop's folder receives the state, `log.csv`, `validation.csv` (the curve) and the chosen weights.
+    The workspace's folder receives the state, `log.csv`, `validation.csv` (the curve) and the chosen weights.
 
     Raises:
         StganError: the network is no classifier of a fixed input size, a clip cannot be read, or a loss is not finite.
     """
-    fabric = workshop.fabric
+    fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     if not (clips.train and clips.test) or (recipe.stop_on == "validation" and not clips.validation):
         raise StganError(f"{description} needs clips to train on, to test on, and to stop on ({recipe.stop_on} clips)")
@@ -210,7 +210,7 @@ def finetune(
     schedule = _schedule(optimizer, recipe)
     wrapped, optimizer = fabric.setup(network, optimizer)
     run = TrainingRun(
-        workshop,
+        workspace,
         {"network": network, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
         identity(recipe, start, repr(config), clips.digest),
@@ -257,10 +257,10 @@ def finetune(
         figures = {"test": right(clips.test)}
         if clips.validation:
             figures["validation"] = right(clips.validation)
-        point = Point(run.step, figures["test"], figures.get("validation"))
-        before = [_mark(each, recipe.stop_on) for each in read_curve(workshop.folder, clips, recipe.windows)]
+        point = CurvePoint(run.step, figures["test"], figures.get("validation"))
+        before = [_mark(each, recipe.stop_on) for each in read_curve(workspace.folder, clips, recipe.windows)]
         if _mark(point, recipe.stop_on) >= max(before, default=-1.0):
-            _keep(workshop.folder / CHECKPOINT, network, config, initial, clips, recipe, point, reader.length)
+            _keep(workspace.folder / CHECKPOINT, network, config, initial, clips, recipe, point, reader.length)
         return figures
 
     run.loop(
@@ -271,7 +271,7 @@ def finetune(
         validate=evaluate,
         validations=recipe.iterations // recipe.every,
     )
-    return Finetuned(start, read_curve(workshop.folder, clips, recipe.windows), recipe.stop_on, len(clips.test))
+    return Finetuned(start, read_curve(workspace.folder, clips, recipe.windows), recipe.stop_on, len(clips.test))
 
 
 def _schedule(optimizer: torch.optim.Optimizer, recipe: FinetuningRecipe) -> torch.optim.lr_scheduler.LRScheduler:
@@ -301,7 +301,7 @@ def with_classes(initial: Checkpoint, num_classes: int) -> ClassifierConfig:
     return config
 
 
-def with_new_head(initial: Checkpoint, config: ClassifierConfig, seed: int) -> Classifier:
+def with_new_head(initial: Checkpoint, config: ClassifierConfig, seed: int) -> TrainableClassifier:
     """The checkpoint's network, for clips that were brought to its size, with a last layer drawn from the seed."""
     network = build(_for_fitted_clips(config))
     head = _head(network)
@@ -316,7 +316,7 @@ def with_new_head(initial: Checkpoint, config: ClassifierConfig, seed: int) -> C
     return network
 
 
-def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[Point, ...]:
+def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[CurvePoint, ...]:
     """The evaluations that a fine-tuning has written down so far, by so many windows of each clip."""
     path = folder / VALIDATION
     if not path.exists():
@@ -328,7 +328,7 @@ def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[Poin
 
     with path.open(newline="") as file:
         return tuple(
-            Point(
+            CurvePoint(
                 int(row["step"]),
                 exact(row, "test", clips.test),
                 exact(row, "validation", clips.validation) if clips.validation else None,
@@ -340,7 +340,7 @@ def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[Poin
 _HEADS: dict[type[nn.Module], str] = {C3D: "fc8", LRCN: "fc8", R2Plus1D: "fc", TemporalStream: "fc", TCN: "fc"}
 
 
-def _head(network: Classifier) -> nn.Linear:
+def _head(network: TrainableClassifier) -> nn.Linear:
     """The layer whose outputs are the classes."""
     head = getattr(network, _HEADS[type(network)])
     assert isinstance(head, nn.Linear)
@@ -362,14 +362,14 @@ def _for_fitted_clips(config: ClassifierConfig) -> ClassifierConfig:
     return replace(config, preprocessing=preprocessing)
 
 
-def _mark(point: Point, stop_on: str) -> float:
+def _mark(point: CurvePoint, stop_on: str) -> float:
     """By what a point is chosen."""
     return point.validation if stop_on == "validation" and point.validation is not None else point.test
 
 
 @torch.no_grad()
 def _predictions(
-    network: Classifier, windows: Iterator[np.ndarray], preprocessing: Preprocessing, device: torch.device
+    network: TrainableClassifier, windows: Iterator[np.ndarray], preprocessing: Preprocessing, device: torch.device
 ) -> list[int]:
     """The class that the network names for each window."""
     predicted: list[int] = []
@@ -386,12 +386,12 @@ def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
 
 def _keep(
     folder: Path,
-    network: Classifier,
+    network: TrainableClassifier,
     config: ClassifierConfig,
     initial: Checkpoint,
     clips: FinetuningClips,
     recipe: FinetuningRecipe,
-    point: Point,
+    point: CurvePoint,
     length: int,
 ) -> None:
     """Write the weights as a checkpoint that prepares its clips by itself again."""

@@ -6,7 +6,7 @@ from types import FrameType, TracebackType
 
 
 class Interruptible:
-    """While inside, the first Ctrl-C (or SIGTERM) is only noted; `obey` raises KeyboardInterrupt for it.
+    """While inside, the first Ctrl-C (or SIGTERM) is only noted; `raise_if_asked` raises KeyboardInterrupt for it.
 
     Half a step (some weights updated, others not) can be neither saved nor resumed from. A second Ctrl-C acts at
     once. A signal that is ignored, as for a job in the background, stays ignored.
@@ -17,7 +17,7 @@ class Interruptible:
     def __init__(self) -> None:
         self.asked = False
 
-    def obey(self) -> None:
+    def raise_if_asked(self) -> None:
         if self.asked:
             raise KeyboardInterrupt
 

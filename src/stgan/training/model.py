@@ -9,26 +9,26 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
-from stgan.checkpoints.checkpoint import CARD
+from stgan.checkpoints.description import CARD
 from stgan.checkpoints.pretrained import initial_hash
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import CodePrior, Encoder
+from stgan.spacing import evenly_spread
 from stgan.training.cards import model_card
-from stgan.training.classifier import ClassifierRecipe, cross_validate, test_classifier, train_classifier
-from stgan.training.code_prior import train_code_prior
+from stgan.training.classifier_training import ClassifierRecipe, cross_validate, test_classifier, train_classifier
+from stgan.training.clip_data import ClipData
+from stgan.training.code_prior_training import train_code_prior
 from stgan.training.consistency import check_recipes
-from stgan.training.data import ClipData
-from stgan.training.encoder import EncoderRecipe, train_encoder
-from stgan.training.generator import reconstruction_error, train_generator
+from stgan.training.encoder_training import EncoderRecipe, train_encoder
+from stgan.training.generator_training import reconstruction_error, train_generator
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, SEQUENCE_PRIOR, Recipes
-from stgan.training.run import Pace, TrainingRun, Workshop
-from stgan.training.sequence_prior import train_sequence_prior
+from stgan.training.run import Pace, TrainingRun, Workspace
+from stgan.training.sequence_prior_training import train_sequence_prior
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
@@ -69,17 +69,17 @@ class ModelTraining:
     data:     the clips, of the recipes' size.
     smaller:  the same clips in the other sizes that recipes of classifiers ask for.
     out:      the model's folder.
-    workshop: devices, and the folder for logs, pictures and states to resume from.
+    workspace: devices, and the folder for logs, pictures and states to resume from.
 
     Raises:
         StganError: the recipes do not fit each other or these clips.
     """
 
     def __init__(
-        self, recipes: Recipes, data: ClipData, out: Path, workshop: Workshop, smaller: Mapping[int, ClipData] = EMPTY
+        self, recipes: Recipes, data: ClipData, out: Path, workspace: Workspace, smaller: Mapping[int, ClipData] = EMPTY
     ) -> None:
         self.recipes, self.recipe, self.data = recipes, recipes.model, data
-        self.out, self.workshop = out, workshop
+        self.out, self.workspace = out, workspace
         self.roles = Roles.of(data, self.recipe.held_out)
         self.sized_roles = {size: Roles.of(clips, self.recipe.held_out) for size, clips in smaller.items()}
         check_recipes(recipes)
@@ -119,15 +119,15 @@ class ModelTraining:
             evaluators={name: name for name in self.recipe.evaluators},
             clip_size=self.recipe.clip_size or None,
         )
-        if self.workshop.fabric.is_global_zero:
+        if self.workspace.fabric.is_global_zero:
             model.save()
-        self.workshop.fabric.barrier()
+        self.workspace.fabric.barrier()
         return model
 
     def paces(self) -> dict[str, Pace]:
         """How fast each stage trains on this machine: a few steps of each, timed."""
-        probe = replace(self.workshop, probe=_PROBE_STEPS)
-        few = np.unique(np.linspace(0, len(self.roles.train.clips) - 1, _PROBE_CLIPS).round().astype(int))
+        probe = replace(self.workspace, probe=_PROBE_STEPS)
+        few = evenly_spread(len(self.roles.train.clips), _PROBE_CLIPS)
         train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])
         nothing = train.select([False] * len(train.clips))
         recipes, runs = self.recipes, dict[str, TrainingRun]()
@@ -153,7 +153,7 @@ class ModelTraining:
             return self._pretrained_encoder(Path(self.recipe.encoder))
 
         def make() -> Made:
-            return *train_encoder(self.recipes.encoder, *self._clips, self.workshop.room(ENCODER)), {}
+            return *train_encoder(self.recipes.encoder, *self._clips, self.workspace.subfolder(ENCODER)), {}
 
         return self._stage(ENCODER, self.recipes.encoder, _initial(self.recipes.encoder), make, actions=())
 
@@ -173,9 +173,9 @@ class ModelTraining:
         encoder = self.train(ENCODER)
 
         def make() -> Made:
-            room = self.workshop.room(CODE_PRIOR)
-            network = _as(Encoder, encoder).to(self.workshop.fabric.device)
-            return *train_code_prior(self.recipes.code_prior, network, *self._clips, room), {}
+            workspace = self.workspace.subfolder(CODE_PRIOR)
+            network = _as(Encoder, encoder).to(self.workspace.fabric.device)
+            return *train_code_prior(self.recipes.code_prior, network, *self._clips, workspace), {}
 
         return self._stage(CODE_PRIOR, self.recipes.code_prior, {ENCODER: encoder.hash}, make, actions=())
 
@@ -183,8 +183,8 @@ class ModelTraining:
         encoder = self.train(ENCODER)
 
         def make() -> Made:
-            room, network = self.workshop.room(SEQUENCE_PRIOR), _as(Encoder, encoder)
-            return *train_sequence_prior(self.recipes.sequence_prior, network, *self._clips, room), {}
+            workspace, network = self.workspace.subfolder(SEQUENCE_PRIOR), _as(Encoder, encoder)
+            return *train_sequence_prior(self.recipes.sequence_prior, network, *self._clips, workspace), {}
 
         ancestors = {ENCODER: encoder.hash}
         return self._stage(SEQUENCE_PRIOR, self.recipes.sequence_prior, ancestors, make, actions=self.data.actions)
@@ -198,7 +198,7 @@ class ModelTraining:
                 _as(Encoder, encoder),
                 _as(CodePrior, prior),
                 *self._clips,
-                self.workshop.room(GENERATOR),
+                self.workspace.subfolder(GENERATOR),
             )
             figures = {
                 f"psnr_{name}_frames": reconstruction_error(network, _as(Encoder, encoder), clips, most=2000)
@@ -214,14 +214,14 @@ class ModelTraining:
         roles = self.roles_of(recipe)
 
         def make() -> Made:
-            room = self.workshop.room(name)
-            network, run = train_classifier(recipe, roles.train, roles.validation, room, name)
-            with self.workshop.fabric.autocast():
+            workspace = self.workspace.subfolder(name)
+            network, run = train_classifier(recipe, roles.train, roles.validation, workspace, name)
+            with self.workspace.fabric.autocast():
                 figures = {
                     f"{part}_clips": test_classifier(network, clips, _MOST_TESTED.get(part)).summary()
                     for part, clips in roles.parts.items()
                 }
-            pooled = cross_validate(recipe, roles.train, room, name)
+            pooled = cross_validate(recipe, roles.train, workspace, name)
             if pooled:
                 figures["unseen_groups"] = pooled.summary()
             return network, run, figures
@@ -278,7 +278,7 @@ class ModelTraining:
         actions: tuple[str, ...],
     ) -> Checkpoint:
         """Load the stage if it is there and was made the same way; else make it, save it, and load what was saved."""
-        fabric, folder = self.workshop.fabric, self.out / name
+        fabric, folder = self.workspace.fabric, self.out / name
         made_from = {
             "data": {
                 "clips": len(self.data.clips),

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from stgan.files import write_text
-from stgan.training.data import group_of
+from stgan.training.clip_data import group_of
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL, SEQUENCE_PRIOR
 from stgan.video import ClipFolder
 

@@ -1,4 +1,4 @@
-"""From a folder and a few wishes to a `ModelTraining`: look at the clips, plan or read the recipes, decode once."""
+"""From a folder and a few options to a `ModelTraining`: look at the clips, plan or read the recipes, decode once."""
 
 import json
 from collections.abc import Callable
@@ -12,8 +12,9 @@ from stgan.checkpoints import load_checkpoint
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import Encoder
-from stgan.networks.encoders import ARCHITECTURE, encoder_values
-from stgan.training.data import ClipData
+from stgan.networks.encoder_architectures import ARCHITECTURE, encoder_values
+from stgan.spacing import evenly_spread
+from stgan.training.clip_data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.plan import (
     SIZES,
@@ -36,9 +37,9 @@ from stgan.training.recipes import (
     merged,
     read_yaml,
 )
-from stgan.training.run import Workshop
+from stgan.training.run import Workspace
 from stgan.video import ClipFolder, VideoError, find_clips
-from stgan.video.cache import ClipCache
+from stgan.video.clip_cache import ClipCache
 from stgan.video.decoding import inspect_clip
 from stgan.video.survey import SURVEY, Survey, survey_clips
 
@@ -47,7 +48,7 @@ RECIPES = "recipes"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class TrainingOptions:
     """What somebody wants of a training; what is None is left to the plan or to the recipes.
 
     config: folder of recipes. size: side of the frames in pixels. minutes: how long all of it may take.
@@ -85,73 +86,73 @@ class Prepared:
 def prepare(
     data: Path,
     out: Path,
-    workshop: Workshop,
-    wishes: Wishes,
+    workspace: Workspace,
+    options: TrainingOptions,
     *,
     say: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Check the clips, decode them into a cache, and settle the recipes.
 
-    The recipes are those in `wishes.config`; else those in `out`/recipes, which an earlier call planned; else a new
+    The recipes are those in `options.config`; else those in `out`/recipes, which an earlier call planned; else a new
     plan, written there. Overrides become part of a plan. With several processes the first one plans and the others
     read what it wrote.
 
     Raises:
         StganError: clips or recipes are wrong, or a wish contradicts the plan that `out` was begun with.
     """
-    fabric, planned = workshop.fabric, out / RECIPES
+    fabric, planned = workspace.fabric, out / RECIPES
     out.mkdir(parents=True, exist_ok=True)  # whether it can be written to is better known now than after an hour
-    source = wishes.config or (planned if (planned / "model.yaml").is_file() else None)
+    source = options.config or (planned if (planned / "model.yaml").is_file() else None)
     fabric.barrier()  # all processes look before the first one writes
     if source == planned:
         say(f"going on with the recipes in {planned}")
-    model = load_model_recipe(source, wishes.overrides) if source else None
-    _check_wishes(wishes, model, out)
-    reading = _reading(wishes, model)
+    model = load_model_recipe(source, options.overrides) if source else None
+    _check_options(options, model, out)
+    reading = _reading(options, model)
     clips = find_clips(data, csv=reading.csv or None, split_column=reading.split_column, ucf_split=reading.ucf_split)
-    size = model.size if model else wishes.size or choose_size(_short_sides(clips), fabric.device.type != "cpu")
-    cache = ClipCache(workshop.folder / "cache", size)
+    size = model.size if model else options.size or choose_size(_short_sides(clips), fabric.device.type != "cpu")
+    cache = ClipCache(workspace.folder / "cache", size)
     survey = survey_clips(clips, cache=cache, progress=progress)
     if fabric.is_global_zero:
-        write_text(workshop.folder / SURVEY, json.dumps(survey.summary(), indent=2) + "\n")
+        write_text(workspace.folder / SURVEY, json.dumps(survey.summary(), indent=2) + "\n")
     for warning in survey.warnings():
         say(f"note: {warning}")
     if survey.problems():
         raise StganError(survey.problems()[0])
 
     def training(recipes_folder: Path) -> ModelTraining:
-        recipes = load_recipes(recipes_folder, len(survey.readable.actions), wishes.overrides)
+        recipes = load_recipes(recipes_folder, len(survey.readable.actions), options.overrides)
         frames = recipes.model.frames
         smaller = {
             size: ClipData.load(survey.readable, ClipCache(cache.folder, size), frames)
             for size in {recipe.size for recipe in recipes.classifiers.values()} - {0}
         }
-        return ModelTraining(recipes, ClipData.load(survey.readable, cache, frames), out, workshop, smaller)
+        return ModelTraining(recipes, ClipData.load(survey.readable, cache, frames), out, workspace, smaller)
 
     if source:
         prepared = Prepared(training(source), survey)
         if source == planned and fabric.is_global_zero:
             changed = {
-                stage: merged(read_yaml(planned / f"{stage}.yaml"), wishes.overrides[stage])
-                for stage in wishes.overrides
+                stage: merged(read_yaml(planned / f"{stage}.yaml"), options.overrides[stage])
+                for stage in options.overrides
             }
             write_recipes(planned, changed)
         return prepared
     num_frames = sum(facts.frames for facts in survey.facts.values())
     values = plan_recipes(survey.readable, num_frames, name=out.resolve().name, size=size)
     values[MODEL] |= {"csv": reading.csv, "split_column": reading.split_column, "ucf_split": reading.ucf_split}
-    if wishes.encoder:
-        _take_encoder(values, wishes.encoder)
-    values = merged(values, wishes.overrides)
-    trial = workshop.folder / "trial_recipes"
+    if options.encoder:
+        _take_encoder(values, options.encoder)
+    values = merged(values, options.overrides)
+    trial = workspace.folder / "trial_recipes"
     _write_for_all(fabric, trial, values)
     tried = training(trial)  # before anything is kept: a plan that cannot work would stand in the way of the next call
-    if wishes.minutes:
-        values[MODEL]["minutes"] = wishes.minutes
+    if options.minutes:
+        values[MODEL]["minutes"] = options.minutes
         paces = tried.paces()  # every process times them, the first one's plan is kept
         seconds = sum(tried.seconds_of_steps(paces).values())
-        values = merged(scale_steps(values, 60 * wishes.minutes / seconds), wishes.overrides)
+        values = merged(scale_steps(values, 60 * options.minutes / seconds), options.overrides)
     _write_for_all(fabric, planned, values)
     return Prepared(training(planned), survey)
 
@@ -166,41 +167,41 @@ def _write_for_all(fabric: Fabric, folder: Path, values: RecipeValues) -> None:
 def _short_sides(clips: ClipFolder, most: int = 9) -> list[int]:
     """Height or width, whichever is less, of a few clips spread over the folder; [0] if none of them can be read."""
     sides = []
-    for clip in clips.clips[:: -(-len(clips) // most)]:
+    for number in evenly_spread(len(clips), min(most, len(clips))):
         with suppress(VideoError):
-            facts = inspect_clip(clip.path)
+            facts = inspect_clip(clips.clips[number].path)
             sides.append(min(facts.height, facts.width))
     return sides or [0]
 
 
-def _check_wishes(wishes: Wishes, model: ModelRecipe | None, out: Path) -> None:
-    if wishes.minutes is not None and not 0 < wishes.minutes <= 100_000:
-        raise StganError(f"--minutes must be above 0 and at most 100000, not {wishes.minutes:g}")
+def _check_options(options: TrainingOptions, model: ModelRecipe | None, out: Path) -> None:
+    if options.minutes is not None and not 0 < options.minutes <= 100_000:
+        raise StganError(f"--minutes must be above 0 and at most 100000, not {options.minutes:g}")
     if not model:
-        if wishes.size is not None and wishes.size not in SIZES:
-            raise StganError(f"--size must be one of {', '.join(map(str, SIZES))}, not {wishes.size}")
+        if options.size is not None and options.size not in SIZES:
+            raise StganError(f"--size must be one of {', '.join(map(str, SIZES))}, not {options.size}")
         return
-    if wishes.minutes and wishes.minutes != model.minutes:
+    if options.minutes and options.minutes != model.minutes:
         raise StganError(
-            f"--minutes {wishes.minutes:g} is for a new plan, and these recipes say how many steps to take; "
+            f"--minutes {options.minutes:g} is for a new plan, and these recipes say how many steps to take; "
             "leave it away, or change steps with --set, or choose another --out"
         )
-    if wishes.size and wishes.size != model.size:
+    if options.size and options.size != model.size:
         raise StganError(
-            f"--size {wishes.size} contradicts the recipes, which are for frames of {model.size} pixels; "
+            f"--size {options.size} contradicts the recipes, which are for frames of {model.size} pixels; "
             f"leave it away, delete {out / RECIPES} to plan anew, or choose another --out"
         )
-    if wishes.encoder and str(wishes.encoder.resolve()) != model.encoder:
+    if options.encoder and str(options.encoder.resolve()) != model.encoder:
         raise StganError(
             "--encoder is for a new plan; in recipes it is `encoder` in model.yaml (--set model.encoder=...)"
         )
 
 
-def _reading(wishes: Wishes, model: ModelRecipe | None) -> Reading:
-    """How to read the folder of clips: as wished, else as in the recipes."""
+def _reading(options: TrainingOptions, model: ModelRecipe | None) -> Reading:
+    """How to read the folder of clips: as given, else as in the recipes."""
     known = Reading(model.csv, model.split_column, model.ucf_split) if model else Reading()
-    wished = {name: value for name in asdict(known) if (value := getattr(wishes, name)) is not None}
-    return replace(known, **wished)
+    given = {name: value for name in asdict(known) if (value := getattr(options, name)) is not None}
+    return replace(known, **given)
 
 
 def _take_encoder(values: RecipeValues, folder: Path) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from stgan.networks.preprocessing import Preprocessing, flatten_time, unflatten_time
-from stgan.training.data import to_videos
+from stgan.training.clip_data import to_videos
 from stgan.video import ClipFile, random_window, read_video, windows_in_view
 from stgan.video.decoding import in_order
 
@@ -31,7 +31,7 @@ class WindowReader:
 
     def __init__(self, length: int, in_view: bool = False, memory: int = 1 << 30) -> None:
         self.length, self.in_view = length, in_view
-        self._room = memory
+        self._memory_left = memory
         self._starts: dict[Path, list[int]] = {}
         self._kept: dict[Path, np.ndarray] = {}
         self._frames: dict[Path, int] = {}
@@ -73,8 +73,8 @@ class WindowReader:
         if whole is None and (self.in_view or path not in self._frames):
             whole = read_video(path).frames
             self._frames[path] = len(whole)
-            if whole.nbytes <= self._room:  # threads that decode side by side may overdraw it by a clip each
-                self._room -= whole.nbytes
+            if whole.nbytes <= self._memory_left:  # threads that decode side by side may overdraw it by a clip each
+                self._memory_left -= whole.nbytes
                 self._kept[path] = whole
         if whole is not None:
             return whole[self._window(path, whole, rng)]

@@ -21,13 +21,13 @@ from stgan.networks import (
     TemporalStreamConfig,
 )
 from stgan.networks.configuration import Configuration
-from stgan.networks.encoders import ARCHITECTURE, encoder_kind
-from stgan.training.classifier import ClassifierConfig, ClassifierRecipe
-from stgan.training.code_prior import CodePriorRecipe
-from stgan.training.data import Augmentation
-from stgan.training.encoder import EncoderRecipe
-from stgan.training.generator import GeneratorRecipe
-from stgan.training.sequence_prior import SequencePriorRecipe
+from stgan.networks.encoder_architectures import ARCHITECTURE, encoder_kind
+from stgan.training.classifier_training import ClassifierConfig, ClassifierRecipe
+from stgan.training.clip_data import Augmentation
+from stgan.training.code_prior_training import CodePriorRecipe
+from stgan.training.encoder_training import EncoderRecipe
+from stgan.training.generator_training import GeneratorRecipe
+from stgan.training.sequence_prior_training import SequencePriorRecipe
 
 MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "sequence_prior", "generator"
 

@@ -20,14 +20,15 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from torch import Tensor, nn
 
 from stgan.errors import StganError
 from stgan.files import remove_leftovers, replacing
+from stgan.progress import bars
 from stgan.training.interruption import Interruptible
 from stgan.training.logs import Log
-from stgan.training.randomness import StepRandomness
+from stgan.training.step_randomness import StepRandomness
 
 Losses = Mapping[str, float]
 Batch = tuple[Tensor, ...]
@@ -41,7 +42,7 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Workspace:
     """Where and on what a training runs.
 
     folder: for logs, pictures and states. save_every: seconds between two states.
@@ -58,7 +59,7 @@ class Workshop:
     deadline: float = math.inf
     compact: bool = False
 
-    def room(self, name: str) -> "Workshop":
+    def subfolder(self, name: str) -> "Workspace":
         """The same devices, a folder inside this one."""
         return replace(self, folder=self.folder / name)
 
@@ -86,9 +87,9 @@ class TrainingRun:
     key:   `identity` of the recipe and the data; the state of another training is not resumed from.
     """
 
-    def __init__(self, workshop: Workshop, state: dict[str, Any], seed: int, key: str = "") -> None:
-        self.workshop, self.state, self.seed, self.key = workshop, state, seed, key
-        self.fabric, self.folder = workshop.fabric, workshop.folder
+    def __init__(self, workspace: Workspace, state: dict[str, Any], seed: int, key: str = "") -> None:
+        self.workspace, self.state, self.seed, self.key = workspace, state, seed, key
+        self.fabric, self.folder = workspace.fabric, workspace.folder
         self.step, self.seconds = 0, 0.0
         self.losses: dict[str, float] = {}
         self.pace = Pace(0.0, 1.0)
@@ -144,7 +145,7 @@ class TrainingRun:
     def _saved(self, part: Any) -> dict[str, Any]:
         saved: dict[str, Any] = part.state_dict()
         # An optimizer is told by its groups; what it remembers is its state.
-        forgotten: dict[str, Any] = {"state": {}} if self.workshop.compact and "param_groups" in saved else {}
+        forgotten: dict[str, Any] = {"state": {}} if self.workspace.compact and "param_groups" in saved else {}
         return {**saved, **forgotten}
 
     def update(
@@ -190,21 +191,17 @@ class TrainingRun:
 
         Raises StganError when a loss stops being finite: the last saved state is then from before.
         """
-        if self.workshop.probe:
+        if self.workspace.probe:
             return self._probe(draw, step_function)
         if self.fabric.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.folder)
         self.fabric.barrier()
         self.resume()
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[losses]}"),
-        )  # fmt: skip
         last_save = time.monotonic()
         chief = self.fabric.is_global_zero
         with (
-            Progress(*columns, disable=not chief) as progress,
+            bars(None, TextColumn("{task.fields[losses]}"), hidden=not chief) as progress,
             Log(self.folder, self.step, enabled=chief) as log,
             ThreadPoolExecutor(1) as ahead,
             Interruptible() as interruption,
@@ -213,7 +210,7 @@ class TrainingRun:
             following = ahead.submit(draw, self._randomness(self.step))
             while self.step < steps:
                 started = time.monotonic()
-                interruption.asked |= started > self.workshop.deadline
+                interruption.asked |= started > self.workspace.deadline
                 batch = following.result()
                 following = ahead.submit(draw, self._randomness(self.step + 1))
                 losses, interrupted = self._take_step(step_function, batch, interruption)
@@ -227,13 +224,13 @@ class TrainingRun:
                     log.validation(self.step, validate())
                 if chief and picture and (last or self.step % max(1, steps // pictures) == 0):
                     picture(self.folder / f"step_{self.step:06d}.png")
-                if interrupted or time.monotonic() - last_save > self.workshop.save_every:
+                if interrupted or time.monotonic() - last_save > self.workspace.save_every:
                     self.save()
                     last_save = time.monotonic()
                 if interrupted:
                     raise KeyboardInterrupt
             self.save()
-            interruption.obey()
+            interruption.raise_if_asked()
         self.fabric.barrier()
 
     def _take_step(
@@ -270,7 +267,7 @@ class TrainingRun:
         fed, at_hand = [], []
         with ThreadPoolExecutor(1) as ahead:
             batch = draw(self._randomness(0))
-            for number in range(self.workshop.probe):
+            for number in range(self.workspace.probe):
                 at_hand.append(step(batch))
                 started = time.monotonic()
                 following = ahead.submit(draw, self._randomness(number + 1))

@@ -1,6 +1,6 @@
 """Clips: video files, windows of frames, and folders of labelled clips."""
 
-from stgan.video.cache import ClipCache
+from stgan.video.clip_cache import ClipCache
 from stgan.video.folders import (
     EXTENSIONS,
     SPLITS,
@@ -13,7 +13,6 @@ from stgan.video.folders import (
 from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.survey import Survey, survey_clips
 from stgan.video.windows import (
-    all_windows,
     center_window,
     foreground,
     random_window,
@@ -31,7 +30,6 @@ __all__ = [
     "DecodedVideo",
     "Survey",
     "VideoError",
-    "all_windows",
     "center_window",
     "data_root",
     "find_clips",

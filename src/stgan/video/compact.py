@@ -56,8 +56,8 @@ def compact_clips(
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:  # gone again, if anything stops it
         new = Path(folder) / out.name
         some = list(clips.clips[:: -(-len(clips) // _TRIED)])
-        room = _MARGIN * most_bytes * len(some) / len(clips)
-        quality = next((each for each in QUALITIES if _write(some, places, new, size, each) <= room), None)
+        budget = _MARGIN * most_bytes * len(some) / len(clips)
+        quality = next((each for each in QUALITIES if _write(some, places, new, size, each) <= budget), None)
         if quality is None:
             raise StganError(
                 f"{len(clips)} clips do not fit into {most_bytes} bytes; allow more, or choose a smaller size"

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from stgan.files import replacing
+from stgan.spacing import evenly_spread
 
 COLUMNS = 16
 _GAP = 4  # pixels between strips
@@ -49,7 +50,7 @@ def thumbnails(
     frames: UInt8[np.ndarray, "time height width 3"], columns: int = COLUMNS, rows: int = 1
 ) -> UInt8[np.ndarray, "columns small_height small_width 3"]:
     """`columns` frames evenly spread over a video, small enough for a picture of so many columns and rows."""
-    chosen = frames[np.linspace(0, len(frames) - 1, columns).round().astype(int)]
+    chosen = frames[evenly_spread(len(frames), columns)]
     height, width = frames.shape[1:3]
     scale = min(1.0, (_WIDEST - _LABEL) / (columns * width), (_HIGHEST / rows - _GAP) / height)
     if scale == 1.0:

@@ -14,7 +14,7 @@ from statistics import median_low
 from typing import Any
 
 from stgan.names import printable, quoted
-from stgan.video.cache import ClipCache
+from stgan.video.clip_cache import ClipCache
 from stgan.video.decoding import ClipFacts, in_order, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import VideoError

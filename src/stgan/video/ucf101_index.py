@@ -18,8 +18,8 @@ from stgan.names import quoted
 from stgan.video.decoding import in_order, inspect_clip
 from stgan.video.folders import EXTENSIONS, ClipFile, find_ucf
 from stgan.video.io import VideoError, read_video
-from stgan.video.ucf101 import FRAME_RATES, SIZE, UCF101, WHERE, Published, parse_name
 from stgan.video.ucf101_lists import SIDES, list_path, read_lists
+from stgan.video.ucf101_names import FRAME_RATES, SIZE, UCF101, WHERE, Published, parse_name
 
 INDEX = "index.json"
 _FORMAT = 1
@@ -31,7 +31,7 @@ _SAVE_EVERY = 30.0  # seconds
 class IndexedClip:
     """A clip on the lists whose file is there.
 
-    file:   class/name.avi. group, number: see `stgan.video.ucf101.ClipName`.
+    file:   class/name.avi. group, number: see `stgan.video.ucf101_names.ClipName`.
     splits: "train" or "test" by the number of the split.
     frames: None if only the beginning was decoded. fps is None too if the file cannot be read, and `reason` says why,
             or has not been looked at, in the index of an interrupted run.

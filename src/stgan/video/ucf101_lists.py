@@ -7,7 +7,7 @@ from pathlib import Path
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.video.folders import read_ucf_list
-from stgan.video.ucf101 import Published, parse_name
+from stgan.video.ucf101_names import Published, parse_name
 
 SIDES = ("train", "test")
 

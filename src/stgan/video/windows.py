@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from stgan.spacing import evenly_spread
+
 _CHANGED = 40  # grey levels; the noise of a compressed clip stays under it, a person against a wall does not
 _CROSSES_EDGE = 0.2  # of the frame's height; a body walking out covers more of the edge, noise far less
 _LOOKED_AT = 64  # pixels of the shorter side, at least, by which `windows_in_view` judges
@@ -40,25 +42,6 @@ def center_window(num_frames: int, length: int) -> Int[np.ndarray, "{length}"]:
     return window_at(num_frames, length, _last_start(num_frames, length) // 2)
 
 
-def all_windows(num_frames: int, length: int, stride: int | None = None) -> list[Int[np.ndarray, "{length}"]]:
-    """Windows from frame 0 on, one every `stride` frames (default: `length`, so that they do not overlap).
-
-    If the last of them stops before the clip does, one more is added that ends with the clip's last frame
-    (and overlaps its neighbour): with ``stride <= length`` no frame is left out.
-
-    Raises:
-        ValueError: `stride` is under 1.
-    """
-    stride = length if stride is None else stride
-    if stride < 1:
-        raise ValueError(f"stride must be at least 1, not {stride}")
-    last = _last_start(num_frames, length)
-    starts = list(range(0, last + 1, stride))
-    if starts[-1] != last:
-        starts.append(last)
-    return [window_at(num_frames, length, start) for start in starts]
-
-
 def spread_windows(
     num_frames: int, length: int, count: int, starts: Sequence[int] | None = None
 ) -> list[Int[np.ndarray, "{length}"]]:
@@ -67,8 +50,8 @@ def spread_windows(
     A single one is the one in the middle. A clip that is too short has one window.
     """
     starts = range(_last_start(num_frames, length) + 1) if starts is None else starts
-    places = {(2 * i + 1) * (len(starts) - 1) // (2 * count) for i in range(count)}
-    return [window_at(num_frames, length, starts[place]) for place in sorted(places)]
+    places = dict.fromkeys(evenly_spread(len(starts), count, ends=False))
+    return [window_at(num_frames, length, starts[place]) for place in places]
 
 
 def foreground(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[np.ndarray, " time"]:
@@ -102,6 +85,8 @@ def windows_in_view(
         At least one start, in rising order, for `window_at`.
     """
     last = _last_start(len(frames), length)
+    if last == 0 or minimum <= 0:
+        return list(range(last + 1))
     step = max(1, min(frames.shape[1:3]) // _LOOKED_AT)
     changed = _changed(frames[:, ::step, ::step])
     amount = changed.mean((1, 2))
@@ -109,7 +94,7 @@ def windows_in_view(
     at_edge = changed[:, :, [0, -1]].mean(1).max()
     lingering = (changed.mean(0) > _LINGERS).mean()
     passes_through = at_edge >= _CROSSES_EDGE and lingering < full / 2
-    if last == 0 or minimum <= 0 or not passes_through:
+    if not passes_through:
         return list(range(last + 1))
     shown = np.minimum(amount / (minimum * full), 1)
     in_view = np.lib.stride_tricks.sliding_window_view(shown, length).mean(1)

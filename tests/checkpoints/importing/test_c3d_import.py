@@ -18,7 +18,7 @@ from stgan.checkpoints.importing import import_weights
 from stgan.checkpoints.importing.layers import Array
 from stgan.checkpoints.importing.tensorflow_checkpoints import tensorflow_layers
 from stgan.networks import C3D
-from stgan.video.ucf101 import CLASSES
+from stgan.video.ucf101_names import CLASSES
 
 CLOSE, FAR = 1e-4, 1e-2
 PER_CHANNEL = {"jfzhang95": [90.0, 98.0, 102.0], "mmaction": [104.0, 117.0, 128.0]}  # BGR, RGB

@@ -4,10 +4,10 @@ A file is read by what is in it, never by its name, never as a program, and neve
 a room that reads it as layers, and each network one that knows what its layers are called elsewhere.
 """
 
-from stgan.checkpoints.importing.c3d import PROTOCOLS
+from stgan.checkpoints.importing.c3d_files import PROTOCOLS
+from stgan.checkpoints.importing.file_formats import FORMATS, Format, recognise
 from stgan.checkpoints.importing.layers import MOST_BYTES
-from stgan.checkpoints.importing.recognition import FORMATS, Format, recognise
-from stgan.checkpoints.importing.weights import KINDS, POOL5, import_card, import_weights
+from stgan.checkpoints.importing.published import KINDS, POOL5, import_card, import_weights
 
 __all__ = [
     "FORMATS",

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stgan.checkpoints.importing.layers import Array, Convolution, Layer
+from stgan.checkpoints.importing.layers import Array, Convolution, FileLayer
 from stgan.checkpoints.importing.wire import BYTES, VARINT, Field, fields, varints
 
 _LAYER, _V1_LAYER = 100, 2  # of a network; C3D has the older form only
@@ -40,7 +40,7 @@ def is_blob(message: memoryview) -> bool:
     return bool(found & {(1, VARINT), (7, BYTES)}) and bool(found & {(5, BYTES), (6, BYTES), (8, BYTES)})
 
 
-def read_caffemodel(path: Path) -> list[Layer]:
+def read_caffemodel(path: Path) -> list[FileLayer]:
     """The layers that have numbers, in the order of the file.
 
     Raises:
@@ -65,7 +65,7 @@ def _messages(message: memoryview, numbers: tuple[int, ...]) -> Iterator[Field]:
     return (field for field in fields(message) if field.number in numbers and field.way == BYTES)
 
 
-def _layer(field: Field) -> Layer:
+def _layer(field: Field) -> FileLayer:
     v1 = field.number == _V1_LAYER
     name_field, type_field, blob_field, convolution_field = (4, 5, 6, 10) if v1 else (1, 2, 7, 106)
     name = kind = ""
@@ -85,7 +85,7 @@ def _layer(field: Field) -> Layer:
     of_c3d = any(is_c3d for _, is_c3d in blobs)
     if kind == "convolution" and blobs and len(blobs[0][0].shape) == 5:  # Caffe's own, of any number of axes
         kind = "convolution3d"
-    return Layer(name, kind, tuple(array for array, _ in blobs), _convolution(settings, of_c3d))
+    return FileLayer(name, kind, tuple(array for array, _ in blobs), _convolution(settings, of_c3d))
 
 
 def _kind(value: int | memoryview) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from stgan.checkpoints.importing.layers import Array, Convolution, Layer, named, shown
+from stgan.checkpoints.importing.layers import Array, Convolution, FileLayer, named, shown
 from stgan.networks import AlexNetConfig, GeneratorConfig, LRCNConfig
 from stgan.networks.alexnet import LRCN_FRAME_NETWORK
 from stgan.networks.preprocessing import LRCN_FRAMES, TORCHVISION_IMAGES
@@ -25,7 +25,7 @@ _ALEXNET_CONFIG = AlexNetConfig(
 )
 
 
-def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array], list[str]]:
+def generator(layers: Sequence[FileLayer]) -> tuple[GeneratorConfig, dict[str, Array], list[str]]:
     """DeePSiM's generator: defc7, defc6, defc5, deconv5, conv5_1, ..., deconv0, all of `conv*_1` transposed too.
 
     Returns, as those below do, the config, the weights by our names, and the names of the layers that are left out.
@@ -62,12 +62,12 @@ def generator(layers: Sequence[Layer]) -> tuple[GeneratorConfig, dict[str, Array
     return config, arrays, _others(layers, found)
 
 
-def caffenet(layers: Sequence[Layer]) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
+def caffenet(layers: Sequence[FileLayer]) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
     """CaffeNet up to fc6. Errors as for `generator`."""
     return _frame_network(layers, AlexNetConfig())
 
 
-def alexnet(layers: Sequence[Layer]) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
+def alexnet(layers: Sequence[FileLayer]) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
     """torchvision's AlexNet up to its first inner product. Errors as for `generator`.
 
     At 224 pixels every pooling divides without a rest, so that rounding up is the same, and its adaptive pooling to
@@ -79,7 +79,7 @@ def alexnet(layers: Sequence[Layer]) -> tuple[AlexNetConfig, dict[str, Array], l
     )
 
 
-def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array], list[str]]:
+def lrcn(layers: Sequence[FileLayer]) -> tuple[LRCNConfig, dict[str, Array], list[str]]:
     """LRCN: conv1 to conv5, fc6, an LSTM whose blobs are W_xc, b_c and W_hc, and an inner product fc8...
 
     Raises:
@@ -109,7 +109,7 @@ def lrcn(layers: Sequence[Layer]) -> tuple[LRCNConfig, dict[str, Array], list[st
 
 
 def _frame_network(
-    layers: Sequence[Layer], default: AlexNetConfig
+    layers: Sequence[FileLayer], default: AlexNetConfig
 ) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
     found = named(layers, {**dict.fromkeys(_CONVOLUTIONS, "convolution"), "fc6": "inner product"})
     convolutions = [found[name] for name in _CONVOLUTIONS]
@@ -130,7 +130,7 @@ def _frame_network(
     return config, _arrays(found, {"fc6"}), _others(layers, found)
 
 
-def _arrays(layers: Mapping[str, Layer], inner: set[str]) -> dict[str, Array]:
+def _arrays(layers: Mapping[str, FileLayer], inner: set[str]) -> dict[str, Array]:
     """Our names of the weights and biases of layers by our names."""
     arrays: dict[str, Array] = {}
     for name, layer in layers.items():
@@ -146,11 +146,11 @@ def _gates(array: Array) -> Array:
     return Array(array.shape, read)
 
 
-def _others(layers: Sequence[Layer], found: Mapping[str, Layer]) -> list[str]:
+def _others(layers: Sequence[FileLayer], found: Mapping[str, FileLayer]) -> list[str]:
     """What a network goes on with, or was trained beside."""
     return [layer.name for layer in layers if layer.name not in found]
 
 
-def _said(layer: Layer) -> str:
+def _said(layer: FileLayer) -> str:
     assert layer.convolution
     return f"stride {layer.convolution.stride} and padding {layer.convolution.padding} ({shown(layer.weight.shape)})"

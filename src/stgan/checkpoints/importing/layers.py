@@ -43,7 +43,7 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Layer:
+class FileLayer:
     """A layer by the name that it has in its file.
 
     kind:        "convolution", "deconvolution", "convolution3d" (weights "out in ..."; "in out ..." of a
@@ -72,13 +72,13 @@ class Layer:
         return f"{self.name} {shown(self.weight.shape)}"
 
 
-def named(layers: Sequence[Layer], kinds: dict[str, str]) -> dict[str, Layer]:
+def named(layers: Sequence[FileLayer], kinds: dict[str, str]) -> dict[str, FileLayer]:
     """The layers of these names, which must be of these kinds.
 
     Raises:
         ValueError: one is missing, there twice, or of another kind.
     """
-    found: dict[str, Layer] = {}
+    found: dict[str, FileLayer] = {}
     for layer in layers:
         if layer.name in kinds and layer.name in found:
             raise ValueError(f"it has two layers {layer.name!r}")

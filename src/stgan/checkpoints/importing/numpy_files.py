@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stgan.checkpoints.importing.layers import MOST_BYTES, Array, Layer
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer
 
 _KINDS = {5: "convolution3d", 4: "convolution", 2: "inner product"}  # by the axes of the weights
 _VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -39,14 +39,14 @@ def read_npz(path: Path) -> dict[str, Array]:
     return {name.removesuffix(".npy"): _array(member(name), info.file_size) for name, info in infos.items()}
 
 
-def chainer_layers(arrays: dict[str, Array]) -> list[Layer]:
+def chainer_layers(arrays: dict[str, Array]) -> list[FileLayer]:
     """The layers of arrays that Chainer has named conv1a/W, conv1a/b, ...: in the order of their names."""
     weights = {name[:-2]: array for name, array in arrays.items() if name.endswith("/W")}
     layers = []
     for name in sorted(weights, key=natural):
         bias = arrays.get(f"{name}/b")
         kind = _KINDS.get(len(weights[name].shape), "layer")
-        layers.append(Layer(name.split("/")[-1], kind, (weights[name], *([bias] if bias else []))))
+        layers.append(FileLayer(name.split("/")[-1], kind, (weights[name], *([bias] if bias else []))))
     return layers
 
 

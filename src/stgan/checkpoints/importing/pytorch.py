@@ -18,8 +18,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from stgan.checkpoints.checkpoint import check_header
-from stgan.checkpoints.importing.layers import Array, Layer
+from stgan.checkpoints.description import check_header
+from stgan.checkpoints.importing.layers import Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import natural
 
 _MOST_PICKLED = 1 << 22  # bytes of what describes the tensors; a thousand of them take a tenth of a megabyte
@@ -74,7 +74,7 @@ def read_torch_file(path: Path) -> dict[str, Array]:
     return {name: _array(tensor) for name, tensor in tensors.items()}
 
 
-def layers_by_name(arrays: Mapping[str, Array]) -> list[Layer]:
+def layers_by_name(arrays: Mapping[str, Array]) -> list[FileLayer]:
     """Layers of a state dict: name.weight and name.bias; in the order of their names, numbers as numbers.
 
     A batch normalization's statistics, name.running_mean and name.running_var, come behind them.
@@ -87,7 +87,7 @@ def layers_by_name(arrays: Mapping[str, Array]) -> list[Layer]:
         statistics = [arrays[key] for part in ("mean", "var") if (key := f"{name}.running_{part}") in arrays]
         if bias and len(statistics) == 2:
             kind = "batch norm"
-        layers.append(Layer(name.removeprefix("module."), kind, (weight, *([bias] if bias else []), *statistics)))
+        layers.append(FileLayer(name.removeprefix("module."), kind, (weight, *([bias] if bias else []), *statistics)))
     return layers
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stgan.checkpoints.importing.layers import MOST_BYTES, Array, Layer
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import natural, read_npz
 
 _TABLE = bytes.fromhex("57fb808b247547db")  # the last bytes of an index, and of a file of V1
@@ -56,7 +56,7 @@ def read_variables(path: Path) -> dict[str, Array]:
     return variables
 
 
-def tensorflow_layers(variables: dict[str, Array], pool5: str) -> list[Layer]:
+def tensorflow_layers(variables: dict[str, Array], pool5: str) -> list[FileLayer]:
     """C3D's layers in our order of axes. Kernels are "time height width in out", inner products "in out".
 
     pool5: in which order the first inner product has the values of pool5: "channels-first" (channels, rows, columns),
@@ -81,7 +81,7 @@ def tensorflow_layers(variables: dict[str, Array], pool5: str) -> list[Layer]:
         if pool5 == "channels-last" and inner and name == inner[0] and convolutions:
             weight = _channels_first(weight, variables[convolutions[-1]].shape[-1])
         kind = "convolution3d" if is_convolution else "inner product"
-        layers.append(Layer(name, kind, (_permuted(weight, order), bias)))
+        layers.append(FileLayer(name, kind, (_permuted(weight, order), bias)))
     return layers
 
 

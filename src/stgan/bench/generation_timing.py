@@ -26,7 +26,7 @@ _RECONSTRUCTION = ("reconstruction_generator", "reconstruction_encoder")
 
 
 @dataclass(frozen=True)
-class Cost:
+class BatchCost:
     """Of a clip that is made in a batch of so many; the mean over batches, one of each action.
 
     parts:             seconds in each of `NETWORKS` and the `REST`, forward and backward.
@@ -66,7 +66,7 @@ def measure(
     frames: int = FRAMES,
     seed: int = 0,
     on_batch: Callable[[], None] = lambda: None,
-) -> Cost:
+) -> BatchCost:
     """A batch of each action, timed, after one of the first that is not and clips whose operations are counted.
 
     actions: none stands for all of the model's.
@@ -101,7 +101,7 @@ def measure(
         steps.append(made)
         on_batch()
     parts = {part: statistics.mean(of[part] for of in taken) / batch for part in (*NETWORKS, REST)}
-    return Cost(
+    return BatchCost(
         batch=batch,
         seconds=sum(parts.values()),
         parts=parts,
@@ -112,11 +112,15 @@ def measure(
 
 
 def record(
-    costs: Sequence[Cost], curve: Sequence[dict[str, Any]], model: STGAN, preset: SamplerSettings, matmul_flops: float
+    costs: Sequence[BatchCost],
+    curve: Sequence[dict[str, Any]],
+    model: STGAN,
+    preset: SamplerSettings,
+    matmul_flops: float,
 ) -> dict[str, Any]:
     """What `stgan bench generate --json` writes, for any program to read; keys may be added.
 
-    batches: by the number of clips that are made at a time, the fields of `Cost`, and
+    batches: by the number of clips that are made at a time, the fields of `BatchCost`, and
         seconds_per_clip, seconds_per_iteration: of a clip; an iteration is one of the preset's
         outside_networks: share of the time outside all networks
         seconds_at_floor: of a clip, if all its operations ran at the rate of a matrix product

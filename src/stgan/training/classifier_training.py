@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,12 +22,13 @@ from stgan.networks import (
     TemporalStreamConfig,
 )
 from stgan.networks.layout import channels_last
-from stgan.training.data import Augmentation, ClipData, to_videos
+from stgan.spacing import evenly_spread
+from stgan.training.clip_data import Augmentation, ClipData, to_videos
 from stgan.training.parallel import share_batch_norm
-from stgan.training.randomness import StepRandomness, check_batch
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
-Classifier = LRCN | C3D | R2Plus1D | TemporalStream | TCN
+TrainableClassifier = LRCN | C3D | R2Plus1D | TemporalStream | TCN
 ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig | TemporalStreamConfig | TCNConfig
 
 
@@ -57,7 +57,7 @@ class ClassifierRecipe:
         check_frozen(self.initial, self.frozen)
 
 
-def build(config: ClassifierConfig) -> Classifier:
+def build(config: ClassifierConfig) -> TrainableClassifier:
     """The network of a configuration, with new weights."""
     if isinstance(config, LRCNConfig):
         return LRCN(config)
@@ -70,7 +70,7 @@ def build(config: ClassifierConfig) -> Classifier:
     return TemporalStream(config)
 
 
-def _begin(recipe: ClassifierRecipe) -> Classifier:
+def _begin(recipe: ClassifierRecipe) -> TrainableClassifier:
     """The network before its first step."""
     network = build(recipe.network)
     if recipe.initial:
@@ -87,12 +87,12 @@ def train_classifier(
     recipe: ClassifierRecipe,
     train: ClipData,
     validation: ClipData,
-    workshop: Workshop,
+    workspace: Workspace,
     description: str = "classifier",
-) -> tuple[Classifier, TrainingRun]:
-    """The trained classifier in eval mode. The workshop's folder receives the state and the logs."""
+) -> tuple[TrainableClassifier, TrainingRun]:
+    """The trained classifier in eval mode. The workspace's folder receives the state and the logs."""
     torch.manual_seed(recipe.seed)
-    fabric = workshop.fabric
+    fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     network = channels_last(share_batch_norm(_begin(recipe), fabric.world_size))
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -101,7 +101,7 @@ def train_classifier(
     wrapped, optimizer = fabric.setup(network, optimizer)
     key = identity(replace(recipe, folds=()), train.digest, *initial_hash(recipe.initial).values())
     state = {"network": network, "optimizer": optimizer, "schedule": schedule}
-    run = TrainingRun(workshop, state, recipe.seed, key)
+    run = TrainingRun(workspace, state, recipe.seed, key)
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
@@ -119,7 +119,7 @@ def train_classifier(
     def validate() -> dict[str, float]:
         network.eval()
         loss, right = 0.0, 0
-        clips = _spread(len(validation.clips), 200)
+        clips = evenly_spread(len(validation.clips), min(200, len(validation.clips)))
         for clip in clips:
             windows = validation.test_windows(clip, most=3).to(fabric.device)
             with fabric.autocast():
@@ -165,10 +165,10 @@ class Verdicts:
 
 
 @torch.no_grad()
-def test_classifier(network: Classifier, data: ClipData, most: int | None = None) -> Verdicts:
+def test_classifier(network: TrainableClassifier, data: ClipData, most: int | None = None) -> Verdicts:
     """The verdicts on all clips of `data`, or on `most` of them, evenly spread."""
     device = next(network.parameters()).device
-    clips = _spread(len(data.clips), most or len(data.clips))
+    clips = evenly_spread(len(data.clips), min(most or len(data.clips), len(data.clips)))
     predicted = []
     for clip in clips:
         log_p = network.log_probabilities(data.test_windows(clip).to(device))
@@ -176,18 +176,13 @@ def test_classifier(network: Classifier, data: ClipData, most: int | None = None
     return Verdicts(tuple(data.labels[clip] for clip in clips), tuple(predicted))
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """Up to `most` of so many, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
-
-
-def cross_validate(recipe: ClassifierRecipe, data: ClipData, workshop: Workshop, description: str) -> Verdicts | None:
+def cross_validate(recipe: ClassifierRecipe, data: ClipData, workspace: Workspace, description: str) -> Verdicts | None:
     """Train once per fold without its groups; the verdicts on the left-out clips, pooled. None without folds."""
     pooled = None
     for number, groups in enumerate(recipe.folds):
         rest, unseen = data.split_groups(groups)
         name = f"{description} without {', '.join(groups)}"
-        network, _ = train_classifier(recipe, rest, unseen, workshop.room(f"fold_{number}"), name)
+        network, _ = train_classifier(recipe, rest, unseen, workspace.subfolder(f"fold_{number}"), name)
         verdicts = test_classifier(network, unseen)
         pooled = verdicts if pooled is None else pooled + verdicts
     return pooled

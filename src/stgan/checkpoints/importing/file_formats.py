@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-from stgan.checkpoints.checkpoint import CheckpointError
+from stgan.checkpoints.description import CheckpointError
 from stgan.checkpoints.importing.caffe import is_blob, is_network, open_message
 from stgan.checkpoints.importing.layers import MOST_BYTES
 from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files

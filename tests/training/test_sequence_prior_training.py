@@ -13,12 +13,11 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks import AlexNet, Encoder, SequencePrior
-from stgan.training.data import ClipData, to_images
+from stgan.training.clip_data import ClipData, to_images
 from stgan.training.losses import denoising_loss
-from stgan.training.randomness import StepRandomness
 from stgan.training.recipes import load_recipes
-from stgan.training.run import TrainingRun, Workshop
-from stgan.training.sequence_prior import (
+from stgan.training.run import TrainingRun, Workspace
+from stgan.training.sequence_prior_training import (
     SequencePriorRecipe,
     Sequences,
     code_sequences,
@@ -26,6 +25,7 @@ from stgan.training.sequence_prior import (
     fit_basis,
     train_sequence_prior,
 )
+from stgan.training.step_randomness import StepRandomness
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_it_learns_how_codes_follow_each_other(
     longer = replace(recipe, network=network, steps=200, learning_rate=0.01, ema=0.9)
     unseen = data.select([number % 3 == 2 for number in range(9)])
     seen = data.select([number % 3 != 2 for number in range(9)])
-    prior, run = train_sequence_prior(longer, encoder, seen, unseen, Workshop(fabric, tmp_path))
+    prior, run = train_sequence_prior(longer, encoder, seen, unseen, Workspace(fabric, tmp_path))
     assert run.step == 200 and not any(module.training for module in prior.modules())
     log = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
     assert log["denoising"][-1] < log["denoising"][0]
@@ -177,7 +177,7 @@ def test_what_it_works_in_is_not_learned(
     recipe: SequencePriorRecipe, encoder: Encoder, data: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     nothing = data.select([False] * 9)
-    prior, _ = train_sequence_prior(replace(recipe, steps=20), encoder, data, nothing, Workshop(fabric, tmp_path))
+    prior, _ = train_sequence_prior(replace(recipe, steps=20), encoder, data, nothing, Workspace(fabric, tmp_path))
     fitted = SequencePrior(recipe.network)
     fit_basis(fitted, draw_windows(code_sequences(encoder, data, recipe), data, 2048, StepRandomness(0, 0))[0])
     for name in ("mean", "unit", "variance", "basis"):
@@ -192,8 +192,8 @@ def test_few_steps_are_timed_of_clips_too_few_for_a_basis(
     wide = replace(recipe, network=replace(recipe.network, rank=200), copies=1)
     few, nothing = data.select([True] * 3 + [False] * 6), data.select([False] * 9)
     with pytest.raises(StganError, match="fewer directions"):
-        train_sequence_prior(wide, encoder, few, nothing, Workshop(fabric, tmp_path))
-    _, run = train_sequence_prior(wide, encoder, few, nothing, Workshop(fabric, tmp_path, probe=3))
+        train_sequence_prior(wide, encoder, few, nothing, Workspace(fabric, tmp_path))
+    _, run = train_sequence_prior(wide, encoder, few, nothing, Workspace(fabric, tmp_path, probe=3))
     assert run.pace.seconds > 0 and run.pace.fed > 0 and not (tmp_path / "log.csv").exists()
 
 
@@ -209,7 +209,7 @@ def test_only_what_is_told_is_learned(
 ) -> None:
     changed = replace(recipe, steps=20, untold=untold, weight_decay=0.0, ema=0.0)
     nothing = data.select([False] * 9)
-    prior, _ = train_sequence_prior(changed, encoder, data, nothing, Workshop(fabric, tmp_path))
+    prior, _ = train_sequence_prior(changed, encoder, data, nothing, Workspace(fabric, tmp_path))
     torch.manual_seed(changed.seed)
     before, after = SequencePrior(changed.network).action.weight, prior.action.weight
     rows = torch.arange(4)
@@ -228,7 +228,7 @@ def test_interrupted_training_equals_an_uninterrupted_one(
 ) -> None:
     shorter, nothing = replace(recipe, steps=30), data.select([False] * 9)
     arguments = (shorter, encoder, data, nothing)
-    whole, _ = train_sequence_prior(*arguments, Workshop(fabric, tmp_path / "whole"))
+    whole, _ = train_sequence_prior(*arguments, Workspace(fabric, tmp_path / "whole"))
     take_step = TrainingRun._take_step
 
     def interrupted(self: TrainingRun, *rest: object) -> object:
@@ -238,10 +238,10 @@ def test_interrupted_training_equals_an_uninterrupted_one(
 
     monkeypatch.setattr(TrainingRun, "_take_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_sequence_prior(*arguments, Workshop(fabric, tmp_path / "parts"))
+        train_sequence_prior(*arguments, Workspace(fabric, tmp_path / "parts"))
     monkeypatch.undo()
     assert torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["step"] == 18
-    resumed, run = train_sequence_prior(*arguments, Workshop(fabric, tmp_path / "parts"))
+    resumed, run = train_sequence_prior(*arguments, Workspace(fabric, tmp_path / "parts"))
     assert run.step == 30
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -255,8 +255,8 @@ def test_the_state_for_other_codes_is_set_aside(
     fabric: Fabric,
 ) -> None:
     shorter, nothing = replace(recipe, steps=20), data.select([False] * 9)
-    train_sequence_prior(shorter, encoder, data, nothing, Workshop(fabric, tmp_path))
+    train_sequence_prior(shorter, encoder, data, nothing, Workspace(fabric, tmp_path))
     before = (tmp_path / "state.pt").read_bytes()
     other = AlexNet(encoder.config).eval()
-    train_sequence_prior(shorter, other, data, nothing, Workshop(fabric, tmp_path))
+    train_sequence_prior(shorter, other, data, nothing, Workspace(fabric, tmp_path))
     assert (tmp_path / "state.previous.pt").read_bytes() == before != (tmp_path / "state.pt").read_bytes()

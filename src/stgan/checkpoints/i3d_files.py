@@ -19,7 +19,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from stgan.checkpoints.checkpoint import Checkpoint, CheckpointError, check_header, one_line, weights_hash
+from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
+from stgan.checkpoints.description import CheckpointError, check_header, one_line
 from stgan.files import sha256
 from stgan.names import quoted
 from stgan.networks import I3D, I3DConfig

@@ -7,20 +7,21 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, CheckpointError, check_actions, one_line, weights_hash
-from stgan.checkpoints.importing.c3d import PROTOCOLS, Pads, c3d
+from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, weights_hash
+from stgan.checkpoints.description import CheckpointError, check_actions, one_line
+from stgan.checkpoints.importing.c3d_files import PROTOCOLS, Pads, c3d
 from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
-from stgan.checkpoints.importing.efficientnet import STEM, efficientnet_lite
+from stgan.checkpoints.importing.efficientnet_files import STEM, efficientnet_lite
+from stgan.checkpoints.importing.file_formats import FORMATS, Format, recognise
 from stgan.checkpoints.importing.image_networks import alexnet, caffenet, generator, lrcn
-from stgan.checkpoints.importing.layers import MOST_BYTES, Array, Layer, shown
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer, shown
 from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, read_npz
 from stgan.checkpoints.importing.pytorch import layers_by_name, read_safetensors, read_torch_file
-from stgan.checkpoints.importing.recognition import FORMATS, Format, recognise
 from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files, read_variables, tensorflow_layers
 from stgan.checkpoints.trial import try_out
 from stgan.files import sha256
 from stgan.names import quoted
-from stgan.video.ucf101 import CLASSES
+from stgan.video.ucf101_names import CLASSES
 
 KINDS: dict[str, tuple[Format, ...]] = {
     "generator": ("caffemodel",),
@@ -136,7 +137,9 @@ def import_card(name: str, checkpoint: Checkpoint) -> str:
     )
 
 
-_IMAGE_NETWORKS: Mapping[tuple[str, Format], Callable[[Sequence[Layer]], tuple[Any, dict[str, Array], list[str]]]] = {
+_IMAGE_NETWORKS: Mapping[
+    tuple[str, Format], Callable[[Sequence[FileLayer]], tuple[Any, dict[str, Array], list[str]]]
+] = {
     ("generator", "caffemodel"): generator,
     ("encoder", "caffemodel"): caffenet,
     ("encoder", "torch"): alexnet,
@@ -187,7 +190,7 @@ def _read_mean(path: Path) -> Array:
         raise CheckpointError(f"{quoted(path)} is no mean that can be used: {one_line(error, lines=1)}") from error
 
 
-def _layers(path: Path, format: Format, pool5: str) -> list[Layer]:
+def _layers(path: Path, format: Format, pool5: str) -> list[FileLayer]:
     if format == "caffemodel":
         return read_caffemodel(path)
     if format == "npz":
@@ -197,7 +200,7 @@ def _layers(path: Path, format: Format, pool5: str) -> list[Layer]:
     return layers_by_name(read_torch_file(path) if format == "torch" else read_safetensors(path))
 
 
-def _port(layers: Sequence[Layer]) -> str:
+def _port(layers: Sequence[FileLayer]) -> str:
     """Which port to PyTorch has layers of these names."""
     return "mmaction" if any(layer.name.startswith(("backbone.", "cls_head.")) for layer in layers) else "jfzhang95"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from stgan.checkpoints.importing.layers import Array, Layer, named
+from stgan.checkpoints.importing.layers import Array, FileLayer, named
 from stgan.networks import EfficientNetLite, EfficientNetLiteConfig
 
 STEM = "_conv_stem"
@@ -24,7 +24,7 @@ _SIZES = {  # width, depth, pixels, by channels of the sixth stage and blocks in
 """Lite0 to Lite2, and what they were trained on."""
 
 
-def efficientnet_lite(layers: Sequence[Layer]) -> tuple[EfficientNetLiteConfig, dict[str, Array], list[str]]:
+def efficientnet_lite(layers: Sequence[FileLayer]) -> tuple[EfficientNetLiteConfig, dict[str, Array], list[str]]:
     """EfficientNet-Lite, with its classifier as the code layer, as `image_networks.generator` returns networks.
 
     Raises:
@@ -56,7 +56,7 @@ def efficientnet_lite(layers: Sequence[Layer]) -> tuple[EfficientNetLiteConfig, 
     return config, arrays, [layer.name for layer in layers if layer.name not in found]
 
 
-def _folded(convolution: Layer, norm: Layer) -> tuple[Array, Array]:
+def _folded(convolution: FileLayer, norm: FileLayer) -> tuple[Array, Array]:
     """Weights and bias of a convolution without one, with the batch normalization behind it."""
     if len(convolution.arrays) != 1:
         raise ValueError(f"its layer {convolution.name!r} has a bias before its batch normalization")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stgan import STGAN
-from stgan.bench.generating import NETWORKS, by_network, measure, record
+from stgan.bench.generation_timing import NETWORKS, by_network, measure, record
 from stgan.bench.parts import REST, Part, PartTimer
 from stgan.errors import StganError
 from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Action, SamplerSettings, clip_seed, sample

@@ -13,12 +13,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import CodePrior, Discriminator, DiscriminatorConfig, Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.layout import channels_last
-from stgan.training.code_prior import frame_codes
-from stgan.training.data import ClipData, emphasis, to_bytes, to_images
+from stgan.training.clip_data import ClipData, emphasis, to_bytes, to_images
+from stgan.training.code_prior_training import frame_codes
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
 from stgan.training.pictures import save_image_grid
-from stgan.training.randomness import StepRandomness, check_batch
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 _SMALL_FRAMES = 10_000
 
@@ -80,18 +80,18 @@ def train_generator(
     prior: CodePrior,
     train: ClipData,
     validation: ClipData,
-    workshop: Workshop,
+    workspace: Workspace,
 ) -> tuple[ImageGenerator, TrainingRun]:
-    """The trained generator (moving average of the weights, eval mode). The workshop's folder gets state and logs."""
+    """The trained generator (moving average of the weights, eval mode). The workspace's folder gets state and logs."""
     torch.manual_seed(recipe.seed)
-    fabric = workshop.fabric
+    fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     encoder = channels_last(encoder.to(fabric.device)).eval().requires_grad_(False)
     prior = prior.to(fabric.device).eval().requires_grad_(False)
     generator = channels_last(ImageGenerator(recipe.network))
     layers: list[list[nn.Parameter]] = [list(generator.parameters())]
     if recipe.small_stages:
-        small, small_run = train_small_generator(recipe, encoder, prior, train, workshop)
+        small, small_run = train_small_generator(recipe, encoder, prior, train, workspace)
         taken = take_first_layers(generator, small)
         torch.manual_seed(recipe.seed)  # what follows does not depend on whether they were trained just now
         layers = [[layer for layer in generator.parameters() if all(layer is not each for each in taken)], taken]
@@ -116,7 +116,7 @@ def train_generator(
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     smooth: ImageGenerator = average.module  # type: ignore[assignment]
     run = TrainingRun(
-        workshop,
+        workspace,
         {
             "generator": generator,
             "discriminator": discriminator,
@@ -203,7 +203,7 @@ def train_generator(
         picture=picture,
         pictures=30,
     )
-    if workshop.probe and recipe.small_stages:  # a step's share of the time that small frames take before
+    if workspace.probe and recipe.small_stages:  # a step's share of the time that small frames take before
         small_seconds = small_run.pace.seconds * recipe.small_steps / recipe.steps
         run.pace = replace(run.pace, seconds=run.pace.seconds + small_seconds)
     generator.load_state_dict(smooth.state_dict())
@@ -211,13 +211,13 @@ def train_generator(
 
 
 def train_small_generator(
-    recipe: GeneratorRecipe, encoder: Encoder, prior: CodePrior, train: ClipData, workshop: Workshop
+    recipe: GeneratorRecipe, encoder: Encoder, prior: CodePrior, train: ClipData, workspace: Workspace
 ) -> tuple[ImageGenerator, TrainingRun]:
     """The first stages with a last layer of their own, which draw small frames from the codes of whole ones.
 
     Codes and small frames are computed once, of frames and their mirror images; neighbours are nearly alike.
     """
-    fabric = workshop.fabric
+    fabric = workspace.fabric
     check_batch(recipe.small_batch_size, fabric.world_size)
     small = channels_last(ImageGenerator(replace(recipe.network, stages=recipe.network.stages[: recipe.small_stages])))
     optimizer = torch.optim.Adam(small.parameters(), lr=recipe.learning_rate)
@@ -231,12 +231,12 @@ def train_small_generator(
         },
     )
     run = TrainingRun(
-        workshop.room("small"),
+        workspace.subfolder("small"),
         {"generator": small, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
         identity(own, train.digest, weights_hash(encoder.state_dict()), weights_hash(prior.state_dict())),
     )
-    if not workshop.probe:
+    if not workspace.probe:
         run.resume()
     if run.step == recipe.small_steps:  # done before: no codes are needed
         return small, run

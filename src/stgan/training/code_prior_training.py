@@ -11,10 +11,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
-from stgan.training.data import ClipData
+from stgan.training.clip_data import ClipData
 from stgan.training.losses import denoising_loss
-from stgan.training.randomness import StepRandomness, check_batch
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def fit_whitening(prior: CodePrior, codes: Float[Tensor, "n code"], clips: Int[T
 
 
 def train_code_prior(
-    recipe: CodePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workshop: Workshop
+    recipe: CodePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workspace: Workspace
 ) -> tuple[CodePrior, TrainingRun]:
-    """The trained prior (moving average of the weights, eval mode). The workshop's folder gets state and logs."""
+    """The trained prior (moving average of the weights, eval mode). The workspace's folder gets state and logs."""
     torch.manual_seed(recipe.seed)
-    fabric = workshop.fabric
+    fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     prior = CodePrior(recipe.network)
     with fabric.autocast():
@@ -98,7 +98,7 @@ def train_code_prior(
     average = AveragedModel(prior, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     smooth: CodePrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
-        workshop,
+        workspace,
         {"prior": prior, "average": average, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
         identity(recipe, train.digest, weights_hash(encoder.state_dict())),

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from stgan.checkpoints.pretrained import check_frozen, freeze, initial_hash, start_from
 from stgan.networks import Encoder, GeneratorConfig, ImageGenerator
-from stgan.networks.encoders import EncoderConfig, build_encoder
-from stgan.training.data import ClipData, Frames, emphasis, to_images
+from stgan.networks.encoder_architectures import EncoderConfig, build_encoder
+from stgan.training.clip_data import ClipData, Frames, emphasis, to_images
 from stgan.training.losses import image_loss
 from stgan.training.parallel import share_batch_norm
 from stgan.training.pictures import save_image_grid
-from stgan.training.randomness import StepRandomness, check_batch
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class _Tasks(nn.Module):
 
 
 def train_encoder(
-    recipe: EncoderRecipe, train: ClipData, validation: ClipData, workshop: Workshop
+    recipe: EncoderRecipe, train: ClipData, validation: ClipData, workspace: Workspace
 ) -> tuple[Encoder, TrainingRun]:
-    """The trained encoder (in eval mode). The workshop's folder receives the state, logs and pictures."""
+    """The trained encoder (in eval mode). The workspace's folder receives the state, logs and pictures."""
     torch.manual_seed(recipe.seed)
-    fabric = workshop.fabric
+    fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     tasks = share_batch_norm(_Tasks(recipe, train), fabric.world_size)
     learned = [parameter for parameter in tasks.parameters() if parameter.requires_grad]
@@ -90,7 +90,7 @@ def train_encoder(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
     wrapped, optimizer = fabric.setup(tasks, optimizer)
     run = TrainingRun(
-        workshop,
+        workspace,
         {"tasks": tasks, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
         identity(recipe, train.digest, *initial_hash(recipe.initial).values()),

@@ -12,10 +12,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import Encoder, SequencePrior, SequencePriorConfig
-from stgan.training.data import ClipData, shifted, to_images
+from stgan.training.clip_data import ClipData, shifted, to_images
 from stgan.training.losses import denoising_loss
-from stgan.training.randomness import StepRandomness, check_batch
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 _BASIS_WINDOWS = 2048
 
@@ -132,17 +132,17 @@ def _principal(rows: Float[Tensor, "n width"], rank: int) -> tuple[Float[Tensor,
 
 
 def train_sequence_prior(
-    recipe: SequencePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workshop: Workshop
+    recipe: SequencePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workspace: Workspace
 ) -> tuple[SequencePrior, TrainingRun]:
-    """The trained prior (moving average of the weights, eval mode). The workshop's folder gets state and logs."""
+    """The trained prior (moving average of the weights, eval mode). The workspace's folder gets state and logs."""
     torch.manual_seed(recipe.seed)
-    fabric = workshop.fabric
+    fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     encoder = encoder.to(fabric.device).eval()
     network = SequencePrior(recipe.network).to(fabric.device)
     with fabric.autocast():
         sequences, unseen = code_sequences(encoder, train, recipe), code_sequences(encoder, validation, recipe)
-    if not workshop.probe:  # of which the steps take as long with any basis, and whose clips may be too few for one
+    if not workspace.probe:  # of which the steps take as long with any basis, and whose clips may be too few for one
         fit_basis(network, draw_windows(sequences, train, _BASIS_WINDOWS, StepRandomness(recipe.seed, 0))[0])
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -152,7 +152,7 @@ def train_sequence_prior(
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     smooth: SequencePrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
-        workshop,
+        workspace,
         {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
         identity(recipe, train.digest, weights_hash(encoder.state_dict())),

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from stgan.training.randomness import StepRandomness
-from stgan.video import ClipCache, ClipFile, ClipFolder, all_windows, center_window, windows_in_view
+from stgan.spacing import evenly_spread
+from stgan.training.step_randomness import StepRandomness
+from stgan.video import ClipCache, ClipFile, ClipFolder, window_at, windows_in_view
 from stgan.video.decoding import ClipFacts
 
 _PIXELS_AT_ONCE = 1 << 20  # of frames that a network is shown; more of them only take memory
@@ -100,7 +101,7 @@ class ClipData:
     ) -> Iterator[tuple[Float[Tensor, "n 3 height width"], Int[Tensor, " n"]]]:
         """Up to `most` frames with the person in view, evenly spread over all, and the numbers of their clips."""
         pairs = self._frames_in_view
-        chosen = np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).round().astype(int))
+        chosen = evenly_spread(len(pairs), min(most, len(pairs)))
         batch_size = max(16, _PIXELS_AT_ONCE // math.prod(self.clips[0].shape[1:3])) if self.clips else 16
         for part in np.array_split(chosen, -(-len(chosen) // batch_size)):
             frames = np.stack([self.clips[c][t] for c, t in (pairs[i] for i in part)])
@@ -172,24 +173,18 @@ class ClipData:
 
     def _window(self, clip: int, place: float) -> Int[np.ndarray, " time"]:
         """The window at this place, in [0, 1), among all of the clip."""
-        if len(self.clips[clip]) <= self.length:
-            return center_window(len(self.clips[clip]), self.length)  # the only one
         starts = self._starts[clip]
-        start = starts[int(place * len(starts))]
-        return np.arange(start, start + self.length)
+        return window_at(len(self.clips[clip]), self.length, starts[int(place * len(starts))])
 
     def test_windows(self, clip: int, most: int = 10) -> Float[Tensor, "n 3 time height width"]:
         """Up to `most` windows of one clip, evenly spread over those with the person in view.
 
         Fewer of a short clip, whose windows would share more than half of their frames.
         """
-        frames = self.clips[clip]
-        if len(frames) <= self.length:
-            return to_videos(torch.from_numpy(np.stack([frames[w] for w in all_windows(len(frames), self.length)])))
-        starts = self._starts[clip]
-        count = min(most, 1 + -(-2 * (starts[-1] - starts[0]) // self.length))
-        chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, count).round().astype(int)})
-        return to_videos(torch.from_numpy(np.stack([frames[s : s + self.length] for s in chosen])))
+        frames, starts = self.clips[clip], self._starts[clip]
+        count = min(most, len(starts), 1 + -(-2 * (starts[-1] - starts[0]) // self.length))
+        chosen = [window_at(len(frames), self.length, starts[i]) for i in evenly_spread(len(starts), count)]
+        return to_videos(torch.from_numpy(frames[np.stack(chosen)]))
 
 
 class Frames(NamedTuple):

@@ -1,0 +1,86 @@
+"""Progress bars on the terminal."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+T = TypeVar("T")
+
+
+def bars(
+    console: Console | None = None, *more: ProgressColumn, transient: bool = False, hidden: bool = False
+) -> Progress:
+    """Bars with counts and times; `more` are columns at their end."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    return Progress(*columns, *more, console=console, transient=transient, disable=hidden)
+
+
+def download_bar(console: Console) -> Progress:
+    """A bar in bytes, on terminals only; it disappears at its end."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def one_bar(console: Console, description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar; the function takes how many are done and how many there are."""
+    with bars(console) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def watching(console: Console) -> Callable[[Iterable[T], str, int], Iterator[T]]:
+    """A function that passes results on and shows a bar meanwhile; it takes them, what is done, and how many."""
+
+    def watch(results: Iterable[T], what: str, total: int) -> Iterator[T]:
+        with bars(console) as progress:
+            yield from progress.track(results, total=total, description=what)
+
+    return watch
+
+
+class Stages:
+    """Bars of one stage after another, which appear when there is progress and make room for other output."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress: Progress | None = None
+
+    def show(self, what: str, done: int, total: int | None) -> None:
+        """Set the bar of this name, which is added if there is none."""
+        if self.progress is None:
+            self.progress = bars(self.console, transient=True)
+            self.progress.start()
+        task = next((task.id for task in self.progress.tasks if task.description == what), None)
+        if task is None:
+            task = self.progress.add_task(what, total=total)
+        self.progress.update(task, completed=done, total=total)
+
+    def clear(self) -> None:
+        """Remove the bars; the next `show` makes new ones."""
+        if self.progress is not None:
+            self.progress.stop()
+        self.progress = None
+
+    def __enter__(self) -> "Stages":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.clear()
