@@ -36,8 +36,8 @@ def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> Non
     fit_whitening(prior, *frame_codes(encoder, train))
     train_encoder(recipes.encoder, train, nothing, workspace.subfolder("encoder"))
     train_code_prior(recipes.code_prior, encoder, train, nothing, workspace.subfolder("code_prior"))
-    workspace = workspace.subfolder("sequence_prior")
-    train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, workspace)
+    own = workspace.subfolder("sequence_prior")
+    train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, own)
     train_generator(recipes.generator, encoder, prior, train, nothing, workspace.subfolder("generator"))
     for name, recipe in recipes.classifiers.items():
         train_classifier(recipe, train, nothing, workspace.subfolder(name))
