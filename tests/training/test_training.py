@@ -17,7 +17,6 @@ from lightning_fabric import Fabric
 
 from stgan import STGAN
 from stgan.errors import StganError
-from stgan.metrics.classification import wilson_interval
 from stgan.training import classifier as classifier_training
 from stgan.training import losses
 from stgan.training.classifier import Verdicts, train_classifier
@@ -94,7 +93,6 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
 def test_losses_fall(trained: ModelTraining) -> None:
     folder = trained.workshop.folder / "generator"
     log = np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
-    assert {"img", "feat", "adv", "discr"} <= set(log.dtype.names)
     assert log["img"][-1] < log["img"][0]
     assert (folder / "step_000040.png").is_file() and list((folder / "tensorboard").iterdir())
     validation = np.genfromtxt(folder / "validation.csv", delimiter=",", names=True)
@@ -166,14 +164,14 @@ def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGINT, former)
 
 
-@pytest.mark.parametrize("content", [b"not a state", b"\x80\x02.", b""])
 def test_damaged_state_is_refused(
-    content: bytes, recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
+    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    (tmp_path / "state.pt").write_bytes(content)
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
-    with pytest.raises(StganError, match="cannot resume"):
-        train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
+    for content in (b"not a state", b"\x80\x02.", b""):
+        (tmp_path / "state.pt").write_bytes(content)
+        with pytest.raises(StganError, match="cannot resume"):
+            train_classifier(recipe, data, nothing, Workshop(fabric, tmp_path))
 
 
 def test_state_of_another_recipe_or_other_clips_is_set_aside(
@@ -378,9 +376,6 @@ def test_blur_is_each_clips_own_and_keeps_the_mean() -> None:
     np.testing.assert_allclose(blurred[1, 0, 0, 4:11, 4:11].numpy(), np.outer(profile, profile), atol=1e-6)
 
 
-def test_wilson_interval() -> None:
-    low, high = wilson_interval(8, 10)
-    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-3)
-    assert wilson_interval(0, 5)[0] == 0 and wilson_interval(5, 5)[1] == 1
+def test_verdicts_are_pooled() -> None:
     pooled = Verdicts((0, 1), (0, 0)) + Verdicts((2,), (2,))
     assert pooled.summary()["correct"] == 2 and pooled.summary()["clips"] == 3
