@@ -107,12 +107,6 @@ def test_what_was_downloaded_whole_is_not_asked_for_again(server: Server, tmp_pa
     assert not fetched.verified  # no checksum is published
 
 
-def test_a_server_without_ranges_sends_it_from_the_start(server: Server, tmp_path: Path) -> None:
-    server.pages["/net"] = Page(cuts=[300_000], ranges=False)
-    fetch(known(server, "/net"), tmp_path)
-    assert (tmp_path / "net.bin").read_bytes() == BODY and len(server.requests) == 2
-
-
 def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, tmp_path: Path) -> None:
     server.pages["/net"] = Page(cuts=[300_000, 0, 0, 0, 0, 0])
     with pytest.raises(FetchError, match=r"stopped after 300000 of .* 0.3 MB are kept, the same command goes on"):

@@ -8,9 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
-from torchmetrics.image.inception import InceptionScore
 
 from stgan.metrics.classification import (
     confusion_matrix,
@@ -50,23 +49,6 @@ def test_inception_score_in_numpy(values: np.ndarray, splits: int) -> None:
     mean, std = inception_score(probabilities.log(), splits)
     assert (mean.item(), std.item()) == pytest.approx(restated(probabilities, splits), rel=1e-12, abs=1e-12)
     assert 1 <= mean <= probabilities.shape[1] + 1e-12
-
-
-@pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save", r"ignore:std\(\)")
-def test_inception_score_of_torchmetrics() -> None:
-    """torchmetrics shuffles the clips, and takes the sample's standard deviation instead of the population's."""
-    for splits in (1, 5):
-        torch.manual_seed(0)
-        logits = 3 * torch.randn(40, 7, dtype=torch.float64)
-        reference = InceptionScore(feature=nn.Identity(), splits=splits)
-        reference.update(logits)
-        torch.manual_seed(1)
-        mean, std = reference.compute()
-        torch.manual_seed(1)
-        ours = inception_score(logits[torch.randperm(40)].log_softmax(1), splits)
-        torch.testing.assert_close(ours[0], mean, rtol=1e-12, atol=0)
-        if splits > 1:
-            torch.testing.assert_close(ours[1], std * ((splits - 1) / splits) ** 0.5, rtol=1e-12, atol=0)
 
 
 def test_inception_score_in_closed_form() -> None:

@@ -152,18 +152,6 @@ def test_lrcn_can_steer_on_a_gpu() -> None:
     assert torch.equal(network.log_probabilities(video), values)
 
 
-def test_lrcn_knows_the_order_of_frames() -> None:
-    network, videos = lrcn(), random_videos(6)
-    difference = network.log_probabilities(videos) - network.log_probabilities(videos.flip(2))
-    assert difference.abs().max() > 1e-6
-    torch.testing.assert_close(network(videos[:, :, :3]), network(videos)[:, :3])  # it never looks ahead
-
-
-def test_lrcn_takes_any_number_of_frames() -> None:
-    for time in (1, 16):
-        assert lrcn()(random_videos(time)).shape == (2, time, 5)
-
-
 def test_c3d_and_the_temporal_stream_take_one_number_of_frames() -> None:
     for make in (c3d, temporal_stream):
         for time in (3, 5):

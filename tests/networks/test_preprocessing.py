@@ -16,7 +16,6 @@ from stgan.networks.preprocessing import (
     Fit,
     Preprocessing,
     flatten_time,
-    to_unit_range,
     unflatten_time,
 )
 
@@ -95,10 +94,6 @@ def test_flatten_time_goes_clip_after_clip() -> None:
     frames = flatten_time(videos)
     assert torch.equal(frames[1], videos[0, :, 1]) and torch.equal(frames[4], videos[1, :, 0])
     assert torch.equal(unflatten_time(frames, 2), videos)
-
-
-def test_to_unit_range() -> None:
-    assert torch.equal(to_unit_range(torch.tensor([-1.0, 0.3, 7.0])), torch.tensor([0.0, 0.3, 1.0]))
 
 
 @pytest.mark.usefixtures("unchecked")

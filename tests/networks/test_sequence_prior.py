@@ -12,7 +12,6 @@ from torch import Tensor
 
 from stgan.networks import SequencePrior, SequencePriorConfig
 from stgan.networks.sequence_prior import over_windows
-from stgan.training.losses import denoising_loss
 
 CODE, FRAMES, RANK, ACTIONS = 5, 8, 12, 3
 float64 = torch.float64
@@ -151,51 +150,12 @@ def test_estimate_equals_a_restatement_in_numpy(prior: SequencePrior) -> None:
         np.testing.assert_allclose(together[row].detach().numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_a_sequence_depends_on_no_other_of_its_batch(prior: SequencePrior, noisy: Tensor) -> None:
-    actions = torch.tensor([0, 1, 2, 0])
-    together = prior.denoise(noisy, 0.5, actions)
-    torch.testing.assert_close(prior.denoise(noisy[2:3], 0.5, actions[2:3]), together[2:3])
-    torch.testing.assert_close(prior.denoise(noisy.flip(0), 0.5, actions.flip(0)).flip(0), together)
-
-
-def test_every_frame_counts_and_so_does_their_order(prior: SequencePrior, noisy: Tensor) -> None:
-    estimate = prior.denoise(noisy, 0.5)
-    for t in range(FRAMES):
-        changed = noisy.clone()
-        changed[:, t] += 1
-        others = [s for s in range(FRAMES) if s != t]
-        assert ((prior.denoise(changed, 0.5) - estimate)[:, others].abs().amax((0, 2)) > 1e-6).all()
-    assert not torch.allclose(prior.denoise(noisy.flip(1), 0.5).flip(1), estimate)
-
-
 def test_no_action_is_a_number_of_its_own(prior: SequencePrior, noisy: Tensor) -> None:
     assert prior.any_action == ACTIONS
     untold = prior.denoise(noisy, 0.5)
     assert torch.equal(prior.denoise(noisy, 0.5, torch.full((4,), ACTIONS)), untold)
     for action in range(ACTIONS):
         assert not torch.allclose(prior.denoise(noisy, 0.5, torch.full((4,), action)), untold)
-
-
-def test_it_learns_to_tell_actions_apart(noisy: Tensor) -> None:
-    """Windows at 1 for one action and at -1 for another: at first there is no difference, then the right one."""
-    prior = make_prior()
-    actions = torch.tensor([0, 1]).repeat(8)
-    clean = torch.where(actions == 0, 1.0, -1.0).double().view(-1, 1).expand(-1, RANK).contiguous()
-    prior.variance.fill_(1.0)
-    optimizer = torch.optim.Adam([each for each in prior.parameters() if each.requires_grad], lr=0.02)
-    sigma = torch.full((16, 1), 3.0, dtype=float64)
-    told = [prior.denoise(noisy, 3.0, torch.full((4,), action)) for action in (0, 1)]
-    assert torch.equal(told[0], told[1])
-    for _ in range(30):
-        optimizer.zero_grad()
-        loss = denoising_loss(
-            lambda y, s: prior.denoise_coordinates(y, s, actions), clean, sigma, torch.randn_like(clean)
-        )
-        loss.backward()
-        optimizer.step()
-    still = torch.zeros(1, RANK, dtype=float64)
-    told = [prior.denoise_coordinates(still, sigma[:1], torch.tensor([action])).mean() for action in (0, 1)]
-    assert told[0] > 0.3 and told[1] < -0.3
 
 
 def test_dropout_is_for_training_alone(prior: SequencePrior, noisy: Tensor) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shared_batches
 import torch
 import yaml
 
 from stgan.training.parallel import SharedBatchNorm, share_batch_norm
 
-SCRIPT = Path(__file__).with_name("shared_batches.py")
 FEW = 20
 STAGES = ("encoder", "code_prior", "sequence_prior", "generator", "c3d", "lrcn", "evaluator", "temporal_stream")
 
@@ -42,10 +42,10 @@ def logs(
         if stage != "model":
             settings["steps"] = FEW
         (root / "recipes" / f"{stage}.yaml").write_text(yaml.safe_dump(settings))
-    for processes in (1, 2):
-        arguments = [tiny_clips, root / "recipes", root / str(processes), processes]
-        done = subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    shared_batches.main(tiny_clips, root / "recipes", root / "1", 1)
+    arguments = [shared_batches.__file__, tiny_clips, root / "recipes", root / "2", 2]
+    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return {processes: root / str(processes) for processes in (1, 2)}
 
 

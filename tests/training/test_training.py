@@ -335,12 +335,6 @@ def test_losses_are_equations_1_to_5() -> None:
     assert discriminator.item() == pytest.approx(-(np.log(0.9 * 0.6) + np.log(0.8 * 0.6)) / 2)
 
 
-def test_groups_are_never_split(data: ClipData) -> None:
-    rest, unseen = data.split_groups(["left/clip1"])
-    assert set(unseen.groups) == {"left/clip1"} and "left/clip1" not in rest.groups
-    assert len(rest.clips) + len(unseen.clips) == len(data.clips)
-
-
 def test_augmentation_keeps_range_and_shape_and_can_do_nothing() -> None:
     videos = torch.rand(3, 3, 4, 16, 16)
     changed = Augmentation()(videos, StepRandomness(0, 0))

@@ -107,16 +107,6 @@ def test_10_000_clips_on_a_list(tmp_path: Path) -> None:
     assert time.process_time() - started < 20
 
 
-def test_a_large_folder_is_listed_in_order(tmp_path: Path) -> None:
-    for label in ("b", "a", "c"):
-        (tmp_path / label).mkdir()
-        for number in range(1000):
-            os.close(os.open(tmp_path / label / f"{number}.Mp4", os.O_CREAT))
-    clips = find_clips(tmp_path).clips
-    assert [clip.path for clip in clips] == sorted(clip.path for clip in clips) and len(clips) == 3000
-    assert {clip.group for clip in clips} == {None}
-
-
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
 def test_a_folder_without_permission(tmp_path: Path) -> None:
     touch(tmp_path, "walk/a.mp4", "run/a.mp4")

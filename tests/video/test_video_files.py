@@ -127,17 +127,6 @@ def test_refuses_what_is_no_video(tmp_path: Path) -> None:
     message(tmp_path / "odd\nname.mp4")
 
 
-def test_refuses_a_file_without_pictures(tmp_path: Path) -> None:
-    path = tmp_path / "sound.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 44100
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    assert "no video stream" in message(path)
-
-
 @pytest.mark.parametrize(("name", "codec"), [("clip.mp4", None), ("clip.avi", "mpeg4"), ("vp8.webm", "libvpx")])
 def test_refuses_a_truncated_file(tmp_path: Path, encode, name: str, codec: str | None) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
