@@ -25,7 +25,7 @@ def start(tiny_clips: Path, recipes: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
     def start_(root: Path) -> BaseProcess:
         places = ["--data", tiny_clips, "--config", recipes, "--out", root / "model", "--work", root / "work"]
-        options = ["--save-every", "0.02", "--set", "encoder.steps=200"]
+        options = ["--save-every", "0.02", "--set", "encoder.steps=80"]
         monkeypatch.setattr(sys, "argv", ["stgan", "train", "encoder", *map(str, places), *options])
         process = context.Process(target=main)
         process.start()  # which hands sys.argv on
