@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -21,19 +20,19 @@ def test_the_rate_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatch
     assert matmul_rate(CPU, seconds=1.0) == 2 * 2048**3 / 2.0
 
 
-@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
-def test_products_are_computed_in_a_precision_and_then_as_before(precision: Any) -> None:
-    def state() -> tuple[bool, bool, bool]:
-        return (
-            torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32, torch.is_autocast_enabled("cpu"),
-        )  # fmt: skip
+def test_products_are_computed_in_a_precision_and_then_as_before() -> None:
+    for precision in ("float32", "tf32", "bf16"):
 
-    before = state()
-    with computing_in(precision, CPU):
-        assert state() == (precision == "tf32", precision == "tf32", precision == "bf16")
-        product = torch.rand(4, 4) @ torch.rand(4, 4)
-        assert product.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
-    assert state() == before
+        def state() -> tuple[bool, bool, bool]:
+            tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+            return *tf32, torch.is_autocast_enabled("cpu")
+
+        before = state()
+        with computing_in(precision, CPU):
+            assert state() == (precision == "tf32", precision == "tf32", precision == "bf16")
+            product = torch.rand(4, 4) @ torch.rand(4, 4)
+            assert product.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+        assert state() == before
 
 
 @linux

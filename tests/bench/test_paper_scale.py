@@ -22,17 +22,17 @@ def test_full_width_is_the_paper_s() -> None:
     assert full.lrcn() == LRCNConfig() and full.c3d() == C3DConfig()
 
 
-@pytest.mark.parametrize("width", [0.01, 0.3, 0.5, 1.7])
-@pytest.mark.parametrize("condition", CONDITION)
-def test_other_widths_fit_together(width: float, condition: str) -> None:
-    networks = Scale(width=width).networks(condition, "meta")
-    assert networks.encoder.config.code_size == networks.image_generator.config.code_size
-    assert networks.image_generator.config.image_size == 256
-    codes = torch.empty(16, networks.image_generator.config.code_size, device="meta")
-    images = networks.image_generator(codes)
-    assert networks.encoder(images).shape == codes.shape
-    videos = images.transpose(0, 1).unsqueeze(0)
-    assert networks.condition[0].log_probabilities(videos).shape == (1, 101)
+def test_other_widths_fit_together() -> None:
+    for condition in CONDITION:
+        for width in (0.01, 0.3, 1.7):
+            networks = Scale(width=width).networks(condition, "meta")
+            assert networks.encoder.config.code_size == networks.image_generator.config.code_size
+            assert networks.image_generator.config.image_size == 256
+            codes = torch.empty(16, networks.image_generator.config.code_size, device="meta")
+            images = networks.image_generator(codes)
+            assert networks.encoder(images).shape == codes.shape
+            videos = images.transpose(0, 1).unsqueeze(0)
+            assert networks.condition[0].log_probabilities(videos).shape == (1, 101)
 
 
 @pytest.mark.parametrize("condition", CONDITION)
@@ -55,25 +55,22 @@ def test_weights_hang_on_the_seed() -> None:
     assert torch.equal(first(1), first(1)) and not torch.equal(first(1), first(2))
 
 
-@pytest.mark.parametrize(("condition", "measured"), [("lrcn", (1.56, 1.97, 2.88)), ("c3d", (1.34, 1.68, 2.38))])
-def test_memory_needed_at_full_size(condition: str, measured: tuple[float, ...]) -> None:
+def test_memory_needed_at_full_size() -> None:
     """GB as `stgan bench paper-scale` measured them for 1, 2 and 4 clips at a time on two CPU cores."""
-    needed = [Scale(batch=batch).memory_needed(condition) / 1e9 for batch in (1, 2, 4)]
-    assert needed == pytest.approx(measured, rel=0.08)
+    for condition, measured in (("lrcn", (1.56, 1.97, 2.88)), ("c3d", (1.34, 1.68, 2.38))):
+        needed = [Scale(batch=batch).memory_needed(condition) / 1e9 for batch in (1, 2, 4)]
+        assert needed == pytest.approx(measured, rel=0.08)
 
 
-@pytest.mark.parametrize(
-    ("scale", "condition", "sentence"),
-    [
+def test_what_there_is_not() -> None:
+    for scale, condition, sentence in (
         ({}, "tea", "unknown condition 'tea'; there are lrcn and c3d"),
         ({"frames": 15}, "c3d", "c3d takes clips of at least 16 frames, not 15"),
         ({"width": 0.001}, "c3d", "the width must be from 0.01 to 4, not 0.001"),
         ({"width": math.nan}, "c3d", "the width must be from 0.01 to 4, not nan"),
-    ],
-)
-def test_what_there_is_not(scale: dict[str, float], condition: str, sentence: str) -> None:
-    with pytest.raises(StganError, match=sentence):
-        Scale(**scale).networks(condition, "meta")  # type: ignore[arg-type]
+    ):
+        with pytest.raises(StganError, match=sentence):
+            Scale(**scale).networks(condition, "meta")  # type: ignore[arg-type]
 
 
 def test_the_record() -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 import jaxtyping
 import pytest
 
-PARTS = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
-
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
@@ -22,9 +20,3 @@ def unchecked() -> Iterator[None]:
 def model(tiny_model: Path, tmp_path: Path) -> Path:
     """A model folder in which any file may be damaged."""
     return shutil.copytree(tiny_model, tmp_path / "model")
-
-
-@pytest.fixture(params=PARTS)
-def part(request: pytest.FixtureRequest) -> str:
-    """Each of the model's checkpoints in turn: one of every architecture."""
-    return request.param

@@ -7,7 +7,6 @@ import json
 import pickle
 import struct
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,39 +30,45 @@ PARTS = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", 
 
 def refused(folder: Path) -> str:
     """The one sentence with which a checkpoint is refused."""
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(folder)
     message = str(caught.value)
     assert "\n" not in message and str(folder) in message
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     return message
 
 
-def edit(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+def refused_with(folder: Path, **values: Any) -> str:
+    """The sentence with which it is refused when its config.json says this; the file is then as it was."""
+    path = folder / CONFIG
+    intact = path.read_text()
+    path.write_text(json.dumps({**json.loads(intact), **values}))
+    message = refused(folder)
+    path.write_text(intact)
+    return message
 
 
-def edit_network(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / CONFIG).read_text())["config"]
-    edit(folder / CONFIG, config={**config, **values})
+def refused_network(folder: Path, **values: Any) -> str:
+    """The same for settings of the network."""
+    return refused_with(folder, config={**json.loads((folder / CONFIG).read_text())["config"], **values})
 
 
-@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
-def test_missing_files(model: Path, name: str) -> None:
-    (model / "lrcn" / name).unlink()
-    assert name in refused(model / "lrcn")
-    (model / "lrcn" / name).mkdir()
-    assert name in refused(model / "lrcn")
-
-
-def test_missing_folder(tmp_path: Path) -> None:
+def test_missing_files(model: Path, tmp_path: Path) -> None:
+    for name in (CONFIG, WEIGHTS):
+        (model / "lrcn" / name).rename(tmp_path / name)
+        assert name in refused(model / "lrcn")
+        (model / "lrcn" / name).mkdir()
+        assert name in refused(model / "lrcn")
+        (model / "lrcn" / name).rmdir()
+        (tmp_path / name).rename(model / "lrcn" / name)
     assert "there is no" in refused(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
+def test_damaged_weights(model: Path) -> None:
+    path = model / "lrcn" / WEIGHTS
+    intact = path.read_bytes()
+    for damage in (
         lambda data: b"",
         lambda data: data[:5],
         lambda data: data[: len(data) // 2],
@@ -78,17 +83,15 @@ def test_missing_folder(tmp_path: Path) -> None:
         ),
         lambda data: struct.pack("<Q", 2) + b"[]",
         lambda data: struct.pack("<Q", 2) + b"{}",
-    ],
-)
-def test_damaged_weights(model: Path, damage: Callable[[bytes], bytes]) -> None:
-    path = model / "lrcn" / WEIGHTS
-    path.write_bytes(damage(path.read_bytes()))
-    assert WEIGHTS in refused(model / "lrcn")
+    ):
+        path.write_bytes(damage(intact))
+        assert WEIGHTS in refused(model / "lrcn")
 
 
-@pytest.mark.parametrize(
-    ("damage", "complaint"),
-    [
+def test_other_tensors(model: Path) -> None:
+    path = model / "encoder" / WEIGHTS
+    intact = load_file(path)
+    for damage, complaint in (
         (lambda tensors: tensors.update({"fc6.bias": torch.zeros(11)}), r"(11,) in the file, (12,) expected"),
         (lambda tensors: tensors.update({"fc6.bias": torch.zeros(12, 1)}), r"(12, 1) in the file, (12,) expected"),
         (lambda tensors: tensors.update({"extra\nrun": torch.zeros(1)}), r"'extra\nrun' ((1,) in the file, none"),
@@ -103,23 +106,20 @@ def test_damaged_weights(model: Path, damage: Callable[[bytes], bytes]) -> None:
             "as F32, which is not one of I64",
         ),
         (lambda tensors: tensors["norm1.running_var"].fill_(-1), "no encoder that works"),
-    ],
-)
-def test_other_tensors(model: Path, damage: Callable[[dict], None], complaint: str) -> None:
-    path = model / "encoder" / WEIGHTS
-    tensors = load_file(path)
-    damage(tensors)
-    save_file(tensors, path)
-    assert complaint.replace("\n", r"\n") in refused(model / "encoder")
+    ):
+        tensors = {name: value.clone() for name, value in intact.items()}
+        damage(tensors)
+        save_file(tensors, path)
+        assert complaint.replace("\n", r"\n") in refused(model / "encoder")
 
 
-@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-def test_variances_that_are_none(model: Path, value: float) -> None:
-    path = model / "sequence_prior" / WEIGHTS
-    tensors = load_file(path)
-    tensors["variance"][3] = value
-    save_file(tensors, path)
-    refused(model / "sequence_prior")
+def test_variances_that_are_none(model: Path) -> None:
+    for value in (-1.0, float("nan"), float("inf")):
+        path = model / "sequence_prior" / WEIGHTS
+        tensors = load_file(path)
+        tensors["variance"][3] = value
+        save_file(tensors, path)
+        refused(model / "sequence_prior")
 
 
 def test_numbers_that_torch_cannot_convert(model: Path) -> None:
@@ -148,20 +148,21 @@ class Payload:
         return Path.touch, (self.target,)
 
 
-@pytest.mark.parametrize("dump", [pickle.dump, torch.save])
-def test_no_code_is_run(model: Path, tmp_path: Path, dump: Callable) -> None:
-    path, target = model / "lrcn" / WEIGHTS, tmp_path / "executed"
-    with path.open("wb") as file:
-        dump(Payload(target), file)
-    refused(model / "lrcn")
-    assert not target.exists()
-    pickle.loads(pickle.dumps(Payload(target)))
-    assert target.exists()  # it would have
+def test_no_code_is_run(model: Path, tmp_path: Path) -> None:
+    for dump in (pickle.dump, torch.save):
+        path, target = model / "lrcn" / WEIGHTS, tmp_path / "executed"
+        with path.open("wb") as file:
+            dump(Payload(target), file)
+        refused(model / "lrcn")
+        assert not target.exists()
+        pickle.loads(pickle.dumps(Payload(target)))
+        assert target.exists()  # it would have
+        target.unlink()
 
 
-@pytest.mark.parametrize(
-    ("part", "values"),
-    [
+def test_terabytes_are_never_asked_for(model: Path) -> None:
+    """Such a network gets as far as a comparison of shapes, for which no memory is needed."""
+    for part, values in (
         ("encoder", {"code_size": 10**12}),
         ("lrcn", {"lstm_size": 10**7}),
         ("c3d", {"hidden_sizes": [10**9, 10**9]}),
@@ -173,17 +174,12 @@ def test_no_code_is_run(model: Path, tmp_path: Path, dump: Callable) -> None:
         ("sequence_prior", {"width": 10**8}),
         ("sequence_prior", {"frames": 10**9}),
         ("sequence_prior", {"code_size": 10**9}),
-    ],
-)
-def test_terabytes_are_never_asked_for(model: Path, part: str, values: dict) -> None:
-    """Such a network gets as far as a comparison of shapes, for which no memory is needed."""
-    edit_network(model / part, **values)
-    assert "does not fit its config" in refused(model / part)
+    ):
+        assert "does not fit its config" in refused_network(model / part, **values)
 
 
-@pytest.mark.parametrize(
-    ("part", "values"),
-    [
+def test_endless_networks_are_not_built(model: Path) -> None:
+    for part, values in (
         ("code_prior", {"depth": 10**9}),
         ("sequence_prior", {"depth": 10**9}),
         ("generator", {"stages": [[1]] * 100_000}),
@@ -192,16 +188,12 @@ def test_terabytes_are_never_asked_for(model: Path, part: str, values: dict) -> 
         ("encoder", {"code_size": 10**30}),
         ("encoder", {"preprocessing": {"size": 1e300}}),
         ("encoder", {"code_size": float("inf")}),
-    ],
-)
-def test_endless_networks_are_not_built(model: Path, part: str, values: dict) -> None:
-    edit_network(model / part, **values)
-    assert "does not describe" in refused(model / part)
+    ):
+        assert "does not describe" in refused_network(model / part, **values)
 
 
-@pytest.mark.parametrize(
-    ("part", "values"),
-    [
+def test_configs_that_describe_no_network(model: Path) -> None:
+    for part, values in (
         ("encoder", {"code_size": "12"}),
         ("encoder", {"code_size": -12}),
         ("encoder", {"colour": 1}),
@@ -221,16 +213,13 @@ def test_endless_networks_are_not_built(model: Path, part: str, values: dict) ->
         *[("sequence_prior", {"frames": frames}) for frames in (0, -16, 15, "16", None)],
         *[("sequence_prior", {"num_classes": classes}) for classes in (-1, 2, 10**9, "3")],
         ("temporal_stream", {"frames": 1}),
-    ],
-)
-def test_configs_that_describe_no_network(model: Path, part: str, values: dict) -> None:
-    edit_network(model / part, **values)
-    refused(model / part)
+    ):
+        refused_network(model / part, **values)
 
 
-@pytest.mark.parametrize(
-    ("part", "values"),
-    [
+def test_settings_that_fit_the_weights_but_do_not_work(model: Path) -> None:
+    """Nothing of the weights' shapes depends on these, so only a trial tells."""
+    for part, values in (
         *[("evaluator", {"preprocessing": {"size": size}}) for size in ("16", -16, 16.5, 10**6, [16], {})],
         *[("encoder", {"preprocessing": {"size": 16, "mean": mean}}) for mean in ("abc", [[0, 1]] * 3)],
         *[("c3d", {"preprocessing": {"size": 16, "std": std}}) for std in ([0, 0, 0], [float("nan")] * 3)],
@@ -242,13 +231,8 @@ def test_configs_that_describe_no_network(model: Path, part: str, values: dict) 
         ("code_prior", {"appearance_rank": "2"}),
         *[("sequence_prior", {"sigma_min": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
         *[("sequence_prior", {"dropout": dropout}) for dropout in (40, -1, "a", None)],
-    ],
-    ids=str,
-)
-def test_settings_that_fit_the_weights_but_do_not_work(model: Path, part: str, values: dict) -> None:
-    """Nothing of the weights' shapes depends on these, so only a trial tells."""
-    edit_network(model / part, **values)
-    refused(model / part)
+    ):
+        refused_network(model / part, **values)
 
 
 def test_a_small_file_cannot_ask_for_large_images(tmp_path: Path) -> None:
@@ -258,33 +242,25 @@ def test_a_small_file_cannot_ask_for_large_images(tmp_path: Path) -> None:
     assert "for a single clip" in refused(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
+def test_wrong_values_around_the_config(model: Path) -> None:
+    for values in (
         *[{"format": value} for value in (0, 2, "1", None, [1])],
         *[{"network": value} for value in ("gan", "", None, 5, [], {}, ["lrcn"], "discriminator")],
         *[{"config": value} for value in (None, 5, "lrcn", [], [["num_classes", 3]])],
         *[{"actions": value} for value in (None, 5, "abc", [1, 2, 3], [["a"]], ["a"], ["a"] * 4, {"a": 1})],
         *[{"actions": ["a", "b", value]} for value in ("b", "", "../c", "c\nd", "\x1b[31mc", "c" * 5000, "\ud800")],
         *[{"provenance": value} for value in (None, 5, "ab", [], [["a", "b"]])],
-    ],
-    ids=str,
-)
-def test_wrong_values_around_the_config(model: Path, values: dict) -> None:
-    edit(model / "lrcn" / CONFIG, **values)
-    refused(model / "lrcn")
+    ):
+        refused_with(model / "lrcn", **values)
+    assert "1 actions" in refused_with(model / "encoder", actions=["walk"])  # it is no classifier
 
 
-def test_actions_of_a_network_that_is_no_classifier(model: Path) -> None:
-    edit(model / "encoder" / CONFIG, actions=["walk"])
-    assert "1 actions" in refused(model / "encoder")
-
-
-@pytest.mark.parametrize("key", ["format", "network", "config"])
-def test_missing_values(model: Path, key: str) -> None:
+def test_missing_values(model: Path) -> None:
     path = model / "lrcn" / CONFIG
-    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
-    refused(model / "lrcn")
+    values = json.loads(path.read_text())
+    for missing in ("format", "network", "config"):
+        path.write_text(json.dumps({name: value for name, value in values.items() if name != missing}))
+        refused(model / "lrcn")
 
 
 NO_JSON_OBJECTS = {
@@ -300,15 +276,13 @@ NO_JSON_OBJECTS = {
 }
 
 
-@pytest.mark.parametrize("data", NO_JSON_OBJECTS.values(), ids=NO_JSON_OBJECTS)
-def test_configs_that_are_no_json_objects(model: Path, data: bytes) -> None:
-    (model / "lrcn" / CONFIG).write_bytes(data)
-    assert len(refused(model / "lrcn")) < 1000
-
-
-def test_a_config_of_10_megabytes(model: Path) -> None:
+def test_configs_that_are_no_json_objects(model: Path) -> None:
     path = model / "lrcn" / CONFIG
-    path.write_bytes(path.read_bytes() + b" " * 10_000_000)
+    intact = path.read_bytes()
+    for data in NO_JSON_OBJECTS.values():
+        path.write_bytes(data)
+        assert len(refused(model / "lrcn")) < 1000
+    path.write_bytes(intact + b" " * 10_000_000)
     assert "too large" in refused(model / "lrcn")
 
 

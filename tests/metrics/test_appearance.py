@@ -38,14 +38,16 @@ def test_a_picture_that_grows_brighter_drifts_by_as_much(step: float, seed: int)
         torch.testing.assert_close(measure(brighter.flip(3, 4)[:1]), measure(brighter)[:1], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("period", [1, 2, 4])
-def test_a_background_that_shimmers_drifts_in_proportion(period: int) -> None:
+def test_a_background_that_shimmers_drifts_in_proportion() -> None:
     """A pattern of large spots that is drawn anew every `period` frames: the colours are alike, the places are not."""
-    spots = torch.rand(1, 3, 8 // period, 4, 4, generator=torch.Generator().manual_seed(1)).repeat_interleave(period, 2)
-    spots = (spots - 0.5).repeat_interleave(16, 3).repeat_interleave(16, 4)
-    once, twice = (background_drift(moving() + strength * spots).item() for strength in (0.1, 0.2))
-    assert once > 2 / period and twice == pytest.approx(2 * once, rel=0.1)
-    assert appearance_drift(moving() + 0.1 * spots) > 1 / period
+    for period in (1, 4):
+        spots = torch.rand(1, 3, 8 // period, 4, 4, generator=torch.Generator().manual_seed(1)).repeat_interleave(
+            period, 2
+        )
+        spots = (spots - 0.5).repeat_interleave(16, 3).repeat_interleave(16, 4)
+        once, twice = (background_drift(moving() + strength * spots).item() for strength in (0.1, 0.2))
+        assert once > 2 / period and twice == pytest.approx(2 * once, rel=0.1)
+        assert appearance_drift(moving() + 0.1 * spots) > 1 / period
 
 
 def test_clothes_that_change_drift_and_the_background_does_not() -> None:
@@ -76,11 +78,8 @@ def test_variety_is_that_of_all_pairs(n: int, time: int, seed: int) -> None:
     pairs = [abs(pictures[i] - pictures[j]).mean() for i in range(n) for j in range(i)]
     assert float(variety(videos)) == pytest.approx(255 * sum(pairs) / len(pairs), rel=1e-4)
     assert float(variety(videos[:1].expand(n, -1, -1, -1, -1))) == 0
-
-
-def test_variety_of_one_clip_is_refused() -> None:
     with pytest.raises(ValueError, match="two clips"):
-        variety(torch.zeros(1, 3, 2, 4, 4))
+        variety(videos[:1])
 
 
 @settings(max_examples=25, deadline=None)
@@ -102,7 +101,3 @@ def test_diversity_is_that_of_pairs_of_one_action(labels: list[int], seed: int) 
     assert value.item() == pytest.approx(np.mean(actions), rel=1e-12)
     order = torch.randperm(len(labels), generator=generator)
     torch.testing.assert_close(diversity(-2 * features[order], torch.tensor(labels)[order]), 2 * value)
-
-
-def test_diversity_does_not_see_that_actions_differ() -> None:
-    assert diversity(torch.tensor([[0.0], [0.0], [9.0], [9.0]]), torch.tensor([0, 0, 1, 1])).item() == 0

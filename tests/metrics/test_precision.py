@@ -3,7 +3,7 @@
 Sizes are those of a real evaluation: hundreds of clips, a hundred classes, features in single precision.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -145,24 +145,27 @@ def pixels_in_numpy() -> Pairs:
         yield colour_drift(video).item(), float(np.abs(np.diff(values, axis=1)).mean())
 
 
+PRECISION = {
+    inception_in_torchmetrics: 1e-12,
+    inception_in_numpy: 1e-12,
+    inception_of_rounded_logarithms: 1e-6,
+    contributions_in_decimals: 1e-12,
+    frechet_in_torchmetrics: 1e-10,
+    frechet_of_few_clips: 1e-6,
+    kernel_in_torchmetrics: 1e-10,
+    neighbourhood_by_sorting: 0,
+    distances_in_numpy: 1e-12,
+    confusion_in_torchmetrics: 0,
+    pixels_in_numpy: 1e-4,
+}
+
+
 @pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save", r"ignore:std\(\)")
-@pytest.mark.parametrize(
-    ("pairs", "bound"),
-    [
-        (inception_in_torchmetrics, 1e-12),
-        (inception_in_numpy, 1e-12),
-        (inception_of_rounded_logarithms, 1e-6),
-        (contributions_in_decimals, 1e-12),
-        (frechet_in_torchmetrics, 1e-10),
-        (frechet_of_few_clips, 1e-6),
-        (kernel_in_torchmetrics, 1e-10),
-        (neighbourhood_by_sorting, 0),
-        (distances_in_numpy, 1e-12),
-        (confusion_in_torchmetrics, 0),
-        (pixels_in_numpy, 1e-4),
-    ],
-)
-def test_largest_relative_difference(pairs: Callable[[], Pairs], bound: float) -> None:
-    largest = max(abs(ours - reference) / max(abs(reference), 1e-300) for ours, reference in pairs())
-    print(f"{pairs.__name__}: {largest:.0e}")
-    assert largest <= bound
+def test_largest_relative_difference() -> None:
+    too_large = {}
+    for pairs, bound in PRECISION.items():
+        largest = max(abs(ours - reference) / max(abs(reference), 1e-300) for ours, reference in pairs())
+        print(f"{pairs.__name__}: {largest:.0e}")
+        if not largest <= bound:
+            too_large[pairs.__name__] = largest
+    assert not too_large

@@ -153,9 +153,11 @@ def test_it_is_shown_what_its_library_would_show_it(library: tuple) -> None:
     assert classifier.config.frames == wants["frames"] and (expected[0] - expected[1]).abs().max() > 1e-4
 
 
-def test_its_gradient_reaches_the_codes_and_steers(library: tuple, tiny_model: Path) -> None:
-    _, classifier, _ = library
-    model = STGAN.from_pretrained(tiny_model, "cpu", classifier)
+@pytest.mark.parametrize("name", ["swin3d", "videomae", "slowfast"])  # a network of each layout
+def test_its_gradient_reaches_the_codes_and_its_layers_are_targets(name: str, tiny_model: Path) -> None:
+    torch.manual_seed(0)
+    make, told, _ = LIBRARIES[name]
+    model = STGAN.from_pretrained(tiny_model, "cpu", adapt(make(), NAMES, **told))
     assert model.actions == NAMES
     values: list[float] = []
     small_steps = replace(PAPER, iterations=4, learning_rate=(0.05, 0.05), epsilon1=0.0, epsilon3=0.0)
@@ -164,12 +166,7 @@ def test_its_gradient_reaches_the_codes_and_steers(library: tuple, tiny_model: P
     )
     assert video.shape == (1, 3, 16, 16, 16)
     assert values[1] < values[2] < values[3]  # before, codes below 0 were clipped, which is no step of its gradient
-
-
-def test_its_layers_are_targets(library: tuple, tiny_model: Path) -> None:
-    model = STGAN.from_pretrained(tiny_model, "cpu", library[1])
-    layers = model.layers("both")
-    first = next(name for name, layer in layers.items() if layer.channels > 1)
+    first = next(name for name, layer in model.layers("both").items() if layer.channels > 1)
     assert first.startswith("module.")
     assert model.generate(target=f"{first}:1", preset="paper", iterations=1).isfinite().all()
 
@@ -199,24 +196,22 @@ def test_a_processor_says_what_becomes_of_pixels(name: str) -> None:
         adapt(of_transformers("VideoMAE", num_frames=16), processor=object())
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
+def test_logits_are_found_in_what_a_network_gives() -> None:
+    for how in (
         lambda logits: (logits, "more"),
         lambda logits: [logits],
         lambda logits: {"logits": logits, "loss": None},
         lambda logits: type("Output", (), {"logits": logits})(),
         lambda logits: logits.half(),
-    ],
-    ids=["tuple", "list", "dict", "attribute", "half"],
-)
-def test_logits_are_found_in_what_a_network_gives(how: Callable[[Tensor], Any]) -> None:
-    torch.manual_seed(0)
-    plain, network = Answers(), Answers(how)
-    network.load_state_dict(plain.state_dict())
-    videos = torch.rand(2, 3, 16, 16, 16)
-    expected = adapt(plain, NAMES, **PIXELS).log_probabilities(videos)
-    torch.testing.assert_close(adapt(network, NAMES, **PIXELS).log_probabilities(videos), expected, atol=1e-2, rtol=0)
+    ):
+        torch.manual_seed(0)
+        plain, network = Answers(), Answers(how)
+        network.load_state_dict(plain.state_dict())
+        videos = torch.rand(2, 3, 16, 16, 16)
+        expected = adapt(plain, NAMES, **PIXELS).log_probabilities(videos)
+        torch.testing.assert_close(
+            adapt(network, NAMES, **PIXELS).log_probabilities(videos), expected, atol=1e-2, rtol=0
+        )
 
 
 def test_probabilities_and_log_probabilities_are_understood() -> None:
@@ -300,9 +295,8 @@ def not_finite() -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize(
-    ("make", "changes", "message"),
-    [
+def test_what_cannot_steer_is_one_sentence(unchecked: None) -> None:
+    for make, changes, message in (
         (NoGradient, {}, "no gradient reaches the video from what NoGradient answers"),
         (lambda: Answers(lambda x: x.detach()), {}, "no gradient reaches the video"),
         (Rounds, {}, "no gradient reaches the video"),
@@ -329,14 +323,10 @@ def not_finite() -> nn.Module:
         (Answers, {"mean": "imagenet"}, "wrong: "),
         (Answers, {"fit": "squeeze"}, "fit is one of"),
         (Answers, {"crop": 3}, "no setting 'crop'"),
-    ],
-)
-def test_what_cannot_steer_is_one_sentence(
-    make: Callable[[], Any], changes: dict[str, Any], message: str, unchecked: None
-) -> None:
-    with pytest.raises(StganError, match=message) as caught:
-        adapt(make(), **{"actions": NAMES, **PIXELS, **changes})
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    ):
+        with pytest.raises(StganError, match=message) as caught:
+            adapt(make(), **{"actions": NAMES, **PIXELS, **changes})
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
 def test_what_nobody_says_is_asked_for() -> None:

@@ -1,6 +1,7 @@
 """The published ways to feed C3D, against OpenCV and restatements in numpy of what those evaluations compute."""
 
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from stgan.checkpoints import load_checkpoint, save_checkpoint
 from stgan.networks import C3D, AlexNet, AlexNetConfig, C3DConfig, Preprocessing
 from stgan.networks.preprocessing import C3D_CAFFE, C3D_TENSORFLOW, C3D_TGAN, C3D_TGAN2
 
-SIZES = [(240, 320), (320, 240), (64, 64), (112, 112), (112, 150), (256, 256), (113, 112), (90, 333)]
+SIZES = [(240, 320), (320, 240), (64, 64), (112, 112), (113, 112)]
 PROTOCOLS = [C3D_CAFFE, C3D_TENSORFLOW, C3D_TGAN, C3D_TGAN2]
 
 
@@ -73,47 +74,45 @@ def tgan2(frames: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return x.transpose(3, 0, 1, 2)[::-1] * 128 + 128 - mean[:, :, 8 : 8 + 112, 8 : 8 + 112]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_c3d_tensorflow(size: tuple[int, int]) -> None:
-    frames = random_bytes(*size)
-    crop_mean = volume()[:, :, 8:120, 29:141].transpose(1, 2, 3, 0)
-    result = C3D_TENSORFLOW.video(as_videos(frames), torch.from_numpy(crop_mean).movedim(3, 0))
-    wanted = c3d_tensorflow(frames, crop_mean).transpose(3, 0, 1, 2)
-    np.testing.assert_allclose(result[0].numpy(), wanted, rtol=0, atol=1e-9)
-    rounded = abs(wanted - c3d_tensorflow(frames, crop_mean, np.uint8).transpose(3, 0, 1, 2))
-    assert rounded.max() < 1 and rounded.mean() < 0.3  # what it is worth that OpenCV works on bytes there, of 255
+def test_c3d_tensorflow() -> None:
+    for size in SIZES:
+        frames = random_bytes(*size)
+        crop_mean = volume()[:, :, 8:120, 29:141].transpose(1, 2, 3, 0)
+        result = C3D_TENSORFLOW.video(as_videos(frames), torch.from_numpy(crop_mean).movedim(3, 0))
+        wanted = c3d_tensorflow(frames, crop_mean).transpose(3, 0, 1, 2)
+        np.testing.assert_allclose(result[0].numpy(), wanted, rtol=0, atol=1e-9)
+        rounded = abs(wanted - c3d_tensorflow(frames, crop_mean, np.uint8).transpose(3, 0, 1, 2))
+        assert rounded.max() < 1 and rounded.mean() < 0.3  # what it is worth that OpenCV works on bytes there, of 255
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("protocol", "restated", "rows", "columns"),
     [(C3D_CAFFE, caffe, 8, 29), (C3D_TGAN, tgan, 8, 29), (C3D_TGAN2, tgan2, 8, 8)],
 )
-def test_caffe_tgan_and_tgan2(
-    size: tuple[int, int], protocol: Preprocessing, restated: Callable, rows: int, columns: int
-) -> None:
-    frames, mean = random_bytes(*size), volume()
-    cropped = torch.from_numpy(mean[:, :, rows : rows + 112, columns : columns + 112])
-    result = protocol.video(as_videos(frames), cropped)
-    tolerance = 1e-4 if protocol is C3D_TGAN else 1e-9  # OpenCV's bicubic weights are of single precision
-    np.testing.assert_allclose(result[0].numpy(), restated(frames, mean), rtol=0, atol=tolerance)
+def test_caffe_tgan_and_tgan2(protocol: Preprocessing, restated: Callable, rows: int, columns: int) -> None:
+    for size in SIZES:
+        frames, mean = random_bytes(*size), volume()
+        cropped = torch.from_numpy(mean[:, :, rows : rows + 112, columns : columns + 112])
+        result = protocol.video(as_videos(frames), cropped)
+        tolerance = 1e-4 if protocol is C3D_TGAN else 1e-9  # OpenCV's bicubic weights are of single precision
+        np.testing.assert_allclose(result[0].numpy(), restated(frames, mean), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_stretching_is_opencvs_bilinear_interpolation(size: tuple[int, int]) -> None:
-    frames = random_bytes(*size)
-    wanted = np.stack([cv2.resize(frame.astype(np.float64), (224, 224)) for frame in frames]).transpose(3, 0, 1, 2)
-    result = Preprocessing(size=224, fit="stretch", scale=255.0).video(as_videos(frames))
-    np.testing.assert_allclose(result[0].numpy(), wanted, rtol=0, atol=1e-9)
+def test_stretching_is_opencvs_bilinear_interpolation() -> None:
+    for size in SIZES:
+        frames = random_bytes(*size)
+        wanted = np.stack([cv2.resize(frame.astype(np.float64), (224, 224)) for frame in frames]).transpose(3, 0, 1, 2)
+        result = Preprocessing(size=224, fit="stretch", scale=255.0).video(as_videos(frames))
+        np.testing.assert_allclose(result[0].numpy(), wanted, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.fit)
-def test_protocols_steer_too(protocol: Preprocessing) -> None:
+def test_protocols_steer_too() -> None:
     """The gradient at the pixels is that of finite differences."""
-    videos = as_videos(random_bytes(12, 16)).requires_grad_()
-    small = Preprocessing(size=7, fit=protocol.fit, channels=protocol.channels, scale=255.0, mean="volume")
-    mean = torch.zeros(3, 2, 7, 7, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: small.video(x, mean), videos, fast_mode=True)
+    for protocol in PROTOCOLS:
+        videos = as_videos(random_bytes(12, 16)).requires_grad_()
+        small = Preprocessing(size=7, fit=protocol.fit, channels=protocol.channels, scale=255.0, mean="volume")
+        mean = torch.zeros(3, 2, 7, 7, dtype=torch.float64)
+        assert torch.autograd.gradcheck(partial(small.video, volume=mean), videos, fast_mode=True)
 
 
 def small_c3d(preprocessing: Preprocessing) -> C3D:
@@ -122,18 +121,18 @@ def small_c3d(preprocessing: Preprocessing) -> C3D:
     return C3D(config).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.fit)
-def test_a_checkpoint_carries_its_protocol(protocol: Preprocessing, tmp_path) -> None:
-    network = small_c3d(protocol)
-    network.mean_volume.copy_(torch.from_numpy(volume()[:, :, 8:120, 29:141]))
-    save_checkpoint(tmp_path, network, half=False)
-    loaded = load_checkpoint(tmp_path).network
-    assert loaded.config.preprocessing == protocol and torch.equal(loaded.mean_volume, network.mean_volume)
-    videos = as_videos(random_bytes(48, 64)).float()
-    before = network.log_probabilities(videos)
-    torch.testing.assert_close(loaded.log_probabilities(videos), before)
-    network.mean_volume.zero_()
-    assert (network.log_probabilities(videos) - before).abs().max() > 0.01
+def test_a_checkpoint_carries_its_protocol(tmp_path) -> None:
+    for protocol in (C3D_CAFFE, C3D_TGAN2):
+        network = small_c3d(protocol)
+        network.mean_volume.copy_(torch.from_numpy(volume()[:, :, 8:120, 29:141]))
+        save_checkpoint(tmp_path, network, half=False)
+        loaded = load_checkpoint(tmp_path).network
+        assert loaded.config.preprocessing == protocol and torch.equal(loaded.mean_volume, network.mean_volume)
+        videos = as_videos(random_bytes(48, 64)).float()
+        before = network.log_probabilities(videos)
+        torch.testing.assert_close(loaded.log_probabilities(videos), before)
+        network.mean_volume.zero_()
+        assert (network.log_probabilities(videos) - before).abs().max() > 0.01
 
 
 def test_a_mean_volume_that_repeats_a_mean_is_that_mean() -> None:

@@ -1,9 +1,7 @@
 """How tensors lie and what is folded away makes networks faster; what they compute stays the same."""
 
 from dataclasses import replace
-from typing import Any
 
-import pytest
 import torch
 from torch import nn
 
@@ -38,28 +36,26 @@ SMALL_C3D = C3DConfig(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("network", "shape"),
-    [
+def test_batch_norms_are_folded_into_the_layers_before_them() -> None:
+    for network, shape in (
         (AlexNet(ENCODER), (2, 3, 24, 24)),
         (LRCN(LRCNConfig(num_classes=3, frame=ENCODER, lstm_size=4)), (2, 3, 5, 24, 24)),
         (C3D(SMALL_C3D), (2, 3, 8, 16, 16)),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_batch_norms_are_folded_into_the_layers_before_them(network: Any, shape: tuple[int, ...]) -> None:
-    network = network.double().train()
-    for _ in range(3):  # running averages that are not 0 and 1
-        network(3 * torch.rand(shape, dtype=torch.float64) - 1)
-    network.eval()
-    folded, x = fold_batch_norm(network), torch.rand(shape, dtype=torch.float64, requires_grad=True)
-    assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for module in folded.modules())
-    assert any(isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d) for module in network.modules())  # it is a copy
-    assert not any(parameter.requires_grad for parameter in folded.parameters())
-    ours, theirs = folded(x), network(x)
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
-    gradients = [torch.autograd.grad(value.square().sum(), x)[0] for value in (ours, theirs)]
-    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
+    ):
+        network = network.double().train()
+        for _ in range(3):  # running averages that are not 0 and 1
+            network(3 * torch.rand(shape, dtype=torch.float64) - 1)
+        network.eval()
+        folded, x = fold_batch_norm(network), torch.rand(shape, dtype=torch.float64, requires_grad=True)
+        assert not any(
+            isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for module in folded.modules()
+        )
+        assert any(isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d) for module in network.modules())  # it is a copy
+        assert not any(parameter.requires_grad for parameter in folded.parameters())
+        ours, theirs = folded(x), network(x)
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+        gradients = [torch.autograd.grad(value.square().sum(), x)[0] for value in (ours, theirs)]
+        torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
 
 
 def test_networks_without_batch_norms_are_not_copied() -> None:
@@ -67,14 +63,14 @@ def test_networks_without_batch_norms_are_not_copied() -> None:
         assert fold_batch_norm(network) is network
 
 
-@pytest.mark.parametrize("rows", [1, 5])
-def test_an_inner_product_is_a_linear_layer(rows: int) -> None:
-    ours, theirs = InnerProduct(6, 4).double(), nn.Linear(6, 4).double()
-    theirs.load_state_dict(ours.state_dict())
-    x = torch.rand(rows, 6, dtype=torch.float64, requires_grad=True)
-    for value, other in zip(
-        (ours(x), *torch.autograd.grad(ours(x).square().sum(), [x, *ours.parameters()])),
-        (theirs(x), *torch.autograd.grad(theirs(x).square().sum(), [x, *theirs.parameters()])),
-        strict=True,
-    ):
-        torch.testing.assert_close(value, other)
+def test_an_inner_product_is_a_linear_layer() -> None:
+    for rows in (1, 5):
+        ours, theirs = InnerProduct(6, 4).double(), nn.Linear(6, 4).double()
+        theirs.load_state_dict(ours.state_dict())
+        x = torch.rand(rows, 6, dtype=torch.float64, requires_grad=True)
+        for value, other in zip(
+            (ours(x), *torch.autograd.grad(ours(x).square().sum(), [x, *ours.parameters()])),
+            (theirs(x), *torch.autograd.grad(theirs(x).square().sum(), [x, *theirs.parameters()])),
+            strict=True,
+        ):
+            torch.testing.assert_close(value, other)

@@ -3,7 +3,6 @@
 from math import prod
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -114,9 +113,8 @@ DISCRIMINATOR = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("network", "weights", "biases"),
-    [
+def test_weights_and_parameter_counts() -> None:
+    for network, weights, biases in (
         # 3 inner products; conv and upconv layers
         (ImageGenerator, GENERATOR, 3 * 4096 + 256 + 512 + 256 + 256 + 128 + 128 + 64 + 32 + 3),
         (AlexNet, CAFFENET, 96 + 256 + 384 + 384 + 256 + 4096),
@@ -124,17 +122,14 @@ DISCRIMINATOR = [
         (LRCN, LRCN_2015, 96 + 384 + 512 + 512 + 384 + 4096 + 2 * 4 * 256 + 101),
         (C3D, C3D_2015, 64 + 128 + 2 * 256 + 4 * 512 + 2 * 4096 + 101),
         (Discriminator, DISCRIMINATOR, 32 + 64 + 128 + 256 + 256 + 1024 + 512 + 512 + 2),
-    ],
-)
-def test_weights_and_parameter_counts(network: type[nn.Module], weights: list[tuple[int, ...]], biases: int) -> None:
-    parameters = list(meta(network).parameters())
-    assert [tuple(parameter.shape) for parameter in parameters if parameter.ndim > 1] == weights
-    assert sum(parameter.numel() for parameter in parameters) == sum(prod(size) for size in weights) + biases
+    ):
+        parameters = list(meta(network).parameters())
+        assert [tuple(parameter.shape) for parameter in parameters if parameter.ndim > 1] == weights
+        assert sum(parameter.numel() for parameter in parameters) == sum(prod(size) for size in weights) + biases
 
 
-@pytest.mark.parametrize(
-    ("network", "size", "maps"),
-    [
+def test_map_sizes() -> None:
+    for network, size, maps in (
         (AlexNet, (1, 3, 256, 256), [(96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 13)]),
         (
             LRCN,
@@ -149,11 +144,9 @@ def test_weights_and_parameter_counts(network: type[nn.Module], weights: list[tu
                 *[(512, 4, 14, 14), (512, 4, 14, 14), (512, 2, 7, 7), (512, 2, 7, 7)],
             ],
         ),
-    ],
-)
-def test_map_sizes(network: type[nn.Module], size: tuple[int, ...], maps: list[tuple[int, ...]]) -> None:
-    sizes = output_sizes(meta(network), empty(*size))
-    assert [size for name, size in sizes.items() if "conv" in name] == maps
+    ):
+        sizes = output_sizes(meta(network), empty(*size))
+        assert [size for name, size in sizes.items() if "conv" in name] == maps
 
 
 def test_map_sizes_of_the_discriminator() -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from stgan.networks import SequencePrior, SequencePriorConfig
 from stgan.networks.sequence_prior import over_windows
-from stgan.training.losses import denoising_loss
 
 CODE, FRAMES, RANK, ACTIONS = 5, 8, 12, 3
 float64 = torch.float64
@@ -41,10 +40,9 @@ def rows_of(prior: SequencePrior) -> np.ndarray:
     return prior.project(torch.eye(FRAMES * CODE, dtype=float64).view(-1, FRAMES, CODE)).detach().numpy().T
 
 
-@pytest.fixture(params=[0, 3], ids=["windows", "scenes and motion"])
-def prior(request: pytest.FixtureRequest) -> SequencePrior:
-    """One whose every weight matters."""
-    prior = make_prior(scene_rank=request.param)
+def learned(scene_rank: int = 3) -> SequencePrior:
+    """A prior whose every weight matters."""
+    prior = make_prior(scene_rank=scene_rank)
     for parameter in prior.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -52,17 +50,29 @@ def prior(request: pytest.FixtureRequest) -> SequencePrior:
 
 
 @pytest.fixture
+def prior() -> SequencePrior:
+    """One whose coordinates are of scenes and of motion."""
+    return learned()
+
+
+@pytest.fixture
 def noisy() -> Tensor:
     return torch.randn(4, FRAMES, CODE, dtype=float64, generator=torch.Generator().manual_seed(1))
 
 
-def test_coordinates_are_those_of_centred_windows_in_units(prior: SequencePrior) -> None:
+@pytest.mark.parametrize("scene_rank", [0, 3])
+def test_coordinates_are_those_of_centred_windows_in_units(scene_rank: int, noisy: Tensor) -> None:
+    prior = learned(scene_rank)
     codes = torch.rand(3, FRAMES, CODE, dtype=float64)
     h = (codes.numpy() - prior.mean.numpy()) / 0.3
-    expected = h.reshape(3, -1) @ rows_of(prior).T
-    np.testing.assert_allclose(prior.coordinates(codes).detach().numpy(), expected, rtol=1e-6)
+    basis = rows_of(prior)
+    np.testing.assert_allclose(prior.coordinates(codes).detach().numpy(), h.reshape(3, -1) @ basis.T, rtol=1e-6)
     torch.testing.assert_close(prior.codes(torch.from_numpy(h)), codes)
     assert torch.equal(prior.codes(torch.full((1, 2, CODE), -99.0, dtype=float64)), torch.zeros(1, 2, CODE).double())
+    found = prior.denoise(noisy, 0.7, torch.tensor([0, 1, 2, 3])).detach().numpy()
+    for row in range(4):  # a window is denoised in its coordinates
+        estimate = restated(prior, basis @ noisy[row].flatten().numpy(), 0.7, row)
+        np.testing.assert_allclose(found[row].flatten(), basis.T @ estimate, rtol=1e-9, atol=1e-12)
 
 
 def test_scenes_are_what_all_frames_share() -> None:
@@ -77,21 +87,21 @@ def test_scenes_are_what_all_frames_share() -> None:
         make_prior(scene_rank=CODE + 1)
 
 
-@pytest.mark.parametrize("scene_rank", [0, 3])
-@pytest.mark.parametrize("sigma", [0.02, 1.0, 40.0])
-def test_at_first_it_is_wieners_filter(sigma: float, scene_rank: int, noisy: Tensor) -> None:
+def test_at_first_it_is_wieners_filter(noisy: Tensor) -> None:
     """For h from N(0, C), E[h | h + sigma n] = C (C + sigma^2)^-1 (h + sigma n), whatever the action."""
-    prior = make_prior(scene_rank=scene_rank)
-    basis = rows_of(prior)
-    covariance = basis.T @ np.diag(prior.variance.numpy()) @ basis
-    gain = covariance @ np.linalg.inv(covariance + sigma**2 * np.eye(FRAMES * CODE))
-    expected = (noisy.flatten(1).numpy() @ gain.T).reshape(noisy.shape)
-    for actions in (None, torch.tensor([0, 1, 2, 3])):
-        found = prior.denoise(noisy, sigma, actions).detach().numpy()
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+    for sigma in (0.02, 40.0):
+        for scene_rank in (0, 3):
+            prior = make_prior(scene_rank=scene_rank)
+            basis = rows_of(prior)
+            covariance = basis.T @ np.diag(prior.variance.numpy()) @ basis
+            gain = covariance @ np.linalg.inv(covariance + sigma**2 * np.eye(FRAMES * CODE))
+            expected = (noisy.flatten(1).numpy() @ gain.T).reshape(noisy.shape)
+            for actions in (None, torch.tensor([0, 1, 2, 3])):
+                found = prior.denoise(noisy, sigma, actions).detach().numpy()
+                np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("sigma", [0.02, 1.0, 40.0])
+@pytest.mark.parametrize("sigma", [0.02, 40.0])
 def test_preconditioning(sigma: float) -> None:
     """Karras et al. 2022, Table 1, with a variance for each coordinate in place of sigma_data^2."""
     prior = make_prior()
@@ -140,59 +150,12 @@ def test_estimate_equals_a_restatement_in_numpy(prior: SequencePrior) -> None:
         np.testing.assert_allclose(together[row].detach().numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_a_window_is_denoised_in_its_coordinates(prior: SequencePrior, noisy: Tensor) -> None:
-    actions, basis = torch.tensor([0, 1, 2, 3]), rows_of(prior)
-    found = prior.denoise(noisy, 0.7, actions).detach().numpy()
-    for row in range(4):
-        estimate = restated(prior, basis @ noisy[row].flatten().numpy(), 0.7, int(actions[row]))
-        np.testing.assert_allclose(found[row].flatten(), basis.T @ estimate, rtol=1e-9, atol=1e-12)
-
-
-def test_a_sequence_depends_on_no_other_of_its_batch(prior: SequencePrior, noisy: Tensor) -> None:
-    actions = torch.tensor([0, 1, 2, 0])
-    together = prior.denoise(noisy, 0.5, actions)
-    torch.testing.assert_close(prior.denoise(noisy[2:3], 0.5, actions[2:3]), together[2:3])
-    torch.testing.assert_close(prior.denoise(noisy.flip(0), 0.5, actions.flip(0)).flip(0), together)
-
-
-def test_every_frame_counts_and_so_does_their_order(prior: SequencePrior, noisy: Tensor) -> None:
-    estimate = prior.denoise(noisy, 0.5)
-    for t in range(FRAMES):
-        changed = noisy.clone()
-        changed[:, t] += 1
-        others = [s for s in range(FRAMES) if s != t]
-        assert ((prior.denoise(changed, 0.5) - estimate)[:, others].abs().amax((0, 2)) > 1e-6).all()
-    assert not torch.allclose(prior.denoise(noisy.flip(1), 0.5).flip(1), estimate)
-
-
 def test_no_action_is_a_number_of_its_own(prior: SequencePrior, noisy: Tensor) -> None:
     assert prior.any_action == ACTIONS
     untold = prior.denoise(noisy, 0.5)
     assert torch.equal(prior.denoise(noisy, 0.5, torch.full((4,), ACTIONS)), untold)
     for action in range(ACTIONS):
         assert not torch.allclose(prior.denoise(noisy, 0.5, torch.full((4,), action)), untold)
-
-
-def test_it_learns_to_tell_actions_apart(noisy: Tensor) -> None:
-    """Windows at 1 for one action and at -1 for another: at first there is no difference, then the right one."""
-    prior = make_prior()
-    actions = torch.tensor([0, 1]).repeat(8)
-    clean = torch.where(actions == 0, 1.0, -1.0).double().view(-1, 1).expand(-1, RANK).contiguous()
-    prior.variance.fill_(1.0)
-    optimizer = torch.optim.Adam([each for each in prior.parameters() if each.requires_grad], lr=0.02)
-    sigma = torch.full((16, 1), 3.0, dtype=float64)
-    told = [prior.denoise(noisy, 3.0, torch.full((4,), action)) for action in (0, 1)]
-    assert torch.equal(told[0], told[1])
-    for _ in range(30):
-        optimizer.zero_grad()
-        loss = denoising_loss(
-            lambda y, s: prior.denoise_coordinates(y, s, actions), clean, sigma, torch.randn_like(clean)
-        )
-        loss.backward()
-        optimizer.step()
-    still = torch.zeros(1, RANK, dtype=float64)
-    told = [prior.denoise_coordinates(still, sigma[:1], torch.tensor([action])).mean() for action in (0, 1)]
-    assert told[0] > 0.3 and told[1] < -0.3
 
 
 def test_dropout_is_for_training_alone(prior: SequencePrior, noisy: Tensor) -> None:
@@ -232,15 +195,13 @@ def test_long_clips_are_denoised_window_by_window(prior: SequencePrior) -> None:
     torch.testing.assert_close(prior.denoise(long, 0.7, action), torch.stack(expected, 1))
 
 
-@pytest.mark.parametrize("time", [1, FRAMES - 1])
-def test_short_clips_are_denoised_as_if_their_last_frame_went_on(
-    prior: SequencePrior, noisy: Tensor, time: int
-) -> None:
-    going_on = torch.stack([noisy[:, min(t, time - 1)] for t in range(FRAMES)], 1)
-    torch.testing.assert_close(prior.denoise(noisy[:, :time], 0.7), prior.denoise(going_on, 0.7)[:, :time])
+def test_short_clips_are_denoised_as_if_their_last_frame_went_on(prior: SequencePrior, noisy: Tensor) -> None:
+    for time in (1, FRAMES - 1):
+        going_on = torch.stack([noisy[:, min(t, time - 1)] for t in range(FRAMES)], 1)
+        torch.testing.assert_close(prior.denoise(noisy[:, :time], 0.7), prior.denoise(going_on, 0.7)[:, :time])
 
 
-@pytest.mark.parametrize("change", [{"depth": -1}, {"depth": 101}, {"depth": 10**9}, {"frames": 0}, {"frames": -16}])
-def test_what_cannot_be_built_is_refused(change: dict) -> None:
-    with pytest.raises(ValueError, match=f"not {next(iter(change.values()))}$|blocks, not"):
-        SequencePriorConfig(**change)
+def test_what_cannot_be_built_is_refused() -> None:
+    for change in ({"depth": -1}, {"depth": 101}, {"frames": 0}):
+        with pytest.raises(ValueError, match=f"not {next(iter(change.values()))}$|blocks, not"):
+            SequencePriorConfig(**change)

@@ -30,12 +30,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     "encoder": {"network": FRAME, "decoder": GENERATOR, "steps": 30, "batch_size": 16},
     "code_prior": {
         "network": {"code_size": 24, "rank": 8, "appearance_rank": 3, "width": 24, "depth": 1},
-        "steps": 60,
+        "steps": 20,
         "batch_size": 64,
     },
     "sequence_prior": {
         "network": {"code_size": 24, "frames": 16, "rank": 8, "width": 16, "depth": 1},
-        "steps": 60,
+        "steps": 20,
         "batch_size": 12,
         "copies": 2,
         "shift": 1,
@@ -66,7 +66,7 @@ RECIPES: dict[str, dict[str, Any]] = {
             "preprocessing": PIXELS,
         },
         "augmentation": {"mirror": 0.0, "shift": 1, "blur": 0.3},
-        "steps": 60,
+        "steps": 20,
         "batch_size": 9,
         "learning_rate": 0.01,
         "folds": [["grow/clip0", "left/clip0", "right/clip0"]],

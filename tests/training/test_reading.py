@@ -56,18 +56,17 @@ def test_a_window_to_train_on_is_a_part_of_the_frames(clips: FinetuningClips) ->
     np.testing.assert_array_equal(parts[3], WindowReader(8).window(path, np.random.default_rng(3), crop=1.5))
 
 
-@pytest.mark.parametrize("length", [1, 5, 8, 12, 20])
-def test_a_clip_that_is_known_is_read_in_part(
-    clips: FinetuningClips, length: int, reads: list[tuple[Path, range | None]]
-) -> None:
-    reader, path = WindowReader(length, memory=0), clips.train[0].path
-    for seed in range(4):
-        known = reader.window(path, np.random.default_rng(seed), crop=1.2)
-        anew = WindowReader(length).window(path, np.random.default_rng(seed), crop=1.2)
-        assert len(known) == length
-        np.testing.assert_array_equal(known, anew)
-    parts = [part for _, part in reads]
-    assert parts[0] is None and all(part is not None and len(part) <= min(length, 12) for part in parts[2::2])
+def test_a_clip_that_is_known_is_read_in_part(clips: FinetuningClips, reads: list[tuple[Path, range | None]]) -> None:
+    for length in (1, 8, 20):
+        reads.clear()
+        reader, path = WindowReader(length, memory=0), clips.train[0].path
+        for seed in range(4):
+            known = reader.window(path, np.random.default_rng(seed), crop=1.2)
+            anew = WindowReader(length).window(path, np.random.default_rng(seed), crop=1.2)
+            assert len(known) == length
+            np.testing.assert_array_equal(known, anew)
+        parts = [part for _, part in reads]
+        assert parts[0] is None and all(part is not None and len(part) <= min(length, 12) for part in parts[2::2])
 
 
 def test_clips_are_kept_in_memory_while_there_is_room(
@@ -94,8 +93,7 @@ def test_clips_are_kept_in_memory_while_there_is_room(
                 np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("memory", [0, 1 << 20])
-def test_windows_with_somebody_in_view(tmp_path: Path, memory: int) -> None:
+def test_windows_with_somebody_in_view(tmp_path: Path) -> None:
     """Somebody crosses an empty room, from frame 12 to frame 28 of 40."""
     frames = np.full((40, 32, 32, 3), 90, np.uint8)
     for t in range(12, 28):
@@ -107,15 +105,16 @@ def test_windows_with_somebody_in_view(tmp_path: Path, memory: int) -> None:
     allowed = windows_in_view(decoded, 6)
     assert 0 < len(allowed) < 35 and min(allowed) >= 10 and max(allowed) <= 24
 
-    def with_it(in_view: bool) -> list[bool]:
+    def with_it(in_view: bool, memory: int) -> list[bool]:
         reader = WindowReader(6, in_view, memory)
         found = [reader.window(clip.path, np.random.default_rng(seed)) for seed in range(30)]
         found += reader.fixed_windows([clip], 0, 10)
         assert len({window.tobytes() for window in found}) > 2
         return [any((decoded[t : t + 6] == window).all() for t in allowed) for window in found]
 
-    assert all(with_it(True)) and not all(with_it(False))
-    assert len(WindowReader(50, True, memory).window(clip.path, np.random.default_rng(0))) == 50
+    for memory in (0, 1 << 20):
+        assert all(with_it(True, memory)) and not all(with_it(False, memory))
+        assert len(WindowReader(50, True, memory).window(clip.path, np.random.default_rng(0))) == 50
 
 
 def test_a_clip_that_cannot_be_read(tmp_path: Path) -> None:

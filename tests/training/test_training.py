@@ -93,7 +93,6 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
 def test_losses_fall(trained: ModelTraining) -> None:
     folder = trained.workspace.folder / "generator"
     log = np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
-    assert {"img", "feat", "adv", "discr"} <= set(log.dtype.names)
     assert log["img"][-1] < log["img"][0]
     assert (folder / "step_000040.png").is_file() and list((folder / "tensorboard").iterdir())
     validation = np.genfromtxt(folder / "validation.csv", delimiter=",", names=True)
@@ -165,14 +164,14 @@ def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGINT, former)
 
 
-@pytest.mark.parametrize("content", [b"not a state", b"\x80\x02.", b""])
 def test_damaged_state_is_refused(
-    content: bytes, recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
+    recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    (tmp_path / "state.pt").write_bytes(content)
     recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
-    with pytest.raises(StganError, match="cannot resume"):
-        train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path))
+    for content in (b"not a state", b"\x80\x02.", b""):
+        (tmp_path / "state.pt").write_bytes(content)
+        with pytest.raises(StganError, match="cannot resume"):
+            train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path))
 
 
 def test_state_of_another_recipe_or_other_clips_is_set_aside(
@@ -336,12 +335,6 @@ def test_losses_are_equations_1_to_5() -> None:
     assert discriminator.item() == pytest.approx(-(np.log(0.9 * 0.6) + np.log(0.8 * 0.6)) / 2)
 
 
-def test_groups_are_never_split(data: ClipData) -> None:
-    rest, unseen = data.split_groups(["left/clip1"])
-    assert set(unseen.groups) == {"left/clip1"} and "left/clip1" not in rest.groups
-    assert len(rest.clips) + len(unseen.clips) == len(data.clips)
-
-
 def test_augmentation_keeps_range_and_shape_and_can_do_nothing() -> None:
     videos = torch.rand(3, 3, 4, 16, 16)
     changed = Augmentation()(videos, StepRandomness(0, 0))
@@ -377,9 +370,6 @@ def test_blur_is_each_clips_own_and_keeps_the_mean() -> None:
     np.testing.assert_allclose(blurred[1, 0, 0, 4:11, 4:11].numpy(), np.outer(profile, profile), atol=1e-6)
 
 
-def test_wilson_interval() -> None:
-    low, high = wilson_interval(8, 10)
-    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-3)
-    assert wilson_interval(0, 5)[0] == 0 and wilson_interval(5, 5)[1] == 1
+def test_verdicts_are_pooled() -> None:
     pooled = Verdicts((0, 1), (0, 0)) + Verdicts((2,), (2,))
     assert pooled.summary()["correct"] == 2 and pooled.summary()["clips"] == 3

@@ -53,16 +53,16 @@ def test_fragments_promise_their_frames(path: Path, stripes: np.ndarray) -> None
     assert len(read_video(path).frames) == len(stripes)
 
 
-@pytest.mark.parametrize("count", [3_000_000, 50_000_000, 0x0FFFFFFF, 0xFFFFFFFF])
-def test_samples_of_one_size(path: Path, stripes: np.ndarray, count: int) -> None:
+def test_samples_of_one_size(path: Path, stripes: np.ndarray) -> None:
     """50 million entries took ffmpeg 0.6 to 3.5 GB."""
-    write_video(path, stripes)
-    data = bytearray(path.read_bytes())
-    at = data.index(b"stsz") + 8
-    data[at : at + 8] = numbers(1, count)
-    assert promised(path, bytes(data)) == count
-    with pytest.raises(VideoError, match="more frames than it has bytes"):
-        read_video(path)
+    for count in (3_000_000, 0xFFFFFFFF):
+        write_video(path, stripes)
+        data = bytearray(path.read_bytes())
+        at = data.index(b"stsz") + 8
+        data[at : at + 8] = numbers(1, count)
+        assert promised(path, bytes(data)) == count
+        with pytest.raises(VideoError, match="more frames than it has bytes"):
+            read_video(path)
 
 
 def test_what_each_table_promises(path: Path) -> None:

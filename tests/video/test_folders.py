@@ -50,16 +50,16 @@ def test_csv(tmp_path: Path) -> None:
     assert folder.groups == ("ann", "bob")
 
 
-@pytest.mark.parametrize(("column", "expected"), [("split", "train test train"), ("strict", "train test")])
-def test_the_split_comes_from_the_column_asked_for(tmp_path: Path, column: str, expected: str) -> None:
-    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
-    write_csv(
-        tmp_path,
-        "path,label,group,split,strict\na.mp4,x,g,train,train\nb.mp4,x,h,test,test\n"
-        "c.mp4,x,h,train,drop\nd.mp4,x,i,,\n",
-    )
-    folder = find_clips(tmp_path, split_column=column)
-    assert [clip.split for clip in folder.clips] == expected.split()
+def test_the_split_comes_from_the_column_asked_for(tmp_path: Path) -> None:
+    for column, expected in (("split", "train test train"), ("strict", "train test")):
+        touch(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+        write_csv(
+            tmp_path,
+            "path,label,group,split,strict\na.mp4,x,g,train,train\nb.mp4,x,h,test,test\n"
+            "c.mp4,x,h,train,drop\nd.mp4,x,i,,\n",
+        )
+        folder = find_clips(tmp_path, split_column=column)
+        assert [clip.split for clip in folder.clips] == expected.split()
 
 
 def test_which_csv(tmp_path: Path) -> None:
@@ -75,25 +75,17 @@ def test_which_csv(tmp_path: Path) -> None:
     assert "no column 'strict'" in refusal(tmp_path, csv="one.csv", split_column="strict")
 
 
-@pytest.mark.parametrize("name", ["../a.mp4", "x/../../a.mp4", "/a.mp4", "..\\a.mp4", "C:\\a.mp4", "C:a.mp4"])
-def test_a_list_cannot_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    touch(tmp_path, "a.mp4", "data/b.mp4")
-    write_csv(tmp_path / "data", f"path,label\nb.mp4,x\n{name},x\n")
-    assert "outside the folder" in refusal(tmp_path / "data")
+def test_a_list_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
+    for name in ("../a.mp4", "x/../../a.mp4", "/a.mp4", "..\\a.mp4", "C:\\a.mp4", "C:a.mp4"):
+        touch(tmp_path, "a.mp4", "data/b.mp4")
+        write_csv(tmp_path / "data", f"path,label\nb.mp4,x\n{name},x\n")
+        assert "outside the folder" in refusal(tmp_path / "data")
 
 
 def test_missing_files_are_counted(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     write_csv(tmp_path, "path,label\na.mp4,x\ngone.mp4,x\ngone2.mp4,x\n")
     assert "2 clip(s)" in refusal(tmp_path) and "gone.mp4" in refusal(tmp_path)
-
-
-def test_bad_csv(tmp_path: Path) -> None:
-    touch(tmp_path, "a.mp4")
-    write_csv(tmp_path, "path,label\na.mp4\n")
-    assert "entry 1" in refusal(tmp_path)
-    (tmp_path / "clips.csv").write_bytes(b"path,label\n\xff\xfe,x\n")
-    assert "cannot be read" in refusal(tmp_path)
 
 
 UCF_CLIPS = ("Biking/v_Biking_g01_c01.avi", "Biking/v_Biking_g08_c02.avi", "Swing/v_Swing_g01_c01.avi")
@@ -125,14 +117,6 @@ def test_ucf(ucf: Path) -> None:
         ]
     assert [clip.split for clip in find_clips(ucf, ucf_split=2).clips] == ["train", "train", "test"]
     assert "trainlist03.txt" in refusal(ucf, ucf_split=3)
-
-
-def test_ucf_lists_are_not_trusted(ucf: Path) -> None:
-    (listing,) = ucf.parent.rglob("testlist01.txt")
-    listing.write_text("../../secret.avi\n")
-    assert "outside the folder" in refusal(ucf)
-    listing.write_text("secret.avi\n")
-    assert "action/clip" in refusal(ucf)
 
 
 def test_no_clips(tmp_path: Path) -> None:

@@ -80,10 +80,10 @@ def test_every_start_is_drawn() -> None:
     assert {int(random_window(10, 8, rng)[0]) for _ in range(50)} == {0, 1, 2}
 
 
-@pytest.mark.parametrize(("num_frames", "length", "start"), [(0, 4, 0), (4, 0, 0), (4, 4, 4), (4, 4, -1)])
-def test_impossible_windows(num_frames: int, length: int, start: int) -> None:
-    with pytest.raises(ValueError):
-        window_at(num_frames, length, start)
+def test_impossible_windows() -> None:
+    for num_frames, length, start in ((0, 4, 0), (4, 0, 0), (4, 4, 4), (4, 4, -1)):
+        with pytest.raises(ValueError):
+            window_at(num_frames, length, start)
 
 
 def wall(num_frames: int) -> np.ndarray:
@@ -113,11 +113,8 @@ def test_windows_leave_out_the_walker_coming_and_going() -> None:
     starts = windows_in_view(walker(), 16)
     # At the least 4 of the block's 6 columns are in the frame while its left edge is from -2 to 28.
     assert starts == list(range(6, 36 - 16 + 2))
-
-
-def test_minimum_sets_how_much_must_show() -> None:
     loose, strict = windows_in_view(walker(), 16, minimum=0.1), windows_in_view(walker(), 16, minimum=1.0)
-    assert set(strict) < set(windows_in_view(walker(), 16)) < set(loose)
+    assert set(strict) < set(starts) < set(loose)
     assert windows_in_view(walker(), 16, minimum=0.0) == list(range(35))
 
 

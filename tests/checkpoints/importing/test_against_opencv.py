@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 import torch
 from frames import as_videos, grey_levels, relative
 from prototxts import frame_network_prototxt, generator_prototxt
@@ -14,7 +13,6 @@ from restated import caffe_lstm
 
 from stgan.checkpoints.importing import import_weights
 
-FORMS = [("layer", "shape", False), ("layer", "legacy", False), ("v1", "legacy", False), ("layer", "shape", True)]
 BGR_MEAN, LRCN_MEAN = np.array([104.0, 117.0, 123.0]), np.array([103.939, 116.779, 128.68])
 CLOSE, FAR = 1e-4, 1e-2
 
@@ -38,10 +36,9 @@ def crop(frames: np.ndarray, mean: np.ndarray, order: int = -1) -> np.ndarray:
     return cropped.transpose(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_the_generator(form: tuple, write: Callable[..., Path], rng: np.random.Generator) -> None:
+def test_the_generator(write: Callable[..., Path], rng: np.random.Generator) -> None:
     layers = deepsim(rng)
-    network = import_weights("generator", [write(layers, *form)]).network
+    network = import_weights("generator", [write(layers, "v1", "legacy")]).network
     assert network.config.stages == ((6, 8), (7, 6), (5, 5), (4,), (3,)) and network.config.image_size == 256
     codes = rng.random((2, 20)) * 60
     model = write(layers, "layer", "shape")
@@ -56,13 +53,12 @@ def test_the_generator(form: tuple, write: Callable[..., Path], rng: np.random.G
     assert relative(images, (other_slope + BGR_MEAN[:, None, None])[:, ::-1] / 255) > FAR
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_caffenet(form: tuple, write: Callable[..., Path], rng: np.random.Generator) -> None:
+def test_caffenet(write: Callable[..., Path], rng: np.random.Generator) -> None:
     layers = frame_network(rng, CAFFENET)
     more = [
         Source(name, "InnerProduct", (np.ones((3, 10), np.float32), np.ones(3, np.float32))) for name in ("fc7", "fc8")
     ]
-    checkpoint = import_weights("encoder", [write([*layers, *more], *form)])
+    checkpoint = import_weights("encoder", [write([*layers, *more], "layer", "legacy")])
     assert checkpoint.provenance["imported"]["left out"] == ["fc7", "fc8"]
     config = checkpoint.network.config
     assert (config.channels, config.groups) == ((8, 12, 8, 10, 6), (1, 2, 1, 2, 2))
@@ -82,10 +78,9 @@ def lrcn_log_probabilities(layers: Sequence[Source], codes: np.ndarray, lstm: Se
     return np.log((per_frame / per_frame.sum(1, keepdims=True)).mean(0, keepdims=True))
 
 
-@pytest.mark.parametrize("form", [("layer", "shape", False), ("layer", "legacy", False)], ids=str)
-def test_lrcn(form: tuple, write: Callable[..., Path], rng: np.random.Generator) -> None:
+def test_lrcn(write: Callable[..., Path], rng: np.random.Generator) -> None:
     layers = lrcn(rng)
-    network = import_weights("lrcn", [write(layers, *form)]).network
+    network = import_weights("lrcn", [write(layers)]).network
     frames = grey_levels(rng, 4, 240, 320)
     videos = as_videos(frames)
     description = frame_network_prototxt(layers[:6])

@@ -103,8 +103,7 @@ def test_where_poolings_are(
         import_weights("c3d", [write(c3d(rng, (2,) * 6, names=tuple("abcdef")), "c3d"), volume])
 
 
-@pytest.mark.parametrize("protocol", ["tgan", "tgan2"])
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(("protocol", "compressed"), [("tgan", True), ("tgan2", True), ("tgan2", False)])
 def test_chainer(protocol: str, compressed: bool, rng: np.random.Generator, mean: np.ndarray, tmp_path: Path) -> None:
     layers = c3d(rng, classes=101)
     weights = write_chainer(tmp_path / "weights.npz", layers, compressed)
@@ -113,8 +112,9 @@ def test_chainer(protocol: str, compressed: bool, rng: np.random.Generator, mean
     assert checkpoint.actions == CLASSES
     if compressed:
         check(checkpoint.network, layers, protocol, frames_for(protocol, rng), mean)
-    default = import_weights("c3d", [weights, tmp_path / "mean2.npz"])
-    assert default.provenance["imported"]["protocol"] == "tgan"
+    else:
+        default = import_weights("c3d", [weights, tmp_path / "mean2.npz"])
+        assert default.provenance["imported"]["protocol"] == "tgan"
 
 
 @pytest.mark.parametrize("pool5", ["channels-first", "channels-last"])
@@ -144,8 +144,16 @@ PORTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("port", PORTS)
-@pytest.mark.parametrize("format", ["zip", "old", "training", "safetensors"])
+@pytest.mark.parametrize(
+    ("port", "format"),
+    [
+        ("jfzhang95", "zip"),
+        ("mmaction", "zip"),
+        ("numbered", "old"),
+        ("numbered", "training"),
+        ("mmaction", "safetensors"),
+    ],
+)
 def test_ports_to_pytorch(port: str, format: str, rng: np.random.Generator, mean: np.ndarray, tmp_path: Path) -> None:
     layers = c3d(rng)
     state = {}
@@ -170,7 +178,7 @@ def test_ports_to_pytorch(port: str, format: str, rng: np.random.Generator, mean
     for i, layer in enumerate(layers[:8]):
         assert np.array_equal(checkpoint.network.convolutions[i].weight.numpy(), layer.arrays[0])
     assert np.array_equal(checkpoint.network.fc8.bias.numpy(), layers[-1].arrays[1])
-    if format == "zip" and port != "numbered":
+    if format == "zip":
         check(checkpoint.network, layers, protocol, frames_for(protocol, rng), mean, "around")
 
 

@@ -77,26 +77,28 @@ def test_any_bytes_are_read_or_refused(message: bytes) -> None:
             assert str(error)
 
 
-@pytest.mark.parametrize("form", ["layer", "v1", "c3d"])
-@pytest.mark.parametrize("shapes", ["shape", "legacy"])
-def test_what_protobuf_writes(form: str, shapes: str, tmp_path: Path, rng: np.random.Generator) -> None:
-    arrays = (rng.random((4, 6), np.float32), rng.random(4, np.float32))
-    layers = [Source(name, "InnerProduct", arrays) for name in ("a", "b")]
-    path = write_caffemodel(tmp_path / "net", layers, form, shapes)
-    net = schema(form == "c3d")["NetParameter"].FromString(path.read_bytes())  # the writer wrote what it meant to
-    assert np.allclose((net.layer if form == "layer" else net.layers)[1].blobs[0].data, arrays[0].ravel())
-    found = read_caffemodel(path)
-    assert [layer.name for layer in found] == ["a", "b"] and found[0].convolution is None
-    for mine, theirs in zip(found[1].arrays, arrays, strict=True):
-        assert np.array_equal(mine.with_axes(theirs.ndim).read().numpy(), theirs)
+def test_what_protobuf_writes(tmp_path: Path, rng: np.random.Generator) -> None:
+    for shapes in ("shape", "legacy"):
+        for form in ("layer", "v1", "c3d"):
+            arrays = (rng.random((4, 6), np.float32), rng.random(4, np.float32))
+            layers = [Source(name, "InnerProduct", arrays) for name in ("a", "b")]
+            path = write_caffemodel(tmp_path / "net", layers, form, shapes)
+            net = schema(form == "c3d")["NetParameter"].FromString(
+                path.read_bytes()
+            )  # the writer wrote what it meant to
+            assert np.allclose((net.layer if form == "layer" else net.layers)[1].blobs[0].data, arrays[0].ravel())
+            found = read_caffemodel(path)
+            assert [layer.name for layer in found] == ["a", "b"] and found[0].convolution is None
+            for mine, theirs in zip(found[1].arrays, arrays, strict=True):
+                assert np.array_equal(mine.with_axes(theirs.ndim).read().numpy(), theirs)
 
 
-@pytest.mark.parametrize("form", ["c3d", "layer"])
-def test_a_mean(form: str, tmp_path: Path, rng: np.random.Generator) -> None:
-    values = rng.random((1, 3, 2, 4, 5), np.float32)
-    path = write_binaryproto(tmp_path / "anything", values, form)
-    assert recognise(path) == "binaryproto"
-    assert np.array_equal(read_binaryproto(path).read().numpy(), values)
+def test_a_mean(tmp_path: Path, rng: np.random.Generator) -> None:
+    for form in ("c3d", "layer"):
+        values = rng.random((1, 3, 2, 4, 5), np.float32)
+        path = write_binaryproto(tmp_path / "anything", values, form)
+        assert recognise(path) == "binaryproto"
+        assert np.array_equal(read_binaryproto(path).read().numpy(), values)
 
 
 def blob(array: np.ndarray, **changed: int) -> bytes:
@@ -110,9 +112,9 @@ def blob(array: np.ndarray, **changed: int) -> bytes:
 ONES = np.ones((2, 2), np.float32)
 
 
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
+def test_damaged_layers(tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    for layer, message in (
         (by_hand(6, blob(ONES, width=3)), "one of its arrays has 4 numbers, which do not fit its shape"),
         (by_hand(6, blob(ONES, num=2**62)), "do not fit its shape"),
         (by_hand(6, blob(ONES, num=-1)), "do not fit its shape"),
@@ -125,17 +127,10 @@ ONES = np.ones((2, 2), np.float32)
         (b"\x02\x00", "damaged, or no protocol buffer"),
         (b"\x08" + b"\xff" * 12, "a number does not end"),
         (by_hand(7, bytes(5))[:-1], "a field is longer than what is left"),
-    ],
-)
-def test_damaged_layers(layer: bytes, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "net"
-    path.write_bytes(by_hand(2, by_hand(4, b"conv1a") + layer))
-    with pytest.raises(ValueError, match=message):
-        read_caffemodel(path)
-
-
-def test_too_many_layers(tmp_path: Path) -> None:
-    path = tmp_path / "net"
+    ):
+        path.write_bytes(by_hand(2, by_hand(4, b"conv1a") + layer))
+        with pytest.raises(ValueError, match=message):
+            read_caffemodel(path)
     path.write_bytes(b"\x12\x00" * 2001)
     with pytest.raises(ValueError, match="more than 2000 layers"):
         read_caffemodel(path)

@@ -105,35 +105,32 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize(
-    ("name", "channels_last"),
-    [("anything", False), ("conv3d_deepnetA_sport1m_iter_1900000_TF.model", True),
-     ("c3d_ucf101_finetune_whole_iter_20000_TF.model", True), ("sports1m_finetuning_ucf101.model", False)],
-)  # fmt: skip
-def test_known_names_say_in_which_order_pool5_is(
-    name: str, channels_last: bool, layers: list[Source], mean: Path, tmp_path: Path
-) -> None:
-    prefix = checkpoint(tmp_path / name, b"", layers, channels_last)
-    found = import_weights("c3d", [prefix, mean])
-    assert same(found.network, layers)
-    assert found.provenance["imported"]["pool5"] == ("channels-last" if channels_last else "channels-first")
-    volume = np.load(mean).transpose(3, 0, 1, 2)
-    assert np.array_equal(found.network.mean_volume.numpy(), volume)
+def test_known_names_say_in_which_order_pool5_is(layers: list[Source], mean: Path, tmp_path: Path) -> None:
+    for name, channels_last in (
+        ("anything", False),
+        ("conv3d_deepnetA_sport1m_iter_1900000_TF.model", True),
+        ("c3d_ucf101_finetune_whole_iter_20000_TF.model", True),
+        ("sports1m_finetuning_ucf101.model", False),
+    ):
+        prefix = checkpoint(tmp_path / name, b"", layers, channels_last)
+        found = import_weights("c3d", [prefix, mean])
+        assert same(found.network, layers)
+        assert found.provenance["imported"]["pool5"] == ("channels-last" if channels_last else "channels-first")
+        volume = np.load(mean).transpose(3, 0, 1, 2)
+        assert np.array_equal(found.network.mean_volume.numpy(), volume)
 
 
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize(
-    ("marker", "message"),
-    [(b"ABORT", "its reader stopped with status -6"), (b"RAISE", "Unable to open table file"),
-     (b"HUGE", "its variables have more than")],
-)  # fmt: skip
-def test_a_reader_that_fails_is_one_sentence(
-    marker: bytes, message: str, layers: list[Source], mean: Path, tmp_path: Path
-) -> None:
-    prefix = checkpoint(tmp_path / "model", marker, layers)
-    with pytest.raises(CheckpointError, match=message) as caught:
-        import_weights("c3d", [prefix, mean])
-    assert "second line" not in str(caught.value) or str(caught.value).isprintable()
+def test_a_reader_that_fails_is_one_sentence(layers: list[Source], mean: Path, tmp_path: Path) -> None:
+    for marker, message in (
+        (b"ABORT", "its reader stopped with status -6"),
+        (b"RAISE", "Unable to open table file"),
+        (b"HUGE", "its variables have more than"),
+    ):
+        prefix = checkpoint(tmp_path / "model", marker, layers)
+        with pytest.raises(CheckpointError, match=message) as caught:
+            import_weights("c3d", [prefix, mean])
+        assert "second line" not in str(caught.value) or str(caught.value).isprintable()
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -1,4 +1,6 @@
-"""Run by test_parallel.py: every stage for a few steps, on as many processes as asked, with their logs.
+"""Every stage for a few steps, on as many processes as asked, with their logs (training/test_parallel.py).
+
+On more processes than one it is run as a script, which each of them starts anew:
 
 python shared_batches.py CLIPS RECIPES FOLDER PROCESSES
 """
@@ -22,7 +24,6 @@ from stgan.video import ClipCache, find_clips
 
 
 def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> None:
-    torch.set_num_threads(1)
     fabric = Fabric(accelerator="cpu", devices=processes, strategy="ddp" if processes > 1 else "auto")
     fabric.launch()
     train = ClipData.load(find_clips(clips), ClipCache(folder / "cache", 16))
@@ -44,4 +45,5 @@ def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> Non
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
