@@ -17,7 +17,6 @@ from lightning_fabric import Fabric
 
 from stgan import STGAN
 from stgan.errors import StganError
-from stgan.metrics.classification import wilson_interval
 from stgan.training import classifier_training, losses
 from stgan.training.classifier_training import Verdicts, train_classifier
 from stgan.training.clip_data import Augmentation, ClipData, gaussian_blur
