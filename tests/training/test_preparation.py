@@ -130,7 +130,7 @@ def test_wishes_that_contradict_the_plan(
         (Wishes(size=50), "--size must be one of"),
         (Wishes(minutes=0.0), "--minutes must be"),
         (Wishes(minutes=float("nan")), "--minutes must be"),
-        (Wishes(config=Path("nowhere")), "cannot read the recipe"),
+        (Wishes(config=Path("nowhere")), "cannot be read"),
         (Wishes(csv="none.csv"), "no file 'none.csv'"),
         (Wishes(overrides={"c3d": {"folds": [["nobody"]]}}, size=32), "no group of these clips"),
         (Wishes(overrides={"c3d": {"folds": [[]]}}, size=32), "must take away some"),

@@ -8,10 +8,10 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -46,8 +46,11 @@ from stgan.networks import (
     TemporalStream,
     TemporalStreamConfig,
 )
+from stgan.records import checked, read_record, write_record
 
-FORMAT = 1
+R = TypeVar("R")
+
+FORMAT: Literal[1] = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _LARGEST_CONFIG = 1 << 20  # bytes; of a safetensors file's table of contents too
 _LONGEST_REASON = 500  # characters of an error's text
@@ -75,6 +78,17 @@ NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
 
 class CheckpointError(StganError):
     """A checkpoint that is missing, damaged, or not what it says."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """`config.json`. network, config: the architecture and its configuration. actions, provenance: see `Checkpoint`."""
+
+    format: Literal[1]
+    network: str
+    config: dict[str, Any]
+    actions: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,7 +129,7 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, stored_tensors(network, half))
     write_text(folder / CARD, card)
-    write_text(folder / CONFIG, json.dumps(described(network, actions, provenance or {}), indent=2) + "\n")
+    write_record(folder / CONFIG, described(network, actions, provenance or {}))
 
 
 def stored_tensors(network: nn.Module, half: bool) -> dict[str, Tensor]:
@@ -127,15 +141,10 @@ def stored_tensors(network: nn.Module, half: bool) -> dict[str, Tensor]:
     }
 
 
-def described(network: nn.Module, actions: tuple[str, ...], provenance: Mapping[str, Any]) -> dict[str, Any]:
+def described(network: nn.Module, actions: tuple[str, ...], provenance: Mapping[str, Any]) -> Description:
     """What is written beside the weights of a network."""
-    return {
-        "format": FORMAT,
-        "network": network.config.network,  # type: ignore[union-attr]
-        "config": network.config.to_dict(),  # type: ignore[union-attr, operator]
-        "actions": list(actions),
-        "provenance": dict(provenance),
-    }
+    config: Any = network.config
+    return Description(FORMAT, config.network, config.to_dict(), actions, dict(provenance))
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -153,30 +162,23 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     Raises:
         CheckpointError: a file is missing, damaged, of another version, or does not fit its architecture.
     """
-    config = read_json(folder / CONFIG)
-    if config.get("format") != FORMAT:
-        found = quoted(str(config.get("format")))
-        raise CheckpointError(f"{quoted(folder)} has checkpoint format {found}; this version reads {FORMAT}")
-    name = config.get("network")
-    if not isinstance(name, str) or name not in NETWORKS:
+    path = folder / CONFIG
+    described = read_description(path)
+    name = described.network
+    if name not in NETWORKS:
         known = ", ".join(NETWORKS)
-        raise CheckpointError(f"{quoted(folder)} holds an unknown network {quoted(str(name))}; known are {known}")
+        raise CheckpointError(f"{quoted(folder)} holds an unknown network {quoted(name)}; known are {known}")
     config_type, network_type = NETWORKS[name]
     try:
-        if len(json.dumps(config["config"])) > _LONGEST_NETWORK:
+        if len(json.dumps(described.config)) > _LONGEST_NETWORK:
             raise ValueError("its config is too long")
         with torch.device("meta"):  # shapes only: a hostile config cannot ask for memory
-            network = network_type(config_type.from_dict(config["config"]))  # type: ignore[attr-defined]
+            network = network_type(checked(config_type, described.config))
     except _BAD_VALUES as error:
-        raise CheckpointError(f"{quoted(folder / CONFIG)} does not describe a {name}: {one_line(error)}") from error
-    actions, provenance = config.get("actions", []), config.get("provenance", {})
-    check_actions(actions, folder / CONFIG)
-    if not isinstance(provenance, dict):
-        raise CheckpointError(f"{quoted(folder / CONFIG)} is damaged: its provenance is not a JSON object")
+        raise CheckpointError(f"{quoted(path)} does not describe a {name}: {one_line(error)}") from error
+    actions = described.actions
     if actions and len(actions) != getattr(network.config, "num_classes", 0):
-        raise CheckpointError(
-            f"{quoted(folder / CONFIG)} names {len(actions)} actions, which are not its network's classes"
-        )
+        raise CheckpointError(f"{quoted(path)} names {len(actions)} actions, which are not its network's classes")
     tensors = _read_tensors(folder / WEIGHTS, network.state_dict())
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
@@ -184,12 +186,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         try_out(network)
     except _BAD_VALUES as error:
         raise CheckpointError(f"{quoted(folder)} is no {name} that works: {one_line(error)}") from error
-    return Checkpoint(
-        network.to(device),
-        tuple(actions),
-        provenance,
-        weights_hash(tensors),
-    )
+    return Checkpoint(network.to(device), actions, described.provenance, weights_hash(tensors))
 
 
 def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -232,30 +229,29 @@ def check_header(path: Path) -> None:
         raise ValueError(f"its table of contents is longer than {_LARGEST_CONFIG} bytes")
 
 
-def check_actions(actions: Any, path: Path) -> None:
+def check_actions(actions: Sequence[str], path: Path) -> None:
     """CheckpointError unless `actions`, read from `path`, are different names that folders can have."""
-    if not isinstance(actions, list) or not all(isinstance(action, str) for action in actions):
-        raise CheckpointError(f"{quoted(path)} is damaged: its actions are not a list of names")
     bad = [action for action in actions if not is_file_name(action)]
     if bad or len(set(actions)) < len(actions):
         which = f", unlike {quoted(bad[0])}" if bad else ""
         raise CheckpointError(f"{quoted(path)}: actions must be different words that can name a folder{which}")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of sane size, or CheckpointError."""
+def read_description(path: Path) -> Description:
+    """What a `config.json` says. CheckpointError if there is none, or it is damaged or of another version."""
+    described = read_file(path, Description)
+    check_actions(described.actions, path)
+    return described
+
+
+def read_file(path: Path, kind: Callable[..., R]) -> R:
+    """A record from a JSON file of a checkpoint or a model, or CheckpointError."""
     if not os.path.isfile(path):
         raise CheckpointError(f"there is no {quoted(path)}; is this a checkpoint folder?")
     try:
-        size = path.stat().st_size
-        if size > _LARGEST_CONFIG:
-            raise CheckpointError(f"{quoted(path)} is too large to be a config ({size} bytes)")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"{quoted(path)} is not valid JSON: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{quoted(path)} must hold a JSON object, not a {type(values).__name__}")
-    return values
+        return read_record(path, kind, most=_LARGEST_CONFIG)
+    except StganError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:

@@ -1,6 +1,5 @@
 """From a folder and a few wishes to a `ModelTraining`: look at the clips, plan or read the recipes, decode once."""
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -10,9 +9,9 @@ from lightning_fabric import Fabric
 
 from stgan.checkpoints import load_checkpoint
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.networks import Encoder
 from stgan.networks.encoders import ARCHITECTURE, encoder_values
+from stgan.records import as_plain, merged, read_yaml, write_record
 from stgan.training.data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.plan import (
@@ -33,8 +32,6 @@ from stgan.training.recipes import (
     Overrides,
     load_model_recipe,
     load_recipes,
-    merged,
-    read_yaml,
 )
 from stgan.training.run import Workshop
 from stgan.video import ClipFolder, VideoError, find_clips
@@ -114,7 +111,7 @@ def prepare(
     cache = ClipCache(workshop.folder / "cache", size)
     survey = survey_clips(clips, cache=cache, progress=progress)
     if fabric.is_global_zero:
-        write_text(workshop.folder / SURVEY, json.dumps(survey.summary(), indent=2) + "\n")
+        write_record(workshop.folder / SURVEY, survey.summary())
     for warning in survey.warnings():
         say(f"note: {warning}")
     if survey.problems():
@@ -209,7 +206,7 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     if not isinstance(network, Encoder):
         raise StganError(f"{folder} holds {type(network).__name__}, which is no encoder")
     values[MODEL]["encoder"] = str(folder.resolve())
-    config = json.loads(json.dumps(encoder_values(network.config)))  # tuples as lists
+    config = as_plain(encoder_values(network.config))
     values[ENCODER][ARCHITECTURE] = config.pop(ARCHITECTURE, "alexnet")
     values[ENCODER]["network"] = config
     code_size = network.config.code_size
