@@ -52,7 +52,7 @@ def test_the_recipe_beside_the_others_is_the_one_that_the_command_uses() -> None
         (["score.evaluator=judge"], "'judge', which is not among the weights"),
         (["judge.name=c3d"], "judge: unknown name; known are weights, "),
         (["augment.iterations=7"], "multiple of every"),
-        (["weights.a/b.kind=c3d"], "cannot name a folder"),
+        (["weights.a/b={kind: c3d, files: [x]}"], "cannot name a folder"),
         (["generate.num_videos=0"], "generate.num_videos: must be at least 1"),
         (["generate.preset=papers"], "preset is one of"),
         (["select.least=abc"], "select.least: must be a number, not 'abc'"),

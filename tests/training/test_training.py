@@ -120,11 +120,14 @@ def test_a_finished_stage_is_kept_whatever_settings_came_later(
     assert weights[0].stat().st_mtime_ns > times[0]
 
 
-def test_lists_and_tuples_name_the_same_training(recipes: Path) -> None:
-    recipe = load_recipes(recipes, 3).classifiers["c3d"]
-    assert recipe.folds == (("grow/clip0", "left/clip0", "right/clip0"),)
-    lists = replace(recipe, folds=[list(fold) for fold in recipe.folds])  # type: ignore[arg-type]
-    assert identity(recipe, "data") == identity(lists, "data") != identity(replace(recipe, steps=61), "data")
+def test_values_from_a_file_and_by_default_name_the_same_training(recipes: Path) -> None:
+    """Lists for tuples and whole numbers for others: what a training is recognised by does not hang on who wrote it."""
+    path = recipes / "evaluator.yaml"
+    recipe = load_classifier_recipe(path, 3)
+    written = {"folds": [], "augmentation": {"mirror": 0, "contrast": 0.2}, "network": {"preprocessing": {"scale": 1}}}
+    assert load_classifier_recipe(path, 3, written) == recipe
+    assert identity(load_classifier_recipe(path, 3, written), "data") == identity(recipe, "data")
+    assert identity(load_classifier_recipe(path, 3, {"steps": 21}), "data") != identity(recipe, "data")
 
 
 def test_losses_fall(trained: ModelTraining) -> None:

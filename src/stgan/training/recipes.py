@@ -123,19 +123,15 @@ def _load(kind: type[R], path: Path, overrides: Mapping[str, Any], **given: Any)
 
 
 def with_network(values: Any, **given: Any) -> Any:
-    """Values of a recipe with `architecture`, which files have beside `network`, and what is given among the network's.
+    """Values of a recipe with `architecture`, which files have beside `network`, among the network's own.
 
     given: values of the network that the file does not decide.
     """
-    if isinstance(values, dict) and (given or ARCHITECTURE in values):
-        network = {} if values.get("network") is None else values["network"]
-        if isinstance(network, dict):
-            given = {name: values[name] for name in (ARCHITECTURE,) if name in values} | given
-            return {
-                **{name: value for name, value in values.items() if name != ARCHITECTURE},
-                "network": network | given,
-            }
-    return values
+    if not isinstance(values, dict) or not isinstance(values.get("network"), dict | None):
+        return values
+    beside = {name: values[name] for name in (ARCHITECTURE,) if name in values} | given
+    rest = {name: value for name, value in values.items() if name != ARCHITECTURE}
+    return {**rest, "network": {**(values.get("network") or {}), **beside}} if beside else values
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
