@@ -7,17 +7,21 @@ values, or be no regular file at all.
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+import re
+import types
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import core_schema
 
 from stgan.errors import StganError
 from stgan.files import write_text
-from stgan.names import quoted
+from stgan.names import listed, quoted
 
 T = TypeVar("T")
 
@@ -30,9 +34,45 @@ _DEEPEST = 50  # levels of lists and mappings
 _LONGEST_NUMBER = 1 << 63
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # YAML 1.1 takes it for a number with a dot and a sign only
 
 
-def as_record(kind: type[T], values: Any, source: str | Path, remedy: str = "") -> T:
+class RecordError(ValueError):
+    """What is wrong with values, and where inside them: "network.layers[2]", or "" for all of them."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(_one_line(f"{place}: {reason}" if place else reason))
+        self.place, self.reason = place, reason
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """Annotates a union of records: the value of the name `key` beside a record's own values tells which one it is.
+
+    kinds: by that value; without it the record is of the kind `default`, and if that is empty, it is refused.
+
+    >>> Shape = Annotated[Circle | Square, OneOf("shape", {"circle": Circle, "square": Square})]
+    """
+
+    key: str
+    kinds: Mapping[str, type[Any]]
+    default: str = ""
+
+    def read(self, values: Any) -> Any:
+        """The record of plain values. ValueError if they are none."""
+        if not isinstance(values, dict):
+            raise ValueError(_MAPPING)
+        name = values.get(self.key, self.default)
+        if not isinstance(name, str) or name not in self.kinds:
+            found = f", not {quoted(str(name))}" if self.key in values else ""
+            raise ValueError(f"{self.key} must be one of {', '.join(self.kinds)}{found}")
+        return checked(self.kinds[name], {key: value for key, value in values.items() if key != self.key})
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+
+def as_record(kind: Callable[..., T], values: Any, source: str | Path, remedy: str = "") -> T:
     """Plain values (of JSON or YAML) as a record of this type: a dataclass, or any type that pydantic knows.
 
     Types are strict: no text for a number, no unknown names, no NaN and no infinity. Lists become tuples where the
@@ -52,23 +92,37 @@ def as_record(kind: type[T], values: Any, source: str | Path, remedy: str = "") 
         raise StganError(f"{where}: {error}" + (f"; {remedy}" if remedy else "")) from error
 
 
-def checked(kind: type[T], values: Any) -> T:
-    """As `as_record`. ValueError if the values are something else; the message is one line without a source."""
+def checked(kind: Callable[..., T], values: Any) -> T:
+    """As `as_record`. RecordError if the values are something else; its message names no source."""
     try:
         text = json.dumps([values])  # where a NaN stands, pydantic says
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"holds what is no plain value ({_one_line(error)})") from error
+        raise RecordError("", f"holds what is no plain value ({_one_line(error)})") from error
     try:
-        record: T = _adapter(kind).validate_json(text)[0]  # type: ignore[arg-type]
+        (record,) = _adapter(kind).validate_json(text)
         return record
     except ValidationError as error:
-        raise ValueError(_first_reason(error)) from error
+        raise _first(error, kind) from error
 
 
 def as_plain(record: Any) -> Any:
     """A record as plain values: what JSON gives back, so that both can be compared."""
-    values = dataclasses.asdict(record) if dataclasses.is_dataclass(record) else record  # type: ignore[arg-type]
-    return json.loads(json.dumps(values, allow_nan=False))
+    return json.loads(json.dumps(record, default=dataclasses.asdict, allow_nan=False))
+
+
+def completed(values: Any, record: Any) -> Any:
+    """Plain values that were once written of such a record, and the defaults of settings that it has had since then."""
+    if not (dataclasses.is_dataclass(record) and isinstance(values, dict)):
+        return values
+    result = dict(values)
+    for item in dataclasses.fields(record):
+        if item.name in values:
+            result[item.name] = completed(values[item.name], getattr(record, item.name))
+        elif item.default is not dataclasses.MISSING:
+            result[item.name] = as_plain(item.default)
+        elif item.default_factory is not dataclasses.MISSING:
+            result[item.name] = as_plain(item.default_factory())
+    return result
 
 
 def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
@@ -91,7 +145,7 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("its values are nested too deep") from error
 
 
-def read_record(path: Path, kind: type[T], remedy: str = "", most: int = LARGEST_JSON) -> T:
+def read_record(path: Path, kind: Callable[..., T], remedy: str = "", most: int = LARGEST_JSON) -> T:
     """A record from a JSON file; errors as of `read_json` and `as_record`."""
     return as_record(kind, read_json(path, most), path, remedy)
 
@@ -160,17 +214,88 @@ def _adapter(kind: Any) -> Any:  # a TypeAdapter, which beartype does not know
     return TypeAdapter(tuple[kind], config=_CONFIG)
 
 
-def _first_reason(error: ValidationError) -> str:
-    """The first thing that is wrong, with its place: "network.layers[2]: Input should be a valid integer"."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = ""
-    for step in first["loc"][1:]:
+def _first(error: ValidationError, kind: Any) -> RecordError:
+    """The first thing that is wrong: "network.layers[2]: must be a whole number, not 'x'"."""
+    errors = [(*_place(kind, each["loc"][1:]), each) for each in error.errors(include_url=False)]
+    place, holder, first = errors[0]
+    if first["type"] == "unexpected_keyword_argument":
+        known = [item.name for item in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
+        nearest = get_close_matches(str(first["loc"][-1]), known, 1)
+        meant = f" (did you mean {nearest[0]}?)" if nearest else ""
+        reason = f"unknown name{meant}" + (f"; known are {listed(known, str(first['loc'][-1]))}" if known else "")
+    elif first["type"] == "value_error":
+        inner = first["ctx"]["error"]
+        place, reason = f"{place}.{getattr(inner, 'place', '')}".strip("."), getattr(inner, "reason", str(inner))
+    elif first["type"] in ("missing", "json_invalid"):
+        reason = "is missing" if first["type"] == "missing" else first["msg"]
+    else:  # of a union, all that it could be
+        here = [each for other, _, each in errors if other == place]
+        reason = " or ".join(dict.fromkeys(_wanted(each) for each in here))
+        value = first["input"]
+        if place and isinstance(value, str | int | float | bool | None):
+            reason += f", not {quoted(str(value)[:100])}"
+        if isinstance(value, str) and _EXPONENT.fullmatch(value):
+            reason += " (in YAML, 1e-3 has to be written 1.0e-3)"
+    return RecordError(place, reason)
+
+
+_MAPPING = "must hold names and values"
+_WANTED = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "dataclass_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "none_required": "must be empty",
+}
+"""What a value should be, by the type of pydantic's error."""
+_PLAIN = {
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "above",
+    "less than": "below",
+}
+
+
+def _wanted(error: Any) -> str:
+    wanted = _WANTED.get(error["type"]) or error["msg"].replace("Input should be", "must be")
+    for formal, plain in _PLAIN.items():
+        wanted = wanted.replace(formal, plain)
+    return wanted
+
+
+def _place(kind: Any, steps: Sequence[int | str]) -> tuple[str, Any]:
+    """Where an error is, and the type that holds what is wrong there. pydantic also counts the choices of a union."""
+    place, holder = "", kind
+    for step in steps:
+        kind = _plain_type(kind)
+        if isinstance(kind, tuple):  # a union of several
+            same = [choice for choice in kind if getattr(choice, "__name__", "") == step]
+            kind = same[0] if same else next((choice for choice in kind if get_args(choice)), Any)
+            continue
+        holder, inner = kind, get_args(kind)
+        if dataclasses.is_dataclass(kind):
+            kind = get_type_hints(kind, include_extras=True).get(str(step), Any)
+        elif isinstance(step, int) and inner and ... not in inner and len(inner) > step:
+            kind = inner[step]
+        else:
+            kind = inner[0 if isinstance(step, int) else -1] if inner else Any
         place += f"[{step}]" if isinstance(step, int) else f".{step}"
-    said = {"unexpected_keyword_argument": "unknown name", "missing": "is missing"}.get(first["type"])
-    reason = said or first["msg"].removeprefix("Value error, ")
-    if not said and isinstance(first["input"], str | int | float | bool | None):
-        reason += f", not {quoted(str(first['input']))}"
-    return _one_line(f"{place[1:]}: {reason}" if place else reason)
+    return place.removeprefix("."), holder
+
+
+def _plain_type(kind: Any) -> Any:
+    """A type without annotations; the choices of a union, if there are several but for None."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind
+    choices = tuple(choice for choice in get_args(kind) if choice is not type(None))
+    return choices if len(choices) > 1 else _plain_type(choices[0])
 
 
 def _one_line(message: object) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from stgan import STGAN
 from stgan.bench.generation_timing import NETWORKS, by_network, measure, record
-from stgan.bench.parts import REST, Part, PartTimer
+from stgan.bench.parts import REST, TimedPart, PartTimer
 from stgan.errors import StganError
 from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Action, SamplerSettings, clip_seed, sample
 from stgan.scoring import find_evaluator
@@ -36,10 +36,10 @@ def test_every_network_has_its_share_and_the_clips_stay_the_same(model: STGAN, p
 
 def test_the_parts_of_a_step_come_in_their_order(model: STGAN) -> None:
     """Prior, generator and condition networks forward, then backward the other way round, each until its input."""
-    entered: list[Part] = []
+    entered: list[TimedPart] = []
 
     class Noted(PartTimer):
-        def enter(self, part: Part) -> Part:
+        def enter(self, part: TimedPart) -> TimedPart:
             if not entered or entered[-1] != part:
                 entered.append(part)
             return super().enter(part)

@@ -78,7 +78,7 @@ def test_saved_and_found_again(tmp_path: Path) -> None:
     values = json.loads((tmp_path / MODEL).read_text())
     for wrong in (0, -1, 10**9, 2.5, 227.0, True, "227", [227]):
         (tmp_path / MODEL).write_text(json.dumps({**values, "clip_size": wrong}))
-        assert "clip_size is missing or wrong" in refused(tmp_path)
+        assert "clip_size: must be " in refused(tmp_path)
 
 
 def test_put_together_from_checkpoints(model: Path) -> None:

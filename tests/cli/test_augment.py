@@ -118,7 +118,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
         (["--val-groups", "a"], "'a' cannot both train and validate"),
         (["--train-groups", ""], "--val-groups goes with --train-groups"),
         (["--seeds", "0"], "--seeds must be at least 1 and at most 1000, not 0"),
-        (["--recipe", "gone.yaml"], "cannot read the recipe 'gone.yaml'"),
+        (["--recipe", "gone.yaml"], "'gone.yaml' cannot be read"),
         (["--set", "training.iterations"], "is not STAGE.NAME=VALUE"),
         (["--set", "training.crop=0.5"], "crop must be from 1 to 16"),
         (["--set", "initial.network.stages=[]"], "does not work"),

@@ -24,6 +24,7 @@ from stgan.networks.adapter import VideoClassifierConfig
 from stgan.networks.configuration import Configuration
 from stgan.networks.i3d import ScriptedI3DConfig
 from stgan.networks.preprocessing import C3D_TGAN
+from stgan.records import checked
 
 PIXELS = Preprocessing(size=20, fit="crop", channels="bgr", scale=3.0, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
 DEFAULTS = [
@@ -71,15 +72,48 @@ def test_every_configuration_is_tested_here() -> None:
 
 def test_through_json_and_back() -> None:
     for config in DEFAULTS + OTHERS:
-        plain = json.loads(json.dumps(config.to_dict()))
-        again = type(config).from_dict(plain)
+        again = checked(type(config), json.loads(json.dumps(config.to_dict())))
         assert again == config and hash(again) == hash(config)  # tuples all the way down
 
 
 def test_unknown_names() -> None:
     for config in DEFAULTS:
-        with pytest.raises(TypeError, match="colour"):
-            type(config).from_dict({**config.to_dict(), "colour": 1})
-    for kind, nested in ((AlexNetConfig, "preprocessing"), (LRCNConfig, "frame")):
-        with pytest.raises(TypeError, match="colour"):
-            kind.from_dict({nested: {"colour": 1}})
+        with pytest.raises(ValueError, match="colour: unknown name"):
+            checked(type(config), {**config.to_dict(), "colour": 1})
+
+
+@pytest.mark.parametrize("values", [{"preprocessing": {"colour": 1}}, {"frame": {"colour": 1}}])
+def test_unknown_nested_names(values: dict) -> None:
+    with pytest.raises(ValueError, match=r"(preprocessing|frame)\.colour: unknown name"):
+        checked(LRCNConfig if "frame" in values else AlexNetConfig, values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (AlexNetConfig, {"channels": [1, "2"]}, r"channels\[1\]: must be a whole number, not '2'"),
+        (AlexNetConfig, {"batch_norm": 1}, "batch_norm: must be true or false"),
+        (AlexNetConfig, {"preprocessing": {"fit": "squeeze"}}, "preprocessing.fit: must be 'resize', 'crop'"),
+        (AlexNetConfig, {"preprocessing": {"std": [1, 1, float("inf")]}}, r"preprocessing.std\[2\]"),
+        (DiscriminatorConfig, {"code_layers": [1, 2, 3]}, "code_layers"),
+        (EfficientNetLiteConfig, {"stages": 8}, "stages: must be at most 7"),
+        (EfficientNetLiteConfig, {"width": 0}, "width: must be above 0"),
+        (TCNConfig, {"kernel": 4}, "kernel must be an odd number, not 4"),
+        (
+            TCNConfig,
+            {"frame": {"architecture": "vgg"}},
+            "frame: architecture must be one of alexnet, efficientnet_lite",
+        ),
+        (LRCNConfig, {"frame": {"architecture": "efficientnet_lite", "channels": [1]}}, "frame.channels: unknown name"),
+        (I3DConfig, {"feature_layer": "top"}, "feature_layer: must be 'logits' or 'pooled', not 'top'"),
+        (C3DConfig, {"pad_last_pool": "before"}, "pad_last_pool"),
+    ],
+)
+def test_values_of_another_type_or_out_of_range(kind: type[Configuration], values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        checked(kind, values)
+
+
+def test_an_encoder_may_name_its_architecture() -> None:
+    plain = LRCNConfig().to_dict()
+    assert checked(LRCNConfig, {**plain, "frame": {"architecture": "alexnet", **plain["frame"]}}) == LRCNConfig()

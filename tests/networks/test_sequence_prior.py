@@ -152,10 +152,10 @@ def test_estimate_equals_a_restatement_in_numpy(prior: SequencePrior) -> None:
 
 def test_no_action_is_a_number_of_its_own(prior: SequencePrior, noisy: Tensor) -> None:
     assert prior.any_action == ACTIONS
-    untold = prior.denoise(noisy, 0.5)
-    assert torch.equal(prior.denoise(noisy, 0.5, torch.full((4,), ACTIONS)), untold)
+    unconditional = prior.denoise(noisy, 0.5)
+    assert torch.equal(prior.denoise(noisy, 0.5, torch.full((4,), ACTIONS)), unconditional)
     for action in range(ACTIONS):
-        assert not torch.allclose(prior.denoise(noisy, 0.5, torch.full((4,), action)), untold)
+        assert not torch.allclose(prior.denoise(noisy, 0.5, torch.full((4,), action)), unconditional)
 
 
 def test_dropout_is_for_training_alone(prior: SequencePrior, noisy: Tensor) -> None:

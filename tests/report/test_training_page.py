@@ -117,7 +117,7 @@ def test_hostile_names_stay_text(page_of: PageOf, model: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "provenance",
     [
-        {"figures": [1], "steps": "many", "seconds": float("nan"), "data": {"size": "big", "clips": []}},
+        {"figures": [1], "steps": "many", "seconds": "long", "data": {"size": "big", "clips": []}},
         {"figures": {"unseen_groups": {"accuracy": 10**400}, "psnr_x": True, "y": None}, "seconds": 10**400},
         {"figures": {"unseen_groups": {"accuracy": 0.5, "interval": ["low", 1]}}, "ancestors": 3, "data": 4},
     ],

@@ -61,35 +61,35 @@ def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("judge.name=c3d", "unknown section 'judge'; known are seeds, initial, training"),
-        ("seeds.a=1", "seeds must be a list of whole numbers"),
+        ("judge.name=c3d", "judge: unknown name; known are initial, training, seeds"),
+        ("seeds.a=1", "seeds: must be a list"),
         ("initial.architecture=c4d", "one of lrcn, c3d, r2plus1d, temporal_stream, tcn, not 'c4d'"),
-        ("initial.architecture=[c3d]", "the architecture is one of"),
-        ("initial.network=c3d", "network must hold names and values"),
-        ("initial.network.depth=3", "depth"),
-        ("initial.seed=-1", "seed must be from 0"),
-        ("training.zoom=2", "unknown setting 'zoom'"),
+        ("initial.architecture=[c3d]", "architecture must be one of"),
+        ("initial.network=c3d", "initial.network: must hold names and values"),
+        ("initial.network.depth=3", "initial.network.depth: unknown name"),
+        ("initial.seed=-1", "initial.seed: must be at least 0"),
+        ("training.zoom=2", "training.zoom: unknown name"),
         ("training.iterations=7", "multiple of every"),
         ("training.learning_rate=1e-3", "has to be written 1.0e-3"),
-        ("training.learning_rate=0", "learning_rate must be from 1e-12"),
-        ("training.head_learning_rate=-1.0", "head_learning_rate must be from 1e-12"),
-        ("training.head_learning_rate=.nan", "sane size"),
-        ("training.weight_decay=-1", "weight_decay must be from 0"),
-        ("training.batch_size=0", "batch_size must be from 1 to 100000, not 0"),
-        ("training.windows=10000000000", "windows must be from 1 to 100000"),
-        ("training.windows=0", "windows must be from 1"),
-        ("training.crop=0.9", "crop must be from 1 to 16"),
-        ("training.real_share=1.0", "real_share must be from 0 to below 1"),
+        ("training.learning_rate=0", "learning_rate: must be at least"),
+        ("training.head_learning_rate=-1.0", "head_learning_rate: must be at least"),
+        ("training.head_learning_rate=.nan", "a finite number"),
+        ("training.weight_decay=-1", "weight_decay: must be at least 0"),
+        ("training.batch_size=0", "batch_size: must be at least 1, not '0'"),
+        ("training.windows=10000000000", "windows: must be at most 100000"),
+        ("training.windows=0", "windows: must be at least 1"),
+        ("training.crop=0.9", "crop: must be at least 1"),
+        ("training.real_share=1.0", "real_share: must be below 1"),
         ("training.real_share=0.999", "leaves one kind of clips out"),
-        ("training.in_view=1", "in_view must be true or false"),
-        ("training.schedule=linear", "schedule is constant or one_cycle"),
-        ("training.max_norm=-1.0", "max_norm must be at least 0"),
-        ("training.label_smoothing=1.5", "label_smoothing must be from 0"),
-        ("training.stop_on=luck", "stop_on is validation or test"),
-        ("training.validation_share=1.0", "validation_share between 0 and 1"),
-        ("training.augmentation=none", "augmentation must hold names and values"),
-        ("training.augmentation.mirror=2", "mirror must be from 0 to 1"),
-        ("training.augmentation.flip=1", "unknown setting 'flip'"),
+        ("training.in_view=1", "in_view: must be true or false"),
+        ("training.schedule=linear", "schedule: must be 'constant' or 'one_cycle'"),
+        ("training.max_norm=-1.0", "max_norm: must be at least 0"),
+        ("training.label_smoothing=1.5", "label_smoothing: must be at most 0.99"),
+        ("training.stop_on=luck", "stop_on: must be 'validation' or 'test'"),
+        ("training.validation_share=1.0", "validation_share: must be below 1"),
+        ("training.augmentation=none", "training.augmentation: must hold names and values"),
+        ("training.augmentation.mirror=2", "training.augmentation.mirror: must be at most 1"),
+        ("training.augmentation.flip=1", "training.augmentation.flip: unknown name"),
     ],
 )
 def test_wrong_settings(setting: str, message: str) -> None:
@@ -103,7 +103,7 @@ def test_wrong_settings(setting: str, message: str) -> None:
 )
 def test_seeds_that_are_none(seeds: Any, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(yaml.safe_dump({"seeds": seeds}))
-    with pytest.raises(StganError, match="seeds must be"):
+    with pytest.raises(StganError, match="seeds"):
         load_augmentation_recipe(tmp_path / "r.yaml")
 
 
@@ -112,9 +112,9 @@ def test_sections_that_hold_nothing(values: Any, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(StganError, match="must hold names and values"):
         load_augmentation_recipe(tmp_path / "r.yaml")
-    with pytest.raises(StganError, match="cannot read the recipe"):
+    with pytest.raises(StganError, match="cannot be read"):
         load_augmentation_recipe(tmp_path / "gone.yaml")
-    with pytest.raises(StganError, match="too large to be a recipe"):
+    with pytest.raises(StganError, match="not a regular file"):
         load_augmentation_recipe(Path("/dev/zero"))
 
 

@@ -47,13 +47,22 @@ def test_the_recipe_beside_the_others_is_the_one_that_the_command_uses() -> None
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["generate.num=5"], "unknown setting 'num'"),
-        (["generate.num_videos=many"], "must be a number"),
+        (["generate.num=5"], "generate.num: unknown name"),
+        (["generate.num_videos=many"], "generate.num_videos: must be a whole number"),
         (["score.evaluator=judge"], "'judge', which is not among the weights"),
-        (["judge.name=c3d"], "unknown section 'judge'"),
+        (["judge.name=c3d"], "judge: unknown name; known are weights, "),
         (["augment.iterations=7"], "multiple of every"),
-        (["weights.a/b.kind=c3d"], "is no name with its settings"),
-        (["generate.num_videos=0"], "must be at least 1"),
+        (["weights.a/b={kind: c3d, files: [x]}"], "cannot name a folder"),
+        (["generate.num_videos=0"], "generate.num_videos: must be at least 1"),
+        (["generate.preset=papers"], "preset is one of"),
+        (["select.least=abc"], "select.least: must be a number, not 'abc'"),
+        (["select.most=1.5"], "select.most: must be a whole number"),
+        (["initial.x=1"], "initial: must be text"),
+        (["weights.c3d.files=c3d"], "weights.c3d.files: must be a list"),
+        (["weights.c3d.files=[1]"], r"weights.c3d.files\[0\]: must be text"),
+        (["weights.c3d=3"], "weights.c3d: must hold names and values"),
+        (["data.split=4"], "data.split: must be"),
+        (["augment.augmentation.blur=x"], "augment.augmentation.blur: must be a number"),
     ],
 )
 def test_wrong_settings_are_answered_with_one_sentence(settings: list[str], message: str) -> None:

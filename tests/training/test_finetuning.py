@@ -20,6 +20,7 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import C3D, LRCN, AlexNet, AlexNetConfig, C3DConfig, LRCNConfig, Preprocessing
 from stgan.networks.preprocessing import Fit
+from stgan.records import as_plain, checked
 from stgan.training.clip_data import to_videos
 from stgan.training.finetuning import (
     CHECKPOINT,
@@ -312,5 +313,6 @@ def test_clips_that_are_lacking(initial: Checkpoint, clips: FinetuningClips, sho
     ],
 )  # fmt: skip
 def test_recipes_that_are_wrong(wrong: dict[str, object]) -> None:
+    assert checked(FinetuningRecipe, as_plain(FinetuningRecipe())) == FinetuningRecipe()
     with pytest.raises(ValueError):
-        replace(FinetuningRecipe(), **wrong)  # type: ignore[arg-type]
+        checked(FinetuningRecipe, as_plain(FinetuningRecipe()) | wrong)

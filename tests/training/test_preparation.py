@@ -132,7 +132,7 @@ def test_wishes_that_contradict_the_plan(
         (TrainingOptions(size=50), "--size must be one of"),
         (TrainingOptions(minutes=0.0), "--minutes must be"),
         (TrainingOptions(minutes=float("nan")), "--minutes must be"),
-        (TrainingOptions(config=Path("nowhere")), "cannot read the recipe"),
+        (TrainingOptions(config=Path("nowhere")), "cannot be read"),
         (TrainingOptions(csv="none.csv"), "no file 'none.csv'"),
         (TrainingOptions(overrides={"c3d": {"folds": [["nobody"]]}}, size=32), "no group of these clips"),
         (TrainingOptions(overrides={"c3d": {"folds": [[]]}}, size=32), "must take away some"),

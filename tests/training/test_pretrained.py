@@ -150,7 +150,7 @@ def test_sizes_that_do_not_fit(recipes: Path) -> None:
     cases = {
         "clip_size is 20, but the frames have 16 pixels": {"model": {"clip_size": 20}},
         "smaller than the 14-pixel crop": {"lrcn": {"network": {"frame": {"preprocessing": crop}}}},
-        r"architecture of an encoder is .* not \[1\]": {"encoder": {"architecture": [1]}},
+        r"architecture must be one of .* not '\[1\]'": {"encoder": {"architecture": [1]}},
     }
     for message, values in cases.items():
         with pytest.raises(StganError, match=message):
@@ -180,10 +180,10 @@ def test_what_has_no_frame_network(data: ClipData, recipes: Path, tmp_path: Path
     c3d = load_recipes(recipes, 3, {"model": {"condition": ["c3d"]}}).classifiers["c3d"]
     with pytest.raises(StganError, match="a c3d has no frame network"):
         train_classifier(replace(c3d, initial="efficientnet-lite0"), data, data, Workspace(fabric, tmp_path))
-    with pytest.raises(StganError, match="architecture of an encoder is alexnet or efficientnet_lite, not 'vgg'"):
+    with pytest.raises(StganError, match="architecture must be one of alexnet, efficientnet_lite, not 'vgg'"):
         load_recipes(recipes, 3, {"encoder": {"architecture": "vgg"}})
     with pytest.raises(StganError, match="frozen keeps the weights of initial, and none is named"):
         load_recipes(recipes, 3, {"encoder": {"initial": ""}})
-    with pytest.raises(StganError, match="clip_size must be from 0 to 1024"):
+    with pytest.raises(StganError, match="clip_size: must be at most 1024"):
         load_recipes(recipes, 3, {"model": {"clip_size": 5000}})
     check_recipes(whole)

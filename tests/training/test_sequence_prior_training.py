@@ -197,17 +197,17 @@ def test_few_steps_are_timed_of_clips_too_few_for_a_basis(
     assert run.pace.seconds > 0 and run.pace.fed > 0 and not (tmp_path / "log.csv").exists()
 
 
-@pytest.mark.parametrize(("untold", "untouched"), [(1.0, slice(0, 3)), (0.0, slice(3, 4))])
+@pytest.mark.parametrize(("unconditional", "untouched"), [(1.0, slice(0, 3)), (0.0, slice(3, 4))])
 def test_only_what_is_told_is_learned(
     recipe: SequencePriorRecipe,
     encoder: Encoder,
     data: ClipData,
     tmp_path: Path,
     fabric: Fabric,
-    untold: float,
+    unconditional: float,
     untouched: slice,
 ) -> None:
-    changed = replace(recipe, steps=20, untold=untold, weight_decay=0.0, ema=0.0)
+    changed = replace(recipe, steps=20, unconditional=unconditional, weight_decay=0.0, ema=0.0)
     nothing = data.select([False] * 9)
     prior, _ = train_sequence_prior(changed, encoder, data, nothing, Workspace(fabric, tmp_path))
     torch.manual_seed(changed.seed)

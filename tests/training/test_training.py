@@ -24,7 +24,7 @@ from stgan.training.consistency import check_recipes
 from stgan.training.interruption import Interruptible
 from stgan.training.model import ModelTraining, Roles
 from stgan.training.recipes import load_classifier_recipe, load_recipes, parse_overrides
-from stgan.training.run import TrainingRun, Workspace
+from stgan.training.run import TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness
 
 
@@ -87,6 +87,45 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
     (changed / "c3d.yaml").write_text(yaml.safe_dump({**recipe_values["c3d"], "steps": 20, "folds": []}))
     ModelTraining(load_recipes(changed, 3), data, trained.out, Workspace(fabric, tmp_path / "work")).train("c3d")
     assert (trained.out / "c3d" / "model.safetensors").stat().st_mtime_ns > before
+
+
+def test_a_finished_stage_is_kept_whatever_settings_came_later(
+    trained: ModelTraining, data: ClipData, fabric: Fabric, tmp_path: Path
+) -> None:
+    """Settings that an older version did not know, or called otherwise, have the values that it worked with."""
+    out = shutil.copytree(trained.out, tmp_path / "model")
+    weights = [out / stage / "model.safetensors" for stage in ("evaluator", "sequence_prior")]
+    for path in weights:
+        config = path.with_name("config.json")
+        values = json.loads(config.read_text())
+        recipe = values["provenance"]["recipe"]
+        if path is weights[0]:
+            assert recipe.pop("folds") == [] and recipe.pop("frozen") is False  # a list in the file, a tuple by default
+            del recipe["augmentation"]["noise"], recipe["network"]["preprocessing"]["fit"]
+        else:
+            recipe["untold"] = recipe.pop("unconditional")
+        config.write_text(json.dumps(values))
+    times = [path.stat().st_mtime_ns for path in weights]
+    again = ModelTraining(trained.recipes, data, out, Workshop(fabric, tmp_path / "work"))
+    again.train("evaluator")
+    again.train("sequence_prior")
+    assert [path.stat().st_mtime_ns for path in weights] == times and not (tmp_path / "work").exists()
+    config = out / "evaluator" / "config.json"
+    values = json.loads(config.read_text())
+    values["provenance"]["recipe"]["steps"] += 1
+    config.write_text(json.dumps(values))
+    again.train("evaluator")
+    assert weights[0].stat().st_mtime_ns > times[0]
+
+
+def test_values_from_a_file_and_by_default_name_the_same_training(recipes: Path) -> None:
+    """Lists for tuples and whole numbers for others: what a training is recognised by does not hang on who wrote it."""
+    path = recipes / "evaluator.yaml"
+    recipe = load_classifier_recipe(path, 3)
+    written = {"folds": [], "augmentation": {"mirror": 0, "contrast": 0.2}, "network": {"preprocessing": {"scale": 1}}}
+    assert load_classifier_recipe(path, 3, written) == recipe
+    assert identity(load_classifier_recipe(path, 3, written), "data") == identity(recipe, "data")
+    assert identity(load_classifier_recipe(path, 3, {"steps": 21}), "data") != identity(recipe, "data")
 
 
 def test_losses_fall(trained: ModelTraining) -> None:
@@ -240,38 +279,48 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["generator.discriminator.kernels=[3, 31]"], "generator.discriminator of the recipes does not work"),
         (["encoder.network.strides=[9, 9, 9, 9, 9]"], "encoder.network of the recipes does not work"),
         (["model.evaluators=[c3d]"], "named twice"),
-        (["encoder.batch_size=1"], "batch_size must be"),
-        (["model.size=100000"], "size must be from"),
+        (["encoder.batch_size=1"], "batch_size: must be at least 2, not '1'"),
+        (["model.size=100000"], "size: must be at most 1024"),
         (["model.name=a/b"], "cannot name a folder"),
         (["nothing.steps=30"], "no stage 'nothing'"),
-        (["encoder.steps=many"], "must be a number"),
-        (["encoder.steps=30.5"], "whole number"),
-        (["c3d.architecture=[]"], "needs an architecture"),
-        (["c3d.augmentation.blur=x"], "blur must be a number"),
-        (["c3d.augmentation=[1]"], "augmentation must hold names"),
-        (["c3d.augmentation.noise=.nan"], "noise must be a number of sane size"),
-        (["c3d.label_smoothing=5"], "label_smoothing must be from"),
-        (["generator.network.stages=5"], "network.stages must be a list of numbers"),
-        (["code_prior.network.rank=x"], "network.rank must be a number"),
-        (["encoder.network.code_size=[24]"], "network.code_size must be a number"),
-        (["generator.adversarial_from=1.5"], "adversarial_from must be from"),
-        (["generator.prior_fraction=0.5"], "unknown setting 'prior_fraction'"),
-        (["generator.feature_share=0.0"], "feature_share is above 0"),
+        (["encoder.steps=many"], "encoder.yaml': steps: must be a whole number, not 'many'"),
+        (["encoder.steps=30.5"], "steps: must be a whole number, not '30.5'"),
+        (["c3d.architecture=[]"], "architecture must be one of lrcn, c3d"),
+        (["c3d.augmentation.blur=x"], "augmentation.blur: must be a number, not 'x'"),
+        (["c3d.augmentation=[1]"], "augmentation: must hold names"),
+        (["c3d.augmentation.noise=.nan"], "augmentation.noise: must be a finite number"),
+        (["c3d.label_smoothing=5"], "label_smoothing: must be at most 0.99"),
+        (["generator.network.stages=5"], "network.stages: must be a list"),
+        (["code_prior.network.rank=x"], "network.rank: must be a whole number"),
+        (["encoder.network.code_size=[24]"], "network.code_size: must be a whole number"),
+        (["generator.adversarial_from=1.5"], "adversarial_from: must be at most 1"),
+        (["generator.prior_fraction=0.5"], "prior_fraction: unknown name; known are network, "),
+        (["generator.feature_share=0.0"], "feature_share: must be above 0"),
         (["generator.small_stages=1"], "small_stages must be fewer than the network's 1 stages"),
-        (["generator.small_steps=3"], "small_steps must be from"),
-        (["generator.foreground=-1.0"], "foreground must be from"),
-        (["encoder.foreground=x"], "foreground must be a number"),
-        (["encoder.shift=-1"], "shift must be from"),
+        (["generator.small_steps=3"], "small_steps: must be at least 20"),
+        (["generator.foreground=-1.0"], "foreground: must be at least 0"),
+        (["encoder.foreground=x"], "foreground: must be a number"),
+        (["encoder.shift=-1"], "shift: must be at least 0"),
         (["sequence_prior.network.code_size=12"], "differ in code_size"),
         (["sequence_prior.network.frames=8"], "network.frames is 8, but model.yaml's frames is 16"),
-        (["sequence_prior.network.frames=0"], "at least 1 frame, not 0"),
+        (["sequence_prior.network.frames=0"], "network.frames: must be at least 1"),
         (["sequence_prior.network.rank=-1"], "sequence_prior.network of the recipes does not work"),
-        (["sequence_prior.network.dropout=2.0"], "sequence_prior.network of the recipes does not work"),
-        (["sequence_prior.mirror=often"], "mirror must be true or false, not 'often'"),
-        (["sequence_prior.mirror=1"], "mirror must be true or false"),
-        (["sequence_prior.untold=2.0"], "untold must be from"),
-        (["sequence_prior.copies=0"], "copies must be from"),
-        (["sequence_prior.batch_size=1"], "batch_size must be"),
+        (["sequence_prior.network.dropout=2.0"], "network.dropout: must be at most 1"),
+        (["sequence_prior.mirror=often"], "mirror: must be true or false, not 'often'"),
+        (["sequence_prior.mirror=1"], "mirror: must be true or false"),
+        (["sequence_prior.unconditional=2.0"], "unconditional: must be at most 1"),
+        (["sequence_prior.copies=0"], "copies: must be at least 1"),
+        (["sequence_prior.batch_size=1"], "batch_size: must be at least 2"),
+        (["encoder.initial.x=1"], "initial: must be text"),
+        (["encoder.network.preprocessing.size=big"], "network.preprocessing.size: must be a whole number"),
+        (["encoder.decoder.stages=[[16, many]]"], r"decoder.stages\[0\]\[1\]: must be a whole number, not 'many'"),
+        (["encoder.network.preprocessing.mean=[0, 0]"], r"network.preprocessing.mean\[2\]: is missing"),
+        (["c3d.network.pad_last_pool=often"], "network.pad_last_pool: must be true or false or must be 'after'"),
+        (["c3d.folds=[[1]]"], r"folds\[0\]\[0\]: must be text"),
+        (["model.condition=c3d"], "condition: must be a list"),
+        (["model.size=.inf"], "size: must be a whole number"),
+        (["model.minutes=.inf"], "minutes: must be a finite number"),
+        (["model.name=2026-01-01"], "no plain value"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused_before_any_training(
@@ -298,12 +347,14 @@ def test_settings_with_mistakes(setting: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"stepz": 3}, "unknown setting 'stepz'"),
-        ({"steps": 3}, "steps must be from 20"),
-        ({"seed": -1}, "seed must be from 0"),
-        ({"learning_rate": -1.0}, "learning_rate must be from"),
-        ({"learning_rate": "1e-3"}, "must be a number"),
-        ({"network": {"channelz": [1]}}, "does not describe"),
+        ({"stepz": 3}, r"stepz: unknown name \(did you mean steps\?\); known are network, decoder"),
+        ({"steps": 3}, "steps: must be at least 20"),
+        ({"seed": -1}, "seed: must be at least 0"),
+        ({"learning_rate": -1.0}, "learning_rate: must be at least"),
+        ({"learning_rate": "1e-3"}, "must be a number, not '1e-3' .* has to be written 1.0e-3"),
+        ({"network": {"channelz": [1]}}, r"network.channelz: unknown name \(did you mean channels\?\)"),
+        ({"architecture": "efficientnet"}, "one of alexnet, efficientnet_lite, not 'efficientnet'"),
+        ({"architecture": "efficientnet_lite", "network": {"width": 5}}, "network.width: must be at most 4"),
     ],
 )
 def test_recipes_with_mistakes(change: dict, message: str, recipes: Path, tmp_path: Path, recipe_values: dict) -> None:

@@ -220,11 +220,11 @@ def test_an_index_that_is_none(prepare: Callable[..., Index], tmp_path: Path) ->
         {"clips": [{**values["clips"][0], "splits": {"1": "both"}}]},
     ):  # fmt: skip
         path.write_text(json.dumps({**values, **change}))
-        with pytest.raises(StganError, match="is not an index"):
+        with pytest.raises(StganError, match="make it anew with stgan data prepare ucf101"):
             load_index(path)
     for damaged in ("", text[: len(text) // 2], "[]"):
         path.write_text(damaged)
-        with pytest.raises(StganError, match="is not an index"):
+        with pytest.raises(StganError, match="make it anew with stgan data prepare ucf101"):
             load_index(path)
     assert prepare() == good
 

@@ -89,7 +89,7 @@ def inflate_as_conv3d(
     return partial(generator.forward_conv3d, layers=generator.conv3d_layers())
 
 
-def by_part(amounts: dict[timed.Part, float]) -> dict[str, float]:
+def by_part(amounts: dict[timed.TimedPart, float]) -> dict[str, float]:
     """Amounts of an iteration by the names in `PARTS`."""
     parts = dict.fromkeys(PARTS, 0.0)
     for (part, direction), amount in amounts.items():

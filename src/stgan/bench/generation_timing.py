@@ -11,7 +11,7 @@ from typing import Any
 
 from stgan.bench.machine import PeakMemory, synchronize
 from stgan.bench.operations import OperationCounter
-from stgan.bench.parts import REST, Part, PartTimer
+from stgan.bench.parts import REST, TimedPart, PartTimer
 from stgan.devices import machine
 from stgan.errors import StganError
 from stgan.pipeline import BOTH, FRAMES, STGAN
@@ -48,7 +48,7 @@ class BatchCost:
         return self.parts[REST] / sum(self.parts.values())
 
 
-def by_network(amounts: dict[Part, float]) -> dict[str, float]:
+def by_network(amounts: dict[TimedPart, float]) -> dict[str, float]:
     """Amounts of each of `NETWORKS` and the `REST`, forward and backward together."""
     parts = dict.fromkeys((*NETWORKS, REST), 0.0)
     for (part, _), amount in amounts.items():

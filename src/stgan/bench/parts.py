@@ -8,10 +8,10 @@ from torch import Tensor
 REST = "rest"
 """Everything outside the networks: steps, noise, transforms, bookkeeping."""
 
-Part = tuple[str, str]
+TimedPart = tuple[str, str]
 """A part's name and "forward" or "backward"."""
 
-_REST: Part = (REST, "forward")
+_REST: TimedPart = (REST, "forward")
 
 
 class PartTimer:
@@ -25,8 +25,8 @@ class PartTimer:
 
     def __init__(self, read: Callable[[], float]) -> None:
         self.read = read
-        self.amounts: dict[Part, float] = {}
-        self.laps: list[dict[Part, float]] = []
+        self.amounts: dict[TimedPart, float] = {}
+        self.laps: list[dict[TimedPart, float]] = []
         self.part, self.last = _REST, read()
 
     def __call__(self, part: str, function: Callable[..., Tensor], *inputs: Any) -> Tensor:
@@ -41,14 +41,14 @@ class PartTimer:
             output.register_hook(lambda gradient: self._hook((part, "backward")))
         return output
 
-    def enter(self, part: Part) -> Part:
+    def enter(self, part: TimedPart) -> TimedPart:
         """From now on this part runs; returns the one before."""
         now = self.read()
         self.amounts[self.part] = self.amounts.get(self.part, 0.0) + now - self.last
         self.last, before, self.part = now, self.part, part
         return before
 
-    def lap(self) -> dict[Part, float]:
+    def lap(self) -> dict[TimedPart, float]:
         """End a lap; returns its amounts."""
         self.enter(_REST)
         self.laps.append(self.amounts)
@@ -66,5 +66,5 @@ class PartTimer:
         view.register_hook(lambda gradient: self._hook(_REST))
         return view
 
-    def _hook(self, part: Part) -> None:
+    def _hook(self, part: TimedPart) -> None:
         self.enter(part)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,12 +21,13 @@ from stgan.checkpoints.description import (
     CONFIG,
     FORMAT,
     WEIGHTS,
+    CheckpointConfig,
     CheckpointError,
     check_actions,
     check_header,
     hash_of_arrays,
     one_line,
-    read_json,
+    read_config,
 )
 from stgan.checkpoints.trial import try_out
 from stgan.files import replacing, write_text
@@ -55,6 +56,7 @@ from stgan.networks import (
     TemporalStream,
     TemporalStreamConfig,
 )
+from stgan.records import checked, read_record, write_record
 
 _LONGEST_NETWORK = 4096  # characters of a network's own values; more of them would be thousands of layers
 
@@ -116,7 +118,7 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, stored_tensors(network, half))
     write_text(folder / CARD, card)
-    write_text(folder / CONFIG, json.dumps(described(network, actions, provenance or {}), indent=2) + "\n")
+    write_record(folder / CONFIG, described(network, actions, provenance or {}))
 
 
 def stored_tensors(network: nn.Module, half: bool) -> dict[str, Tensor]:
@@ -128,15 +130,10 @@ def stored_tensors(network: nn.Module, half: bool) -> dict[str, Tensor]:
     }
 
 
-def described(network: nn.Module, actions: tuple[str, ...], provenance: Mapping[str, Any]) -> dict[str, Any]:
+def described(network: nn.Module, actions: tuple[str, ...], provenance: Mapping[str, Any]) -> CheckpointConfig:
     """What is written beside the weights of a network."""
-    return {
-        "format": FORMAT,
-        "network": network.config.network,  # type: ignore[union-attr]
-        "config": network.config.to_dict(),  # type: ignore[union-attr, operator]
-        "actions": list(actions),
-        "provenance": dict(provenance),
-    }
+    config: Any = network.config
+    return CheckpointConfig(FORMAT, config.network, config.to_dict(), actions, dict(provenance))
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -154,30 +151,23 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     Raises:
         CheckpointError: a file is missing, damaged, of another version, or does not fit its architecture.
     """
-    config = read_json(folder / CONFIG)
-    if config.get("format") != FORMAT:
-        found = quoted(str(config.get("format")))
-        raise CheckpointError(f"{quoted(folder)} has checkpoint format {found}; this version reads {FORMAT}")
-    name = config.get("network")
-    if not isinstance(name, str) or name not in NETWORKS:
+    path = folder / CONFIG
+    described = read_config(path)
+    name = described.network
+    if name not in NETWORKS:
         known = ", ".join(NETWORKS)
-        raise CheckpointError(f"{quoted(folder)} holds an unknown network {quoted(str(name))}; known are {known}")
+        raise CheckpointError(f"{quoted(folder)} holds an unknown network {quoted(name)}; known are {known}")
     config_type, network_type = NETWORKS[name]
     try:
-        if len(json.dumps(config["config"])) > _LONGEST_NETWORK:
+        if len(json.dumps(described.config)) > _LONGEST_NETWORK:
             raise ValueError("its config is too long")
         with torch.device("meta"):  # shapes only: a hostile config cannot ask for memory
-            network = network_type(config_type.from_dict(config["config"]))  # type: ignore[attr-defined]
+            network = network_type(checked(config_type, described.config))
     except _BAD_VALUES as error:
-        raise CheckpointError(f"{quoted(folder / CONFIG)} does not describe a {name}: {one_line(error)}") from error
-    actions, provenance = config.get("actions", []), config.get("provenance", {})
-    check_actions(actions, folder / CONFIG)
-    if not isinstance(provenance, dict):
-        raise CheckpointError(f"{quoted(folder / CONFIG)} is damaged: its provenance is not a JSON object")
+        raise CheckpointError(f"{quoted(path)} does not describe a {name}: {one_line(error)}") from error
+    actions = described.actions
     if actions and len(actions) != getattr(network.config, "num_classes", 0):
-        raise CheckpointError(
-            f"{quoted(folder / CONFIG)} names {len(actions)} actions, which are not its network's classes"
-        )
+        raise CheckpointError(f"{quoted(path)} names {len(actions)} actions, which are not its network's classes")
     tensors = _read_tensors(folder / WEIGHTS, network.state_dict())
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
@@ -185,12 +175,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         try_out(network)
     except _BAD_VALUES as error:
         raise CheckpointError(f"{quoted(folder)} is no {name} that works: {one_line(error)}") from error
-    return Checkpoint(
-        network.to(device),
-        tuple(actions),
-        provenance,
-        weights_hash(tensors),
-    )
+    return Checkpoint(network.to(device), actions, described.provenance, weights_hash(tensors))
 
 
 def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

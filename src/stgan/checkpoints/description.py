@@ -1,22 +1,24 @@
 """What the files of a checkpoint say of its network, read without PyTorch."""
 
 import hashlib
-import json
 import os
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
+from stgan.records import read_record
 
-FORMAT = 1
+R = TypeVar("R")
+
+FORMAT: Literal[1] = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 _LARGEST_CONFIG = 1 << 20  # bytes; of a safetensors file's table of contents too
 _LONGEST_REASON = 500  # characters of an error's text
@@ -43,30 +45,40 @@ def check_header(path: Path) -> None:
         raise ValueError(f"its table of contents is longer than {_LARGEST_CONFIG} bytes")
 
 
-def check_actions(actions: Any, path: Path) -> None:
+def check_actions(actions: Sequence[str], path: Path) -> None:
     """CheckpointError unless `actions`, read from `path`, are different names that folders can have."""
-    if not isinstance(actions, list) or not all(isinstance(action, str) for action in actions):
-        raise CheckpointError(f"{quoted(path)} is damaged: its actions are not a list of names")
     bad = [action for action in actions if not is_file_name(action)]
     if bad or len(set(actions)) < len(actions):
         which = f", unlike {quoted(bad[0])}" if bad else ""
         raise CheckpointError(f"{quoted(path)}: actions must be different words that can name a folder{which}")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of sane size, or CheckpointError."""
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """`config.json`. network, config: the architecture and its configuration. actions, provenance: see `Checkpoint`."""
+
+    format: Literal[1]
+    network: str
+    config: dict[str, Any]
+    actions: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def read_config(path: Path) -> CheckpointConfig:
+    """What a `config.json` says. CheckpointError if there is none, or it is damaged or of another version."""
+    config = read_file(path, CheckpointConfig)
+    check_actions(config.actions, path)
+    return config
+
+
+def read_file(path: Path, kind: Callable[..., R]) -> R:
+    """A record from a JSON file of a checkpoint or a model, or CheckpointError."""
     if not os.path.isfile(path):
         raise CheckpointError(f"there is no {quoted(path)}; is this a checkpoint folder?")
     try:
-        size = path.stat().st_size
-        if size > _LARGEST_CONFIG:
-            raise CheckpointError(f"{quoted(path)} is too large to be a config ({size} bytes)")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"{quoted(path)} is not valid JSON: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{quoted(path)} must hold a JSON object, not a {type(values).__name__}")
-    return values
+        return read_record(path, kind, most=_LARGEST_CONFIG)
+    except StganError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def check_unambiguous(name: str, what: str, meant: Path, remedy: str = "") -> None:
@@ -110,8 +122,7 @@ def describe_checkpoint(folder: Path) -> Description:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    config = read_json(folder / CONFIG)
-    provenance, path = config.get("provenance"), folder / WEIGHTS
+    config, path = read_config(folder / CONFIG), folder / WEIGHTS
     if not os.path.isfile(path):
         raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
     try:
@@ -124,9 +135,9 @@ def describe_checkpoint(folder: Path) -> Description:
         raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
     trained = [part.get_shape() for name, part in slices.items() if name.rpartition(".")[2] not in _BUFFERS]
     return Description(
-        network=str(config.get("network")),
+        network=config.network,
         parameters=sum(map(prod, trained)),
-        provenance=provenance if isinstance(provenance, dict) else {},
+        provenance=config.provenance,
         hash=digest,
     )
 

@@ -5,27 +5,30 @@ needed here is a request with a few headers whose body is read in blocks.
 """
 
 import http.client
-import json
 import re
 import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from annotated_types import Ge
+
 from stgan.checkpoints.description import CheckpointError, one_line
-from stgan.files import write_text
+from stgan.errors import StganError
 from stgan.names import quoted
+from stgan.records import read_record, write_record
 from stgan.version import __version__
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and those that there will be, if that is known."""
 
 MOST_BYTES = 4 << 30  # of a file whose size is not known
+_LONGEST_NOTES = 1 << 16  # bytes
 _SPARE = 64 << 20  # bytes of a disk that are left alone
 _BLOCK = 1 << 18
 _PATIENCE = 30.0  # seconds without a byte
@@ -51,7 +54,7 @@ class _Begun:
 
     url: str
     version: str = ""
-    total: int | None = None
+    total: Annotated[int, Ge(0)] | None = None
 
 
 def check_address(url: str) -> None:
@@ -141,10 +144,9 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None
 def _resume_point(url: str, part: Path) -> tuple[_Begun, int]:
     """What is known of the file that was begun, and how much of it is there: nothing if it came from elsewhere."""
     try:
-        notes = json.loads(_notes(part).read_text(encoding="utf-8"))
-        begun = _Begun(str(notes["url"]), str(notes["version"]), notes["total"] and int(notes["total"]))
+        begun = read_record(_notes(part), _Begun, most=_LONGEST_NOTES)
         done = part.stat().st_size
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+    except (OSError, StganError):
         return _Begun(url), 0
     # Without a name of its version or at least its whole size, nothing would tell that the file changed.
     if begun.url != url or not (begun.version or begun.total) or done > (begun.total or MOST_BYTES):
@@ -153,7 +155,7 @@ def _resume_point(url: str, part: Path) -> tuple[_Begun, int]:
 
 
 def _write_notes(part: Path, begun: _Begun) -> None:
-    write_text(_notes(part), json.dumps(asdict(begun)) + "\n")
+    write_record(_notes(part), begun)
 
 
 def _notes(part: Path) -> Path:

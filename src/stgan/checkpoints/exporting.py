@@ -2,15 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from stgan.checkpoints.checkpoint import Checkpoint, described, stored_tensors, write_tensors
 from stgan.checkpoints.description import CheckpointError
-from stgan.files import replacing, write_text
+from stgan.files import replacing
 from stgan.names import quoted
+from stgan.records import as_plain, write_record
 
 EXPORTS = (".safetensors", ".npz", ".pt")
 """Endings of the files that can be written: safetensors, NumPy's, PyTorch's."""
@@ -31,10 +31,7 @@ def export_weights(checkpoint: Checkpoint, path: Path, *, half: bool = False) ->
         raise CheckpointError(f"cannot export to {quoted(path)}: its name has to end in {', '.join(EXPORTS)}")
     network = checkpoint.network
     tensors = stored_tensors(network, half)
-    about: dict[str, Any] = {
-        **described(network, checkpoint.actions, checkpoint.provenance),
-        "hash": checkpoint.hash,
-    }
+    about = {**as_plain(described(network, checkpoint.actions, checkpoint.provenance)), "hash": checkpoint.hash}
     if path.suffix == ".safetensors":
         write_tensors(path, tensors, {"format": "pt", "stgan": json.dumps(about)})
         return (path,)
@@ -44,5 +41,5 @@ def export_weights(checkpoint: Checkpoint, path: Path, *, half: bool = False) ->
         else:
             torch.save(tensors, file)
     beside = path.with_name(f"{path.name}.json")
-    write_text(beside, json.dumps(about, indent=2) + "\n")
+    write_record(beside, about)
     return path, beside

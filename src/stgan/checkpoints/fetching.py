@@ -1,7 +1,6 @@
 """Known public files on this machine: fetched, verified, and kept whole or not at all."""
 
 import hashlib
-import json
 import os
 import shutil
 import zipfile
@@ -13,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stgan.checkpoints.description import one_line, read_json
+from stgan.checkpoints.description import one_line, read_file
 from stgan.checkpoints.downloading import (
     MOST_BYTES,
     AddressError,
@@ -25,8 +24,9 @@ from stgan.checkpoints.downloading import (
     forget,
 )
 from stgan.checkpoints.known_files import KnownFile
-from stgan.files import default_cache, locked, replacing, sha256, write_text
+from stgan.files import default_cache, locked, replacing, sha256
 from stgan.names import quoted
+from stgan.records import write_record
 
 _BLOCK = 1 << 20
 
@@ -52,6 +52,20 @@ class Fetched:
     new: bool = False
 
 
+@dataclass(frozen=True)
+class _Notes:
+    """What is kept beside a file: what it is (see `KnownFile`), and how it came there (see `Fetched`)."""
+
+    name: str
+    file: str
+    url: str
+    size: int
+    date: str
+    sha256: str
+    verified: bool
+    licence: str
+
+
 def default_folder() -> Path:
     """Where fetched files are kept unless another place is named: `weights` in the folder of stgan's caches."""
     return default_cache() / "weights"
@@ -63,12 +77,10 @@ def find_fetched(known: KnownFile, folder: Path | None = None) -> Fetched | None
     path, record = folder / known.file, folder / f"{known.name}.json"
     if not (os.path.isfile(path) and os.path.isfile(record)):
         return None
-    values = read_json(record)
-    digest = sha256(path)
-    if values.get("sha256") != digest:
+    notes = read_file(record, _Notes)
+    if notes.sha256 != sha256(path):
         return None
-    url, date = str(values.get("url", "")), str(values.get("date", ""))
-    return Fetched(path, url, path.stat().st_size, date, digest, is_published(known, path))
+    return Fetched(path, notes.url, path.stat().st_size, notes.date, notes.sha256, is_published(known, path))
 
 
 def fetch(
@@ -208,15 +220,6 @@ def _record(known: KnownFile, source: Path, path: Path, url: str) -> Fetched:
     """Write what is known of `source`, which is or will be `path`."""
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     fetched = Fetched(path, url, source.stat().st_size, date, sha256(source), is_published(known, source), new=True)
-    values = {
-        "name": known.name,
-        "file": known.file,
-        "url": fetched.url,
-        "size": fetched.size,
-        "date": fetched.date,
-        "sha256": fetched.sha256,
-        "verified": fetched.verified,
-        "licence": known.licence,
-    }
-    write_text(path.with_name(f"{known.name}.json"), json.dumps(values, indent=2) + "\n")
+    notes = _Notes(known.name, known.file, url, fetched.size, date, fetched.sha256, fetched.verified, known.licence)
+    write_record(path.with_name(f"{known.name}.json"), notes)
     return fetched

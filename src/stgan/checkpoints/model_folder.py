@@ -1,13 +1,13 @@
 """A model: the checkpoints that together generate videos, in one folder, with `model.json` naming their roles."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import huggingface_hub  # itself loads what it is asked for only
+from annotated_types import Interval
 
 from stgan.checkpoints.description import (
     CARD,
@@ -20,10 +20,12 @@ from stgan.checkpoints.description import (
     check_unambiguous,
     describe_checkpoint,
     one_line,
-    read_json,
+    read_config,
+    read_file,
 )
-from stgan.files import BUNDLED, write_text
+from stgan.files import BUNDLED
 from stgan.names import is_file_name, quoted
+from stgan.records import checked, write_record
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint
 
 MODEL = "model.json"
-_LARGEST_CLIP = 1 << 14  # pixels
 _HUB_ID = re.compile(r"[^/.~][^/]*/[^/]+")
 
 
@@ -56,7 +57,7 @@ class ModelFolder:
     evaluators: dict[str, str]
     code_prior: str | None = None
     sequence_prior: str | None = None
-    clip_size: int | None = None
+    clip_size: Annotated[int, Interval(ge=1, lt=1 << 14)] | None = None
 
     def load(self, part: str, device: "torch.device | str" = "cpu") -> "Checkpoint":
         """One of the checkpoints, by the folder name that this model gives it."""
@@ -86,18 +87,8 @@ class ModelFolder:
 
     def save(self) -> None:
         """Write `model.json`."""
-        values = {
-            "format": FORMAT,
-            "name": self.name,
-            "actions": list(self.actions),
-            "encoder": self.encoder,
-            "generator": self.generator,
-            **self.priors,
-            **({"clip_size": self.clip_size} if self.clip_size else {}),
-            "condition": self.condition,
-            "evaluators": self.evaluators,
-        }
-        write_text(self.path / MODEL, json.dumps(values, indent=2) + "\n")
+        values = {name: value for name, value in asdict(self).items() if name != "path" and value is not None}
+        write_record(self.path / MODEL, {"format": FORMAT, **values})
 
 
 def bundled_models() -> list[str]:
@@ -116,36 +107,21 @@ def find_model(model: str | Path) -> ModelFolder:
         CheckpointError: there is none, the string could mean two, or its `model.json` is damaged.
     """
     path = _locate(model)
-    values, file = read_json(path / MODEL), quoted(path / MODEL)
-    if values.get("format") != FORMAT:
-        found = quoted(str(values.get("format")))
-        raise CheckpointError(f"{file} has format {found}; this version reads {FORMAT}")
+    values, file = read_file(path / MODEL, dict[str, Any]), quoted(path / MODEL)
+    found = values.pop("format", None)
+    if found != FORMAT:
+        raise CheckpointError(f"{file} has format {quoted(str(found))}; this version reads {FORMAT}")
     try:
-        check_actions(values["actions"], path / MODEL)
-        folder = ModelFolder(
-            path=path,
-            name=values["name"],
-            actions=tuple(values["actions"]),
-            encoder=values["encoder"],
-            generator=values["generator"],
-            condition=dict(values["condition"]),
-            evaluators=dict(values["evaluators"]),
-            code_prior=values.get("code_prior"),
-            sequence_prior=values.get("sequence_prior"),
-            clip_size=values.get("clip_size"),
-        )
-        if folder.clip_size is not None and (
-            type(folder.clip_size) is not int or folder.clip_size not in range(1, _LARGEST_CLIP)
-        ):
-            raise ValueError("clip_size")
+        folder = replace(checked(ModelFolder, {**values, "path": ""}), path=path)
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
-    except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle
-        raise CheckpointError(f"{file} does not describe a model: {one_line(error)} is missing or wrong") from error
+    except (ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle
+        raise CheckpointError(f"{file} does not describe a model: {one_line(error)}") from error
+    check_actions(folder.actions, path / MODEL)
     if not inside:
         raise CheckpointError(f"{file} names a checkpoint outside its own folder")
     for name in (folder.name, *folder.parts, *folder.condition, *folder.evaluators):
-        if not isinstance(name, str) or not is_file_name(name):
-            raise CheckpointError(f"{file} has the name {quoted(str(name))}, which cannot name a folder")
+        if not is_file_name(name):
+            raise CheckpointError(f"{file} has the name {quoted(name)}, which cannot name a folder")
     if not folder.actions or not folder.condition:
         raise CheckpointError(f"{file} names no actions or no condition network")
     if set(folder.condition.values()) & set(folder.evaluators.values()):
@@ -172,9 +148,9 @@ def assemble(
     """
     if not path.is_dir():
         raise CheckpointError(f"there is no folder {quoted(path)}; import checkpoints into it first")
-    configs = {inner.parent.name: read_json(inner) for inner in sorted(path.glob(f"*/{CONFIG}"))}
-    kinds = {part: _kind(str(config.get("network"))) for part, config in configs.items()}
-    classifiers = {part: config.get("actions") or [] for part, config in configs.items() if _classifies(kinds[part])}
+    found = {inner.parent.name: read_config(inner) for inner in sorted(path.glob(f"*/{CONFIG}"))}
+    kinds = {part: _kind(described.network) for part, described in found.items()}
+    classifiers = {part: described.actions for part, described in found.items() if _classifies(kinds[part])}
     for part in (*condition, *evaluators):
         if part not in classifiers:
             known = ", ".join(classifiers) or "none"
@@ -190,12 +166,11 @@ def assemble(
             raise CheckpointError(
                 f"{quoted(part)} knows other classes than {quoted(chosen[0])}; name those that belong together"
             )
-    check_actions(classifiers[chosen[0]], path / chosen[0] / CONFIG)
     priors = {kind: _only(path, kinds, kind) for kind in ("code_prior", "sequence_prior") if kind in kinds.values()}
     folder = ModelFolder(
         path=path,
         name=name,
-        actions=tuple(classifiers[chosen[0]]),
+        actions=classifiers[chosen[0]],
         encoder=_only(path, kinds, "encoder"),
         generator=_only(path, kinds, "image_generator"),
         condition={part: part for part in steering},

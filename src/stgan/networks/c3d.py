@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.preprocessing import C3D_FRAMES, Preprocessing
 
 
@@ -34,12 +34,8 @@ class C3DConfig(Configuration):
     frames: int = 16
     pad_last_pool: bool | Literal["after"] = "after"
     batch_norm: bool = False
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     preprocessing: Preprocessing = C3D_FRAMES
-
-    def __post_init__(self) -> None:
-        if self.pad_last_pool not in (True, False, "after"):
-            raise ValueError(f"pad_last_pool is true, false or 'after', not {self.pad_last_pool!r}")
 
 
 class C3D(nn.Module):

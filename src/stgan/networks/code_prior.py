@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Depth
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,9 @@ class CodePriorConfig(Configuration):
     rank: int = 64
     appearance_rank: int = 16
     width: int = 512
-    depth: int = 4
+    depth: Depth = 4
     sigma_min: float = 0.02
     sigma_max: float = 10.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.depth <= 100:
-            raise ValueError(f"the depth of a code prior is from 0 to 100 blocks, not {self.depth}")
 
 
 class CodePrior(nn.Module):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.preprocessing import CAFFENET, Preprocessing
 
 
@@ -23,7 +23,7 @@ class DiscriminatorConfig(Configuration):
     code_size: int = 4096
     code_layers: tuple[int, int] = (1024, 512)
     hidden_size: int = 512
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     slope: float = 0.3
     preprocessing: Preprocessing = CAFFENET
 

@@ -6,9 +6,10 @@ elsewhere are kept, or tuned a little. It is not made to be trained from nothing
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ STAGES = (  # kernel, stride, expansion, channels, blocks
     (3, 1, 6, 320, 1),
 )
 STEM, HEAD = 32, 1280
-_LARGEST = 4  # of the factors; the published ones reach 1.4 and 1.8
+_Factor = Annotated[float, Interval(gt=0, le=4)]  # the published ones reach 1.4 and 1.8
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,14 @@ class EfficientNetLiteConfig(Configuration):
     """
 
     network: ClassVar[str] = "efficientnet_lite"
-    width: float = 1.0
-    depth: float = 1.0
-    stages: int = 7
+    width: _Factor = 1.0
+    depth: _Factor = 1.0
+    stages: Annotated[int, Interval(ge=1, le=len(STAGES))] = 7
     head: bool = True
     grid: int = 1
     code_size: int = 1000
     batch_norm: bool = False
     preprocessing: Preprocessing = Preprocessing(size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.stages <= len(STAGES):
-            raise ValueError(f"the stages of an EfficientNet-Lite are 1 to {len(STAGES)}, not {self.stages}")
-        if not (0 < self.width <= _LARGEST and 0 < self.depth <= _LARGEST):
-            raise ValueError(f"the width and depth of an EfficientNet-Lite are above 0 and at most {_LARGEST}")
 
 
 class InvertedResidual(nn.Module):

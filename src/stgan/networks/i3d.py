@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.preprocessing import I3D_FRAMES, Preprocessing
 
 Size = tuple[int, int, int]
@@ -56,14 +56,12 @@ class I3DConfig(Configuration):
         ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
     )
     feature_layer: Literal["logits", "pooled"] = "logits"
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     preprocessing: Preprocessing = I3D_FRAMES
 
     def __post_init__(self) -> None:
         if len(self.stages) != len(_POOLINGS):
             raise ValueError(f"I3D has {len(_POOLINGS)} stages, not {len(self.stages)}")
-        if self.feature_layer not in ("logits", "pooled"):
-            raise ValueError(f"feature_layer is 'logits' or 'pooled', not {self.feature_layer!r}")
 
 
 class Unit3D(nn.Module):

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks.alexnet import LRCN_FRAME_NETWORK
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.encoder_architectures import EncoderConfig, build_encoder, encoder_values
 from stgan.networks.preprocessing import LRCN_FRAMES, flatten_time
 
@@ -24,8 +24,8 @@ class LRCNConfig(Configuration):
     num_classes: int = 101
     frame: EncoderConfig = field(default_factory=lambda: replace(LRCN_FRAME_NETWORK, preprocessing=LRCN_FRAMES))
     lstm_size: int = 256
-    frame_dropout: float = 0.9
-    lstm_dropout: float = 0.5
+    frame_dropout: Dropout = 0.9
+    lstm_dropout: Dropout = 0.5
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "frame": encoder_values(self.frame)}

@@ -1,21 +1,22 @@
 """The sequence prior: which sequences of codes are people who act. It learns from clips, as nothing else of the
 generator's side does; the `motion` preset samples from it, the paper's and the `robust` preset do not know it.
 
-A denoiser for every noise level (Karras et al. 2022) of whole windows of codes, told the action or nothing (classifier-
-free guidance, Ho & Salimans 2022).
+A denoiser for every noise level (Karras et al. 2022) of whole windows of codes, conditional on the action or
+unconditional (classifier-free guidance, Ho & Salimans 2022).
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Depth, Dropout
 from stgan.spacing import window_starts
 
 
@@ -27,28 +28,24 @@ class SequencePriorConfig(Configuration):
     scene_rank:  so many of them are coordinates of its mean over time, the others of what changes around it. With many
                  scenes the coordinates of largest variance would all tell scenes apart, and none of them motion. 0: no
                  such parting.
-    num_classes: actions that it can be told of.
+    num_classes: actions that it can be conditioned on.
     sigma_min, sigma_max: range of noise levels, in units of a coordinate's root mean variance.
     """
 
     network: ClassVar[str] = "sequence_prior"
     code_size: int = 4096
-    frames: int = 16
+    frames: Annotated[int, Ge(1)] = 16
     rank: int = 384
-    scene_rank: int = 0
+    scene_rank: Annotated[int, Ge(0)] = 0
     num_classes: int = 101
     width: int = 512
-    depth: int = 6
-    dropout: float = 0.1
+    depth: Depth = 6
+    dropout: Dropout = 0.1
     sigma_min: float = 0.02
     sigma_max: float = 40.0
 
     def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise ValueError(f"the windows of a sequence prior have at least 1 frame, not {self.frames}")
-        if not 0 <= self.depth <= 100:
-            raise ValueError(f"the depth of a sequence prior is from 0 to 100 blocks, not {self.depth}")
-        if self.scene_rank and not 0 < self.scene_rank <= min(self.rank, self.code_size):
+        if self.scene_rank and self.scene_rank > min(self.rank, self.code_size):
             raise ValueError(f"scene_rank is from 0 to the rank and the code's size, not {self.scene_rank}")
 
 
@@ -78,7 +75,7 @@ class SequencePrior(nn.Module):
             self.scene = nn.Parameter(torch.zeros(c.scene_rank, c.code_size), requires_grad=False)
         self.embed = nn.Linear(c.rank, c.width)
         self.noise = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, c.width))
-        self.action = nn.Embedding(c.num_classes + 1, c.width)  # the last one: no action is told
+        self.action = nn.Embedding(c.num_classes + 1, c.width)  # the last one: unconditional
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.LayerNorm(c.width), nn.Linear(c.width, c.width), nn.SiLU(), nn.Dropout(c.dropout),
@@ -94,7 +91,7 @@ class SequencePrior(nn.Module):
 
     @property
     def any_action(self) -> int:
-        """The number that tells no action."""
+        """The number that stands for no action: unconditional."""
         return self.config.num_classes
 
     def codes(self, h: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch time code"]:
@@ -148,7 +145,7 @@ class SequencePrior(nn.Module):
             c_skip = v / (v + sigma^2), c_out = sigma sqrt(v / (v + sigma^2)), c_in = 1 / sqrt(v + sigma^2)
 
         with v the variance of a coordinate, where theirs is that of all data alike. actions: numbers of the actions;
-        None where it is not told.
+        None: unconditional.
         """
         if actions is None:
             actions = torch.full((len(noisy),), self.any_action, device=noisy.device)

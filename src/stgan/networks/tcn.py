@@ -6,15 +6,16 @@ convolution over space and time, which LRCN and C3D have.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks.clip_classifier import ClipClassifier
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.efficientnet import EfficientNetLiteConfig
 from stgan.networks.encoder_architectures import EncoderConfig, build_encoder, encoder_values
 from stgan.networks.preprocessing import flatten_time
@@ -29,12 +30,12 @@ class TCNConfig(Configuration):
     frame: EncoderConfig = field(default_factory=EfficientNetLiteConfig)
     width: int = 256
     kernel: int = 3
-    depth: int = 2
-    dropout: float = 0.4
+    depth: Annotated[int, Interval(ge=1, le=100)] = 2
+    dropout: Dropout = 0.4
 
     def __post_init__(self) -> None:
-        if self.kernel % 2 == 0 or not 1 <= self.depth <= 100:
-            raise ValueError(f"a TCN has an odd kernel and 1 to 100 convolutions, not {self.kernel} and {self.depth}")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be an odd number, not {self.kernel}")
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "frame": encoder_values(self.frame)}

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks.clip_classifier import ClipClassifier
-from stgan.networks.configuration import Configuration
+from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.preprocessing import Preprocessing
 
 
@@ -24,7 +24,7 @@ class TemporalStreamConfig(Configuration):
     frames: int = 16
     stem: int = 32
     widths: tuple[int, ...] = (48, 96, 128)
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     preprocessing: Preprocessing = Preprocessing(size=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 

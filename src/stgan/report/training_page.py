@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
-from stgan.checkpoints.description import CONFIG, read_json
+from stgan.checkpoints.description import CONFIG, read_file
 from stgan.errors import StganError
 from stgan.names import as_path, duration
 from stgan.report.curves import draw_curves, read_curves
@@ -251,7 +251,7 @@ def _stage(name: str, folder: Path) -> dict[str, str | None] | None:
 
 def _survey(path: Path) -> dict[str, Any]:
     try:
-        return read_json(path)
+        return read_file(path, dict[str, Any])
     except CheckpointError:
         return {}
 

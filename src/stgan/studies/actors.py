@@ -6,12 +6,13 @@ stop; all others are tested on.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge
 from lightning_fabric import Fabric
 
 from stgan.checkpoints import ModelFolder
@@ -20,6 +21,7 @@ from stgan.files import write_text
 from stgan.generation import GenerationJob
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import STGAN
+from stgan.records import as_record, merged, read_yaml
 from stgan.sampling import PRESETS
 from stgan.scoring import Clip, ScoreCache, evaluate, evaluator_of
 from stgan.studies.augmentation import AugmentationResult, run_augmentation
@@ -29,9 +31,10 @@ from stgan.studies.provenance import read_networks
 from stgan.studies.selected_set import write_set
 from stgan.studies.selection import MOST, Criterion, features_of, select, verdicts_of
 from stgan.studies.splits import split_by_groups
-from stgan.training.preparation import TrainingOptions, prepare
-from stgan.training.recipes import Overrides, from_values, load_model_recipe, merged, read_yaml
-from stgan.training.run import Workspace
+from stgan.training.preparation import Wishes, prepare
+from stgan.training.ranges import Seed
+from stgan.training.recipes import Overrides, load_model_recipe
+from stgan.training.run import Workshop
 from stgan.version import __version__
 from stgan.video import ClipFolder, find_clips
 
@@ -57,40 +60,32 @@ class ActorsRecipe:
     evaluator:  of the model: the network that chooses.
     """
 
-    settings: dict[str, Any]
+    settings: dict[str, tuple[str, ...]]
     primary: str
     validation: tuple[str, ...]
-    num: int = 30
-    seed: int = 0
+    num: Annotated[int, Ge(1)] = 30
+    seed: Seed = 0
     preset: str = "motion"
-    by: str = Criterion.INCEPTION.value
-    most: int = MOST
+    by: Criterion = Criterion.INCEPTION
+    most: Annotated[int, Ge(1)] = MOST
     evaluator: str = "evaluator"
 
     def __post_init__(self) -> None:
         for name, groups in self.settings.items():
-            if not isinstance(name, str) or not is_file_name(name) or name in (_RUNS, _CACHE):
+            if not is_file_name(name) or name in (_RUNS, _CACHE):
                 raise ValueError(f"{name!r} cannot name a folder")
-            if not isinstance(groups, list | tuple) or not groups or not all(isinstance(each, str) for each in groups):
+            if not groups:
                 raise ValueError(f"the setting {name!r} must be a list of groups (actors)")
         if self.primary not in self.settings:
             raise ValueError(f"the primary setting, {self.primary!r}, is none of the settings")
-        if self.by not in {criterion.value for criterion in Criterion}:
-            raise ValueError(f"by is one of {', '.join(criterion.value for criterion in Criterion)}, not {self.by!r}")
         if self.preset not in PRESETS:
             raise ValueError(f"preset is one of {', '.join(PRESETS)}, not {self.preset!r}")
-        if self.num < 1 or self.most < 1:
-            raise ValueError(f"num ({self.num}) and most ({self.most}) must be at least 1")
 
 
 def load_actors_recipe(folder: Path, overrides: Overrides | None = None) -> ActorsRecipe:
     """`study.yaml` of a folder of recipes. StganError if it is wrong."""
     path = folder / RECIPE
-    values = merged(read_yaml(path), (overrides or {}).get("study", {}))
-    if not isinstance(values.get("settings"), dict):
-        raise StganError(f"{quoted(path)}: settings must hold names, and the groups (actors) of each")
-    recipe: ActorsRecipe = from_values(ActorsRecipe, values, path, {})
-    return recipe
+    return as_record(ActorsRecipe, merged(read_yaml(path), (overrides or {}).get("study", {})), path)
 
 
 class ActorsStudy:
@@ -194,7 +189,7 @@ class ActorsStudy:
         write_text(self.out / STUDY, json.dumps(study, indent=2) + "\n")
         return study
 
-    def _train(self, name: str, groups: list[str], folder: Path) -> ModelFolder:
+    def _train(self, name: str, groups: Sequence[str], folder: Path) -> ModelFolder:
         """A model that has seen the clips of these groups alone: all others are held out."""
         others = sorted(set(self.clips.groups) - set(groups))
         named = {"name": f"{self.data.resolve().name}_{name}", "held_out": others}
@@ -213,7 +208,7 @@ class ActorsStudy:
         """The chosen clips, in a set of their own."""
         clips = first_clips(folder / _GENERATED, self.recipe.num)
         judge = evaluator_of(model, self.recipe.evaluator, device=self.fabric.device)
-        by = Criterion(self.recipe.by)
+        by = self.recipe.by
         with closing(ScoreCache(self.out / _CACHE)) as cache:
             verdicts = verdicts_of(evaluate(clips, judge, cache=cache).to_json())
             features = features_of(clips, judge, cache=cache) if by is Criterion.DIVERSITY else None

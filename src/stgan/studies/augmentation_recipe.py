@@ -13,22 +13,22 @@ from stgan.checkpoints.description import one_line
 from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
 from stgan.names import quoted
+from stgan.records import as_record, merged, read_yaml
 from stgan.training.classifier_training import ClassifierConfig, build
 from stgan.training.finetuning import FinetuningRecipe
-from stgan.training.recipes import CLASSIFIERS, from_values, merged, read_yaml
+from stgan.training.ranges import Seed
+from stgan.training.recipes import with_network
 
 DEFAULT = Path(__file__).with_name("augmentation.yaml")
-_SECTIONS = ("seeds", "initial", "training")
 _MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Initial:
-    """A recogniser with new weights. architecture: as in classifiers' recipes; seed: of its weights."""
+    """A recogniser with new weights, drawn from the seed. Files have its `architecture` beside it, as classifiers'."""
 
     network: ClassifierConfig
-    architecture: str = "c3d"
-    seed: int = 0
+    seed: Seed = 0
 
     def checkpoint(self) -> Checkpoint:
         """The network, its weights drawn from the seed. StganError if these settings do not make one that works."""
@@ -50,8 +50,12 @@ class AugmentationRecipe:
     """initial: what to start from where no checkpoint is given. seeds: of the trainings, each in three arms."""
 
     initial: Initial
-    training: FinetuningRecipe
-    seeds: tuple[int, ...]
+    training: FinetuningRecipe = FinetuningRecipe()
+    seeds: tuple[Seed, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        if not 0 < len(set(self.seeds)) == len(self.seeds) <= _MOST_SEEDS:
+            raise ValueError(f"seeds must be 1 to {_MOST_SEEDS} different numbers")
 
 
 def load_augmentation_recipe(path: Path = DEFAULT, overrides: Mapping[str, Any] | None = None) -> AugmentationRecipe:
@@ -60,34 +64,6 @@ def load_augmentation_recipe(path: Path = DEFAULT, overrides: Mapping[str, Any] 
     Raises:
         StganError: the file or a setting is wrong.
     """
-    return augmentation_recipe(merged(read_yaml(path), overrides or {}), path)
-
-
-def augmentation_recipe(values: Mapping[str, Any], path: Path) -> AugmentationRecipe:
-    """A recipe from values that were read from a file. Errors as for `load_augmentation_recipe`."""
-    unknown = sorted(str(name) for name in values if name not in _SECTIONS)
-    if unknown:
-        raise StganError(f"{quoted(path)}: unknown section {quoted(unknown[0])}; known are {', '.join(_SECTIONS)}")
-    seeds = values.get("seeds", [0])
-    if not isinstance(seeds, list) or not all(type(seed) is int and 0 <= seed < 1 << 63 for seed in seeds):
-        raise StganError(f"{quoted(path)}: seeds must be a list of whole numbers of at least 0, as in [0, 1, 2, 3, 4]")
-    if not 0 < len(set(seeds)) == len(seeds) <= _MOST_SEEDS:
-        raise StganError(f"{quoted(path)}: seeds must be 1 to {_MOST_SEEDS} different numbers")
-    sections = {name: values.get(name, {}) for name in ("initial", "training")}
-    for name, section in sections.items():
-        if not isinstance(section, dict):
-            raise StganError(f"{quoted(path)}: {name} must hold names and values")
-    architecture = sections["initial"].get("architecture", "c3d")
-    if not isinstance(architecture, str) or architecture not in CLASSIFIERS:
-        raise StganError(
-            f"{quoted(path)}: the architecture is one of {', '.join(CLASSIFIERS)}, not {quoted(str(architecture))}"
-        )
-    network = sections["initial"].get("network", {})
-    if not isinstance(network, dict):
-        raise StganError(f"{quoted(path)}: network must hold names and values")
-    initial = {**sections["initial"], "network": {**network, "num_classes": 2}}  # the last layer is made anew
-    return AugmentationRecipe(
-        from_values(Initial, initial, path, {"network": CLASSIFIERS[architecture]}),
-        from_values(FinetuningRecipe, sections["training"], path, {}),
-        tuple(seeds),
-    )
+    values = merged({"initial": {"architecture": "c3d"}}, merged(read_yaml(path), overrides or {}))
+    values["initial"] = with_network(values["initial"], num_classes=2)  # the last layer is made anew
+    return as_record(AugmentationRecipe, values, path)

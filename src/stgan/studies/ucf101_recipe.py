@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+from annotated_types import Ge
 
 from stgan.checkpoints import save_checkpoint
 from stgan.checkpoints.importing import import_card, import_weights
 from stgan.checkpoints.known_files import KNOWN_FILES
-from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
+from stgan.records import as_record, merged, read_yaml
+from stgan.sampling import PRESETS
 from stgan.studies.selection import MOST
 from stgan.training.finetuning import FinetuningRecipe
-from stgan.training.recipes import Overrides, from_values, merged, read_yaml
+from stgan.training.ranges import Seed
+from stgan.training.recipes import Overrides
 
 DEFAULT = Path(__file__).with_name("ucf101.yaml")
 """The recipe with the paper's values, as far as it gives them."""
@@ -54,7 +58,7 @@ class Source:
 class DataRecipe:
     """split: the official one that trains and tests C3D. incomplete: go on although files are missing."""
 
-    split: int = 1
+    split: Literal[1, 2, 3] = 1
     incomplete: bool = False
 
 
@@ -63,14 +67,14 @@ class SetRecipe:
     """Videos of classes that are drawn uniformly. condition: the network that steers them, by its checkpoint."""
 
     condition: str
-    num_videos: int = 10_000
+    num_videos: Annotated[int, Ge(1)] = 10_000
     preset: str = "paper"
-    iterations: int = 100
-    seed: int = 0
+    iterations: Annotated[int, Ge(1)] = 100
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.num_videos < 1 or self.iterations < 1:
-            raise ValueError("num_videos and iterations must be at least 1")
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset is one of {', '.join(PRESETS)}, not {quoted(self.preset)}")
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,14 @@ class ScoreRecipe:
     """evaluator: the checkpoint that scores. splits: of the Inception Score; the paper does not say how many."""
 
     evaluator: str = "c3d"
-    splits: int = 1
+    splits: Annotated[int, Ge(1)] = 1
 
 
 @dataclass(frozen=True)
 class SelectRecipe:
     """most: generated clips of a class that are trained on. least: see `select`; None for the mean."""
 
-    most: int = MOST
+    most: Annotated[int, Ge(1)] = MOST
     least: float | None = None
 
 
@@ -106,15 +110,18 @@ class Recipe:
     select: SelectRecipe = SelectRecipe()
     augment: FinetuningRecipe = FinetuningRecipe()
 
-
-_SECTIONS: dict[str, type[Any]] = {
-    "data": DataRecipe,
-    "generate": SetRecipe,
-    "fooled": SetRecipe,
-    "score": ScoreRecipe,
-    "select": SelectRecipe,
-    "augment": FinetuningRecipe,
-}
+    def __post_init__(self) -> None:
+        for name in self.weights:
+            if not is_file_name(name):
+                raise ValueError(f"weights: {quoted(name)} cannot name a folder")
+        for role, name in (
+            ("generate.condition", self.generate.condition),
+            ("fooled.condition", self.fooled.condition),
+            ("score.evaluator", self.score.evaluator),
+            ("initial", self.initial),
+        ):
+            if name not in self.weights:
+                raise ValueError(f"{role} is {quoted(name)}, which is not among the weights")
 
 
 def load_recipe(path: Path = DEFAULT, overrides: Overrides | None = None) -> Recipe:
@@ -123,27 +130,4 @@ def load_recipe(path: Path = DEFAULT, overrides: Overrides | None = None) -> Rec
     Raises:
         StganError: the file or a setting is wrong.
     """
-    values = merged(read_yaml(path), overrides or {})
-    known = ("weights", "initial", *_SECTIONS)
-    for name in values:
-        if name not in known:
-            raise StganError(f"{quoted(path)}: unknown section {quoted(str(name))}; known are {', '.join(known)}")
-    for name in ("weights", *_SECTIONS):
-        if not isinstance(values.get(name, {}), dict):
-            raise StganError(f"{quoted(path)}: {name} must hold names and values")
-    sources = {}
-    for name, source in values.get("weights", {}).items():
-        if not isinstance(name, str) or not is_file_name(name) or not isinstance(source, dict):
-            raise StganError(f"{quoted(path)}: {quoted(str(name))} of the weights is no name with its settings")
-        sources[name] = from_values(Source, source, path, {})
-    sections = {name: from_values(kind, values[name], path, {}) for name, kind in _SECTIONS.items() if name in values}
-    recipe = Recipe(sources, **sections, **{key: values[key] for key in ("initial",) if key in values})
-    for role, name in (
-        ("generate.condition", recipe.generate.condition),
-        ("fooled.condition", recipe.fooled.condition),
-        ("score.evaluator", recipe.score.evaluator),
-        ("initial", recipe.initial),
-    ):
-        if name not in sources:
-            raise StganError(f"{quoted(path)}: {role} is {quoted(str(name))}, which is not among the weights")
-    return recipe
+    return as_record(Recipe, merged(read_yaml(path), overrides or {}), path)

@@ -16,8 +16,8 @@ _ROLES = {
     "over time (Eq. 6-7) it is the video generator. It never saw a video.",
     "code_prior": "Code prior: which codes are codes of real frames. Trained on single frames; it knows which frames "
     "belong to one clip, never their order.",
-    "sequence_prior": "Sequence prior: which sequences of codes are people who act, told the action or not. Trained on "
-    "clips and their labels; only the `motion` preset knows it.",
+    "sequence_prior": "Sequence prior: which sequences of codes are people who act, conditional on the action or not. "
+    "Trained on clips and their labels; only the `motion` preset knows it.",
     "lrcn": "LRCN (Donahue et al. 2015), small.",
     "c3d": "C3D (Tran et al. 2015), small.",
     "r2plus1d": "R(2+1)D (Tran et al. 2018), small.",

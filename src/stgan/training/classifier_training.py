@@ -1,6 +1,7 @@
 """Train a video classifier: a condition network (LRCN, C3D) or an evaluator."""
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +22,23 @@ from stgan.networks import (
     TemporalStream,
     TemporalStreamConfig,
 )
+from stgan.networks.encoder_architectures import ARCHITECTURE
 from stgan.networks.layout import channels_last
+from stgan.records import OneOf
 from stgan.spacing import evenly_spread
 from stgan.training.clip_data import Augmentation, ClipData, to_videos
 from stgan.training.parallel import share_batch_norm
-from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
+from stgan.training.ranges import BatchSize, LabelSmoothing, LearningRate, Pixels, Seed, Steps, WeightDecay
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
 
 TrainableClassifier = LRCN | C3D | R2Plus1D | TemporalStream | TCN
-ClassifierConfig = LRCNConfig | C3DConfig | R2Plus1DConfig | TemporalStreamConfig | TCNConfig
+CLASSIFIERS: dict[str, type[Any]] = {
+    config.network: config for config in (LRCNConfig, C3DConfig, R2Plus1DConfig, TemporalStreamConfig, TCNConfig)
+}
+ClassifierConfig = Annotated[
+    LRCNConfig | C3DConfig | R2Plus1DConfig | TemporalStreamConfig | TCNConfig, OneOf(ARCHITECTURE, CLASSIFIERS)
+]
 
 
 @dataclass(frozen=True)
@@ -38,13 +47,13 @@ class ClassifierRecipe:
 
     network: ClassifierConfig
     augmentation: Augmentation = Augmentation()
-    steps: int = 500
-    batch_size: int = 16
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    label_smoothing: float = 0.1
-    seed: int = 0
-    size: int = 0
+    steps: Steps = 500
+    batch_size: BatchSize = 16
+    learning_rate: LearningRate = 2e-3
+    weight_decay: WeightDecay = 1e-3
+    label_smoothing: LabelSmoothing = 0.1
+    seed: Seed = 0
+    size: Pixels = 0
     """Side of the frames that it is trained on in pixels, before they are augmented; 0: that of the model's."""
     initial: str = ""
     """Weights that its frame network starts from, as in `EncoderRecipe`."""

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from stgan.spacing import evenly_spread
+from stgan.training.ranges import Fraction, Pixels
 from stgan.training.step_randomness import StepRandomness
 from stgan.video import ClipCache, ClipFile, ClipFolder, window_at, windows_in_view
 from stgan.video.decoding import ClipFacts
@@ -238,14 +240,14 @@ class Augmentation:
     need blur, noise and colour, or they call every softly rendered clip unknown.
     """
 
-    mirror: float = 0.5
-    shift: int = 6
-    zoom: float = 0.1
-    brightness: float = 0.15
-    contrast: float = 0.2
-    colour: float = 0.1
-    blur: float = 1.0
-    noise: float = 0.04
+    mirror: Fraction = 0.5
+    shift: Pixels = 6
+    zoom: Fraction = 0.1
+    brightness: Fraction = 0.15
+    contrast: Fraction = 0.2
+    colour: Fraction = 0.1
+    blur: Annotated[float, Interval(ge=0, le=100)] = 1.0
+    noise: Fraction = 0.04
 
     def __call__(
         self, videos: Float[Tensor, "batch 3 time height width"], random: StepRandomness

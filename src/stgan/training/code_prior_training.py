@@ -13,8 +13,9 @@ from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
 from stgan.training.clip_data import ClipData
 from stgan.training.losses import denoising_loss
-from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
+from stgan.training.ranges import BatchSize, Fraction, LearningRate, NoiseMean, NoiseStd, Seed, Steps
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,14 @@ class CodePriorRecipe:
     """Everything that decides the code prior's weights but the encoder and the data."""
 
     network: CodePriorConfig
-    steps: int = 4000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    ema: float = 0.998
-    noise_mean: float = -1.0
-    noise_std: float = 1.4
+    steps: Steps = 4000
+    batch_size: BatchSize = 256
+    learning_rate: LearningRate = 1e-3
+    ema: Fraction = 0.998
+    noise_mean: NoiseMean = -1.0
+    noise_std: NoiseStd = 1.4
     """log sigma in training is N(noise_mean, noise_std^2), as in Karras et al. 2022."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 @torch.no_grad()

@@ -22,8 +22,9 @@ from stgan.training.clip_data import ClipData, Frames, emphasis, to_images
 from stgan.training.losses import image_loss
 from stgan.training.parallel import share_batch_norm
 from stgan.training.pictures import save_image_grid
-from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
+from stgan.training.ranges import BatchSize, CodeNoise, Foreground, LearningRate, LossWeight, Pixels, Seed, Steps
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,19 @@ class EncoderRecipe:
     """Weights to start from: a known file that a package brings along (efficientnet-lite0), or a checkpoint."""
     frozen: bool = False
     """Whether only the code layer is trained."""
-    steps: int = 2500
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_action: float = 0.2
-    weight_clip: float = 0.2
-    weight_image: float = 1.0
-    code_noise: float = 0.2
+    steps: Steps = 2500
+    batch_size: BatchSize = 64
+    learning_rate: LearningRate = 1e-3
+    weight_action: LossWeight = 0.2
+    weight_clip: LossWeight = 0.2
+    weight_image: LossWeight = 1.0
+    code_noise: CodeNoise = 0.2
     """Standard deviation of the noise on a code before it is decoded, in standard deviations of the codes."""
-    foreground: float = 0.0
+    foreground: Foreground = 0.0
     """How much more what moves within its clip counts in redrawing: limbs are few pixels. 0: all pixels alike."""
-    shift: int = 0
+    shift: Pixels = 0
     """Frames are shifted by up to so many pixels each way (edges replicated)."""
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_frozen(self.initial, self.frozen)

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Interval
 from torch import Tensor, nn
 
 from stgan.checkpoints import Checkpoint, save_checkpoint
@@ -32,6 +33,7 @@ from stgan.training.classifier_training import ClassifierConfig, TrainableClassi
 from stgan.training.clip_data import Augmentation
 from stgan.training.logs import VALIDATION
 from stgan.training.parallel import share_batch_norm
+from stgan.training.ranges import Count, LabelSmoothing, LearningRate, Seed, WeightDecay
 from stgan.training.reading import WindowReader, fitted, in_epochs
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
@@ -72,46 +74,30 @@ class FinetuningRecipe:
     validation_share: of the clips of each action, held out by groups for "validation" where no clips are set apart.
     """
 
-    iterations: int = 5000
-    every: int = 200
-    batch_size: int = 10
-    learning_rate: float = 1e-4
-    head_learning_rate: float = 1e-3
-    weight_decay: float = 5e-4
-    schedule: str = "constant"
-    max_norm: float = 0.0
-    label_smoothing: float = 0.0
-    crop: float = 8 / 7
+    iterations: Annotated[int, Ge(1)] = 5000
+    every: Annotated[int, Ge(1)] = 200
+    batch_size: Count = 10
+    learning_rate: LearningRate = 1e-4
+    head_learning_rate: LearningRate = 1e-3
+    weight_decay: WeightDecay = 5e-4
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    max_norm: Annotated[float, Interval(ge=0, le=1e9)] = 0.0
+    label_smoothing: LabelSmoothing = 0.0
+    crop: Annotated[float, Interval(ge=1, le=16)] = 8 / 7
     augmentation: Augmentation = ORDINARY
-    real_share: float = 0.0
+    real_share: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     in_view: bool = False
     precision: Precision = "32-true"
-    windows: int = 1
-    stop_on: str = "validation"
-    validation_share: float = 0.1
-    seed: int = 0
+    windows: Count = 1
+    stop_on: Literal["validation", "test"] = "validation"
+    validation_share: Annotated[float, Interval(gt=0, lt=1)] = 0.1
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.every < 1 or self.iterations % self.every:
+        if self.iterations % self.every:
             raise ValueError(f"iterations ({self.iterations}) must be a multiple of every ({self.every})")
-        if self.batch_size < 1 or self.windows < 1:
-            raise ValueError(f"batch_size ({self.batch_size}) and windows ({self.windows}) must be at least 1")
-        if not (self.learning_rate > 0 and self.head_learning_rate > 0):
-            raise ValueError("learning_rate and head_learning_rate must be above 0")
-        if not 1 <= self.crop <= 16:
-            raise ValueError(f"crop must be from 1 to 16, not {self.crop}")
-        if not 0 <= self.real_share < 1 or not 0 < self.validation_share < 1:
-            raise ValueError("real_share must be from 0 to below 1, validation_share between 0 and 1")
         if self.real_share and not 0 < round(self.real_share * self.batch_size) < self.batch_size:
             raise ValueError(f"a real_share of {self.real_share} leaves one kind of clips out of {self.batch_size}")
-        if self.schedule not in ("constant", "one_cycle"):
-            raise ValueError(f"schedule is constant or one_cycle, not {self.schedule!r}")
-        if not self.max_norm >= 0:
-            raise ValueError(f"max_norm must be at least 0, not {self.max_norm}")
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"precision is {' or '.join(get_args(Precision))}, not {self.precision!r}")
-        if self.stop_on not in ("validation", "test"):
-            raise ValueError(f"stop_on is validation or test, not {self.stop_on!r}")
 
 
 @dataclass(frozen=True)

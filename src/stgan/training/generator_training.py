@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Interval
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -17,8 +19,20 @@ from stgan.training.clip_data import ClipData, emphasis, to_bytes, to_images
 from stgan.training.code_prior_training import frame_codes
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
 from stgan.training.pictures import save_image_grid
-from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
+from stgan.training.ranges import (
+    BatchSize,
+    CodeNoise,
+    Count,
+    Foreground,
+    Fraction,
+    LearningRate,
+    LossWeight,
+    Pixels,
+    Seed,
+    Steps,
+)
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
 _SMALL_FRAMES = 10_000
 
@@ -33,41 +47,39 @@ class GeneratorRecipe:
 
     network: GeneratorConfig
     discriminator: DiscriminatorConfig
-    steps: int = 3000
-    batch_size: int = 48
-    learning_rate: float = 3e-4
-    lambda_img: float = 1.0
-    lambda_feat: float = 0.02
-    lambda_adv: float = 2.0
-    code_noise: float = 0.1
+    steps: Steps = 3000
+    batch_size: BatchSize = 48
+    learning_rate: LearningRate = 3e-4
+    lambda_img: LossWeight = 1.0
+    lambda_feat: LossWeight = 0.02
+    lambda_adv: LossWeight = 2.0
+    code_noise: CodeNoise = 0.1
     """Noise on real codes, in whitened standard deviations (0: the codes themselves, as in DeePSiM): optimised
     codes are never quite real ones. The discriminator sees the same codes beside the real images."""
-    pause_ratio: float = 0.1
+    pause_ratio: LossWeight = 0.1
     """The discriminator is not updated while its loss is below this fraction of the adversarial loss."""
-    adversarial_from: float = 0.0
+    adversarial_from: Fraction = 0.0
     """The fraction of the steps after which the discriminator is trained and listened to; before, lambda_adv is 0.
     Without it a step takes little more than half the time."""
-    foreground: float = 0.0
+    foreground: Foreground = 0.0
     """How much more what moves within its clip counts in Eq. 2: limbs are few pixels. 0: all pixels alike, as there."""
-    shift: int = 0
+    shift: Pixels = 0
     """Frames are shifted by up to so many pixels each way (edges replicated)."""
-    feature_share: float = 1.0
+    feature_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
     """Of each batch, the share that Eq. 3 is computed for: the same loss on average, for less work."""
-    small_stages: int = 0
+    small_stages: Annotated[int, Ge(0)] = 0
     """So many of the network's stages learn small frames first, by Eq. 2 alone; 0: there is no such beginning. A
     generator of many scenes learns which is which for less work there."""
-    small_steps: int = 2000
-    small_batch_size: int = 64
-    taken_rate: float = 0.2
+    small_steps: Steps = 2000
+    small_batch_size: Count = 64
+    taken_rate: Fraction = 0.2
     """Learning rate of the layers that small frames taught, as a share of the others'. They wait for the first tenth of
     the steps: the gradient through layers that know nothing yet would undo what they know."""
-    ema: float = 0.998
-    seed: int = 0
+    ema: Fraction = 0.998
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.feature_share <= 1:
-            raise ValueError(f"feature_share is above 0 and at most 1, not {self.feature_share}")
-        if not 0 <= self.small_stages < len(self.network.stages):
+        if self.small_stages >= len(self.network.stages):
             raise ValueError(
                 f"small_stages must be fewer than the network's {len(self.network.stages)} stages, "
                 f"not {self.small_stages}"

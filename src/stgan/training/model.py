@@ -1,10 +1,9 @@
 """From clips to a model: every stage in order, each skipped if its checkpoint is already there."""
 
-import json
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from stgan.checkpoints.pretrained import initial_hash
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import CodePrior, Encoder
+from stgan.records import RecordError, as_plain, checked, completed
 from stgan.spacing import evenly_spread
 from stgan.training.cards import model_card
 from stgan.training.classifier_training import ClassifierRecipe, cross_validate, test_classifier, train_classifier
@@ -36,7 +36,18 @@ EMPTY: Mapping[int, ClipData] = {}
 _MOST_TESTED = {"training": 200}  # clips; of those that were seen a sample says enough, of the others all count
 _MOST_SEEN = 20_000  # clips that a card lists: 26 bytes each
 
+_RENAMED = {"untold": "unconditional"}  # settings of recipes, since models were trained by them
+
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _MadeFrom:
+    """What of a checkpoint's provenance decided its weights."""
+
+    data: dict[str, Any]
+    recipe: dict[str, Any]
+    ancestors: dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -290,22 +301,22 @@ class ModelTraining:
                 "test_clips": len(self.roles.test.clips),
                 "held_out": list(self.recipe.held_out),
             },
-            "recipe": json.loads(json.dumps(asdict(recipe))),  # tuples as lists, as they are read again
+            "recipe": as_plain(recipe),
             "ancestors": ancestors,
         }
-        defaults = {setting.name: setting.default for setting in fields(recipe)}  # for settings that came later
         fabric.barrier()  # all processes look before the first one writes
         try:
             present = load_checkpoint(folder)
-            known = {key: present.provenance.get(key) or {} for key in made_from}
-            gone = {name: known["ancestors"].get(name) for name, value in ancestors.items() if value is None}
+            known = checked(_MadeFrom, {key: present.provenance.get(key, {}) for key in made_from})
+            gone = {name: known.ancestors.get(name) for name, value in ancestors.items() if value is None}
             made_from["ancestors"] = {**ancestors, **gone}
-            if {**known, "recipe": {**defaults, **known["recipe"]}} == made_from:
+            former = {_RENAMED.get(setting, setting): value for setting, value in known.recipe.items()}
+            if as_plain(replace(known, recipe=completed(former, recipe))) == made_from:
                 fabric.barrier()
                 if fabric.is_global_zero:  # cards are words, not weights: they follow the template of today
                     write_text(folder / CARD, self._card(name, present.network, present.provenance))
                 return present
-        except CheckpointError:
+        except (CheckpointError, RecordError):
             pass
         fabric.barrier()
         started = time.monotonic()

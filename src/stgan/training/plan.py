@@ -4,13 +4,13 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from stgan.files import write_text
+from stgan.records import read_yaml
 from stgan.training.clip_data import group_of
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL, SEQUENCE_PRIOR
 from stgan.video import ClipFolder
@@ -18,6 +18,7 @@ from stgan.video import ClipFolder
 SIZES = (32, 64, 128, 256)
 FRAMES = 16
 CONDITION, EVALUATORS = ("lrcn", "c3d"), ("evaluator",)
+_DEFAULTS = Path(__file__).with_name("defaults")
 _LARGEST_ON_CPU = 64
 _VALIDATION_SHARE = 0.2
 _CODES_PER_COORDINATE = 8  # frames that a whitened coordinate should rest on
@@ -62,7 +63,7 @@ def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
 def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) -> RecipeValues:
     """The recipes for clips of `num_frames` frames in all, at frames of `size` pixels, one of `SIZES`."""
     values: RecipeValues = {
-        stage: yaml.safe_load((files("stgan.training") / "defaults" / f"{stage}.yaml").read_text(encoding="utf-8"))
+        stage: read_yaml(_DEFAULTS / f"{stage}.yaml")
         for stage in (ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
     }
     _fit_size(values, size)

@@ -1,6 +1,5 @@
 """From a folder and a few options to a `ModelTraining`: look at the clips, plan or read the recipes, decode once."""
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -10,9 +9,9 @@ from lightning_fabric import Fabric
 
 from stgan.checkpoints import load_checkpoint
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.networks import Encoder
 from stgan.networks.encoder_architectures import ARCHITECTURE, encoder_values
+from stgan.records import as_plain, merged, read_yaml, write_record
 from stgan.spacing import evenly_spread
 from stgan.training.clip_data import ClipData
 from stgan.training.model import ModelTraining
@@ -34,8 +33,6 @@ from stgan.training.recipes import (
     Overrides,
     load_model_recipe,
     load_recipes,
-    merged,
-    read_yaml,
 )
 from stgan.training.run import Workspace
 from stgan.video import ClipFolder, VideoError, find_clips
@@ -115,7 +112,7 @@ def prepare(
     cache = ClipCache(workspace.folder / "cache", size)
     survey = survey_clips(clips, cache=cache, progress=progress)
     if fabric.is_global_zero:
-        write_text(workspace.folder / SURVEY, json.dumps(survey.summary(), indent=2) + "\n")
+        write_record(workspace.folder / SURVEY, survey.summary())
     for warning in survey.warnings():
         say(f"note: {warning}")
     if survey.problems():
@@ -210,7 +207,7 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     if not isinstance(network, Encoder):
         raise StganError(f"{folder} holds {type(network).__name__}, which is no encoder")
     values[MODEL]["encoder"] = str(folder.resolve())
-    config = json.loads(json.dumps(encoder_values(network.config)))  # tuples as lists
+    config = as_plain(encoder_values(network.config))
     values[ENCODER][ARCHITECTURE] = config.pop(ARCHITECTURE, "alexnet")
     values[ENCODER]["network"] = config
     code_size = network.config.code_size

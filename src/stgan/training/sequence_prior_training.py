@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -14,8 +16,19 @@ from stgan.errors import StganError
 from stgan.networks import Encoder, SequencePrior, SequencePriorConfig
 from stgan.training.clip_data import ClipData, shifted, to_images
 from stgan.training.losses import denoising_loss
-from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
+from stgan.training.ranges import (
+    BatchSize,
+    Fraction,
+    LearningRate,
+    NoiseMean,
+    NoiseStd,
+    Pixels,
+    Seed,
+    Steps,
+    WeightDecay,
+)
+from stgan.training.run import Batch, TrainingRun, Workshop, identity
 
 _BASIS_WINDOWS = 2048
 
@@ -25,22 +38,22 @@ class SequencePriorRecipe:
     """Everything that decides the sequence prior's weights but the encoder and the data."""
 
     network: SequencePriorConfig
-    steps: int = 8000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    ema: float = 0.998
-    noise_mean: float = 0.0
-    noise_std: float = 1.6
+    steps: Steps = 8000
+    batch_size: BatchSize = 256
+    learning_rate: LearningRate = 1e-3
+    weight_decay: WeightDecay = 0.01
+    ema: Fraction = 0.998
+    noise_mean: NoiseMean = 0.0
+    noise_std: NoiseStd = 1.6
     """log sigma in training is N(noise_mean, noise_std^2), as in Karras et al. 2022."""
-    untold: float = 0.15
-    """How often the action is not told, so that the prior also knows clips of any action."""
-    copies: int = 4
+    unconditional: Fraction = 0.15
+    """Of each batch, the share that is trained without its action, so that the prior also knows clips of any action."""
+    copies: Annotated[int, Interval(ge=1, le=1000)] = 4
     """How many versions of each clip there are: as it is, then shifted by up to `shift` pixels each way."""
-    shift: int = 3
+    shift: Pixels = 3
     mirror: bool = True
     """Mirror images too: not where an action has a side."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -159,11 +172,11 @@ def train_sequence_prior(
     )
 
     def draw(random: StepRandomness) -> Batch:
-        told = random.rng.random(recipe.batch_size) >= recipe.untold
+        conditional = random.rng.random(recipe.batch_size) >= recipe.unconditional
         codes, clips = draw_windows(sequences, train, recipe.batch_size, random)
         actions = [
-            train.labels[clip] if tell else network.any_action
-            for clip, tell in zip(clips, told[random.share(told)], strict=True)
+            train.labels[clip] if known else network.any_action
+            for clip, known in zip(clips, conditional[random.share(conditional)], strict=True)
         ]
         return codes, torch.tensor(actions)
 

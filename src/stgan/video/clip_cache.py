@@ -19,13 +19,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import UInt8
 
 from stgan.errors import StganError
 from stgan.files import locked
+from stgan.records import checked, parse_json
 from stgan.video.decoding import ClipFacts, decode_clip, in_order
 from stgan.video.folders import ClipFolder
 from stgan.video.io import VideoError
@@ -34,6 +36,7 @@ _GIB = 1024**3
 _LARGEST = 64 * _GIB
 _SHARE_OF_DISK = 0.8
 _FORMAT = 1
+_Side = Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class _Entry:
 
     file: _File
     offset: int
-    shape: tuple[int, int, int, int]
+    shape: tuple[_Side, _Side, _Side, Literal[3]]
     sha256: str
     facts: ClipFacts
 
@@ -204,29 +207,16 @@ class ClipCache:
                 *lines, torn = file.read().split(b"\n")
             if not lines or lines[0] + b"\n" != self._header:
                 return None
-            entries = [_entry(json.loads(line)) for line in lines[1:]]
+            entries = checked(tuple[_Entry, ...], [parse_json(line) for line in lines[1:]])
             starts = [0, *(entry.end for entry in entries)]
             whole = starts[-1] <= self._frames.stat().st_size
-        except (FileNotFoundError, ValueError, TypeError, LookupError):
+        except (FileNotFoundError, ValueError):
             return None
         if not whole or any(entry.offset != start for entry, start in zip(entries, starts, strict=False)):
             return None
         if torn:
             os.truncate(self._index, self._index.stat().st_size - len(torn))
-        return entries
-
-
-def _entry(line: dict[str, Any]) -> _Entry:
-    time, height, width, channels = (int(side) for side in line["shape"])
-    if min(time, height, width) < 1 or channels != 3:
-        raise ValueError("shape")
-    return _Entry(
-        _File(**line["file"]),
-        int(line["offset"]),
-        (time, height, width, channels),
-        str(line["sha256"]),
-        ClipFacts(**line["facts"]),
-    )
+        return list(entries)
 
 
 def _file(path: Path, root: Path) -> _File:

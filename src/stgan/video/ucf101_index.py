@@ -3,23 +3,22 @@
 The index is also what makes a second look fast: clips whose files have not changed since are not decoded again.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.names import quoted
+from stgan.records import as_record, read_record, write_record
 from stgan.video.decoding import in_order, inspect_clip
 from stgan.video.folders import EXTENSIONS, ClipFile, find_ucf
 from stgan.video.io import VideoError, read_video
-from stgan.video.ucf101_lists import SIDES, list_path, read_lists
-from stgan.video.ucf101_names import FRAME_RATES, SIZE, UCF101, WHERE, Published, parse_name
+from stgan.video.ucf101_lists import SIDES, Side, list_path, read_lists
+from stgan.video.ucf101_names import FRAME_RATES, SIZE, UCF101, WHERE, ClipName, Published, parse_name
 
 INDEX = "index.json"
 _FORMAT = 1
@@ -41,7 +40,7 @@ class IndexedClip:
     label: str
     group: int
     number: int
-    splits: Mapping[int, str]
+    splits: Mapping[int, Side]
     bytes: int
     mtime_ns: int
     frames: int | None = None
@@ -49,6 +48,10 @@ class IndexedClip:
     width: int | None = None
     fps: float | None = None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if parse_name(self.file) != ClipName(self.label, self.group, self.number):
+            raise ValueError(f"{quoted(self.file)} is not the name of such a clip")
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,7 @@ class Index:
 
     def save(self, path: Path) -> None:
         """Write the index, or replace it."""
-        write_text(
-            path, json.dumps({**self.summary(), "clips": [asdict(clip) for clip in self.clips]}, indent=1) + "\n"
-        )
+        write_record(path, {**self.summary(), "clips": self.clips})
 
 
 def load_index(path: Path) -> Index:
@@ -173,20 +174,17 @@ def load_index(path: Path) -> Index:
     Raises:
         StganError: there is none, or it is damaged.
     """
+    if not path.exists():
+        raise StganError(f"there is no {quoted(path)}: make it with stgan data prepare ucf101.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != _FORMAT:
-            raise ValueError("format")
-        faults, missing, extra = (tuple(map(str, values[name])) for name in ("faults", "missing", "extra"))
-        clips = tuple(_clip(each) for each in values["clips"])
-        splits = tuple(int(split) for split in values["splits"])
-        return Index(Path(values["videos"]), splits, int(values["listed"]), faults, missing, extra, clips)
-    except FileNotFoundError as error:
-        raise StganError(f"there is no {quoted(path)}: make it with stgan data prepare ucf101.") from error
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise StganError(
-            f"{quoted(path)} is not an index of UCF-101: make it anew with stgan data prepare ucf101."
-        ) from error
+        values = read_record(path, dict[str, Any])
+        if values.get("format") != _FORMAT:
+            raise StganError(f"{quoted(path)} is not an index of UCF-101 of this version")
+        kept = {item.name: values[item.name] for item in fields(Index) if item.name in values}
+        splits = as_record(dict[int, Any], kept.get("splits"), path)
+        return as_record(Index, {**kept, "splits": list(splits)}, path)
+    except StganError as error:
+        raise StganError(f"{error}; make it anew with stgan data prepare ucf101") from error
 
 
 def prepare_ucf101(
@@ -270,7 +268,7 @@ def _status(path: Path) -> tuple[int, int] | None:
     return (status.st_size, status.st_mtime_ns) if path.is_file() else None
 
 
-def _entry(name: str, sides: Mapping[int, str], size: int, mtime_ns: int) -> IndexedClip:
+def _entry(name: str, sides: Mapping[int, Side], size: int, mtime_ns: int) -> IndexedClip:
     parsed = parse_name(name)
     assert parsed is not None  # `read_lists` keeps no others
     return IndexedClip(name, parsed.label, parsed.group, parsed.number, sides, size, mtime_ns)
@@ -321,16 +319,3 @@ def _inspect(videos: Path, clip: IndexedClip, quick: bool) -> IndexedClip:
 def _with_clips(index: Index, done: Mapping[str, IndexedClip]) -> Index:
     """The index with what is known of its clips; those that were not reached stay as they are."""
     return replace(index, clips=tuple(done.get(clip.file, clip) for clip in index.clips))
-
-
-def _clip(values: Mapping[str, Any]) -> IndexedClip:
-    name = parse_name(values["file"])
-    if name is None or not set(values["splits"].values()) <= set(SIDES):
-        raise ValueError("clip")
-    frames, height, width = (None if values[key] is None else int(values[key]) for key in ("frames", "height", "width"))
-    return IndexedClip(
-        values["file"], name.label, name.group, name.number,
-        {int(split): side for split, side in values["splits"].items()},
-        int(values["bytes"]), int(values["mtime_ns"]), frames, height, width,
-        None if values["fps"] is None else float(values["fps"]), str(values["reason"]),
-    )  # fmt: skip

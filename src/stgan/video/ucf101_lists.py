@@ -3,13 +3,15 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.video.folders import read_ucf_list
 from stgan.video.ucf101_names import Published, parse_name
 
-SIDES = ("train", "test")
+Side = Literal["train", "test"]
+SIDES: tuple[Side, Side] = ("train", "test")
 
 
 def list_path(lists: Path, split: int, side: str) -> Path:
@@ -17,9 +19,11 @@ def list_path(lists: Path, split: int, side: str) -> Path:
     return lists / f"{side}list{split:02d}.txt"
 
 
-def read_lists(lists: Path, splits: Sequence[int], published: Published) -> tuple[dict[str, dict[int, str]], list[str]]:
+def read_lists(
+    lists: Path, splits: Sequence[int], published: Published
+) -> tuple[dict[str, dict[int, Side]], list[str]]:
     """For each clip of the lists its side in each split, and what is wrong with the lists."""
-    sides: dict[str, dict[int, str]] = defaultdict(dict)
+    sides: dict[str, dict[int, Side]] = defaultdict(dict)
     faults = _check_classes(lists / "classInd.txt", published.classes)
     numbers = {label: number for number, label in enumerate(published.classes, start=1)}
     for split in splits:

@@ -236,7 +236,7 @@ def _actions(actions: tuple[str, ...] | None, classes: int, path: Path) -> tuple
         raise CheckpointError(f"{quoted(path)} becomes no classifier, so it has no classes to name")
     if len(actions) != classes:
         raise CheckpointError(f"there are {len(actions)} names of classes, but {quoted(path)} has {classes} outputs")
-    check_actions(list(actions), path)
+    check_actions(actions, path)
     return actions
 
 
