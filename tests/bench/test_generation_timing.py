@@ -9,7 +9,7 @@ import torch
 
 from stgan import STGAN
 from stgan.bench.generation_timing import NETWORKS, by_network, measure, record
-from stgan.bench.parts import REST, TimedPart, PartTimer
+from stgan.bench.parts import REST, PartTimer, TimedPart
 from stgan.errors import StganError
 from stgan.sampling import MOTION, PAPER, PIXELS, ROBUST, Action, SamplerSettings, clip_seed, sample
 from stgan.scoring import find_evaluator

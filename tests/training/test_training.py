@@ -106,7 +106,7 @@ def test_a_finished_stage_is_kept_whatever_settings_came_later(
             recipe["untold"] = recipe.pop("unconditional")
         config.write_text(json.dumps(values))
     times = [path.stat().st_mtime_ns for path in weights]
-    again = ModelTraining(trained.recipes, data, out, Workshop(fabric, tmp_path / "work"))
+    again = ModelTraining(trained.recipes, data, out, Workspace(fabric, tmp_path / "work"))
     again.train("evaluator")
     again.train("sequence_prior")
     assert [path.stat().st_mtime_ns for path in weights] == times and not (tmp_path / "work").exists()

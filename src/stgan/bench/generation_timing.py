@@ -11,7 +11,7 @@ from typing import Any
 
 from stgan.bench.machine import PeakMemory, synchronize
 from stgan.bench.operations import OperationCounter
-from stgan.bench.parts import REST, TimedPart, PartTimer
+from stgan.bench.parts import REST, PartTimer, TimedPart
 from stgan.devices import machine
 from stgan.errors import StganError
 from stgan.pipeline import BOTH, FRAMES, STGAN

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,7 +23,6 @@ from stgan.checkpoints.description import (
     WEIGHTS,
     CheckpointConfig,
     CheckpointError,
-    check_actions,
     check_header,
     hash_of_arrays,
     one_line,
@@ -56,7 +55,7 @@ from stgan.networks import (
     TemporalStream,
     TemporalStreamConfig,
 )
-from stgan.records import checked, read_record, write_record
+from stgan.records import checked, write_record
 
 _LONGEST_NETWORK = 4096  # characters of a network's own values; more of them would be thousands of layers
 

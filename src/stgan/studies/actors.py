@@ -31,10 +31,10 @@ from stgan.studies.provenance import read_networks
 from stgan.studies.selected_set import write_set
 from stgan.studies.selection import MOST, Criterion, features_of, select, verdicts_of
 from stgan.studies.splits import split_by_groups
-from stgan.training.preparation import Wishes, prepare
+from stgan.training.preparation import TrainingOptions, prepare
 from stgan.training.ranges import Seed
 from stgan.training.recipes import Overrides, load_model_recipe
-from stgan.training.run import Workshop
+from stgan.training.run import Workspace
 from stgan.version import __version__
 from stgan.video import ClipFolder, find_clips
 

@@ -28,9 +28,9 @@ from stgan.records import OneOf
 from stgan.spacing import evenly_spread
 from stgan.training.clip_data import Augmentation, ClipData, to_videos
 from stgan.training.parallel import share_batch_norm
-from stgan.training.step_randomness import StepRandomness, check_batch
 from stgan.training.ranges import BatchSize, LabelSmoothing, LearningRate, Pixels, Seed, Steps, WeightDecay
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 TrainableClassifier = LRCN | C3D | R2Plus1D | TemporalStream | TCN
 CLASSIFIERS: dict[str, type[Any]] = {

@@ -13,9 +13,9 @@ from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
 from stgan.training.clip_data import ClipData
 from stgan.training.losses import denoising_loss
-from stgan.training.step_randomness import StepRandomness, check_batch
 from stgan.training.ranges import BatchSize, Fraction, LearningRate, NoiseMean, NoiseStd, Seed, Steps
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 
 @dataclass(frozen=True)

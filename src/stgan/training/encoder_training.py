@@ -22,9 +22,9 @@ from stgan.training.clip_data import ClipData, Frames, emphasis, to_images
 from stgan.training.losses import image_loss
 from stgan.training.parallel import share_batch_norm
 from stgan.training.pictures import save_image_grid
-from stgan.training.step_randomness import StepRandomness, check_batch
 from stgan.training.ranges import BatchSize, CodeNoise, Foreground, LearningRate, LossWeight, Pixels, Seed, Steps
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from stgan.training.clip_data import ClipData, emphasis, to_bytes, to_images
 from stgan.training.code_prior_training import frame_codes
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
 from stgan.training.pictures import save_image_grid
-from stgan.training.step_randomness import StepRandomness, check_batch
 from stgan.training.ranges import (
     BatchSize,
     CodeNoise,
@@ -32,7 +31,8 @@ from stgan.training.ranges import (
     Seed,
     Steps,
 )
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 _SMALL_FRAMES = 10_000
 

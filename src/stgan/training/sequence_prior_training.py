@@ -16,7 +16,6 @@ from stgan.errors import StganError
 from stgan.networks import Encoder, SequencePrior, SequencePriorConfig
 from stgan.training.clip_data import ClipData, shifted, to_images
 from stgan.training.losses import denoising_loss
-from stgan.training.step_randomness import StepRandomness, check_batch
 from stgan.training.ranges import (
     BatchSize,
     Fraction,
@@ -28,7 +27,8 @@ from stgan.training.ranges import (
     Steps,
     WeightDecay,
 )
-from stgan.training.run import Batch, TrainingRun, Workshop, identity
+from stgan.training.run import Batch, TrainingRun, Workspace, identity
+from stgan.training.step_randomness import StepRandomness, check_batch
 
 _BASIS_WINDOWS = 2048
 
