@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from stgan.errors import StganError
 from stgan.files import write_text
@@ -30,6 +30,20 @@ _DEEPEST = 50  # levels of lists and mappings
 _LONGEST_NUMBER = 1 << 63
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first must not be above the second")
+    return pair
+
+
+# For figures that are shown to people: larger numbers and longer texts mean nothing and would break a page.
+Number = Annotated[float, Field(gt=-1e12, lt=1e12)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FractionInterval = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
+Count = Annotated[int, Field(ge=0, lt=10**12)]
+Text = Annotated[str, Field(max_length=20_000)]
 
 
 def as_record(kind: type[T], values: Any, source: str | Path, remedy: str = "") -> T:
@@ -168,8 +182,8 @@ def _first_reason(error: ValidationError) -> str:
         place += f"[{step}]" if isinstance(step, int) else f".{step}"
     said = {"unexpected_keyword_argument": "unknown name", "missing": "is missing"}.get(first["type"])
     reason = said or first["msg"].removeprefix("Value error, ")
-    if not said and isinstance(first["input"], str | int | float | bool | None):
-        reason += f", not {quoted(str(first['input']))}"
+    if not said and place and isinstance(first["input"], str | int | float | bool | None):
+        reason += f", not {quoted(str(first['input'])[:100])}"
     return _one_line(f"{place[1:]}: {reason}" if place else reason)
 
 
