@@ -85,16 +85,21 @@ def as_plain(record: Any) -> Any:
     return json.loads(json.dumps(values, allow_nan=False))
 
 
-def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
+def read_json(path: Path, most: int = LARGEST_JSON, remedy: str = "") -> Any:
     """The plain values of a JSON file of at most `most` bytes. No name may come twice in an object.
+
+    remedy: see `as_record`.
 
     Raises:
         StganError: there is no such regular file, or it is something else.
     """
+    then = f"; {remedy}" if remedy else ""
     try:
         return parse_json(read_bounded(path, most))
+    except StganError as error:
+        raise StganError(f"{error}{then}") from error
     except ValueError as error:
-        raise StganError(f"{quoted(path)} is not valid JSON: {_one_line(error)}") from error
+        raise StganError(f"{quoted(path)} is not valid JSON: {_one_line(error)}{then}") from error
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -107,7 +112,7 @@ def parse_json(text: str | bytes) -> Any:
 
 def read_record(path: Path, kind: type[T], remedy: str = "", most: int = LARGEST_JSON) -> T:
     """A record from a JSON file; errors as of `read_json` and `as_record`."""
-    return as_record(kind, read_json(path, most), path, remedy)
+    return as_record(kind, read_json(path, most, remedy), path, remedy)
 
 
 def write_record(path: Path, record: Any) -> None:
@@ -169,7 +174,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: type[Any]) -> Any:  # a TypeAdapter, which beartype does not know
     # pydantic takes a configuration for a container only; from there it holds for the dataclasses inside.
     return TypeAdapter(tuple[kind], config=_CONFIG)  # type: ignore[valid-type]
 
