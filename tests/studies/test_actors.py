@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 from lightning_fabric import Fabric
+from stgan.report.recorded_augmentation import as_study
 from tiny_recipes import PIXELS, RECIPES
 
 from stgan.errors import StganError
-from stgan.report.recorded_augmentation import as_study
 from stgan.studies.actors import ActorsStudy, load_actors_recipe
 from stgan.studies.augmentation import run_augmentation
 from stgan.studies.generating import first_clips

@@ -1,7 +1,5 @@
 """`stgan ablate`: what each part of the method does."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
 from stgan.pipeline import STGAN
+from stgan.records import write_record
 from stgan.scoring import find_evaluator
-from stgan.studies.ablations import FIGURE, draw_variants, find_variants, generate_variant, score_variant
+from stgan.studies.ablations import FIGURE, AblationStudy, draw_variants, find_variants, generate_variant, score_variant
 
 
 def ablate(
@@ -64,7 +62,7 @@ def ablate(
     table = Table(title=f"{num * len(stgan.actions)} clips of each variant, seed {seed}, scored by {evaluator}")
     table.add_column("variant", no_wrap=True)
     table.add_column("difference")
-    for column in ("accuracy", "95 %", "IS", "motion", "drift", "variety", "steered to", "steps"):
+    for column in ("accuracy", "95 %", "IS", "motion", "change", "diversity", "steered to", "steps"):
         table.add_column(column, justify="right", no_wrap=column != "steered to")
     for row in rows:
         low, high = row.interval
@@ -76,12 +74,4 @@ def ablate(
     console.print(table)
     console.print(f"clips and {FIGURE} ({shown}) are in {out}", soft_wrap=True)
     if json_file:
-        study = {
-            "model": stgan.name,
-            "evaluator": evaluator,
-            "seed": seed,
-            "iterations": iterations,
-            "figure": shown,
-            "rows": [asdict(row) for row in rows],
-        }
-        write_text(json_file, json.dumps(study, indent=2) + "\n")
+        write_record(json_file, AblationStudy(stgan.name, evaluator, seed, iterations, shown, tuple(rows)))

@@ -30,7 +30,7 @@ from stgan.names import duration, quoted
 from stgan.pipeline import STGAN
 from stgan.scoring import find_evaluator
 from stgan.studies import schedules
-from stgan.studies.schedules import Point
+from stgan.studies.schedules import CurvePoint
 
 _IN_TURN = "both-in-turn"
 _GIGA = 1e9
@@ -323,7 +323,7 @@ def _costs_table(costs: Sequence[Cost], rate: float, title: str) -> Table:
     return table
 
 
-def _curve_table(points: Sequence[Point]) -> Table:
+def _curve_table(points: Sequence[CurvePoint]) -> Table:
     """At most 80 wide."""
     table = Table(title=f"what the evaluator says of {points[0].clips} clips")
     for column in ("iterations", "seconds a clip", "accuracy (95 %)", "Inception Score", "motion"):

@@ -15,6 +15,7 @@ from rich.table import Table
 from stgan.errors import Interrupted
 from stgan.files import write_text
 from stgan.names import printable
+from stgan.records import write_record
 from stgan.video import SPLITS, Survey, find_clips, survey_clips
 from stgan.video.compact import compact_clips
 from stgan.video.folders import choose_csv
@@ -55,7 +56,7 @@ def check(
         survey = survey_clips(clips, progress=progress)
     print_survey(console, survey)
     if json_file:
-        write_text(json_file, json.dumps(survey.summary(), indent=2) + "\n")
+        write_record(json_file, survey.summary())
     if survey.problems():
         raise typer.Exit(1)
 
@@ -188,13 +189,13 @@ def print_survey(console: Console, survey: Survey) -> None:
     for column in ("clips", "groups", *splits, "frames (median)", "unreadable"):
         table.add_column(column, justify="right")
     for action, found in survey.actions.items():
-        lengths = found.lengths
+        lengths = found.frames
         table.add_row(
             action,
             str(found.clips),
             str(found.groups or ""),
             *(str(found.splits.get(split, 0)) for split in splits),
-            f"{lengths.shortest}-{lengths.longest} ({lengths.median})" if lengths else "",
+            f"{lengths.min}-{lengths.max} ({lengths.median})" if lengths else "",
             str(found.unreadable or ""),
         )
     console.print(table)

@@ -2,10 +2,10 @@
 
 import csv
 import io
-import json
 import os
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +20,7 @@ from stgan.errors import Interrupted, StganError
 from stgan.files import default_cache, write_text
 from stgan.manifest import MANIFEST, Manifest
 from stgan.names import quoted
+from stgan.records import write_record
 from stgan.scoring import (
     BATCH,
     SCORES,
@@ -150,10 +151,10 @@ def evaluate(
             )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted("the same command goes on where this one stopped" if kept else "nothing was kept") from None
-    scores.notes.extend(notes)
+    scores = replace(scores, notes=(*scores.notes, *notes))
     show_scores(console, scores)
     if json_file:
-        write_text(json_file, as_json(scores))
+        write_record(json_file, scores)
     if csv_file:
         write_text(csv_file, _as_csv(scores))
     if num is None:
@@ -174,16 +175,11 @@ def made_by(folder: Path) -> str:
     return DEFAULT_MODEL
 
 
-def as_json(scores: Scores) -> str:
-    """What the scores are written as."""
-    return json.dumps(scores.to_json(), indent=2, allow_nan=False) + "\n"
-
-
 def keep_scores(folder: Path, scores: Scores, console: Console) -> None:
     """Honest scores of all clips of a manifest are kept beside them."""
     if Manifest(folder).path.is_file() and scores.fooled is False and not scores.skipped:
         try:
-            write_text(folder / SCORES, as_json(scores))
+            write_record(folder / SCORES, scores)
         except OSError as error:  # clips that may only be read
             console.print(f"note: {SCORES} cannot be kept beside the clips ({error.strerror or error})", soft_wrap=True)
 
@@ -225,7 +221,8 @@ def _notes_on_manifest(folder: Path, clips: Sequence[Clip]) -> list[str]:
 
 def _as_csv(scores: Scores) -> str:
     file = io.StringIO()
-    writer = csv.DictWriter(file, list(scores.clips[0]), lineterminator="\n")
+    lines = [asdict(clip) for clip in scores.clips]
+    writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(scores.clips)
+    writer.writerows(lines)
     return file.getvalue().encode(errors="backslashreplace").decode()  # names of files need not be Unicode

@@ -1,6 +1,5 @@
 """`stgan fooling`: scores by the network that steered, beside scores by one that did not."""
 
-import json
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -14,8 +13,8 @@ from rich.table import Table
 from stgan.cli.evaluate import open_cache
 from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
-from stgan.files import write_text
 from stgan.pipeline import STGAN
+from stgan.records import write_record
 from stgan.scoring import Clip, labelled_clips
 from stgan.studies.fooling import FIGURE, REAL, RECORD, Verdict, draw, judge, judges_of, real_clips, record
 from stgan.studies.generating import generate_set
@@ -96,7 +95,7 @@ def fooling(
     except KeyboardInterrupt:
         raise Interrupted("finished clips are kept, the same command makes the rest") from None
     draw(out / FIGURE, sets, stgan.actions[:_SHOWN])
-    write_text(out / RECORD, json.dumps(record(stgan, settings.name, seed, num, verdicts), indent=2) + "\n")
+    write_record(out / RECORD, record(stgan, settings.name, seed, num, verdicts))
     console.print(_table(verdicts, f"{stgan.name}, preset {settings.name}, {num} clips of each action, seed {seed}"))
     for sentence in _gaps(verdicts, steering):
         console.print(sentence, soft_wrap=True)
@@ -117,7 +116,7 @@ def _table(verdicts: Sequence[Verdict], title: str) -> Table:
             "none: real" if verdict.clips == REAL else verdict.clips,
             verdict.evaluator + " FOOLED" * verdict.fooled,
             f"{scores.accuracy:.2f} {shown_interval(scores.accuracy_interval)}",
-            f"{score['mean']:.2f} {shown_interval((score['low'], score['high']))}",
+            f"{score.mean:.2f} {shown_interval((score.low, score.high))}",
             f"{scores.motion:.2f}",
         )
     return table
@@ -133,8 +132,8 @@ def _gaps(verdicts: Sequence[Verdict], steering: Sequence[str]) -> list[str]:
             if verdict.evaluator not in steering:
                 honest = verdict.scores
                 sentences.append(
-                    f"{name} gives the clips it steered an Inception Score of {own.inception_score['mean']:.2f} "
-                    f"(accuracy {own.accuracy:.2f}), {verdict.evaluator} {honest.inception_score['mean']:.2f} "
+                    f"{name} gives the clips it steered an Inception Score of {own.inception_score.mean:.2f} "
+                    f"(accuracy {own.accuracy:.2f}), {verdict.evaluator} {honest.inception_score.mean:.2f} "
                     f"({honest.accuracy:.2f})"
                 )
     return sentences

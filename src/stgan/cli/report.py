@@ -1,6 +1,5 @@
 """`stgan report`: one page about generated clips."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
@@ -12,14 +11,22 @@ from rich.console import Console
 from rich.progress import track
 
 from stgan.checkpoints import ModelFolder, find_model
-from stgan.cli.evaluate import as_json, check_output, keep_scores, made_by, open_cache
+from stgan.cli.evaluate import check_output, keep_scores, made_by, open_cache
 from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.manifest import MANIFEST
 from stgan.names import quoted
-from stgan.report.recorded import FOOLING, Scores, as_scores, is_current, read_scores, read_study
-from stgan.report.recorded_augmentation import AUGMENTATION, STUDY
-from stgan.scoring import SCORES, Clip, Evaluator, Real, evaluate, find_evaluator, folder_clips, labelled_clips
+from stgan.scoring import (
+    Clip,
+    Evaluator,
+    Real,
+    Scores,
+    evaluate,
+    find_evaluator,
+    folder_clips,
+    kept_scores,
+    labelled_clips,
+)
 from stgan.video import find_clips
 
 _EVALUATOR = "evaluator"
@@ -65,6 +72,7 @@ def report(
     """
     from stgan.report.augmentation_page import write_augmentation_page
     from stgan.report.scores_page import Request, write_scores_page  # matplotlib is slow to load
+    from stgan.studies.fooling import read_fooling
 
     console = Console(markup=False, highlight=False)
     if not folder.is_dir():
@@ -89,10 +97,10 @@ def report(
         clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
         model = made_by(clips)
     if kind:
-        study = read_study(folder)
+        study = (folder, read_fooling(folder))
         request = Request(folder, find_model(model), model, study=study, command=command)
     else:
-        whole, beside = find_model(model), read_study(fooling) if fooling else None
+        whole, beside = find_model(model), (fooling, read_fooling(fooling)) if fooling else None
         request = Request(folder, whole, model, find_scores(folder, whole, evaluator, real, console), beside, command)
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
@@ -106,9 +114,11 @@ def _is_page(path: Path) -> bool:
 
 def _kind(folder: Path) -> str:
     """What the folder is, if it is not one of clips."""
-    if (folder / AUGMENTATION).is_file() or (folder / STUDY).is_file():
+    from stgan.studies import actors, augmentation, fooling
+
+    if (folder / augmentation.RECORD).is_file() or (folder / actors.STUDY).is_file():
         return _AUGMENTATION
-    return "a fooling study" if (folder / FOOLING).is_file() else ""
+    return "a fooling study" if (folder / fooling.RECORD).is_file() else ""
 
 
 def _tell(page: Path, figures: Sequence[Path], console: Console) -> None:
@@ -118,15 +128,14 @@ def _tell(page: Path, figures: Sequence[Path], console: Console) -> None:
 
 
 def find_scores(folder: Path, model: ModelFolder, evaluator: str | None, real: Path | None, console: Console) -> Scores:
-    """The scores in the folder if they are of its clips and by this evaluator; else new ones."""
+    """The scores in the folder if they are of its clips, as they are usually judged and by this evaluator; else new
+    ones.
+    """
     clips = folder_clips(folder)
     device = choose_device()
     judge = find_evaluator(evaluator, model, device=device) if evaluator else None
-    path = folder / SCORES
-    if real is None and path.exists():
-        scores = read_scores(path)
-        if is_current(scores, path, clips) and (judge is None or judge.hash == scores["evaluator_hash"]):
-            return scores
+    if real is None and (kept := kept_scores(folder, clips, judge)):
+        return kept
     judge = judge or find_evaluator(_EVALUATOR, model, device=device)
     return new_scores(folder, clips, judge, real, bool(evaluator), console)
 
@@ -146,4 +155,4 @@ def new_scores(
     except KeyboardInterrupt:
         raise Interrupted("the same command goes on where this one stopped") from None
     keep_scores(folder, scores, console)
-    return as_scores(json.loads(as_json(scores)))
+    return scores

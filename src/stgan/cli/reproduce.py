@@ -1,9 +1,7 @@
 """`stgan reproduce`: a published evaluation from beginning to end."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,12 +14,13 @@ from rich.table import Table
 from stgan.checkpoints.fetching import default_folder
 from stgan.cli.score_tables import shown_interval
 from stgan.errors import Interrupted, StganError
-from stgan.files import alone, write_text
+from stgan.files import alone
 from stgan.names import duration
+from stgan.records import as_plain, write_record
 
 if TYPE_CHECKING:
     from stgan.studies.costs import Cost
-    from stgan.studies.ucf101 import Line, Record
+    from stgan.studies.ucf101 import Line, StageRecord
 
 app = typer.Typer(no_args_is_help=True)
 RESULTS = "results.json"
@@ -135,10 +134,10 @@ def ucf101(
     _show_results(console, lines)
     values = {
         "rehearsal": rehearse,
-        "lines": [asdict(line) for line in lines],
-        "records": {name: asdict(record) for name, record in records.items()},
+        "lines": [as_plain(line) for line in lines],
+        "records": {name: as_plain(record) for name, record in records.items()},
     }
-    write_text(out / RESULTS, json.dumps(values, indent=2) + "\n")
+    write_record(out / RESULTS, values)
     console.print(f"{RESULTS} and everything it rests on are in {out}", soft_wrap=True)
 
 
@@ -250,7 +249,7 @@ def _saying_how_to_go_on() -> Iterator[None]:
         raise Interrupted("what is finished is kept, the same command goes on there") from None
 
 
-def _show_stage(console: Console, record: "Record", bars: _Bars) -> None:
+def _show_stage(console: Console, record: "StageRecord", bars: _Bars) -> None:
     bars.clear()
     console.print(f"{record.stage}: done in {duration(record.seconds)}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,8 +16,7 @@ from stgan.devices import choose_device
 from stgan.errors import Interrupted, StganError
 from stgan.files import write_text
 from stgan.names import printable, quoted
-from stgan.report.recorded import is_current, read_scores
-from stgan.scoring import SCORES, Clip, Evaluator, ScoreCache, evaluate, find_evaluator, generated_clips
+from stgan.scoring import Clip, Evaluator, ScoreCache, Scores, evaluate, find_evaluator, generated_clips, kept_scores
 from stgan.scoring.measurements import Watch
 from stgan.studies.selection import MOST, Criterion, Selection, features_of, verdicts_of
 from stgan.studies.selection import select as choose
@@ -140,16 +139,13 @@ def select(
 
 def _scores(
     folder: Path, judge: Evaluator, clips: Sequence[Clip], cache: ScoreCache | None, console: Console
-) -> dict[str, Any]:
+) -> Scores:
     """Those beside the clips, if they are of these clips and by this evaluator; else new ones, which are kept there."""
-    path = folder / SCORES
-    if path.exists():
-        found = read_scores(path)
-        if is_current(found, path, clips) and found["evaluator_hash"] == judge.hash:
-            return found
+    if kept := kept_scores(folder, clips, judge):
+        return kept
     scores = evaluate(clips, judge, cache=cache, watch=_watch(console))
     keep_scores(folder, scores, console)
-    return scores.to_json()
+    return scores
 
 
 def _watch(console: Console) -> Watch:

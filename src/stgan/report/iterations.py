@@ -16,7 +16,7 @@ from stgan.files import replacing
 from stgan.pipeline import STGAN, ClipRequest
 from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
-from stgan.report.selection import Shown
+from stgan.report.shown import Shown
 from stgan.sampling import Preset
 from stgan.video import VideoError, to_uint8
 from stgan.video.strips import Strip, save_strips

@@ -28,6 +28,7 @@ from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import C3D, LRCN, TCN, LRCNConfig, Preprocessing, R2Plus1D, TCNConfig, TemporalStream
 from stgan.networks.layout import channels_last
+from stgan.records import Count, Fraction
 from stgan.training.classifier import Classifier, ClassifierConfig, build
 from stgan.training.data import Augmentation
 from stgan.training.logs import VALIDATION
@@ -144,9 +145,9 @@ class FinetuningClips:
 class Point:
     """Random-clip accuracies, in [0, 1], after so many iterations. validation: None without such clips."""
 
-    iteration: int
-    test: float
-    validation: float | None
+    iteration: Count
+    test: Fraction
+    validation: Fraction | None
 
 
 @dataclass(frozen=True)

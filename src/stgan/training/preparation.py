@@ -10,9 +10,9 @@ from lightning_fabric import Fabric
 
 from stgan.checkpoints import load_checkpoint
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.networks import Encoder
 from stgan.networks.encoders import ARCHITECTURE, encoder_values
+from stgan.records import write_record
 from stgan.training.data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.plan import (
@@ -114,7 +114,7 @@ def prepare(
     cache = ClipCache(workshop.folder / "cache", size)
     survey = survey_clips(clips, cache=cache, progress=progress)
     if fabric.is_global_zero:
-        write_text(workshop.folder / SURVEY, json.dumps(survey.summary(), indent=2) + "\n")
+        write_record(workshop.folder / SURVEY, survey.summary())
     for warning in survey.warnings():
         say(f"note: {warning}")
     if survey.problems():
