@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,7 +27,7 @@ from stgan.devices import choose_device
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.pipeline import STGAN
-from stgan.records import Number, Text, as_plain, as_record, read_record, write_record
+from stgan.records import Count, Number, Text, as_plain, as_record, read_record, write_record
 from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, find_evaluator, generated_clips, labelled_clips
 from stgan.scoring.scores import InceptionScore
 from stgan.studies.augmentation import PUBLISHED, Run, run_augmentation
@@ -339,6 +339,21 @@ class Line:
     fooled: bool = False
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """What is compared with the paper's Table 2."""
+
+    inception_score: InceptionScore
+    num_videos: Count
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is compared with the paper's Table 3; none in records of before there were several seeds."""
+
+    runs: tuple[Run, ...] = ()
+
+
 def compare_with_paper(records: Mapping[str, StageRecord]) -> list[Line]:
     """The paper's Tables 2 and 3 with what was measured; None where a stage has not been done.
 
@@ -349,11 +364,12 @@ def compare_with_paper(records: Mapping[str, StageRecord]) -> list[Line]:
     for stage, published in INCEPTION_SCORES.items():
         line = Line(stage, _WORDS[stage], published, fooled=stage == "fooled")
         if record := records.get(stage):
-            score = _part(InceptionScore, record, "inception_score")
-            num = _part(int, record, "num_videos")
-            line = replace(line, measured=score.mean, interval=(score.low, score.high), num=num)
+            found = _part(_Scored, record)
+            score = found.inception_score
+            line = replace(line, measured=score.mean, interval=(score.low, score.high), num=found.num_videos)
         lines.append(line)
-    runs = _part(tuple[Run, ...], records["augment"], "runs") if "augment" in records else ()  # one seed, so one run
+    augment = records.get("augment")
+    runs = _part(_Trained, augment).runs if augment else ()  # of one seed, so one run
     for name, published in PUBLISHED.items():
         line = Line("augment", f"{_WORDS['augment']}, {name}", published)
         for run in runs:
@@ -376,9 +392,10 @@ def _is_there(path: Path) -> bool:
     return path.is_file() or path.with_name(f"{path.name}.index").is_file()
 
 
-def _part(kind: type[Part], record: StageRecord, name: str) -> Part:
-    """A part of what a stage has found."""
-    return as_record(kind, record.result.get(name), f"the record of stage {record.stage}, {name}", "do it again")
+def _part(kind: type[Part], record: StageRecord) -> Part:
+    """What this type has of what a stage has found. StganError if it is not what the stage leaves."""
+    known = {each.name: record.result[each.name] for each in fields(kind) if each.name in record.result}  # type: ignore[arg-type]
+    return as_record(kind, known, f"the record of stage {record.stage}", "do it again")
 
 
 def _summary(scores: Scores) -> dict[str, Any]:
