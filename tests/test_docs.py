@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from stgan.metrics.table import markdown_table
 from stgan.report.augmentation_tables import markdown_tables
 from stgan.studies.actors import read_study
 
@@ -18,6 +19,10 @@ def test_the_tables_of_the_augmentation_study_are_those_of_its_record() -> None:
 
 def read(name: str) -> Any:
     return json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_the_table_of_metrics_is_the_one_that_the_code_reads() -> None:
+    assert markdown_table() in (DOCS / "metrics.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_of_how_fast_it_is_are_those_of_their_records() -> None:

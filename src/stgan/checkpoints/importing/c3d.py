@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"[a-z.]*(\d+)[a-z]?")
 
 
 @dataclass(frozen=True)
-class Protocol:
+class C3DProtocol:
     """How frames become the input of a published C3D (docs/metrics.md has each step by step).
 
     corner: row and column of the mean volume (3x16x128x171) at which its 112x112 begin; None where the volume is
@@ -39,19 +39,19 @@ class Protocol:
     corner: tuple[int, int] | None = None
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "caffe": Protocol(C3D_CAFFE, corner=(8, 29)),
-    "tensorflow": Protocol(C3D_TENSORFLOW),
-    "tgan": Protocol(C3D_TGAN, corner=(8, 29)),
-    "tgan2": Protocol(C3D_TGAN2, corner=(8, 8)),
-    "jfzhang95": Protocol(C3D_JFZHANG95),
-    "mmaction": Protocol(C3D_MMACTION),
+PROTOCOLS: dict[str, C3DProtocol] = {
+    "caffe": C3DProtocol(C3D_CAFFE, corner=(8, 29)),
+    "tensorflow": C3DProtocol(C3D_TENSORFLOW),
+    "tgan": C3DProtocol(C3D_TGAN, corner=(8, 29)),
+    "tgan2": C3DProtocol(C3D_TGAN2, corner=(8, 8)),
+    "jfzhang95": C3DProtocol(C3D_JFZHANG95),
+    "mmaction": C3DProtocol(C3D_MMACTION),
 }
 """By name: C3D's own Caffe, C3D-tensorflow, TGAN, TGANv2, and two ports to PyTorch."""
 
 
 def c3d(
-    layers: Sequence[Layer], protocol: Protocol, pads: Pads, mean: Array | None
+    layers: Sequence[Layer], protocol: C3DProtocol, pads: Pads, mean: Array | None
 ) -> tuple[C3DConfig, dict[str, Array]]:
     """A C3D for 16 frames of 112x112: convolutions in the order of `layers`, then the inner products.
 
@@ -120,7 +120,7 @@ def _with_padding(config: C3DConfig, inputs: int, pads: Pads) -> C3DConfig:
     raise ValueError(f"its first inner product has {inputs} inputs, which is no pool5 of {_FRAMES} frames of {_SIZE}")
 
 
-def _volume(mean: Array | None, protocol: Protocol) -> Array:
+def _volume(mean: Array | None, protocol: C3DProtocol) -> Array:
     """The mean of every channel, frame and pixel of the network's input, in its order of channels."""
     corner = protocol.corner
     wanted = _MEAN if corner else _CROPPED_MEAN
