@@ -64,7 +64,10 @@ METRICS = {
         Metric("flicker", "flicker", _PIXEL, LOWER, "change that goes to and fro"),
         Metric("frozen", "frozen", _SHARE, LOWER, "steps from frame to frame without visible change"),
         Metric("held", "held", _SHARE, LOWER, "three frames in a row without visible change"),
-        Metric("appearance_drift", "appearance change", _PIXEL, LOWER, "mean of the next two"),
+        Metric(
+            "appearance_drift", "appearance change", _PIXEL, LOWER,
+            "change of background and colours from frame to frame",
+        ),
         Metric(
             "background_drift", "- of the background", _PIXEL, LOWER,
             "change of the middle one of the blocks from frame to frame",

@@ -271,10 +271,13 @@ def read_scores(path: Path) -> Scores:
 
 
 def kept_scores(folder: Path, clips: Sequence[Clip], judge: Evaluator | None = None) -> Scores | None:
-    """The scores that are kept in a folder, if they are those that `stgan evaluate FOLDER` would compute of its clips.
+    """The scores that are kept in a folder, if they are of its clips, judged by the usual window. Else None.
 
-    That is: of clips of the same contents (without a manifest: of files that have not been written since), judged by
-    the usual window, and by `judge` if there is one. Else None.
+    Clips are the same by their contents; without a manifest, by files that have not been written since. The scores may
+    be of several splits, on another network's features or beside real clips: they say so.
+
+    Args:
+        judge: who must have judged; default: anyone.
 
     Raises:
         StganError: there is a file, but it is no record of scores.
