@@ -5,18 +5,24 @@ import re
 from pathlib import Path
 from typing import Any
 
+from stgan.metrics.table import markdown_table
 from stgan.report.augmentation_tables import markdown_tables
+from stgan.studies.actors import read_study
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
 def test_the_tables_of_the_augmentation_study_are_those_of_its_record() -> None:
-    record = json.loads((DOCS / "results" / "augmentation.json").read_text(encoding="utf-8"))
-    assert markdown_tables(record).strip() in (DOCS / "augmentation.md").read_text(encoding="utf-8")
+    study = read_study(DOCS / "results" / "augmentation.json")
+    assert markdown_tables(study).strip() in (DOCS / "augmentation.md").read_text(encoding="utf-8")
 
 
 def read(name: str) -> Any:
     return json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_the_table_of_metrics_is_the_one_that_the_code_reads() -> None:
+    assert markdown_table() in (DOCS / "metrics.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_of_how_fast_it_is_are_those_of_their_records() -> None:

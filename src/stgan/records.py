@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from stgan.errors import StganError
@@ -35,6 +35,20 @@ _LONGEST_NUMBER = 1 << 63
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # YAML 1.1 takes it for a number with a dot and a sign only
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first must not be above the second")
+    return pair
+
+
+# For figures that are shown to people: larger numbers and longer texts mean nothing and would break a page.
+Number = Annotated[float, Field(gt=-1e12, lt=1e12)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FractionInterval = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
+Count = Annotated[int, Field(ge=0, lt=10**12)]
+Text = Annotated[str, Field(max_length=20_000)]
 
 
 class RecordError(ValueError):
@@ -106,7 +120,7 @@ def checked(kind: Callable[..., T], values: Any) -> T:
 
 
 def as_plain(record: Any) -> Any:
-    """A record as plain values: what JSON gives back, so that both can be compared."""
+    """A record, also inside lists and mappings, as plain values: what JSON gives back, so that both can be compared."""
     return json.loads(json.dumps(record, default=dataclasses.asdict, allow_nan=False))
 
 
@@ -125,16 +139,21 @@ def completed(values: Any, record: Any) -> Any:
     return result
 
 
-def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
+def read_json(path: Path, most: int = LARGEST_JSON, remedy: str = "") -> Any:
     """The plain values of a JSON file of at most `most` bytes. No name may come twice in an object.
+
+    remedy: see `as_record`.
 
     Raises:
         StganError: there is no such regular file, or it is something else.
     """
+    then = f"; {remedy}" if remedy else ""
     try:
         return parse_json(read_bounded(path, most))
+    except StganError as error:
+        raise StganError(f"{error}{then}") from error
     except ValueError as error:
-        raise StganError(f"{quoted(path)} is not valid JSON: {_one_line(error)}") from error
+        raise StganError(f"{quoted(path)} is not valid JSON: {_one_line(error)}{then}") from error
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -147,7 +166,7 @@ def parse_json(text: str | bytes) -> Any:
 
 def read_record(path: Path, kind: Callable[..., T], remedy: str = "", most: int = LARGEST_JSON) -> T:
     """A record from a JSON file; errors as of `read_json` and `as_record`."""
-    return as_record(kind, read_json(path, most), path, remedy)
+    return as_record(kind, read_json(path, most, remedy), path, remedy)
 
 
 def write_record(path: Path, record: Any) -> None:

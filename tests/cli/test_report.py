@@ -46,6 +46,16 @@ def test_clips_are_scored_if_nobody_has_and_the_page_written(
     assert refused.returncode == 1 and refused.is_one_sentence and "remove it" in refused.stderr
 
 
+def test_scores_of_another_window_are_not_taken(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(clips, tmp_path / "clips"))
+    assert stgan.run("evaluate", folder, "--model", tiny_model, "--frames", 8).returncode == 0
+    assert json.loads((folder / "scores.json").read_text())["judged"]["frames"] == 8
+    result = stgan.run("report", folder, "--model", tiny_model)
+    assert result.returncode == 0 and "scoring" in result.stdout, result.stderr
+    assert json.loads((folder / "scores.json").read_text())["judged"]["frames"] == 16
+    assert "the middle 16 frames" in (folder / "report.html").read_text()
+
+
 def test_clips_of_another_precision_say_so(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     arguments = ("generate", "left", "--model", tiny_model, "--num", 1, "--iterations", 2, "--out", folder)

@@ -27,18 +27,18 @@ def shown(scores: Scores) -> list[str]:
 
 
 def test_no_line_of_a_table_is_broken_at_80_columns(scores: Scores) -> None:
-    lines = shown(scores)
-    (line,) = (line for line in lines if re.search(r"real, half against half .*\[", line))
+    generated, real = scores.rows
+    lines = shown(replace(scores, rows=(generated, replace(real, name="real, seen in training"))))
+    (line,) = (line for line in lines if re.search(r"real, seen in training .*\[", line))
     assert re.search(r"\d\.\d\d \[\d.\d\d \d.\d\d\] │ +\d\.\d\d ± \d\.\d\d \[\d\.\d\d \d\.\d\d\] │$", line)
     assert all(len(line) <= 80 for line in lines if line[:1] in set("┏┡│├└"))
     (head,) = (line for line in lines if "Fréchet" in line and "┃" in line)
-    assert head.replace("┃", " ").split() == ["Fréchet", "kernel", "diversity"]
-    assert sum("│ real, half against half" in line for line in lines) == 3
+    assert head.replace("┃", " ").split() == ["Fréchet", "kernel", "feature", "diversity"]
 
 
 def test_what_was_not_measured_has_no_column(scores: Scores) -> None:
     alone = replace(scores.rows[0], frechet_video_distance=None, kernel_video_distance=None, diversity=None)
-    lines = shown(replace(scores, rows=[alone], copying=None, beside_real=None, notes=[]))
+    lines = shown(replace(scores, rows=(alone,), copying=None, beside_real=None, notes=()))
     assert not any("diversity" in line or "Fréchet" in line for line in lines) and any(
         "flicker" in line for line in lines
     )
@@ -60,7 +60,7 @@ def test_values_beside_real_clips(scores: Scores) -> None:
     (line,) = (line for line in lines if "│ kernel" in line)
     assert f"{kernel.real:.4f} ± {kernel.real_std:.4f}" in line
     assert ("sd" in line) == (kernel.ratio is None)
-    names = [f"left/clip{i}.mp4" for i in range(8)]
+    names = tuple(f"left/clip{i}.mp4" for i in range(8))
     (line,) = (line for line in shown(replace(scores, frozen_clips=names)) if line.startswith("frozen:"))
     assert line == f"frozen: 8 of 9 clips: {', '.join(names[:6])}, ..."
     assert "flickering: 0 of 9 clips" in lines

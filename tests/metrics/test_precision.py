@@ -15,7 +15,7 @@ from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import poly_mmd
 
-from stgan.metrics.appearance import background_drift, colour_drift, diversity
+from stgan.metrics.appearance import background_change, colour_change, feature_diversity
 from stgan.metrics.classification import confusion_matrix, contributions, inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.motion import motion
@@ -122,7 +122,7 @@ def distances_in_numpy() -> Pairs:
         pairs = np.linalg.norm(a.double().numpy()[:, None] - b.double().numpy(), axis=2)
         yield from zip(nearest_distances(a, b).tolist(), pairs.min(1).tolist(), strict=True)
         own = np.linalg.norm(a.double().numpy()[:, None] - a.double().numpy(), axis=2)
-        yield diversity(a, torch.zeros(90, dtype=torch.int64)).item(), float(own.sum() / (90 * 89))
+        yield feature_diversity(a, torch.zeros(90, dtype=torch.int64)).item(), float(own.sum() / (90 * 89))
 
 
 def confusion_in_torchmetrics() -> Pairs:
@@ -140,9 +140,9 @@ def pixels_in_numpy() -> Pairs:
         yield motion(video).item(), float(np.abs(np.diff(x, axis=1)).mean())
         large = x[..., :150].reshape(3, 16, 8, 15, 10, 15).mean((3, 5)).reshape(3, 16, 80)
         middle = np.sort(np.abs(np.diff(large, axis=1)).mean(0), axis=1)[:, 39]
-        yield background_drift(video).item(), float(middle.mean())
+        yield background_change(video).item(), float(middle.mean())
         values = np.sort(x.reshape(3, 16, -1), axis=2)
-        yield colour_drift(video).item(), float(np.abs(np.diff(values, axis=1)).mean())
+        yield colour_change(video).item(), float(np.abs(np.diff(values, axis=1)).mean())
 
 
 PRECISION = {

@@ -1,7 +1,6 @@
 """Pages as their tags and text, and a small folder of generated clips."""
 
 import base64
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -66,8 +65,10 @@ def generated(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pat
 def record(generated: Path, tiny_model: Path) -> dict[str, Any]:
     """What `stgan evaluate` would write about them; not to be changed."""
     from stgan.checkpoints import find_model
+    from stgan.records import as_plain
     from stgan.scoring import evaluate, find_evaluator, folder_clips
 
-    scores = evaluate(folder_clips(generated), find_evaluator("evaluator", find_model(tiny_model)))
-    written: dict[str, Any] = json.loads(json.dumps(scores.to_json()))
+    written: dict[str, Any] = as_plain(
+        evaluate(folder_clips(generated), find_evaluator("evaluator", find_model(tiny_model)))
+    )
     return written

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stgan.errors import StganError
+from stgan.metrics.means import Mean
+from stgan.records import as_record
 from stgan.report.augmentation_page import write_augmentation_page
 from stgan.report.augmentation_tables import between, markdown_tables, percent, points, verdict
-from stgan.report.recorded_augmentation import AUGMENTATION, STUDY, as_study, read_augmentation
+from stgan.studies.actors import STUDY, StudyResult, read_study
+from stgan.studies.augmentation import RECORD, AugmentationResult
 
 PageOf = Callable[[Path], Any]
 Record = dict[str, Any]
@@ -45,7 +47,7 @@ def cells(markdown: str) -> list[list[str]]:
 
 
 def test_everything_is_on_the_page(tmp_path: Path, page_of: PageOf) -> None:
-    folder = write(tmp_path / "augmentation", AUGMENTATION, experiment(SEEDS))
+    folder = write(tmp_path / "augmentation", RECORD, experiment(SEEDS))
     path, figures = write_augmentation_page(folder, command="stgan report augmentation")
     page = page_of(path)
     for word in (
@@ -56,7 +58,7 @@ def test_everything_is_on_the_page(tmp_path: Path, page_of: PageOf) -> None:
         "600", "ef" * 8, "cd" * 8, "None of them saw a clip other", "stgan 1.2.3", "stgan report augmentation",
     ):  # fmt: skip
         assert word in page.text, word
-    assert "too good" in page.text and "not known of every network" not in page.text and "schedule" not in page.text
+    assert "too good" in page.text and "not known of every network" not in page.text and "mirror" not in page.text
     assert [path.name for path in figures] == ["gain.png", "accuracies.png", "counts.png"]
     assert [kind for kind, _ in page.pictures] == ["data:image/png"] * 3
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "a")]
@@ -69,22 +71,22 @@ def test_everything_is_on_the_page(tmp_path: Path, page_of: PageOf) -> None:
 
 
 def test_what_makes_the_figures_too_good_is_said(tmp_path: Path, page_of: PageOf) -> None:
-    recipe = {"stop_on": "test"}
-    folder = write(tmp_path / "one", AUGMENTATION, experiment(SEEDS, recipe=recipe, proven=None))
-    text = page_of(write_augmentation_page(folder)[0]).text
+    record = experiment(SEEDS, proven=False)
+    record["recipe"]["stop_on"] = "test"
+    text = page_of(write_augmentation_page(write(tmp_path / "one", RECORD, record))[0]).text
     assert "not known of every network" in text and "chosen on the test clips" in text and "None of them" not in text
 
 
-def test_what_is_not_recorded_is_left_out(tmp_path: Path, page_of: PageOf) -> None:
-    names = ("recipe", "actions", "groups", "clips", "counts", "networks", "published", "initial", "version")
-    folder = write(tmp_path / "one", AUGMENTATION, experiment(SEEDS[:1], None, **dict.fromkeys(names)))
+def test_what_is_not_known_is_left_out(tmp_path: Path, page_of: PageOf) -> None:
+    nothing = {"groups": {}, "clips": {}, "counts": {}, "networks": []}
+    folder = write(tmp_path / "one", RECORD, experiment(SEEDS[:1], None, **nothing))
     path, figures = write_augmentation_page(folder, tmp_path / "page.html")
     text = page_of(path).text
     assert [figure.relative_to(tmp_path).as_posix() for figure in figures] == [
         "figures/gain.png",
         "figures/accuracies.png",
     ]
-    assert "One seed" in text and "too few to say" in text and "quoted" not in text and "Figure 6" not in text
+    assert "One seed" in text and "too few to say" in text and "Figure 6" not in text
 
 
 def test_a_study_shows_all_settings_and_the_primary_one_closely(tmp_path: Path, page_of: PageOf) -> None:
@@ -111,8 +113,7 @@ def test_a_study_shows_all_settings_and_the_primary_one_closely(tmp_path: Path, 
     ],
 )
 def test_the_verdict_follows_from_the_interval(gain: float, half: float | None, word: str, says: str) -> None:
-    result = as_study(experiment([(0.25, 0.5, 0.5 + gain)] * 2, half)).primary.result
-    found = verdict(result)
+    found = verdict(as_record(AugmentationResult, experiment([(0.25, 0.5, 0.5 + gain)] * 2, half), "record"))
     assert found[0] == word and says in found[1]
 
 
@@ -125,11 +126,10 @@ def test_differences_are_points_with_one_decimal_and_their_sign(difference: floa
     assert percent(abs(difference)) == f"{abs(value):.1f} %"
 
 
-def test_tables_as_markdown() -> None:
+def test_tables_as_markdown(tmp_path: Path) -> None:
     study = a_study(("one | two", 1, experiment(SEEDS[:1], None)), ("all", 3, experiment(SEEDS)), primary=1)
-    before = deepcopy(study)
-    text = markdown_tables(study)
-    assert study == before and "\nall, by seed:\n" in text and text.endswith("|\n")
+    text = markdown_tables(as_record(StudyResult, study, "study"))
+    assert "\nall, by seed:\n" in text and text.endswith("|\n")
     rows = cells(text)
     settings, by_seed = rows[2:4], rows[6:]
     assert settings == [
@@ -145,14 +145,15 @@ def test_tables_as_markdown() -> None:
         assert by_seed[1 + i][0] == f"seed {i}" and shown == pytest.approx(wanted, abs=0.0501)
     assert by_seed[-1] == ["the paper, UCF-101: quoted, not comparable", "15.6 %", "50.6 %", "52.2 %", "+1.6"]
     assert {len(row) for row in settings} == {7} and {len(row) for row in by_seed} == {5}
-    assert markdown_tables(experiment(SEEDS)) == text.partition("by seed:\n\n")[2]
-    with pytest.raises(ValueError, match="summary"):
-        markdown_tables({**experiment(SEEDS), "summary": None})
+    alone = read_study(write(tmp_path, RECORD, experiment(SEEDS)) / RECORD)
+    assert markdown_tables(alone) == text.partition("by seed:\n\n")[2]
 
 
 def test_an_interval_has_no_dash_beside_a_minus() -> None:
-    assert between({"low": -0.1, "high": -0.05}) == "−10.0 to −5.0" and between({"low": 0.0, "high": 0.05}) == "0.0–5.0"
-    assert between({"low": None, "high": None}) == ""
+    def interval(low: float | None, high: float | None) -> str:
+        return between(Mean(0.0 if low is None else low, None, low, high, ()))
+
+    assert interval(-0.1, -0.05) == "−10.0 to −5.0" and interval(0.0, 0.05) == "0.0–5.0" and interval(None, None) == ""
 
 
 def test_real_and_generated_clips_stand_side_by_side(tmp_path: Path, tiny_clips: Path, page_of: PageOf) -> None:
@@ -173,7 +174,7 @@ def test_real_and_generated_clips_stand_side_by_side(tmp_path: Path, tiny_clips:
         "x" * 9999,
     ]
     sources = {"real": [str(path) for path in left], "generated": [*strange, "left/own.mp4"]}
-    write(folder, AUGMENTATION, experiment(SEEDS, sources=sources))
+    write(folder, RECORD, experiment(SEEDS, sources=sources))
     path, figures = write_augmentation_page(folder)
     page = page_of(path)
     strips = [found["alt"] for tag, found in page.tags if tag == "img" and ", " in found["alt"]]
@@ -185,10 +186,10 @@ def test_real_and_generated_clips_stand_side_by_side(tmp_path: Path, tiny_clips:
 
 
 def test_hostile_names_stay_text(tmp_path: Path, page_of: PageOf) -> None:
-    result = experiment(SEEDS, initial=HOSTILE, version=HOSTILE, actions=[HOSTILE], recipe={HOSTILE: HOSTILE})
-    result |= {"groups": {"train": [HOSTILE]}, "counts": {"real": {HOSTILE + "$^$": 3}, "generated": None}}
-    result |= {"networks": [{"role": HOSTILE, "hash": HOSTILE}]}
-    folder = write(tmp_path / "study", STUDY, a_study((HOSTILE, 1, result), (HOSTILE + "\n\ud800", 2, result)))
+    result = experiment(SEEDS, initial=HOSTILE, version=HOSTILE, actions=[HOSTILE])
+    result |= {"groups": {"train": [HOSTILE]}, "counts": {"real": {HOSTILE + "$^$": 3}}}
+    result |= {"networks": [{"role": HOSTILE, "hash": HOSTILE, "seen": 1}]}
+    folder = write(tmp_path / "study", STUDY, a_study((HOSTILE, 1, result), (HOSTILE + "\n", 2, result)))
     page = page_of(write_augmentation_page(folder, command=HOSTILE)[0])
     assert page.text.count(HOSTILE) >= 8 and "script" not in {tag for tag, _ in page.tags}
 
@@ -196,35 +197,38 @@ def test_hostile_names_stay_text(tmp_path: Path, page_of: PageOf) -> None:
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ({"format": 1}, "format"),
-        ({"runs": []}, "runs"),
-        ({"runs": [{"seed": 0, "arms": []}]}, "runs[0].arms"),
-        ({"runs": [{"seed": 0, "arms": [{"name": "real", "curve": [{"test": 2}]}]}]}, "runs[0].arms[0].curve[0].test"),
-        ({"runs": [{"seed": 0.5}]}, "runs[0].seed"),
-        ({"runs": [{"arms": None}]}, "runs[0].seed"),
-        ({"summary": {}}, "summary.generated"),
+        ({"format": 1}, "format: "),
+        ({"runs": []}, "runs and seeds do not belong together"),
+        ({"seeds": [0, 1, 3]}, "runs and seeds do not belong together"),
+        ({"runs": [{"seed": 0, "arms": []}]}, "runs[0]: the arms must be generated, real, both"),
+        ({"runs": [{"seed": 0, "arms": [{"curve": [{"test": 2}]}]}]}, "runs[0].arms[0]."),
+        ({"runs": [{"seed": 0.5}]}, "runs[0].seed: "),
+        ({"runs": [{"arms": None}]}, "runs[0].seed is missing"),
+        ({"summary": {}}, "summary.generated is missing"),
         ({"summary": {"real": {"mean": float("nan")}}}, "NaN is not JSON"),
-        ({"clips": {"test": -1}}, "clips['test']"),
-        ({"proven": "yes"}, "proven"),
-        ({"networks": [7]}, "networks[0]"),
-        ({"sources": {"real": [7]}}, "sources.real[0]"),
+        ({"clips": {"test": -1}}, "clips.test: "),
+        ({"counts": {"fake": {}}}, "figures are those of real and of generated clips"),
+        ({"proven": "yes"}, "proven: "),
+        ({"networks": [7]}, "networks[0]: "),
+        ({"sources": {"real": [7]}}, "sources.real[0]: "),
+        ({"published": {"real": 0.5}}, "figures are those of real and of generated clips"),
     ],
 )
 def test_records_are_not_trusted(tmp_path: Path, change: Record, place: str) -> None:
-    write(tmp_path, AUGMENTATION, {**experiment(SEEDS), **change})
+    write(tmp_path, RECORD, {**experiment(SEEDS), **change})
     with pytest.raises(StganError) as error:
-        read_augmentation(tmp_path)
-    assert f"(wrong: {place})" in str(error.value) and "\n" not in str(error.value)
+        write_augmentation_page(tmp_path)
+    assert place in str(error.value).replace(": is missing", " is missing") and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("path", "value", "place"),
     [
-        (("gain", "values"), [0.1], "summary.gain"),
-        (("gain", "low"), 0.5, "summary.gain"),
-        (("real", "high"), None, "summary.real"),
-        (("both", "mean"), None, "summary.both"),
-        (("best_on_test", "both"), None, "summary.best_on_test.both"),
+        (("gain", "values"), [0.1], ": the summary is not that of the runs"),
+        (("gain", "low"), 0.5, ".summary.gain: an interval holds its mean"),
+        (("real", "high"), None, ".summary.real: an interval has two ends"),
+        (("both", "mean"), None, ".summary.both.mean: "),
+        (("best_on_test", "both"), None, ".summary.best_on_test.both: "),
     ],
 )
 def test_a_summary_that_contradicts_itself_is_refused(
@@ -233,15 +237,15 @@ def test_a_summary_that_contradicts_itself_is_refused(
     record = experiment(SEEDS)
     record["summary"][path[0]][path[1]] = value
     write(tmp_path, STUDY, a_study(("only", 1, record)))
-    with pytest.raises(StganError, match=re.escape(f"(wrong: settings[0].result.{place})")):
-        read_augmentation(tmp_path)
+    with pytest.raises(StganError, match=re.escape(f"settings[0].result{place}")):
+        write_augmentation_page(tmp_path)
 
 
 def test_a_study_has_one_primary_setting(tmp_path: Path) -> None:
     record = experiment(SEEDS)
-    for study in (a_study(), a_study(("a", 1, record), primary=1), a_study(("", 1, record)), a_study(("a", 1, {}))):
+    for study in (a_study(), a_study(("a", 1, record), primary=1), a_study(("a", 1, record)) | {"format": 2}):
         write(tmp_path, STUDY, study)
-        with pytest.raises(StganError, match=r"wrong: settings.*; run the study again"):
-            read_augmentation(tmp_path)
+        with pytest.raises(StganError, match="run the study again"):
+            write_augmentation_page(tmp_path)
     with pytest.raises(StganError, match="run stgan augment again"):
-        read_augmentation(tmp_path / "nowhere")
+        write_augmentation_page(tmp_path / "nowhere")

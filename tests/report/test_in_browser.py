@@ -13,11 +13,13 @@ from augmentation_records import experiment
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from stgan.checkpoints import find_model
+from stgan.records import as_record
 from stgan.report.augmentation_page import write_augmentation_page
-from stgan.report.recorded import FOOLING, as_scores, read_study
-from stgan.report.recorded_augmentation import STUDY
 from stgan.report.scores_page import Request, write_scores_page
 from stgan.report.training_page import write_training_page
+from stgan.scoring import Scores
+from stgan.studies.actors import STUDY
+from stgan.studies.fooling import RECORD, read_fooling
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = (
@@ -65,16 +67,18 @@ def test_pages_are_whole_in_a_browser(
     record = deepcopy(record) | {"fooled": True, "notes": [LONG], "protocol": LONG, "evaluator": LONG}
     for steered in ("lrcn", "c3d"):
         shutil.copytree(clips, study / steered)
-    row = {"clips": "c3d", "evaluator": LONG, "fooled": True, "scores": {**record, "clips": None}}
-    (study / FOOLING).write_text(json.dumps({"format": 1, "steered_by": ["lrcn", "c3d"], "rows": [row]}))
-    request = Request(clips, find_model(tiny_model), str(tiny_model), as_scores(record), read_study(study), ("stgan",))
+    row = {"clips": "c3d", "evaluator": LONG, "fooled": True, "scores": {**record, "clips": []}}
+    values = {"model": "tiny", "preset": "paper", "seed": 0, "num": 2, "version": "1", "rows": [row]}
+    (study / RECORD).write_text(json.dumps({"format": 1, "steered_by": ["lrcn", "c3d"], **values}))
+    scores, beside = as_record(Scores, record, "scores"), (study, read_fooling(study))
+    request = Request(clips, find_model(tiny_model), str(tiny_model), scores, beside, ("stgan",))
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     pages = [write_scores_page(request)[0], write_training_page(model, tmp_path / "work")]
     sources = {"real": [str(path) for path in generated.glob("*/*.mp4")]}
     result = experiment([(0.25, 0.5, 0.75)] * 2, actions=[LONG], counts={"real": {LONG: 1}}, sources=sources)
     settings = [{"name": LONG, "actors": i, "primary": i == 2, "result": result} for i in (1, 2)]
     (tmp_path / "settings").mkdir()
-    (tmp_path / "settings" / STUDY).write_text(json.dumps({"format": 1, "settings": settings}))
+    (tmp_path / "settings" / STUDY).write_text(json.dumps({"format": 1, "version": "1", "settings": settings}))
     pages.append(write_augmentation_page(tmp_path / "settings")[0])
 
     context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})

@@ -12,7 +12,7 @@ from PIL import Image
 from stgan.checkpoints import find_model
 from stgan.report.films import read_clip
 from stgan.report.iterations import Drawn, draw_iterations
-from stgan.report.selection import Shown, shown_clips
+from stgan.report.shown import Shown, shown_clips
 from stgan.video import write_video
 
 

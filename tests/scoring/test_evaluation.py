@@ -1,6 +1,5 @@
 """Scores of folders of clips: against restatements, beside real clips; never by a network that steered in silence."""
 
-import json
 import math
 import shutil
 from dataclasses import replace
@@ -13,8 +12,10 @@ import torch
 
 from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
 from stgan.errors import StganError
+from stgan.metrics.classification import wilson_interval
 from stgan.metrics.distances import kernel_distance
 from stgan.networks.i3d import I3D, I3DConfig
+from stgan.records import as_plain
 from stgan.scoring import (
     QUOTED,
     Clip,
@@ -47,9 +48,9 @@ def test_scores_are_those_of_a_restatement(scores: Scores, tiny_clips: Path, eva
     p /= p.sum(1, keepdims=True)
     parts = [p[:5], p[5:]]
     values = [math.exp(np.mean([np.sum(q * np.log(q / part.mean(0))) for q in part])) for part in parts]
-    assert scores.inception_score["mean"] == pytest.approx(np.mean(values), rel=1e-9)
-    assert scores.inception_score["std"] == pytest.approx(np.std(values), rel=1e-6)
-    assert scores.inception_score["low"] <= scores.inception_score["mean"] <= scores.inception_score["high"]
+    assert scores.inception_score.mean == pytest.approx(np.mean(values), rel=1e-9)
+    assert scores.inception_score.std == pytest.approx(np.std(values), rel=1e-6)
+    assert scores.inception_score.low <= scores.inception_score.mean <= scores.inception_score.high
     asked = [evaluator.actions.index(clip.action) for clip in measured.clips]
     named = p.argmax(1)
     assert scores.accuracy == np.mean(named == asked)
@@ -59,7 +60,7 @@ def test_scores_are_those_of_a_restatement(scores: Scores, tiny_clips: Path, eva
         own = features[np.array(asked) == action]
         apart.append(np.mean([np.linalg.norm(own[i] - own[j]) for i in range(3) for j in range(i)]))
     assert scores.diversity == pytest.approx(np.mean(apart), rel=1e-6)
-    shares = {line["file"]: line["contribution"] for line in scores.clips}
+    shares = {clip.file: clip.contribution for clip in scores.clips}
     assert math.exp(np.mean(list(shares.values()))) == pytest.approx(
         math.exp(np.mean(np.sum(p * np.log(p / p.mean(0)), 1))), rel=1e-9
     )
@@ -69,7 +70,7 @@ def test_scores_are_those_of_a_restatement(scores: Scores, tiny_clips: Path, eva
 
 
 def test_scores_are_plain_json_and_name_every_choice(scores: Scores) -> None:
-    values = json.loads(json.dumps(scores.to_json(), allow_nan=False))
+    values = as_plain(scores)
     assert values["evaluator"] == "evaluator" and values["evaluator_network"] == "r2plus1d"
     assert values["feature_network"] == "evaluator" and values["feature_size"] == 8 and values["splits"] == 2
     assert values["feature_hash"] == values["evaluator_hash"]
@@ -108,24 +109,25 @@ def test_real_clips_are_told_apart_by_what_the_evaluator_was_trained_on(tiny_cli
     assert [row.name for row in scores.rows] == ["generated", "real, seen in training", "real, unseen"]
     reference, unseen = scores.rows[1:]
     assert reference.frechet_video_distance is None and unseen.frechet_video_distance is not None
-    assert scores.copying and scores.copying["baseline"] == "real clips not seen in training"
-    assert scores.copying["ratio"] < 1  # most of the clips are the training clips themselves, at another time
+    assert scores.copying and scores.copying.baseline == "real clips not seen in training"
+    assert scores.copying.ratio < 1  # most of the clips are the training clips themselves, at another time
 
 
-def test_without_a_card_the_split_tells_and_without_a_split_the_halves(tiny_clips: Path, evaluator: Evaluator) -> None:
+def test_without_a_card_the_split_tells_and_without_one_nothing_does(tiny_clips: Path, evaluator: Evaluator) -> None:
     real = labelled_clips(find_clips(tiny_clips))
     split = [replace(clip, split="test" if "clip2" in clip.name else "train") for clip in real]
     scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(split))
     assert [row.name for row in scores.rows] == ["generated", "real, train split", "real, other splits"]
     # The clips are the real ones, and a window of each is looked at: two thirds are copies.
-    assert scores.copying and scores.copying["generated"] == 0 and scores.copying["nearer_than_any"] == 6
+    assert scores.copying and scores.copying.generated == 0 and scores.copying.nearer_than_any == 6
     scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
-    assert [row.name for row in scores.rows] == ["generated", "real", "real, half against half"]
-    assert scores.copying and scores.copying["baseline"] == "these from those of other files"
-    assert scores.rows[1].frechet_video_distance is None and scores.rows[2].frechet_video_distance is not None
-    # Two windows of each, of the whole then as many as were generated; halves of whole clips have an even number.
-    assert scores.rows[1].num_videos == 9 and scores.rows[2].num_videos == 8
-    assert "the distances of 'real, half against half' are of only 8 clips" in scores.notes
+    assert [row.name for row in scores.rows] == ["generated", "real"]
+    assert scores.copying and scores.copying.baseline == "these from those of other files"
+    # How far real clips lie apart, half against half, is told once: beside the generated ones.
+    assert scores.rows[1].frechet_video_distance is None and scores.beside_real
+    assert scores.beside_real.values["frechet_video_distance"].real is not None
+    # Two windows of each clip, and of these as many as were generated.
+    assert scores.rows[1].num_windows == 9 and 5 <= scores.rows[1].num_videos < 9
 
 
 def test_distances_to_the_clips_themselves_are_zero(tiny_clips: Path, evaluator: Evaluator) -> None:
@@ -175,8 +177,8 @@ def test_loose_clips_have_scores_but_no_accuracy(tiny_clips: Path, evaluator: Ev
     for number, clip in enumerate(folder_clips(tiny_clips)):
         shutil.copyfile(clip.path, tmp_path / f"{number}.mp4")
     scores = evaluate(folder_clips(tmp_path), evaluator)
-    assert scores.accuracy is None and scores.temporal_order is None and scores.confusion == []
-    assert scores.inception_score["mean"] >= 1 and scores.diversity is not None
+    assert scores.accuracy is None and scores.temporal_order is None and scores.confusion == ()
+    assert scores.inception_score.mean >= 1 and scores.diversity is not None
 
 
 def test_distances_on_the_logits_of_an_i3d_from_a_file(
@@ -199,8 +201,8 @@ def test_ones_own_classifier(tiny_clips: Path, tiny_model: Path, evaluator: Eval
     save_checkpoint(tmp_path / "own", network, actions=("right", "left", "grow"))
     own = find_evaluator(str(tmp_path / "own"), find_model(tiny_model))
     ours, theirs = (evaluate(folder_clips(tiny_clips), judge) for judge in (own, evaluator))
-    assert ours.inception_score["mean"] == pytest.approx(theirs.inception_score["mean"], rel=1e-6)
-    assert ours.actions == ["right", "left", "grow"] and own.hash == evaluator.hash
+    assert ours.inception_score.mean == pytest.approx(theirs.inception_score.mean, rel=1e-6)
+    assert ours.actions == ("right", "left", "grow") and own.hash == evaluator.hash
     for wrong in (tiny_model / "encoder", tiny_model / "nothing", tmp_path / "own/config.json"):
         with pytest.raises(StganError):
             find_evaluator(str(wrong), find_model(tiny_model))
@@ -288,7 +290,7 @@ def test_frozen_and_flickering_clips_are_named(tiny_clips: Path, evaluator: Eval
         write_video(tmp_path / f"{name}.mp4", video.astype(np.uint8))
     shutil.copyfile(sorted(tiny_clips.glob("left/*.mp4"))[0], tmp_path / "moving.mp4")
     scores = evaluate(folder_clips(tmp_path), evaluator)
-    assert scores.frozen_clips == ["frozen.mp4"] and scores.flickering_clips == ["flickering.mp4"]
+    assert scores.frozen_clips == ("frozen.mp4",) and scores.flickering_clips == ("flickering.mp4",)
     assert (scores.rows[0].num_frozen, scores.rows[0].num_flickering) == (1, 1)
 
 
@@ -297,3 +299,36 @@ def test_copies_are_told_of(scores: Scores, tiny_clips: Path, evaluator: Evaluat
     same = evaluate([clip, replace(clip, name="again.mp4"), replace(clip, name="once more.mp4")], evaluator)
     assert any(note.startswith("2 clips are copies of others") for note in same.notes)
     assert not any("copies" in note for note in scores.notes)
+
+
+def test_several_windows_of_a_clip_are_one_video(scores: Scores, tiny_clips: Path, evaluator: Evaluator) -> None:
+    clips = folder_clips(tiny_clips)
+    real = Real([replace(clip, group=clip.path.stem, split=None) for clip in labelled_clips(find_clips(tiny_clips))])
+    several = evaluate(clips, evaluator, protocol=Protocol(windows=3), real=real)
+    row = several.rows[0]
+    assert several.num_videos == row.num_videos == 9 and row.num_windows == 27
+    assert several.beside_real and several.beside_real.num_videos == 9
+    assert several.temporal_order and several.temporal_order.num_videos == 9
+    assert several.temporal_order_real and several.temporal_order_real.num_videos == 9
+    assert not any("copies" in note for note in several.notes)
+    assert [clip.file for clip in several.clips] == sorted(clip.name for clip in clips)
+    assert several.copying and several.copying.nearer_than_any <= 9 and (row.num_frozen or 0) <= 9
+    assert "3 windows of 16 frames, evenly spread over a clip" in several.protocol
+
+    # Restated from the windows: means of each clip; intervals of as many clips; one window a clip for diversity.
+    measured, _ = measure(clips, evaluator, Protocol(windows=3))
+    p = np.exp(measured.log_probabilities.numpy())
+    for found in several.clips:
+        own = [i for i, clip in enumerate(measured.clips) if clip.name == found.file]
+        assert len(own) == 3 and found.named == evaluator.actions[p[own].mean(0).argmax()]
+        asked = evaluator.actions.index(str(found.action))
+        assert found.probability == pytest.approx(p[own, asked].mean(), rel=1e-9)
+        assert found.motion == pytest.approx(float(measured.pixels["motion"][own].mean()), rel=1e-9)
+    for action, share in several.per_action.items():
+        assert several.per_action_interval[action] == pytest.approx(wilson_interval(3 * share, 3))
+    first = {clip.name: i for i, clip in reversed(list(enumerate(measured.clips)))}
+    apart = []
+    for action in evaluator.actions:
+        own = measured.features[[i for name, i in first.items() if name.startswith(action)]].double().numpy()
+        apart.append(np.mean([np.linalg.norm(own[i] - own[j]) for i in range(3) for j in range(i)]))
+    assert several.diversity == pytest.approx(np.mean(apart), rel=1e-6)

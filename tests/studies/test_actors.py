@@ -12,8 +12,7 @@ from lightning_fabric import Fabric
 from tiny_recipes import PIXELS, RECIPES
 
 from stgan.errors import StganError
-from stgan.report.recorded_augmentation import as_study
-from stgan.studies.actors import ActorsStudy, load_actors_recipe
+from stgan.studies.actors import ActorsStudy, load_actors_recipe, read_study
 from stgan.studies.augmentation import run_augmentation
 from stgan.studies.generating import first_clips
 from stgan.studies.provenance import content_hashes, read_networks
@@ -136,17 +135,17 @@ def test_a_study_from_clips_to_record(
     assert said == steps
 
     record = json.loads((tmp_path / "study.json").read_text())
-    found = as_study(record)
+    found = read_study(tmp_path / "study.json")
     assert [setting.name for setting in found.settings] == ["two", "one"] and found.primary.name == "one"
     clips = find_clips(data).clips
     content = content_hashes(clips)
     for setting, actors in zip(found.settings, (["ann", "bob"], ["ann"]), strict=True):
-        assert setting.actors == len(actors) and setting.seeds == [0, 1]
-        assert setting.result["groups"]["train"] == actors and setting.result["groups"]["validation"] == ["cleo"]
-        assert setting.result["clips"] == {
+        assert setting.actors == len(actors) and setting.result.seeds == (0, 1)
+        assert setting.result.groups["train"] == tuple(actors) and setting.result.groups["validation"] == ("cleo",)
+        assert setting.result.clips == {
             "train": 2 * len(actors), "validation": 2, "test": 2 * (3 - len(actors)),
         }  # fmt: skip
-        assert setting.result["proven"] and str(tmp_path) not in json.dumps(record)
+        assert setting.result.proven and str(tmp_path) not in json.dumps(record)
         saw = sorted(content[clip.path] for clip in clips if clip.group in actors)
         networks = read_networks(tmp_path / setting.name / "selected")
         assert {"generator", "condition network c3d", "selecting evaluator"} <= {each.role for each in networks}

@@ -20,9 +20,10 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.files import locked
 from stgan.networks import C3D, C3DConfig, Preprocessing
+from stgan.records import as_plain
 from stgan.scoring import Clip
 from stgan.studies import augmentation
-from stgan.studies.augmentation import ARMS, AugmentationResult, Run, run_augmentation
+from stgan.studies.augmentation import ARMS, AugmentationResult, NetworkBehind, Run, Summary, run_augmentation
 from stgan.studies.provenance import Network
 from stgan.training.finetuning import CurvePoint, FinetuningClips, FinetuningRecipe
 from stgan.training.run import TrainingRun
@@ -131,7 +132,7 @@ def test_every_arm_learns_what_can_be_told_apart(result: AugmentationResult) -> 
 
 def test_what_is_written(result: AugmentationResult, root: Path) -> None:
     record = json.loads((root / "out" / "augmentation.json").read_text())
-    assert record == json.loads(json.dumps(result.to_json()))
+    assert record == as_plain(result)
     assert record["counts"] == {"real": dict.fromkeys(COLOURS, 4), "generated": dict.fromkeys(COLOURS, 2)}
     assert record["runs"][0]["arms"][1]["name"] == "real" and record["seeds"] == [4, 1]
     assert record["groups"]["test"] == [f"{label}_g0" for label in COLOURS]
@@ -157,7 +158,7 @@ def test_the_summary_is_that_of_other_libraries(result: AugmentationResult, foun
         ))
         for seed, row in enumerate(table.tolist())
     )  # fmt: skip
-    summary = replace(result, runs=runs).to_json()["summary"]
+    summary = as_plain(Summary.of(runs))
     columns = {name: (summary[name], table[:, i]) for i, name in enumerate(ARMS)}
     columns |= {f"best {name}": (summary["best_on_test"][name], table[:, 3 + i]) for i, name in enumerate(ARMS)}
     columns["gain"] = (summary["gain"], table[:, 2] - table[:, 1])
@@ -313,7 +314,7 @@ def test_networks_that_saw_clips_to_train_on_alone(
     common = {"allow_unknown": False, "real": apart, "seeds": (0,)}
     found = experiment(tmp_path / "known", networks=networks, **common)
     assert found.proven and found.networks == (
-        {"role": "decoder", "hash": "d" * 64, "seen": 12}, {"role": "eye", "hash": "e" * 64, "seen": 6},
+        NetworkBehind("decoder", "d" * 64, 12), NetworkBehind("eye", "e" * 64, 6),
     )  # fmt: skip
 
     def refusal(*networks: Network, **changes: Any) -> str:
@@ -338,7 +339,7 @@ def test_networks_that_saw_clips_to_train_on_alone(
     ):
         assert f"may be those of the test: {named};" in refusal(*unknown)
     allowed = experiment(tmp_path / "allowed", **{**common, "allow_unknown": True}, networks=[network("eye", [])])
-    assert not allowed.proven and allowed.networks[0]["seen"] == 0
+    assert not allowed.proven and allowed.networks[0].seen == 0
 
 
 def test_clips_that_no_network_has_seen_choose_where_to_stop(

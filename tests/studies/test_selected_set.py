@@ -18,7 +18,7 @@ from stgan.scoring import Evaluator, evaluate, find_evaluator, folder_clips
 from stgan.studies import selected_set
 from stgan.studies.provenance import NETWORKS
 from stgan.studies.selected_set import check_place, count_real, write_set
-from stgan.studies.selection import Selection, Verdict, select
+from stgan.studies.selection import ClipVerdict, Selection, select
 from stgan.video import ClipFile, ClipFolder, find_clips
 
 
@@ -60,7 +60,8 @@ def selection(source: Path) -> Selection:
     clips = folder_clips(source)
     values = {"grow": 0.1, "left": 1.0, "right": 2.0}
     verdicts = {
-        clip.name: Verdict(values[str(clip.action)] + i / 100, i / 10, str(clip.action)) for i, clip in enumerate(clips)
+        clip.name: ClipVerdict(values[str(clip.action)] + i / 100, i / 10, str(clip.action))
+        for i, clip in enumerate(clips)
     }
     verdicts["right/clip1.mp4"] = replace(verdicts["right/clip1.mp4"], named="left")
     verdicts["right/clip2.mp4"] = replace(verdicts["right/clip2.mp4"], contribution=0.5, probability=None)

@@ -13,7 +13,7 @@ from stgan.checkpoints import find_model
 from stgan.cli.reproduce import ucf101
 from stgan.errors import StganError
 from stgan.studies.rehearsal import TREE, rehearsed, write_tree, write_weights
-from stgan.studies.ucf101 import STAGES, Record, Reproduction, compare_with_paper, draw_classes
+from stgan.studies.ucf101 import STAGES, Reproduction, StageRecord, compare_with_paper, draw_classes
 from stgan.studies.ucf101_recipe import DEFAULT, load_recipe
 from stgan.training.recipes import parse_overrides
 from stgan.video.ucf101_names import CLASSES
@@ -142,13 +142,15 @@ def test_a_rehearsal_passes_every_stage(tmp_path: Path, capsys: pytest.CaptureFi
 def test_lines_without_records_say_what_was_published() -> None:
     lines = compare_with_paper({})
     assert all(line.measured is None for line in lines) and len(lines) == 6
-    former = Record("augment", {}, {"arms": [{"name": "real"}]}, 1.0)  # as it was before there were several seeds
+    former = StageRecord("augment", {}, {"arms": [{"name": "real"}]}, 1.0)  # as it was before there were several seeds
     assert compare_with_paper({"augment": former}) == lines
+    with pytest.raises(StganError, match="the record of stage score: inception_score"):
+        compare_with_paper({"score": StageRecord("score", {}, {"inception_score": 3}, 1.0)})
 
 
 def test_lines_of_the_augmentation_experiment() -> None:
     result = experiment([(0.25, 0.5, 0.75)])
-    lines = compare_with_paper({"augment": Record("augment", {}, result, 1.0)})[3:]
+    lines = compare_with_paper({"augment": StageRecord("augment", {}, result, 1.0)})[3:]
     assert [(line.published, line.measured, line.num) for line in lines] == [
         (0.156, 0.25, 40), (0.506, 0.5, 18), (0.522, 0.75, 58),
     ]  # fmt: skip

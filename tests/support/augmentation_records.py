@@ -36,11 +36,11 @@ def experiment(
     gains = [both - real for _, real, both in accuracies]
     best = {name: over_seeds([min(1.0, value + 0.125) for value in values]) for name, values in arms_of.items()}
     summary |= {"best_on_test": best, "gain": over_seeds(gains), "share": 0.71}
-    groups = {"train": ["daria", "denis"], "validation": ["lyova"], "test": None}
+    groups = {"train": ["daria", "denis"], "validation": ["lyova"], "test": []}
     network = {"role": "generator", "hash": "cd" * 32, "seen": 18}
     record = {
         "format": 2, "version": "1.2.3", "initial": "ef" * 32, "seeds": [run["seed"] for run in runs],
-        "recipe": {"iterations": 600, "stop_on": "validation", "real_share": None, "schedule": [1, 2], "seed": 0},
+        "recipe": {"iterations": 600, "stop_on": "validation"},
         "actions": ["left", "right"], "groups": groups, "clips": {"train": 18, "validation": 9, "test": 36},
         "counts": {"real": {"left": 9, "right": 9}, "generated": {"left": 40}}, "networks": [network],
         "proven": True, "runs": runs, "summary": summary,

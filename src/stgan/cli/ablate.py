@@ -1,6 +1,5 @@
 """`stgan ablate`: what each part of the method does."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +53,14 @@ def ablate(
     """
     from stgan.pipeline import STGAN
     from stgan.scoring import find_evaluator
-    from stgan.studies.ablations import FIGURE, draw_variants, find_variants, generate_variant, score_variant
+    from stgan.studies.ablations import (
+        FIGURE,
+        AblationStudy,
+        draw_variants,
+        find_variants,
+        generate_variant,
+        score_variant,
+    )
 
     console = new_console()
     check_range("--num", num, 1, _MOST_CLIPS)
@@ -78,7 +84,7 @@ def ablate(
     )
     table.add_column("variant", no_wrap=True)
     table.add_column("difference")
-    for column in ("accuracy", "95 %", "IS", "motion", "drift", "variety", "steered to", "steps"):
+    for column in ("accuracy", "95 %", "IS", "motion", "change", "diversity", "steered to", "steps"):
         table.add_column(column, justify="right", no_wrap=column != "steered to")
     for row in rows:
         low, high = row.interval
@@ -90,12 +96,4 @@ def ablate(
     console.print(table)
     console.print(f"clips and {FIGURE} ({shown}) are in {out}", soft_wrap=True)
     if json_file:
-        study = {
-            "model": stgan.name,
-            "evaluator": evaluator or EVALUATOR,
-            "seed": seed,
-            "iterations": iterations,
-            "figure": shown,
-            "rows": [asdict(row) for row in rows],
-        }
-        write_json(json_file, study)
+        write_json(json_file, AblationStudy(stgan.name, evaluator or EVALUATOR, seed, iterations, shown, tuple(rows)))

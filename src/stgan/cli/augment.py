@@ -136,31 +136,33 @@ def augment(
 
 def show(console: Console, result: "AugmentationResult") -> None:
     """Table 3 with intervals, and what follows from it."""
-    from stgan.studies.augmentation import PUBLISHED
+    from stgan.studies.augmentation import ARMS
 
     table = new_table(
         "trained on", "clips", "accuracy", "95 %", "stopped on test", "the paper (UCF-101)",
         title=f"Random-clip accuracy on {result.clips['test']} test clips, {len(result.runs)} seeds",
     )  # fmt: skip
-    for name, words in _WORDS.items():
-        mean = result.accuracy(name)
+    for name in ARMS:
+        mean = result.summary.arm(name)
         table.add_row(
-            words,
+            _WORDS[name],
             str(result.runs[0].arm(name).clips),
             f"{100 * mean.mean:.1f} %",
             _interval(mean, "{:.1f}"),
-            f"{100 * result.best_on_test(name).mean:.1f} %",
-            f"{100 * PUBLISHED[name]:.1f} %",
+            f"{100 * getattr(result.summary.best_on_test, name).mean:.1f} %",
+            f"{100 * result.published[name]:.1f} %",
         )
     console.print(table)
-    gain = result.gain
+    gain = result.summary.gain
     console.print(
         f"generated clips add {100 * gain.mean:+.1f} points to real ones"
         + (f" (95 % {_interval(gain, '{:+.1f}')}, paired by seed)" if gain.low is not None else ""),
         soft_wrap=True,
     )
-    if result.share is not None:
-        console.print(f"generated clips alone reach {100 * result.share:.0f} % of what real ones do", soft_wrap=True)
+    if result.summary.share is not None:
+        console.print(
+            f"generated clips alone reach {100 * result.summary.share:.0f} % of what real ones do", soft_wrap=True
+        )
     for side, counts in result.counts.items():
         if missing := [quoted(action) for action in result.actions if not counts.get(action)]:
             console.print(f"note: no {side} clip to train on shows {', '.join(missing)}", soft_wrap=True)

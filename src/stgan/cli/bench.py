@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from stgan.bench import Estimate, FormsComparison
     from stgan.bench.generation_timing import BatchCost
     from stgan.bench.paper_scale import Scale
-    from stgan.studies.schedules import Point
+    from stgan.studies.schedules import SchedulePoint
 
 _IN_TURN = "both-in-turn"
 _GIGA = 1e9
@@ -331,7 +331,7 @@ def _costs_table(costs: Sequence["BatchCost"], rate: float, title: str) -> Table
     return table
 
 
-def _curve_table(points: Sequence["Point"]) -> Table:
+def _curve_table(points: Sequence["SchedulePoint"]) -> Table:
     """At most 80 wide."""
     from stgan.cli.score_tables import shown_interval
 

@@ -161,13 +161,13 @@ def print_survey(console: Console, survey: "Survey") -> None:
     console.print(f"{readable.root}: {len(readable)} clips, {len(readable.actions)} actions", soft_wrap=True)
     table = new_table("action", "clips", "groups", *splits, "frames (median)", "unreadable")
     for action, found in survey.actions.items():
-        lengths = found.lengths
+        lengths = found.frames
         table.add_row(
             action,
             str(found.clips),
             str(found.groups or ""),
             *(str(found.splits.get(split, 0)) for split in splits),
-            f"{lengths.shortest}-{lengths.longest} ({lengths.median})" if lengths else "",
+            f"{lengths.min}-{lengths.max} ({lengths.median})" if lengths else "",
             str(found.unreadable or ""),
         )
     console.print(table)

@@ -2,9 +2,9 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +24,7 @@ from stgan.cli.options import (
     file_option,
     path_argument,
 )
-from stgan.cli.terminal import check_output, check_range, new_console, on_interrupt
+from stgan.cli.terminal import check_output, check_range, new_console, on_interrupt, write_json
 from stgan.errors import StganError
 from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import Manifest
@@ -134,10 +134,9 @@ def evaluate(
             clips, judge, features=space, real=beside, splits=splits, allow_fooled=allow_fooled,
             keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers, watch=watching(console),
         )  # fmt: skip
-    scores.notes.extend(notes)
+    scores = replace(scores, notes=(*scores.notes, *notes))
     show_scores(console, scores)
-    if json_file:
-        write_text(json_file, as_json(scores))
+    write_json(json_file, scores)
     if csv_file:
         write_text(csv_file, _as_csv(scores))
     if num is None:
@@ -161,18 +160,13 @@ def made_by(folder: Path) -> "ModelFolder":
     return find_model(DEFAULT_MODEL)
 
 
-def as_json(scores: "Scores") -> str:
-    """What the scores are written as."""
-    return json.dumps(scores.to_json(), indent=2, allow_nan=False) + "\n"
-
-
 def keep_scores(folder: Path, scores: "Scores", console: Console) -> None:
     """Honest scores of all clips of a manifest are kept beside them."""
     from stgan.scoring import SCORES
 
     if Manifest(folder).path.is_file() and scores.fooled is False and not scores.skipped:
         try:
-            write_text(folder / SCORES, as_json(scores))
+            write_json(folder / SCORES, scores)
         except OSError as error:  # clips that may only be read
             console.print(f"note: {SCORES} cannot be kept beside the clips ({error.strerror or error})", soft_wrap=True)
 
@@ -208,7 +202,8 @@ def _notes_on_manifest(folder: Path, clips: Sequence["Clip"]) -> list[str]:
 
 def _as_csv(scores: "Scores") -> str:
     file = io.StringIO()
-    writer = csv.DictWriter(file, list(scores.clips[0]), lineterminator="\n")
+    lines = [asdict(clip) for clip in scores.clips]
+    writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(scores.clips)
+    writer.writerows(lines)
     return file.getvalue().encode(errors="backslashreplace").decode()  # names of files need not be Unicode

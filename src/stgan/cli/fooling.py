@@ -122,7 +122,7 @@ def _table(verdicts: Sequence["Verdict"], title: str) -> Table:
             "none: real" if verdict.clips == REAL else verdict.clips,
             verdict.evaluator + " FOOLED" * verdict.fooled,
             f"{scores.accuracy:.2f} {shown_interval(scores.accuracy_interval)}",
-            f"{score['mean']:.2f} {shown_interval((score['low'], score['high']))}",
+            f"{score.mean:.2f} {shown_interval((score.low, score.high))}",
             f"{scores.motion:.2f}",
         )
     return table
@@ -138,8 +138,8 @@ def _gaps(verdicts: Sequence["Verdict"], steering: Sequence[str]) -> list[str]:
             if verdict.evaluator not in steering:
                 honest = verdict.scores
                 sentences.append(
-                    f"{name} gives the clips it steered an Inception Score of {own.inception_score['mean']:.2f} "
-                    f"(accuracy {own.accuracy:.2f}), {verdict.evaluator} {honest.inception_score['mean']:.2f} "
+                    f"{name} gives the clips it steered an Inception Score of {own.inception_score.mean:.2f} "
+                    f"(accuracy {own.accuracy:.2f}), {verdict.evaluator} {honest.inception_score.mean:.2f} "
                     f"({honest.accuracy:.2f})"
                 )
     return sentences

@@ -1,6 +1,5 @@
 """`stgan report`: one page about generated clips."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 
-from stgan.cli.evaluate import RESUMED, as_json, keep_scores, made_by, open_cache
+from stgan.cli.evaluate import RESUMED, keep_scores, made_by, open_cache
 from stgan.cli.options import (
     EvaluatorOption,
     ModelOfClipsOption,
@@ -27,8 +26,7 @@ from stgan.progress import watching
 
 if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
-    from stgan.report.recorded import Scores
-    from stgan.scoring import Clip, Evaluator
+    from stgan.scoring import Clip, Evaluator, Scores
 
 _AUGMENTATION = "an augmentation experiment"
 EXAMPLES = (
@@ -60,8 +58,8 @@ def report(
     """
     from stgan.checkpoints import find_model
     from stgan.report.augmentation_page import write_augmentation_page
-    from stgan.report.recorded import read_study
     from stgan.report.scores_page import Request, write_scores_page
+    from stgan.studies.fooling import read_fooling
 
     console = new_console()
     if not folder.is_dir():
@@ -86,10 +84,10 @@ def report(
     whole = find_model(typed(model)) if model else made_by(clips)
     name = model or whole.path.name
     if kind:
-        study = read_study(folder)
+        study = (folder, read_fooling(folder))
         request = Request(folder, whole, name, study=study, command=command)
     else:
-        beside = read_study(fooling) if fooling else None
+        beside = (fooling, read_fooling(fooling)) if fooling else None
         request = Request(folder, whole, name, find_scores(folder, whole, evaluator, real, console), beside, command)
     with console.status("drawing"):
         page, figures = write_scores_page(request, out)
@@ -103,12 +101,11 @@ def _is_page(path: Path) -> bool:
 
 def _kind(folder: Path) -> str:
     """What the folder is, if it is not one of clips."""
-    from stgan.report.recorded import FOOLING
-    from stgan.report.recorded_augmentation import AUGMENTATION, STUDY
+    from stgan.studies import actors, augmentation, fooling
 
-    if (folder / AUGMENTATION).is_file() or (folder / STUDY).is_file():
+    if (folder / augmentation.RECORD).is_file() or (folder / actors.STUDY).is_file():
         return _AUGMENTATION
-    return "a fooling study" if (folder / FOOLING).is_file() else ""
+    return "a fooling study" if (folder / fooling.RECORD).is_file() else ""
 
 
 def _tell(page: Path, figures: Sequence[Path], console: Console) -> None:
@@ -120,19 +117,15 @@ def _tell(page: Path, figures: Sequence[Path], console: Console) -> None:
 def find_scores(
     folder: Path, model: "ModelFolder", evaluator: str | None, real: Path | None, console: Console
 ) -> "Scores":
-    """The scores in the folder if they are of its clips and by this evaluator; else new ones."""
+    """The scores in the folder, if this evaluator scored its clips with the usual settings; else new ones."""
     from stgan.devices import choose_device
-    from stgan.report.recorded import is_current, read_scores
-    from stgan.scoring import SCORES, find_evaluator, folder_clips
+    from stgan.scoring import find_evaluator, folder_clips, kept_scores
 
     clips = folder_clips(folder)
     device = choose_device()
     judge = find_evaluator(evaluator, model, device=device) if evaluator else None
-    path = folder / SCORES
-    if real is None and path.exists():
-        scores = read_scores(path)
-        if is_current(scores, path, clips) and (judge is None or judge.hash == scores["evaluator_hash"]):
-            return scores
+    if real is None and (kept := kept_scores(folder, clips, judge)):
+        return kept
     judge = judge or find_evaluator(None, model, device=device)
     return new_scores(folder, clips, judge, real, bool(evaluator), console)
 
@@ -141,7 +134,6 @@ def new_scores(
     folder: Path, clips: list["Clip"], judge: "Evaluator", real: Path | None, allow_fooled: bool, console: Console
 ) -> "Scores":
     """Score the clips; honest scores of generated clips are kept beside them."""
-    from stgan.report.recorded import as_scores
     from stgan.scoring import Real, evaluate, labelled_clips
     from stgan.video import find_clips
 
@@ -152,4 +144,4 @@ def new_scores(
             keep_going=True, cache=kept, watch=watching(console),
         )  # fmt: skip
     keep_scores(folder, scores, console)
-    return as_scores(json.loads(as_json(scores)))
+    return scores

@@ -1,6 +1,5 @@
 """`stgan reproduce`: a published evaluation from beginning to end."""
 
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +16,7 @@ from stgan.progress import Stages
 
 if TYPE_CHECKING:
     from stgan.studies.costs import Cost
-    from stgan.studies.ucf101 import Line, Record
+    from stgan.studies.ucf101 import Line, StageRecord
 
 _INTERRUPTED = "what is finished is kept, the same command goes on there"
 
@@ -132,8 +131,8 @@ def ucf101(
     _show_results(console, lines)
     values = {
         "rehearsal": rehearse,
-        "lines": [asdict(line) for line in lines],
-        "records": {name: asdict(record) for name, record in records.items()},
+        "lines": lines,
+        "records": records,
     }
     write_json(out / RESULTS, values)
     console.print(f"{RESULTS} and everything it rests on are in {out}", soft_wrap=True)
@@ -199,7 +198,7 @@ def augmentation(
     console.print(what, soft_wrap=True)
 
 
-def _show_stage(console: Console, record: "Record", bars: Stages) -> None:
+def _show_stage(console: Console, record: "StageRecord", bars: Stages) -> None:
     bars.clear()
     console.print(f"{record.stage}: done in {duration(record.seconds)}")
 

@@ -1,20 +1,17 @@
 """Scores as tables on the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 
+from stgan.metrics.table import METRICS, Metric
 from stgan.names import printable
-from stgan.scoring import GENERATED, SHOWN, Compared, Comparison, Quoted, Row, Scores
+from stgan.scoring import GENERATED, Compared, Comparison, Quoted, Scores, SetScores
 
-_FEATURES = {
-    "frechet_video_distance": ("Fréchet", 2), "kernel_video_distance": ("kernel", 4), "diversity": ("diversity", 2),
-}  # fmt: skip
-_PIXELS = {
-    "motion": ("motion", 2), "flicker": ("flicker", 2), "frozen": ("frozen", 2), "appearance_drift": ("drift", 2),
-}  # fmt: skip
+_FEATURES = ("frechet_video_distance", "kernel_video_distance", "diversity")
+_PIXELS = ("motion", "flicker", "frozen", "appearance_drift")
 _MOST_NAMES = 6  # of frozen clips; scores.json has them all
 
 
@@ -29,10 +26,8 @@ def show_scores(console: Console, scores: Scores) -> None:
         for row in scores.rows
     ]
     console.print(_recognition(title, rows, scores.quoted))
-    for columns in (_FEATURES, _PIXELS):
-        measured = {
-            field: look for field, look in columns.items() if any(getattr(row, field) is not None for row in rows)
-        }
+    for keys in (_FEATURES, _PIXELS):
+        measured = [METRICS[key] for key in keys if any(getattr(row, key) is not None for row in rows)]
         if measured:
             console.print(_values(rows, measured))
     if scores.beside_real:
@@ -42,13 +37,14 @@ def show_scores(console: Console, scores: Scores) -> None:
     if scores.per_action:
         console.print(_per_action(scores))
     for word, names in (("frozen", scores.frozen_clips), ("flickering", scores.flickering_clips)):
+        names = names or ()
         some = ", ".join(map(printable, names[:_MOST_NAMES])) + ", ..." * (len(names) > _MOST_NAMES)
         console.print(f"{word}: {len(names)} of {scores.num_videos} clips{': ' * bool(names)}{some}", soft_wrap=True)
     for name, order in ((GENERATED, scores.temporal_order), ("real", scores.temporal_order_real)):
         if order:
             console.print(
-                f"temporal order, {name}: accuracy {order['ordered']:.2f} in order, "
-                f"{order['shuffled']:.2f} with frames shuffled ({order['num_videos']} clips)"
+                f"temporal order, {name}: accuracy {order.ordered:.2f} in order, "
+                f"{order.shuffled:.2f} with frames shuffled ({order.num_videos} clips)"
             )
     if scores.precision is not None:
         console.print(
@@ -57,9 +53,9 @@ def show_scores(console: Console, scores: Scores) -> None:
         )
     if scores.copying:
         console.print(
-            f"copying: clips lie {scores.copying['ratio']:.2f} times as far from the nearest of "
-            f"'{scores.rows[1].name}' as {scores.copying['baseline']}; "
-            f"{scores.copying['nearer_than_any']} come nearer than any of those",
+            f"copying: clips lie {scores.copying.ratio:.2f} times as far from the nearest of "
+            f"'{scores.rows[1].name}' as {scores.copying.baseline}; "
+            f"{scores.copying.nearer_than_any} come nearer than any of those",
             soft_wrap=True,
         )
     if scores.fooled:
@@ -75,7 +71,7 @@ def show_scores(console: Console, scores: Scores) -> None:
         console.print(f"note: {note}", soft_wrap=True)
 
 
-def _recognition(title: str, rows: Sequence[Row], quoted: Sequence[Quoted]) -> Table:
+def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]) -> Table:
     """What the evaluator makes of several sets of clips; published scores apart from ours. At most 80 wide."""
     table = Table(title=title)
     table.add_column("")
@@ -83,12 +79,12 @@ def _recognition(title: str, rows: Sequence[Row], quoted: Sequence[Quoted]) -> T
         table.add_column(column, justify="right")
     for row in rows:
         score = row.inception_score
-        spread = f" ± {score['std']:.2f}" * bool(score["std"])
+        spread = f" ± {score.std:.2f}" * bool(score.std)
         table.add_row(
             row.name,
             str(row.num_videos),
             f"{row.accuracy:.2f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
-            f"{score['mean']:.2f}{spread} {shown_interval((score['low'], score['high']))}",
+            f"{score.mean:.2f}{spread} {shown_interval((score.low, score.high))}",
         )
     table.add_section()
     table.add_row("quoted, not comparable:", style="dim")
@@ -102,14 +98,14 @@ def shown_interval(bounds: tuple[float, float] | None) -> str:
     return "[{:.2f} {:.2f}]".format(*bounds) if bounds else ""
 
 
-def _values(rows: Sequence[Row], columns: Mapping[str, tuple[str, int]]) -> Table:
-    """A column for each of some fields of a row: its name, and digits shown."""
+def _values(rows: Sequence[SetScores], metrics: Sequence[Metric]) -> Table:
+    """A column a metric."""
     table = Table()
     table.add_column("")
-    for name, _ in columns.values():
-        table.add_column(name, justify="right")
+    for metric in metrics:
+        table.add_column(metric.name, justify="right")
     for row in rows:
-        table.add_row(row.name, *(_number(getattr(row, field), digits) for field, (_, digits) in columns.items()))
+        table.add_row(row.name, *(_number(getattr(row, metric.key), metric.digits) for metric in metrics))
     return table
 
 
@@ -119,15 +115,14 @@ def _number(value: float | None, digits: int) -> str:
 
 def _beside(found: Comparison) -> Table:
     """Each value beside that of real clips. Two distances are means over splits of the real clips."""
-    table = Table(title=f"beside real clips: {found.num_videos} windows of each")
+    table = Table(title=f"beside real clips: {found.num_windows} windows of each")
     for name in ("", "generated", "real", "ratio"):
         table.add_column(name, justify="right" if name else "left")
-    for name, (shown, digits) in SHOWN.items():
-        value = found.values.get(name)
-        if value is None or value.generated is None or value.real is None:
-            continue
-        spread = "" if value.real_std is None else f" ± {value.real_std:.{digits}f}"
-        table.add_row(shown, f"{value.generated:.{digits}f}", f"{value.real:.{digits}f}{spread}", _ratio(value))
+    for key, value in found.shown.items():
+        metric = METRICS[key]
+        spread = "" if value.real_std is None else f" ± {_number(value.real_std, metric.digits)}"
+        numbers = [_number(side, metric.digits) for side in (value.generated, value.real)]
+        table.add_row(metric.name, numbers[0], numbers[1] + spread, _ratio(value))
     return table
 
 

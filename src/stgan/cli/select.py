@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -29,7 +29,7 @@ from stgan.names import printable, quoted
 from stgan.progress import watching
 
 if TYPE_CHECKING:
-    from stgan.scoring import Clip, Evaluator, ScoreCache
+    from stgan.scoring import Clip, Evaluator, ScoreCache, Scores
     from stgan.studies.selection import Selection
 
 _LONGEST_NAME = 30
@@ -146,19 +146,15 @@ def _scores(
     clips: Sequence["Clip"],
     cache: "ScoreCache | None",
     console: Console,
-) -> dict[str, Any]:
+) -> "Scores":
     """The scores beside the clips, if this evaluator scored these clips; else new ones, which are kept there."""
-    from stgan.report.recorded import is_current, read_scores
-    from stgan.scoring import SCORES, evaluate
+    from stgan.scoring import evaluate, kept_scores
 
-    path = folder / SCORES
-    if path.exists():
-        found = read_scores(path)
-        if is_current(found, path, clips) and found["evaluator_hash"] == judge.hash:
-            return found
+    if kept := kept_scores(folder, clips, judge):
+        return kept
     scores = evaluate(clips, judge, cache=cache, watch=watching(console))
     keep_scores(folder, scores, console)
-    return scores.to_json()
+    return scores
 
 
 def _show(console: Console, selection: "Selection", judge: "Evaluator", real: Mapping[str, int] | None) -> None:

@@ -13,16 +13,16 @@ from stgan.metrics.neighbours import mean_distance
 _BACKGROUND, _COLOURS = 8, 64
 
 
-def appearance_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
-    """How much a clip's appearance changes from frame to frame, in 0-255 units: the mean of `background_drift` and
-    `colour_drift`. Where the whole picture grows brighter by c levels a frame, it is c; 0 for a single frame.
+def appearance_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+    """How much a clip's appearance changes from frame to frame, in 0-255 units: the mean of `background_change` and
+    `colour_change`. Where the whole picture grows brighter by c levels a frame, it is c; 0 for a single frame.
 
     Motion of one person before a background that stays leaves it nearly alone.
     """
-    return (background_drift(videos) + colour_drift(videos)) / 2
+    return (background_change(videos) + colour_change(videos)) / 2
 
 
-def background_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+def background_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
     """Change of the background from frame to frame, in 0-255 units: that of the middle one of the picture's blocks.
 
     Blocks of an eighth of the shorter side; a block's change is the mean over colours of the absolute difference of its
@@ -35,7 +35,7 @@ def background_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Te
     return changes.median(2).values.mean(1)
 
 
-def colour_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+def colour_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
     """Change of the colours in the picture from frame to frame, in 0-255 units, wherever they are: clothes, background.
 
     The 1-Wasserstein distance between neighbouring frames' values of each colour channel (the mean absolute difference
@@ -52,18 +52,18 @@ def colour_drift(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor
     return ordered.diff(dim=2).abs().mean((1, 2, 3))
 
 
-def variety(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, ""]:
+def pixel_diversity(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, ""]:
     """Mean absolute difference, over pairs of clips, of their frames averaged over time, in 0-255 units.
 
     Clips of one action: who is shown, in what, where. 0 for equal clips. Raises ValueError for fewer than two.
     """
     if len(videos) < 2:
-        raise ValueError("variety is a difference: it takes two clips or more")
+        raise ValueError("pixel diversity is a difference: it takes two clips or more")
     pictures = 255 * videos.mean(2).flatten(1)
     return torch.stack([(a - b).abs().mean() for i, a in enumerate(pictures) for b in pictures[:i]]).mean()
 
 
-def diversity(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+def feature_diversity(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:
     """Mean Euclidean distance between the features of two clips of one action, averaged over actions; float64.
 
     0 where all clips of an action are the same; in the features' unit, so to be read beside that of real clips. Every
@@ -74,5 +74,5 @@ def diversity(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Floa
     actions = [features[labels == label] for label in labels.unique()]
     means = [mean_distance(clips) for clips in actions if len(clips) > 1]
     if not means:
-        raise ValueError("diversity is that of clips of one action: it takes two clips or more of one")
+        raise ValueError("feature diversity is that of clips of one action: it takes two clips or more of one")
     return torch.stack(means).mean()

@@ -6,6 +6,8 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as student
 
+from stgan.records import Number
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -15,11 +17,17 @@ class Mean:
     n - 1 degrees of freedom. All three are None of a single value.
     """
 
-    mean: float
-    std: float | None
-    low: float | None
-    high: float | None
-    values: tuple[float, ...]
+    mean: Number
+    std: Number | None
+    low: Number | None
+    high: Number | None
+    values: tuple[Number, ...]
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two ends")
+        if self.low is not None and self.high is not None and not self.low <= self.mean <= self.high:
+            raise ValueError("an interval holds its mean")
 
     @classmethod
     def of(cls, values: Sequence[float], level: float = 0.95) -> "Mean":

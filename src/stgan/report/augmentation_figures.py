@@ -11,35 +11,36 @@ from matplotlib.ticker import MaxNLocator
 
 from stgan.report.augmentation_tables import TITLES
 from stgan.report.figures import save_figure
-from stgan.report.recorded_augmentation import ARMS, Record, Setting
+from stgan.studies.actors import SettingResult
+from stgan.studies.augmentation import ARMS, AugmentationResult
 
 _COLOURS = {"generated": "#d1661f", "real": "#1f5fa8", "both": "#1a7f43"}
 _INK, _SOFT, _LINE = "#1d2430", "#5d6877", "#e6e9ee"
 _STEP, _MOST_HIGH = 0.16, 4.0  # of dots on one another: how far apart, and how high a stack may grow
 
 
-def draw_gain(path: Path, result: Record) -> None:
+def draw_gain(path: Path, result: AugmentationResult) -> None:
     """Each seed's accuracy with generated clips minus that without, in points; below, their mean and its interval."""
-    gain = result["summary"]["gain"]
-    values = [100 * value for value in gain["values"]]
+    gain = result.summary.gain
+    values = [100 * value for value in gain.values]
     heights = list(_stacked(values))
     figure = Figure(figsize=(5.2, 1.5 + 0.35 * max(heights)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color=_SOFT, linewidth=1)
     axes.scatter(values, [1 + height for height in heights], s=34, color=_COLOURS["both"], alpha=0.75, linewidth=0)
-    if gain["low"] is not None:
-        axes.plot((100 * gain["low"], 100 * gain["high"]), (0.4, 0.4), color=_INK, linewidth=2)
-    axes.plot(100 * gain["mean"], 0.4, "D", color=_INK, markersize=6)
-    axes.set_yticks((0.4, 1), ("mean, 95 %" if gain["low"] is not None else "mean", "each seed"))
+    if gain.low is not None and gain.high is not None:
+        axes.plot((100 * gain.low, 100 * gain.high), (0.4, 0.4), color=_INK, linewidth=2)
+    axes.plot(100 * gain.mean, 0.4, "D", color=_INK, markersize=6)
+    axes.set_yticks((0.4, 1), ("mean, 95 %" if gain.low is not None else "mean", "each seed"))
     axes.set_ylim(0, 1.4 + max(heights))
-    far = max(1.0, *(abs(100 * value) for value in (gain["low"] or 0, gain["high"] or 0)), *map(abs, values))
+    far = max(1.0, *(abs(100 * value) for value in (gain.low or 0, gain.high or 0)), *map(abs, values))
     axes.set_xlim(-1.12 * far, 1.12 * far)
     axes.set_xlabel("both − real, points", color=_SOFT)
     _plain(axes, "x")
     save_figure(figure, path)
 
 
-def draw_accuracies(path: Path, result: Record) -> None:
+def draw_accuracies(path: Path, result: AugmentationResult) -> None:
     """Accuracy on the test clips over the iterations: mean of the seeds, a band from the lowest to the highest seed,
     a dot where each seed was stopped; dashed, on the validation clips.
     """
@@ -47,18 +48,18 @@ def draw_accuracies(path: Path, result: Record) -> None:
     axes = figure.subplots()
     validated = False
     for name in ARMS:
-        arms, colour = [run["arms"][name] for run in result["runs"]], _COLOURS[name]
-        steps, test = _common([{p["iteration"]: p["test"] for p in arm["curve"]} for arm in arms])
+        arms, colour = [run.arm(name) for run in result.runs], _COLOURS[name]
+        steps, test = _common([{p.iteration: p.test for p in arm.curve} for arm in arms])
         axes.plot(steps, test.mean(0), color=colour, linewidth=1.8, label=TITLES[name])
         axes.fill_between(steps, test.min(0), test.max(0), color=colour, alpha=0.14, linewidth=0)
         steps, held = _common(
-            [{p["iteration"]: p["validation"] for p in arm["curve"] if p["validation"] is not None} for arm in arms]
+            [{p.iteration: p.validation for p in arm.curve if p.validation is not None} for arm in arms]
         )
         axes.plot(steps, held.mean(0), color=colour, linewidth=1.1, linestyle="--", alpha=0.8)
         validated |= bool(len(steps))
-        stopped = [arm["chosen"] for arm in arms]
+        stopped = [arm.chosen for arm in arms]
         axes.scatter(
-            [point["iteration"] for point in stopped], [100 * point["test"] for point in stopped],
+            [point.iteration for point in stopped], [100 * point.test for point in stopped],
             s=26, color=colour, edgecolor="white", linewidth=0.7, zorder=3,
         )  # fmt: skip
     axes.plot([], [], "o", color=_SOFT, markersize=5, label="stopped here")
@@ -73,7 +74,7 @@ def draw_accuracies(path: Path, result: Record) -> None:
     save_figure(figure, path)
 
 
-def draw_by_actors(path: Path, settings: Sequence[Setting]) -> bool:
+def draw_by_actors(path: Path, settings: Sequence[SettingResult]) -> bool:
     """Accuracy of each arm over the number of actors in the real clips to train on, with 95 % intervals.
 
     Settings of the same number stand side by side. Whether there were two numbers to draw.
@@ -88,15 +89,15 @@ def draw_by_actors(path: Path, settings: Sequence[Setting]) -> bool:
     axes = figure.subplots()
     beside = np.array([list(of[:i]).count(each) for i, each in enumerate(of)]) * 0.2 * width / max(Counter(of).values())
     for shift, name in zip((-0.03, 0.0, 0.03), ARMS, strict=True):
-        found = [setting.result["summary"][name] for setting in known]
-        places, means = actors + beside + shift * width, np.array([100 * each["mean"] for each in found])
+        found = [setting.result.summary.arm(name) for setting in known]
+        places, means = actors + beside + shift * width, np.array([100 * each.mean for each in found])
         axes.plot(
             places, means, "o-" if len(numbers) == len(known) else "o", color=_COLOURS[name], linewidth=1.6,
             markersize=5, label=TITLES[name],
         )  # fmt: skip
         for place, each in zip(places, found, strict=True):
-            if each["low"] is not None:
-                axes.plot((place, place), (100 * each["low"], 100 * each["high"]), color=_COLOURS[name], linewidth=1.3)
+            if each.low is not None and each.high is not None:
+                axes.plot((place, place), (100 * each.low, 100 * each.high), color=_COLOURS[name], linewidth=1.3)
     axes.set_xlabel("actors in the real clips to train on", color=_SOFT)
     axes.set_ylabel("accuracy, %", color=_SOFT)
     axes.set_xticks(numbers, [f"{number:.0f}" for number in numbers])

@@ -1,6 +1,6 @@
 """A page about an augmentation experiment: whether generated clips are worth training on (the paper's Section 5.3)."""
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from stgan.report.augmentation_tables import (
     table_of_settings,
     verdict,
 )
-from stgan.report.counts import draw_counts
 from stgan.report.page import FIGURES, PAGE, Drawing, picture_uri, write_page
-from stgan.report.recorded_augmentation import AugmentationStudy, Record, read_augmentation
+from stgan.studies.actors import STUDY, StudyResult, read_study
+from stgan.studies.augmentation import RECORD, AugmentationResult
+from stgan.studies.counts import draw_counts
 from stgan.version import __version__
 
 _HEADS = {
@@ -51,7 +52,7 @@ def write_augmentation_page(
     Raises:
         StganError: the record cannot be read or is not one.
     """
-    study = read_augmentation(folder)
+    study = read_study(folder / (STUDY if (folder / STUDY).is_file() else RECORD))
     result = study.primary.result
     page_file = out or folder / PAGE
     drawing = Drawing(page_file.parent / FIGURES)
@@ -61,16 +62,16 @@ def write_augmentation_page(
         "subtitle": _subtitle(study),
         "verdict": {"word": word, "head": _head(word, result), "sentence": sentence, "levels": _levels(result)},
         "tiles": _tiles(result),
-        "unproven": result["proven"] is not True,
-        "stopped_on_test": result["recipe"].get("stop_on") == "test",
+        "unproven": not result.proven,
+        "stopped_on_test": result.recipe.stop_on == "test",
         "settings": table_of_settings(study) if study.primary.name else None,
         "primary": printable(study.primary.name),
         "by_actors": _by_actors(study, drawing),
-        "by_seed": table_by_seed(study.primary),
+        "by_seed": table_by_seed(result),
         **_figures(result, drawing),
         "strips": _strips(folder, result, drawing),
         "clips": _clips(result),
-        "recipe": {name.replace("_", " "): value for name, value in result["recipe"].items()},
+        "recipe": _recipe(result),
         "one_clip": _one_clip(result),
         "result": result,
         "command": printable(command) if command else None,
@@ -81,63 +82,63 @@ def write_augmentation_page(
     return write_page(page_file, "augmentation.html", page=page), drawing.written
 
 
-def _subtitle(study: AugmentationStudy) -> str:
+def _subtitle(study: StudyResult) -> str:
     result, name = study.primary.result, printable(study.primary.name)
-    seeds = len(result["runs"])
+    seeds = len(result.runs)
     words = ["A classifier fine-tuned on generated clips, on real ones, and on both"]
     words += [f"{len(study.settings)} settings, of which “{name}” decides"] if name else []
-    words += [f"{len(result['actions'])} actions"] if result["actions"] else []
-    return "; ".join((*words, f"{seeds} seed{'s' * (seeds > 1)}"))
+    return "; ".join((*words, f"{len(result.actions)} actions", f"{seeds} seed{'s' * (seeds > 1)}"))
 
 
-def _head(word: str, result: Record) -> str:
-    return "Too few seeds to tell" if word == "unknown" and len(result["runs"]) > 1 else _HEADS[word]
+def _head(word: str, result: AugmentationResult) -> str:
+    return "Too few seeds to tell" if word == "unknown" and len(result.runs) > 1 else _HEADS[word]
 
 
-def _levels(result: Record) -> str:
-    summary = result["summary"]
+def _levels(result: AugmentationResult) -> str:
+    summary = result.summary
     return (
-        f"Of the test clips {percent(summary['real']['mean'])} are recognised after training on real clips, "
-        f"{percent(summary['both']['mean'])} after training on both, {percent(summary['generated']['mean'])} after "
+        f"Of the test clips {percent(summary.real.mean)} are recognised after training on real clips, "
+        f"{percent(summary.both.mean)} after training on both, {percent(summary.generated.mean)} after "
         "training on generated clips alone."
     )
 
 
-def _tiles(result: Record) -> list[dict[str, str]]:
+def _tiles(result: AugmentationResult) -> list[dict[str, str]]:
     """The figures to see first: value, interval, label."""
-    summary = result["summary"]
+    summary = result.summary
     tiles = [
-        {"value": percent(summary[name]["mean"]), "interval": between(summary[name]), "label": f"accuracy, {title}"}
+        {"value": percent(mean.mean), "interval": between(mean), "label": f"accuracy, {title}"}
         for name, title in TITLES.items()
+        for mean in [summary.arm(name)]
     ]
-    gain = summary["gain"]
-    tiles.append({"value": points(gain["mean"]), "interval": between(gain), "label": GAIN})
-    if summary["share"] is not None:
-        tiles.append({"value": f"{summary['share']:.2f}", "interval": "", "label": "generated only, over real only"})
+    gain = summary.gain
+    tiles.append({"value": points(gain.mean), "interval": between(gain), "label": GAIN})
+    if summary.share is not None:
+        tiles.append({"value": f"{summary.share:.2f}", "interval": "", "label": "generated only, over real only"})
     return [
         {**tile, "label": tile["label"] + " (95 % interval over seeds)" if tile["interval"] else tile["label"]}
         for tile in tiles
     ]
 
 
-def _figures(result: Record, drawing: Drawing) -> dict[str, Any]:
+def _figures(result: AugmentationResult, drawing: Drawing) -> dict[str, Any]:
     """Addresses that hold them, by name; the width of the one whose width depends on the actions."""
     found: dict[str, Any] = {"counts": None}
     for name, draw in (("gain", draw_gain), ("accuracies", draw_accuracies)):
         path = drawing.path(name)
         draw(path, result)
         found[name] = picture_uri(path)
-    counts = result["counts"]
-    if counts["real"] or counts["generated"]:
+    real, generated = (result.counts.get(side, {}) for side in ("real", "generated"))
+    if real or generated:
         path = drawing.path("counts")
-        draw_counts(path, counts["real"], counts["generated"])
+        draw_counts(path, real, generated)
         found["counts"] = picture_uri(path)
         with Image.open(path) as image:
             found["counts_width"] = round(_SCALE * image.width)
     return found
 
 
-def _by_actors(study: AugmentationStudy, drawing: Drawing) -> str | None:
+def _by_actors(study: StudyResult, drawing: Drawing) -> str | None:
     path = drawing.path("by_actors")
     if draw_by_actors(path, study.settings):
         return picture_uri(path)
@@ -145,26 +146,32 @@ def _by_actors(study: AugmentationStudy, drawing: Drawing) -> str | None:
     return None
 
 
-def _strips(folder: Path, result: Record, drawing: Drawing) -> list[SideBySide]:
+def _strips(folder: Path, result: AugmentationResult, drawing: Drawing) -> list[SideBySide]:
     path = drawing.path("strips")
-    found = side_by_side(folder, result["sources"], path)
+    found = side_by_side(folder, result.sources, path)
     if not found:
         drawing.written.remove(path)
     return found
 
 
-def _clips(result: Record) -> dict[str, str]:
+def _clips(result: AugmentationResult) -> dict[str, str]:
     """The real clips of each side of the split: how many, of whom."""
     found = {}
     for split, title in _SPLITS.items():
-        number, groups = result["clips"].get(split), result["groups"].get(split)
+        number, groups = result.clips.get(split), result.groups.get(split)
         if number is not None:
             of = f", of {', '.join(map(printable, groups))}" if groups else ""
             found[title] = f"{number} real clip{'s' * (number != 1)}{of}"
     return found
 
 
-def _one_clip(result: Mapping[str, Any]) -> str | None:
+def _recipe(result: AugmentationResult) -> dict[str, Any]:
+    """What each arm was trained by, as far as it is one value a name."""
+    values = asdict(result.recipe).items()
+    return {name.replace("_", " "): value for name, value in values if name != "seed" and not isinstance(value, dict)}
+
+
+def _one_clip(result: AugmentationResult) -> str | None:
     """By how many points one test clip counts."""
-    number = result["clips"].get("test")
+    number = result.clips.get("test")
     return f"{100 / number:.1f}" if number else None

@@ -51,7 +51,7 @@ def side_by_side(folder: Path, sources: Mapping[str, Sequence[str]], path: Path)
     if found:
         _save(path, found)
     return [
-        SideBySide(action, *([_picture(frames) for frames in sides[side]] for side in ("real", "generated")))
+        SideBySide(action, *([_picture(frames) for frames in sides.get(side, ())] for side in ("real", "generated")))
         for action, sides in found.items()
     ]
 
@@ -75,7 +75,8 @@ def _save(path: Path, found: Mapping[str, Mapping[str, list[Frames]]]) -> None:
     strips = []
     for action, sides in found.items():
         for row in range(max(map(len, sides.values()))):
-            shown = [sides[side][row] if row < len(sides[side]) else None for side in ("real", "generated")]
+            both = [sides.get(side, []) for side in ("real", "generated")]
+            shown = [clips[row] if row < len(clips) else None for clips in both]
             left, right = (gap.repeat(_FRAMES, 0) if clip is None else alike([gap, clip])[1] for clip in shown)
             strips.append(Strip(printable(action, 12), np.concatenate((left, gap, right))))
     save_strips(path, strips, columns=2 * _FRAMES + 1)

@@ -1,13 +1,14 @@
 """An augmentation experiment in words and tables, for its page and for the documentation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from stgan.metrics.means import Mean
 from stgan.names import printable
-from stgan.report.recorded_augmentation import ARMS, AugmentationStudy, Record, Setting, as_study
+from stgan.studies.actors import SettingResult, StudyResult
+from stgan.studies.augmentation import ARMS, ArmName, AugmentationResult
 
-TITLES = {"generated": "generated only", "real": "real only", "both": "both"}
+TITLES: dict[ArmName, str] = {"generated": "generated only", "real": "real only", "both": "both"}
 GAIN = "both − real, points"
 QUOTED = "the paper, UCF-101: quoted, not comparable"
 _LONGEST = 60  # letters of a setting's name
@@ -38,94 +39,88 @@ def points(difference: float) -> str:
     return _signed(difference, "+")
 
 
-def between(summary: Mapping[str, Any]) -> str:
-    """A 95 % interval of fractions or of their differences, as numbers in percent; nothing if there is none."""
-    if summary["low"] is None:
+def between(mean: Mean) -> str:
+    """The 95 % interval of fractions or of their differences, as numbers in percent; nothing if there is none."""
+    if mean.low is None or mean.high is None:
         return ""
-    low, high = _signed(summary["low"]), _signed(summary["high"])
-    return f"{low} to {high}" if summary["low"] < 0 else f"{low}–{high}"
+    low, high = _signed(mean.low), _signed(mean.high)
+    return f"{low} to {high}" if mean.low < 0 else f"{low}–{high}"
 
 
-def verdict(result: Record) -> tuple[str, str]:
+def verdict(result: AugmentationResult) -> tuple[str, str]:
     """(word, sentence): whether generated clips raise the accuracy, as the interval of the paired differences says."""
-    gain, seeds = result["summary"]["gain"], len(result["runs"])
-    if gain["low"] is None:
-        sentence = f"Of one seed, both minus real is {points(gain['mean'])} points: too few to say what is chance."
+    gain, seeds = result.summary.gain, len(result.runs)
+    if gain.low is None or gain.high is None:
+        sentence = f"Of one seed, both minus real is {points(gain.mean)} points: too few to say what is chance."
         return ("unknown", sentence) if seeds == 1 else ("unknown", sentence.replace("one seed", f"{seeds} seeds"))
     found = f"95 % interval {between(gain)}, over {seeds} seeds"
-    if gain["low"] > 0:
-        return "raised", f"Generated clips raise the accuracy by {_signed(gain['mean'])} points ({found})."
-    if gain["high"] < 0:
-        return "lowered", f"Generated clips lower the accuracy by {_signed(-gain['mean'])} points ({found})."
+    if gain.low > 0:
+        return "raised", f"Generated clips raise the accuracy by {_signed(gain.mean)} points ({found})."
+    if gain.high < 0:
+        return "lowered", f"Generated clips lower the accuracy by {_signed(-gain.mean)} points ({found})."
     return (
         "unchanged",
-        f"Generated clips do not measurably change the accuracy: {points(gain['mean'])} points ({found}).",
+        f"Generated clips do not measurably change the accuracy: {points(gain.mean)} points ({found}).",
     )
 
 
-def table_by_seed(setting: Setting) -> Table:
+def table_by_seed(result: AugmentationResult) -> Table:
     """The paper's Table 3: accuracy on the test clips of each arm, by seed, and the paper's own below."""
-    result, summary = setting.result, setting.result["summary"]
-    best, published = summary["best_on_test"], result["published"]
-    by_seed = list(zip(setting.seeds, *(summary[name]["values"] for name in (*ARMS, "gain")), strict=True))
+    summary, best, published = result.summary, result.summary.best_on_test, result.published
+    arms, gain = [summary.arm(name) for name in ARMS], summary.gain
+    by_seed = zip(result.seeds, *(mean.values for mean in arms), gain.values, strict=True)
     rows: list[Sequence[str]] = [
-        ("clips to train on", *(_range([run["arms"][name]["clips"] for run in result["runs"]]) for name in ARMS), ""),
-        *((f"seed {seed}", *map(percent, values), points(gain)) for seed, *values, gain in by_seed),
-        ("mean", *(percent(summary[name]["mean"]) for name in ARMS), points(summary["gain"]["mean"])),
+        ("clips to train on", *(_range([run.arm(name).clips for run in result.runs]) for name in ARMS), ""),
+        *((f"seed {seed}", *map(percent, values), points(more)) for seed, *values, more in by_seed),
+        ("mean", *(percent(mean.mean) for mean in arms), points(gain.mean)),
     ]
-    if summary["gain"]["low"] is not None:
-        rows.append(("95 % interval of the mean", *(between(summary[name]) for name in (*ARMS, "gain"))))
-        rows.append(("standard deviation", *(_or_dash(summary[name]["std"]) for name in (*ARMS, "gain"))))
-    rows.append(
+    if gain.low is not None:
+        rows.append(("95 % interval of the mean", *map(between, (*arms, gain))))
+        rows.append(("standard deviation", *(_or_dash(mean.std) for mean in (*arms, gain))))
+    rows += [
         (
             "mean, if stopped on the test clips as in the paper",
-            *(percent(best[name]["mean"]) for name in ARMS),
-            points(best["both"]["mean"] - best["real"]["mean"]),
-        )
-    )
-    quoted = bool(published) and None not in published.values()
-    if quoted:
-        rows.append(
-            (QUOTED, *(percent(published[name]) for name in ARMS), points(published["both"] - published["real"]))
-        )
+            *(percent(mean.mean) for mean in (best.generated, best.real, best.both)),
+            points(best.both.mean - best.real.mean),
+        ),
+        (QUOTED, *(percent(published[name]) for name in ARMS), points(published["both"] - published["real"])),
+    ]
     head = ("trained on", *(TITLES[name] for name in ARMS), GAIN)
-    return Table(head, tuple(map(tuple, rows)), int(quoted))
+    return Table(head, tuple(map(tuple, rows)), quoted=1)
 
 
-def table_of_settings(study: AugmentationStudy) -> Table:
+def table_of_settings(study: StudyResult) -> Table:
     """Every setting of a study: clips, seeds, the accuracy of each arm and the paired difference, with intervals."""
     head = ("setting", "clips, real + generated", "seeds", *(TITLES[name] for name in ARMS), GAIN)
     rows = []
     for setting in study.settings:
-        arms = [run["arms"] for run in setting.result["runs"]]
-        clips = " + ".join(_range([run[name]["clips"] for run in arms]) for name in ("real", "generated"))
-        name = printable(setting.name, _LONGEST) + (" (primary)" if setting is study.primary else "")
-        rows.append((name, clips, str(len(arms)), *_means(setting.result["summary"])))
+        runs, sides = setting.result.runs, (ARMS[1], ARMS[0])
+        clips = " + ".join(_range([run.arm(side).clips for run in runs]) for side in sides)
+        name = printable(setting.name, _LONGEST) + " (primary)" * setting.primary
+        rows.append((name, clips, str(len(runs)), *_means(setting)))
     return Table(head, tuple(rows))
 
 
-def markdown_tables(study: dict[str, Any]) -> str:
+def markdown_tables(study: StudyResult) -> str:
     """The tables of a study as Markdown: all its settings, and the primary one by seed (the paper's Table 3).
 
-    Args:
-        study: what `study.json` or `augmentation.json` holds; of the latter there is the second table alone.
-
-    Raises:
-        ValueError: it has another shape; the message is the place.
+    Of an experiment that is no part of a study, there is the second table alone.
     """
-    found = as_study(study)
-    by_seed = table_by_seed(found.primary).markdown()
-    if not found.primary.name:
+    by_seed = table_by_seed(study.primary.result).markdown()
+    if not study.primary.name:
         return by_seed
-    name = printable(found.primary.name, _LONGEST)
-    return f"{table_of_settings(found).markdown()}\n{name}, by seed:\n\n{by_seed}"
+    name = printable(study.primary.name, _LONGEST)
+    return f"{table_of_settings(study).markdown()}\n{name}, by seed:\n\n{by_seed}"
 
 
-def _means(summary: Mapping[str, Any]) -> list[str]:
+def _means(setting: SettingResult) -> list[str]:
     """Of the three arms and of the difference, each with its interval."""
-    means = [percent(summary[name]["mean"]) for name in ARMS] + [points(summary["gain"]["mean"])]
-    intervals = [between(summary[name]) for name in (*ARMS, "gain")]
-    return [f"{mean} ({interval})" if interval else mean for mean, interval in zip(means, intervals, strict=True)]
+    summary = setting.result.summary
+    means = [
+        *((mean, percent(mean.mean)) for mean in map(summary.arm, ARMS)),
+        (summary.gain, points(summary.gain.mean)),
+    ]
+    return [f"{word} ({interval})" if (interval := between(mean)) else word for mean, word in means]
 
 
 def _range(counts: Sequence[int]) -> str:

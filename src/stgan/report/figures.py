@@ -1,14 +1,13 @@
 """Figures of scores: which action is taken for which, and how well each is recognised."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from stgan.files import replacing
 from stgan.names import printable
+from stgan.studies.counts import save_png
 
 MOST_ACTIONS = 40
 """In a figure or table; of more, those that are recognised least."""
@@ -87,6 +86,4 @@ def save_figure(figure: Figure, path: Path, *, fooled: bool = False) -> None:
     """As PNG, atomically. One of scores by a network that steered says so itself, as it may leave the page."""
     if fooled:
         figure.suptitle("FOOLED: judged by a network that steered", color=_RED, fontsize=11, fontweight="bold")
-    with warnings.catch_warnings(), replacing(path) as temporary:
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # no font has the letters of every name
-        figure.savefig(temporary, format="png", dpi=160)
+    save_png(figure, path)

@@ -19,7 +19,7 @@ from stgan.pipeline import STGAN
 from stgan.records import as_record
 from stgan.report.films import read_clip
 from stgan.report.page import picture_uri
-from stgan.report.selection import Shown
+from stgan.report.shown import Shown
 from stgan.sampling import SamplerSettings, Settings
 from stgan.spacing import evenly_spread
 from stgan.video import VideoError, to_uint8, write_video

@@ -9,23 +9,28 @@ from typing import Any
 from markupsafe import Markup
 
 from stgan.checkpoints import ModelFolder
+from stgan.metrics.table import METRICS
 from stgan.names import printable
 from stgan.report.diagram import method_diagram
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
 from stgan.report.films import LONGEST, SPEED, Film, Films, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
 from stgan.report.page import FIGURES, PAGE, Drawing, picture_uri, write_page
-from stgan.report.provenance import data_note, fooling_command, generate_command, settings
-from stgan.report.recorded import Scores, Study
-from stgan.report.selection import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
+from stgan.report.reproducing import data_note, fooling_command, generate_command, settings
+from stgan.report.shown import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
 from stgan.report.study import beside_each_other, clip_sets, draw_beside
 from stgan.report.summary import beside_real, network_name, study_tiles, subtitle, tiles, verdict
+from stgan.scoring import Scores
+from stgan.studies.fooling import FoolingStudy
 from stgan.version import __version__
 from stgan.video import VideoError
 from stgan.video.strips import Strip, save_strips
 
 _MOST_STRIPS = 24
 _MOST_LINES = 50  # of notes, of clips that were left out
+_COLUMNS = (
+    "frechet_video_distance", "kernel_video_distance", "diversity", "motion", "flicker", "frozen", "appearance_drift",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Request:
     """What a page is asked to be about.
 
     folder: what `stgan generate` wrote, or any clips; or a fooling study, then `scores` is None.
+    study:  a fooling study, and its folder.
     model:  whose card tells of the data, by its folder; and `model_name`, as it was asked for.
     command: the words of the command that asked for the page.
     """
@@ -41,7 +47,7 @@ class Request:
     model: ModelFolder
     model_name: str
     scores: Scores | None = None
-    study: Study | None = None
+    study: tuple[Path, FoolingStudy] | None = None
     command: tuple[str, ...] = ()
 
 
@@ -58,16 +64,16 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     Raises:
         StganError: the folder has no clips, or its manifest cannot be trusted.
     """
-    scores, study = request.scores, request.study
-    of_study = study is not None and study.folder == request.folder
-    sets = clip_sets(study) if study else {}
+    scores, (place, study) = request.scores, request.study or (None, None)
+    of_study = place == request.folder
+    sets = clip_sets(*request.study) if request.study else {}
     if of_study:
         clips = [clip for found in sets.values() for of_action in found.values() for clip in of_action]
     else:
         clips = shown_clips(request.folder, scores)
     page_file = out or request.folder / PAGE
     drawing, films = Drawing(page_file.parent / FIGURES), Films()
-    actions = {} if of_study else by_action(clips, scores["actions"] if scores else ())
+    actions = {} if of_study else by_action(clips, scores.actions if scores else ())
     chosen, rule = first_of_each(actions)
     # In the order of the page, as its space may come to an end.
     main = [_action(action, found, scores, films) for action, found in chosen.items()]
@@ -79,9 +85,10 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "title": printable(request.folder.resolve().name),
         "subtitle": subtitle(clips, actions, known, study if of_study else None),
         "verdict": verdict(scores),
-        "fooled": bool(scores and scores["fooled"]),
+        "fooled": bool(scores and scores.fooled),
         "tiles": study_tiles(study) if study and of_study else tiles(scores),
         "scores": scores,
+        "columns": [METRICS[key] for key in _COLUMNS],
         "beside_real": beside_real(scores),
         "study": study,
         "study_rows": study.rows if study else [],
@@ -101,8 +108,8 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "speed": SPEED,
         "commands": _commands(request, clips, of_study),
         "data_note": data_note(request.model, clips[0].entry) if clips else None,
-        "notes": scores["notes"][:_MOST_LINES] if scores else [],
-        "skipped": scores["skipped"][:_MOST_LINES] if scores else [],
+        "notes": scores.notes[:_MOST_LINES] if scores else [],
+        "skipped": scores.skipped[:_MOST_LINES] if scores else [],
         "refused": list(films.refused.values())[:_MOST_LINES],
         "left_out": films.left_out,
         "figures": [path.name for path in drawing.written],
@@ -114,11 +121,10 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
 
 
 def _action(action: str, clips: Sequence[Shown], scores: Scores | None, films: Films) -> dict[str, Any]:
-    share = scores["per_action"].get(action) if scores else None
     return {
         "name": action,
-        "share": share,
-        "interval": scores["per_action_interval"].get(action) if scores else None,
+        "share": scores.per_action.get(action) if scores else None,
+        "interval": scores.per_action_interval.get(action) if scores else None,
         "clips": [(clip, films.get(clip.clip), "") for clip in clips],
     }
 
@@ -163,17 +169,19 @@ def _beside_figure(sets: Mapping[str, Mapping[str, list[Shown]]], drawing: Drawi
     return None
 
 
-def _diagram(scores: Scores | None, study: Study | None, known: Mapping[str, str], drawing: Drawing) -> dict[str, Any]:
+def _diagram(
+    scores: Scores | None, study: FoolingStudy | None, known: Mapping[str, str], drawing: Drawing
+) -> dict[str, Any]:
     condition = known.get("condition", "").replace("both", "lrcn and c3d")
     if study:
         condition = " or ".join(study.steered_by)
-    elif scores and scores["steered_by"]:
-        condition = " and ".join(scores["steered_by"])
-    judge = network_name(scores) or (scores["evaluator"] if scores else None)
+    elif scores and scores.steered_by:
+        condition = " and ".join(scores.steered_by)
+    judge = network_name(scores) or (scores.evaluator if scores else None)
     diagram = method_diagram(
         condition=condition or "LRCN, C3D",
         evaluator=judge or "a network of its own",
-        fooled=scores["fooled"] if scores else False,
+        fooled=scores.fooled if scores else False,
         preset=known.get("preset", "robust"),
         iterations=known.get("iterations", "many"),
         frames=f"{known['frames']} frames" if "frames" in known else "RGB in [0, 1]",
@@ -187,8 +195,8 @@ def _per_action(scores: Scores | None, drawing: Drawing) -> dict[str, Any]:
     nothing: dict[str, Any] = {"confusion": None, "per_action": None, "action_lines": [], "actions_rule": ""}
     if scores is None:
         return nothing
-    share, fooled = scores["per_action"], bool(scores["fooled"])
-    names = [action for action in scores["actions"] if action in share]
+    share, fooled = scores.per_action, bool(scores.fooled)
+    names = [action for action in scores.actions if action in share]
     names += [action for action in share if action not in names]
     rule = ""
     if len(names) > MOST_ACTIONS:
@@ -198,13 +206,13 @@ def _per_action(scores: Scores | None, drawing: Drawing) -> dict[str, Any]:
     if not names:
         return nothing
     path = drawing.path("per_action")
-    intervals, contributions = scores["per_action_interval"], scores["per_action_contribution"]
+    intervals, contributions = scores.per_action_interval, scores.per_action_contribution
     draw_per_action(path, {name: share[name] for name in names}, intervals, contributions, fooled=fooled)
     found = {"per_action": picture_uri(path), "actions_rule": rule, "confusion": None}
-    rows = [scores["actions"].index(name) for name in names if name in scores["actions"]]
-    if rows and scores["confusion"]:
+    rows = [scores.actions.index(name) for name in names if name in scores.actions]
+    if rows and scores.confusion:
         path = drawing.path("confusion")
-        draw_confusion(path, scores["actions"], scores["confusion"], rows, fooled=fooled)
+        draw_confusion(path, scores.actions, scores.confusion, rows, fooled=fooled)
         found["confusion"] = picture_uri(path)
     lines = [
         {"name": name, "share": share[name], "interval": intervals.get(name), "contribution": contributions.get(name)}
@@ -217,13 +225,13 @@ def _commands(request: Request, clips: Sequence[Shown], of_study: bool) -> list[
     """What makes all this again."""
     commands = []
     if of_study and request.study:
-        commands.append(fooling_command(request.study, clips))
+        commands.append(fooling_command(*request.study, clips))
     elif command := generate_command(request.folder, clips):
         commands.append(command)
     if request.scores:
         evaluate = ["stgan", "evaluate", str(request.folder), "--model", request.model_name]
-        evaluate += ["--evaluator", request.scores["evaluator"] or "evaluator"]
-        evaluate += ["--allow-fooled"] * bool(request.scores["fooled"])
-        evaluate += ["--real", "FOLDER"] * (request.scores["frechet_video_distance"] is not None)
+        evaluate += ["--evaluator", request.scores.evaluator]
+        evaluate += ["--allow-fooled"] * bool(request.scores.fooled)
+        evaluate += ["--real", "FOLDER"] * (request.scores.frechet_video_distance is not None)
         commands.append(shlex.join(evaluate))
     return [printable(command) for command in (*commands, shlex.join(request.command)) if command]

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stgan.errors import StganError
 from stgan.names import is_file_name, printable
 from stgan.report.films import Film, Films, alike, read_clip
-from stgan.report.recorded import Study
-from stgan.report.selection import Shown, by_action, shown_clips
+from stgan.report.shown import Shown, by_action, shown_clips
+from stgan.studies.fooling import FoolingStudy
 from stgan.video import VideoError
 from stgan.video.strips import Strip, save_strips
 
@@ -18,26 +17,35 @@ _MOST_SETS = 4
 
 
 @dataclass(frozen=True)
+class Share:
+    """The share of a set's clips of an action that a judge names as asked; None if it does not know the action."""
+
+    evaluator: str
+    fooled: bool
+    share: float | None
+
+
+@dataclass(frozen=True)
 class Beside:
     """Clips of one action, one of each set. films: set, film or None, what each judge says of the set's clips."""
 
     action: str
-    films: list[tuple[str, Film | None, list[dict[str, Any]]]]
+    films: list[tuple[str, Film | None, list[Share]]]
 
 
-def clip_sets(study: Study) -> dict[str, dict[str, list[Shown]]]:
+def clip_sets(folder: Path, study: FoolingStudy) -> dict[str, dict[str, list[Shown]]]:
     """The study's clips: by what steered them, then by action. A set that cannot be read is left out."""
     sets = {}
     for name in study.steered_by[:_MOST_SETS]:
         if is_file_name(name):
             try:
-                sets[name] = by_action(shown_clips(study.folder / name, None))
+                sets[name] = by_action(shown_clips(folder / name, None))
             except StganError:
                 continue
     return sets
 
 
-def beside_each_other(study: Study, sets: Mapping[str, Mapping[str, list[Shown]]], films: Films) -> list[Beside]:
+def beside_each_other(study: FoolingStudy, sets: Mapping[str, Mapping[str, list[Shown]]], films: Films) -> list[Beside]:
     """For each of the first 12 actions the first clip of every set, with the verdicts on that action's clips."""
     actions = list(dict.fromkeys(action for clips in sets.values() for action in clips))[:_MOST_ACTIONS]
     rows = []
@@ -66,9 +74,7 @@ def draw_beside(path: Path, sets: Mapping[str, Mapping[str, list[Shown]]]) -> bo
     return bool(clips)
 
 
-def _verdicts(study: Study, clips: str, action: str) -> list[dict[str, Any]]:
+def _verdicts(study: FoolingStudy, clips: str, action: str) -> list[Share]:
     return [
-        {"evaluator": row["evaluator"], "fooled": row["fooled"], "share": row["scores"]["per_action"].get(action)}
-        for row in study.rows
-        if row["clips"] == clips
+        Share(row.evaluator, row.fooled, row.scores.per_action.get(action)) for row in study.rows if row.clips == clips
     ]

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
-from stgan.checkpoints.description import CONFIG, read_file
+from stgan.checkpoints.description import CONFIG
 from stgan.errors import StganError
 from stgan.names import as_path, duration
+from stgan.records import read_record
 from stgan.report.curves import draw_curves, read_curves
 from stgan.report.page import PAGE, data_uri, picture_uri, sane_number, write_page
-from stgan.video.survey import SURVEY
+from stgan.video.survey import SURVEY, SurveySummary
 
 CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
@@ -165,7 +166,7 @@ def _first(measured: Mapping[str, float | None], value: str, label: str) -> list
     ][:1]
 
 
-def _data(parts: list[Part], survey: Mapping[str, Any]) -> dict[str, Any]:
+def _data(parts: list[Part], survey: SurveySummary | None) -> dict[str, Any]:
     """The clips as the survey counted them; without a survey, as the networks' cards do."""
     counts = {
         word: next((n for part in parts if isinstance(n := part.known("data", key), int)), None)
@@ -180,22 +181,15 @@ def _data(parts: list[Part], survey: Mapping[str, Any]) -> dict[str, Any]:
     held = next((h for part in parts if isinstance(h := part.known("data", "held_out"), list) and h), [])
     if held:
         words.append(f"held out for validation: {', '.join(map(str, held))}")
-    splits = list(_table(survey.get("splits")))
-    rows = []
-    for action, found in _table(survey.get("actions")).items():
-        found = _table(found)
-        frames = _table(found.get("frames"))
-        lengths = f"{frames.get('min')}-{frames.get('max')} ({frames.get('median')})" if frames else ""
-        own = _table(found.get("splits"))
-        rows.append(
-            [action, found.get("clips", ""), found.get("groups") or "", *(own.get(s, 0) for s in splits), lengths]
-        )
-    warnings = survey.get("warnings")
+    splits, rows = list(survey.splits) if survey else [], []
+    for action, found in survey.actions.items() if survey else ():
+        frames = f"{found.frames.min}-{found.frames.max} ({found.frames.median})" if found.frames else ""
+        rows.append([action, found.clips, found.groups or "", *(found.splits.get(s, 0) for s in splits), frames])
     return {
         "data": "; ".join(words),
         "splits": splits,
         "clips_of_actions": rows,
-        "warnings": [str(warning) for warning in warnings] if isinstance(warnings, list) else [],
+        "warnings": survey.warnings if survey else (),
     }
 
 
@@ -249,11 +243,11 @@ def _stage(name: str, folder: Path) -> dict[str, str | None] | None:
     }
 
 
-def _survey(path: Path) -> dict[str, Any]:
+def _survey(path: Path) -> SurveySummary | None:
     try:
-        return read_file(path, dict[str, Any])
-    except CheckpointError:
-        return {}
+        return read_record(path, SurveySummary)
+    except StganError:
+        return None
 
 
 def _table(value: Any) -> dict[str, Any]:

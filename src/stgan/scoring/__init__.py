@@ -1,23 +1,44 @@
 """Scores of clips by a network that did not steer them: which clips, which network, measured how, and what follows."""
 
 from stgan.scoring.cache import ScoreCache
-from stgan.scoring.clips import Clip, Steering, evenly, folder_clips, generated_clips, labelled_clips, unlisted
-from stgan.scoring.comparison import SHOWN
+from stgan.scoring.clips import (
+    MIDDLE,
+    Clip,
+    Protocol,
+    Steering,
+    evenly,
+    folder_clips,
+    generated_clips,
+    labelled_clips,
+    unlisted,
+)
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import EVALUATOR, Evaluator, as_evaluator, evaluator_of, find_evaluator
-from stgan.scoring.measurements import BATCH, Measurements, Protocol, Skipped, measure
+from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.real import Real
-from stgan.scoring.scores import FORMAT, GENERATED, QUOTED, SCORES, Compared, Comparison, Quoted, Row, Scores
+from stgan.scoring.scores import (
+    GENERATED,
+    QUOTED,
+    SCORES,
+    ClipScores,
+    Compared,
+    Comparison,
+    Quoted,
+    Scores,
+    SetScores,
+    kept_scores,
+    read_scores,
+)
 
 __all__ = [
     "BATCH",
     "EVALUATOR",
-    "FORMAT",
     "GENERATED",
+    "MIDDLE",
     "QUOTED",
     "SCORES",
-    "SHOWN",
     "Clip",
+    "ClipScores",
     "Compared",
     "Comparison",
     "Evaluator",
@@ -25,9 +46,9 @@ __all__ = [
     "Protocol",
     "Quoted",
     "Real",
-    "Row",
     "ScoreCache",
     "Scores",
+    "SetScores",
     "Skipped",
     "Steering",
     "as_evaluator",
@@ -37,7 +58,9 @@ __all__ = [
     "find_evaluator",
     "folder_clips",
     "generated_clips",
+    "kept_scores",
     "labelled_clips",
     "measure",
+    "read_scores",
     "unlisted",
 ]

@@ -12,9 +12,32 @@ from stgan.errors import StganError
 from stgan.files import sha256
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
+from stgan.records import Count, Fraction, Number
 from stgan.video import EXTENSIONS, ClipFolder, find_clips
 
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What of a clip is judged.
+
+    size:     (height, width) that frames are brought to first: scaled until they cover it, the centre cut out (as
+              the generator's training clips are); None leaves them as stored.
+    windows:  of a clip, evenly spread over those that show the person; 1: the one in the middle.
+    fps:      frames a second to read a clip at, by leaving frames out; None takes all of them.
+    shuffled: the share of clips that are judged with their frames in random order as well; which clips, and which
+              order, follows from their contents.
+    """
+
+    size: tuple[Count, Count] | None = None
+    windows: Count = 1
+    fps: Number | None = None
+    shuffled: Fraction = 0.0
+
+
+MIDDLE = Protocol()
+"""The middle window of a clip, at its own size."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -11,27 +10,10 @@ from torch import Tensor
 from stgan.metrics.classification import inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.scoring.measurements import PIXEL_METRICS, Measurements
-from stgan.scoring.scores import Compared, Comparison, flickering, frozen, within_actions
+from stgan.scoring.scores import Compared, Comparison, Copying, flickering, frozen, within_actions
 
 MOTION_TOLERANCE = 0.3
 """An action moves as in real clips if the ratio of its mean motion to theirs is 1, give or take this."""
-SHOWN = {
-    "motion": ("motion", 2),
-    "visible_motion": ("visible motion", 2),
-    "flicker": ("flicker", 2),
-    "frozen": ("frozen", 2),
-    "appearance_drift": ("drift", 2),
-    "background_drift": ("- of the background", 2),
-    "colour_drift": ("- of the colours", 2),
-    "frozen_clips": ("frozen clips, share", 2),
-    "flickering_clips": ("flickering clips, share", 2),
-    "inception_score": ("Inception Score", 2),
-    "diversity": ("diversity", 2),
-    "nearest_distance": ("to the nearest reference", 2),
-    "frechet_video_distance": ("Fréchet", 2),
-    "kernel_video_distance": ("kernel", 4),
-}
-"""The values of a comparison in the order to show them in: what each is called, and digits."""
 _MOST_SPLITS = 35  # all there are of seven groups into three and four
 _MOST_IN_SPLIT = 1000  # clips of each side
 _DISTANCES = {"frechet_video_distance": frechet_distance, "kernel_video_distance": kernel_distance}
@@ -42,7 +24,7 @@ def compare(
     looked: Measurements,
     real: Measurements,
     real_looked: Measurements,
-    copied: dict[str, Any] | None,
+    copied: Copying | None,
 ) -> Comparison | None:
     """Set generated clips beside all windows of real ones; None if they have no action in common.
 
@@ -59,14 +41,23 @@ def compare(
         "inception_score": _compared(*(float(inception_score(each.log_probabilities)[0]) for each in (ours, theirs))),
         **apart,
         "diversity": _compared(within_actions(looked), within_actions(real_looked)),
-        "nearest_distance": _compared(copied["generated"], copied["unseen"]) if copied else Compared(None, None, None),
+        "nearest_distance": _compared(copied.generated, copied.unseen) if copied else Compared(None, None, None),
         **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in PIXEL_METRICS},
         "frozen_clips": _compared(_mean(frozen(ours)), _mean(frozen(theirs))),
         "flickering_clips": _compared(_mean(flickering(ours)), _mean(flickering(theirs))),
     }
     motion = {name: _of_actions(name, ours, generated, real) for name in ("motion", "visible_motion")}
     within = {name: sum(map(_moves_as_real, actions.values())) for name, actions in motion.items()}
-    return Comparison(len(ours), values, motion, within, MOTION_TOLERANCE, splits, size)
+    return Comparison(
+        num_videos=ours.num_clips,
+        num_windows=len(ours),
+        values=values,
+        motion=motion,
+        actions_within=within,
+        tolerance=MOTION_TOLERANCE,
+        splits=splits,
+        split_videos=size,
+    )
 
 
 def _of_actions(name: str, shared: Measurements, *sides: Measurements) -> dict[str, Compared]:

@@ -8,17 +8,18 @@ from functools import partial
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
-from stgan.scoring.clips import Clip
+from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.comparison import compare
 from stgan.scoring.evaluators import Evaluator
-from stgan.scoring.measurements import BATCH, MIDDLE, Measurements, Protocol, Watch, measure
+from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.real import Real, compare_with_real, share_to_shuffle, without_skipped
 from stgan.scoring.scores import (
     GENERATED,
     QUOTED,
+    JudgedWindows,
     Scores,
     by_action,
-    clip_lines,
+    clip_scores,
     copying,
     distances,
     flickering,
@@ -67,7 +68,7 @@ def evaluate(
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
     run = partial(measure, cache=cache, batch_size=batch_size, workers=workers, keep_going=keep_going, watch=watch)
-    shuffling = replace(protocol, shuffled=share_to_shuffle(len(clips)))
+    shuffling = replace(protocol, shuffled=share_to_shuffle(len(clips) * protocol.windows))
     generated, skipped = run(clips, evaluator, shuffling, description="scoring")
     if len(generated) < splits:
         raise StganError(f"only {len(generated)} clips could be read, too few for {splits} splits")
@@ -89,17 +90,23 @@ def evaluate(
     actions = by_action(generated, evaluator)
     copied = copying(looked, beside.reference, beside.others) if beside else None
     return Scores(
-        num_videos=len(generated),
+        num_videos=row.num_videos,
         evaluator=evaluator.name,
         evaluator_network=evaluator.kind,
         evaluator_hash=evaluator.hash,
-        protocol=evaluator.protocol,
+        protocol=evaluator.describe(protocol),
+        judged=JudgedWindows(
+            frames=evaluator.frames,
+            feature_frames=judges[-1].frames,
+            usual=all(judge.frames == judge.usual_frames for judge in judges),
+            protocol=replace(protocol, shuffled=0.0),
+        ),
         feature_network=judges[-1].name,
         feature_hash=judges[-1].hash,
         feature_size=looked.features.shape[1],
         fooled=fooled,
-        steered_by=sorted({name for clip in clips if clip.steering for name in clip.steering.names}),
-        actions=list(evaluator.actions),
+        steered_by=tuple(sorted({name for clip in clips if clip.steering for name in clip.steering.names})),
+        actions=evaluator.actions,
         accuracy=row.accuracy,
         accuracy_interval=row.accuracy_interval,
         per_action=actions.accuracy,
@@ -125,11 +132,11 @@ def evaluate(
         temporal_order_real=beside.order if beside else None,
         copying=copied,
         beside_real=compare(generated, looked, beside.judged, beside.looked, copied) if beside else None,
-        rows=[row, *(beside.rows if beside else ())],
-        quoted=list(QUOTED),
-        clips=clip_lines(generated, evaluator),
-        skipped=[*skipped, *(beside.skipped if beside else ())],
-        notes=[*notes, *_note_on_copies(generated), *(beside.notes if beside else ())],
+        rows=(row, *(beside.rows if beside else ())),
+        quoted=QUOTED,
+        clips=clip_scores(generated, evaluator),
+        skipped=(*skipped, *(beside.skipped if beside else ())),
+        notes=(*notes, *_note_on_copies(generated), *(beside.notes if beside else ())),
     )
 
 
@@ -166,5 +173,6 @@ def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool
 
 
 def _note_on_copies(measured: Measurements) -> list[str]:
-    copies = len(measured) - len(set(measured.contents))
+    contents = {clip.name: content for clip, content in zip(measured.clips, measured.contents, strict=True)}
+    copies = len(contents) - len(set(contents.values()))
     return [f"{copies} clips are copies of others: the intervals count them, and are too narrow"] if copies else []

@@ -24,7 +24,7 @@ from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.networks import Preprocessing, VideoClassifier
 from stgan.networks.layout import channels_last
-from stgan.scoring.clips import Clip
+from stgan.scoring.clips import Clip, Protocol
 
 EVALUATOR = "evaluator"
 """The network of a model that judges where none is named."""
@@ -42,7 +42,7 @@ class Evaluator:
     name:      as the user gave it.
     kind:      its architecture.
     actions:   class names in the order of its outputs; empty if it does not say.
-    frames:    of the windows it is shown.
+    frames:    of the windows it is shown. usual_frames: the same if nobody asks for another number.
     hash:      weight hash; `ancestors` are the hashes of the networks it was made from.
     file:      SHA-256 of the file it came from, if it is an I3D; else nothing.
     seen:      first 16 digits of the content hashes (`ClipFacts.sha256`) of the clips it was trained on.
@@ -56,6 +56,7 @@ class Evaluator:
     hash: str
     ancestors: frozenset[str]
     seen: frozenset[str]
+    usual_frames: int
     file: str = ""
 
     def __call__(
@@ -90,15 +91,18 @@ class Evaluator:
         """What its judgements depend on besides the clip; of a TorchScript that is its code too, hence its file."""
         return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}"
 
-    @property
-    def protocol(self) -> str:
+    def describe(self, protocol: Protocol) -> str:
         """In words: what it sees of a clip."""
         config: Any = self.network.config
         pixels: Preprocessing = getattr(config, "frame", config).preprocessing
         size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
         mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
+        windows = f"{protocol.windows} windows of {self.frames} frames, evenly spread over" * (protocol.windows > 1)
+        rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None else ""
+        first = "brought to {}x{}, ".format(*protocol.size) if protocol.size else ""
+        windows = windows or f"the middle {self.frames} frames of"
         return (
-            f"the middle {self.frames} frames of a clip (a shorter one is played back and forth), {size}, "
+            f"{windows} a clip{rate} (a shorter one is played back and forth), {first}{size}, "
             f"{pixels.channels.upper()} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
         )
 
@@ -204,6 +208,7 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
         network=network if isinstance(network, VideoClassifier) else channels_last(network),
         actions=checkpoint.actions,
         frames=own or frames or trained_on,
+        usual_frames=own or trained_on,
         hash=checkpoint.hash,
         ancestors=frozenset(checkpoint.ancestors.values()),
         seen=frozenset(map(str, seen)) if isinstance(seen, list) else frozenset(),

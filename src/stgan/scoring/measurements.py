@@ -14,11 +14,12 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.files import sha256
-from stgan.metrics.appearance import appearance_drift, background_drift, colour_drift
+from stgan.metrics.appearance import appearance_change, background_change, colour_change
 from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
+from stgan.records import Text
 from stgan.scoring.cache import ScoreCache
-from stgan.scoring.clips import Clip
+from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.version import __version__
 from stgan.video import spread_windows, windows_in_view
@@ -36,11 +37,11 @@ PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "flicker": flicker,
     "frozen": frozen,
     "held": held,
-    "appearance_drift": appearance_drift,
-    "background_drift": background_drift,
-    "colour_drift": colour_drift,
+    "appearance_drift": appearance_change,
+    "background_drift": background_change,
+    "colour_drift": colour_change,
 }
-"""What is measured on the pixels of a window."""
+"""What is measured on the pixels of a window, by its key in `stgan.metrics.table`."""
 
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
@@ -48,33 +49,11 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What of a clip is judged.
-
-    size:     (height, width) that frames are brought to first: scaled until they cover it, the centre cut out (as
-              the generator's training clips are); None leaves them as stored.
-    windows:  of a clip, evenly spread over those that show the person; 1: the one in the middle.
-    fps:      frames a second to read a clip at, by leaving frames out; None takes all of them.
-    shuffled: the share of clips that are judged with their frames in random order as well; which clips, and which
-              order, follows from their contents.
-    """
-
-    size: tuple[int, int] | None = None
-    windows: int = 1
-    fps: float | None = None
-    shuffled: float = 0.0
-
-
-MIDDLE = Protocol()
-"""The middle window of a clip, at its own size."""
-
-
-@dataclass(frozen=True)
 class Skipped:
     """A clip that could not be scored, and why."""
 
-    file: str
-    reason: str
+    file: Text
+    reason: Text
 
 
 @dataclass(frozen=True)
@@ -99,6 +78,11 @@ class Measurements:
 
     def __len__(self) -> int:
         return len(self.clips)
+
+    @property
+    def num_clips(self) -> int:
+        """The clips that the windows are of."""
+        return len({clip.name for clip in self.clips})
 
     def select(self, rows: Sequence[int]) -> "Measurements":
         """Some of the rows, in the order given."""

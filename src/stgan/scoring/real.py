@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from stgan.checkpoints import FVD_SHA256
 from stgan.errors import StganError
-from stgan.scoring.clips import Clip
+from stgan.scoring.clips import Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
-from stgan.scoring.measurements import Measurements, Protocol, Skipped
-from stgan.scoring.scores import Row, distances, make_row, temporal_order
+from stgan.scoring.measurements import Measurements, Skipped
+from stgan.scoring.scores import SetScores, TemporalOrder, distances, make_row, temporal_order
 
 _MOST_WINDOWS = 10
 """Windows taken of a real clip."""
@@ -52,8 +52,8 @@ class Beside:
     looked: Measurements
     reference: Measurements
     others: Measurements | None
-    rows: list[Row]
-    order: dict[str, int | float] | None
+    rows: list[SetScores]
+    order: TemporalOrder | None
     skipped: list[Skipped]
     notes: list[str]
 
@@ -146,28 +146,21 @@ def _split(measured: Measurements, evaluator: Evaluator) -> _Split:
     )
 
 
-def _real_rows(judged: _Split, looked: _Split, evaluator: Evaluator, splits: int, most: int) -> list[Row]:
-    """The reference clips, and others or one half of the reference against the other half.
+def _real_rows(judged: _Split, looked: _Split, evaluator: Evaluator, splits: int, most: int) -> list[SetScores]:
+    """The reference clips, and the others if there are any.
 
     judged: by the evaluator. looked: the same clips on the feature network's features. Of each at most as many clips
     as were generated, because scores of more clips are higher and distances lower.
     """
 
-    def line(name: str, judgement: Measurements, look: Measurements, to: Measurements | None) -> Row:
+    def line(name: str, judgement: Measurements, look: Measurements, to: Measurements | None) -> SetScores:
         part, look = _at_most(judgement, most), _at_most(look, most)
         apart = distances(look.features, _at_most(to, most).features) if to else (None, None)
         return make_row(name, part, look, evaluator, splits=min(splits, len(part)), distances=apart)
 
     rows = [line(judged.name, judged.reference, looked.reference, None)]
     if judged.others is not None and looked.others is not None:
-        return [*rows, line(judged.other_name, judged.others, looked.others, looked.reference)]
-    first, second = _halves(looked.reference)
-    if first and second:
-        others = looked.reference.select(second)
-        half = _halves(judged.reference)[0]
-        rows.append(
-            line("real, half against half", judged.reference.select(half), looked.reference.select(first), others)
-        )
+        rows.append(line(judged.other_name, judged.others, looked.others, looked.reference))
     return rows
 
 
@@ -176,20 +169,7 @@ def _at_most(measured: Measurements, most: int) -> Measurements:
     return measured.select(range(min(len(measured), most)))
 
 
-def _halves(measured: Measurements) -> tuple[list[int], list[int]]:
-    """Rows of two halves of about equal size that share no group (actor, source video); the smaller one first."""
-    of: dict[str, list[int]] = {}
-    for i, clip in enumerate(measured.clips):
-        of.setdefault(clip.group or clip.name, []).append(i)
-    first: list[int] = []
-    second: list[int] = []
-    for group in sorted(of, key=lambda group: (-len(of[group]), group)):  # the largest first
-        (first if len(first) <= len(second) else second).extend(of[group])
-    first, second = sorted((first, second), key=len)
-    return sorted(first), sorted(second)
-
-
-def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator, rows: Sequence[Row]) -> list[str]:
+def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator, rows: Sequence[SetScores]) -> list[str]:
     k, size = min(len(ours), len(compared.reference)), ours.features.shape[1]
     if k < 2:
         return ["distances need two clips or more on both sides"]
@@ -203,6 +183,6 @@ def _notes_on_sizes(ours: Measurements, compared: _Split, space: Evaluator, rows
         known = "is an FVD" if space.file == FVD_SHA256 else "is an FVD only if these are the weights of the FVD papers"
         notes.append(f"the Fréchet distance {known} (docs/metrics.md)")
     for row in rows:
-        if row.frechet_video_distance is not None and row.num_videos < k:
-            notes.append(f"the distances of '{row.name}' are of only {row.num_videos} clips")
+        if row.frechet_video_distance is not None and (row.num_windows or 0) < k:
+            notes.append(f"the distances of '{row.name}' are of only {row.num_windows} windows")
     return notes

@@ -15,9 +15,10 @@ from torch import Tensor
 from stgan.errors import StganError
 from stgan.generation import GenerationJob
 from stgan.manifest import Manifest
-from stgan.metrics.appearance import variety
+from stgan.metrics.appearance import pixel_diversity
 from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.pipeline import BOTH, STGAN
+from stgan.records import Count, Fraction, FractionInterval, Number, Text
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -112,27 +113,40 @@ VARIANTS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class VariantScores:
     """What became of a variant. Fractions in [0, 1]; motion, drift and variety in 0-255 units.
 
     interval:    Wilson's 95 % interval of the accuracy.
-    variety:     how much the clips of an action differ, mean over actions; None for one clip of each.
+    appearance_drift: the mean `appearance_change`.
+    variety:     `pixel_diversity` of the clips of an action, mean over actions; None for one clip of each.
     probability: the mean over clips of what the networks that steered gave them, which says how far it was pushed.
     steps:       the mean number of steps up the gradient.
     """
 
-    variant: str
-    difference: str
-    num_videos: int
-    accuracy: float
-    interval: tuple[float, float]
-    per_action: dict[str, float]
-    inception_score: float
-    motion: float
-    appearance_drift: float
-    variety: float | None
-    probability: float
-    steps: float
+    variant: Text
+    difference: Text
+    num_videos: Count
+    accuracy: Fraction
+    interval: FractionInterval
+    per_action: dict[Text, Fraction]
+    inception_score: Number
+    motion: Number
+    appearance_drift: Number
+    variety: Number | None
+    probability: Fraction
+    steps: Number
+
+
+@dataclass(frozen=True)
+class AblationStudy:
+    """What `stgan ablate --json` writes. iterations: of all variants, or None for each preset's; figure: its action."""
+
+    model: Text
+    evaluator: Text
+    seed: int
+    iterations: Count | None
+    figure: Text
+    rows: tuple[VariantScores, ...]
 
 
 def find_variants(names: Sequence[str]) -> list[Variant]:
@@ -160,7 +174,7 @@ def generate_variant(
     return generate_set(job, out / variant.name, on_iteration=on_iteration, on_clip=on_clip)
 
 
-def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator) -> Row:
+def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator) -> VariantScores:
     """Score the first `num` clips of each action with an evaluator that did not steer them."""
     entries = [entry for entry in Manifest(folder).read() if entry.index < num]
     clips = first_clips(folder, num)
@@ -169,18 +183,18 @@ def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator
     shown: dict[str | None, list[Tensor]] = {}
     for clip in clips if num > 1 else ():
         shown.setdefault(clip.action, []).append(to_float(read_video(clip.path).frames))
-    varieties = [variety(torch.stack(videos)) for videos in shown.values()]
-    return Row(
+    differences = [pixel_diversity(torch.stack(videos)) for videos in shown.values()]
+    return VariantScores(
         variant=variant.name,
         difference=variant.difference,
         num_videos=scores.num_videos,
         accuracy=scores.accuracy,
         interval=scores.accuracy_interval,
         per_action=scores.per_action,
-        inception_score=scores.inception_score["mean"],
+        inception_score=scores.inception_score.mean,
         motion=scores.motion,
         appearance_drift=scores.appearance_drift,
-        variety=float(torch.stack(varieties).mean()) if varieties else None,
+        variety=float(torch.stack(differences).mean()) if differences else None,
         probability=sum(entry.details["probability"] for entry in entries) / len(entries),
         steps=sum(entry.details["steps"] for entry in entries) / len(entries),
     )

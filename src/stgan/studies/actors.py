@@ -5,23 +5,21 @@ chooses, and a recogniser is trained on real clips, generated ones, and both. On
 stop; all others are tested on.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 from lightning_fabric import Fabric
 
 from stgan.checkpoints import ModelFolder
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.generation import GenerationJob
 from stgan.names import is_file_name, quoted
 from stgan.pipeline import STGAN
-from stgan.records import as_record, merged, read_yaml
+from stgan.records import Count, Text, as_record, merged, read_json, read_record, read_yaml, write_record
 from stgan.sampling import PRESETS
 from stgan.scoring import Clip, ScoreCache, evaluate, evaluator_of
 from stgan.studies.augmentation import AugmentationResult, run_augmentation
@@ -39,13 +37,62 @@ from stgan.version import __version__
 from stgan.video import ClipFolder, find_clips
 
 STUDY, SETTING = "study.json", "setting.json"
-FORMAT = 1
 RECIPE, AUGMENTATION = "study.yaml", "augmentation.yaml"
 _RUNS, _CACHE = "runs", "cache"  # of all settings, beside their folders
 _MODEL, _GENERATED, _SELECTED, _EXPERIMENT = "model", "generated", "selected", "augmentation"
 
+_MOST_SETTINGS = 100
+
 OnProgress = Callable[[str, int, int], None]
 """(what, done, total)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingResult:
+    """One experiment of a study, and what `setting.json` holds.
+
+    actors: how many people the real clips to train on show. training_seconds: of the model.
+    generated: clips, of which some were chosen. All three are None of an experiment that is no part of a study.
+    """
+
+    name: Text
+    actors: Count | None = None
+    primary: bool
+    training_seconds: Count | None = None
+    generated: Count | None = None
+    result: AugmentationResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """What `study.json` holds: settings, of which one was meant to decide."""
+
+    format: Literal[1] = 1
+    version: Text = __version__
+    settings: tuple[SettingResult, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.settings) > _MOST_SETTINGS or sum(setting.primary for setting in self.settings) != 1:
+            raise ValueError("of the settings, one is primary")
+
+    @property
+    def primary(self) -> SettingResult:
+        """The setting that decides."""
+        return next(setting for setting in self.settings if setting.primary)
+
+
+def read_study(path: Path) -> StudyResult:
+    """`study.json`; or `augmentation.json`, as a study of one setting without a name.
+
+    Raises:
+        StganError: the file cannot be read, or is not what is written by `stgan augment` or a study of it.
+    """
+    remedy = "run the study again" if path.name == STUDY else "run stgan augment again"
+    values = read_json(path, remedy=remedy)
+    if isinstance(values, dict) and "settings" in values:
+        return as_record(StudyResult, values, path, remedy)
+    result = as_record(AugmentationResult, values, path, remedy)
+    return StudyResult(settings=(SettingResult(name="", primary=True, result=result),))
 
 
 @dataclass(frozen=True)
@@ -166,27 +213,29 @@ class ActorsStudy:
             seeds=self.augmentation.seeds,
             networks=read_networks(folder / _SELECTED),
         )
-        record = {
-            "name": name,
-            "actors": len(groups),
-            "primary": name == self.recipe.primary,
-            "training_seconds": sum(int(model.load(part).provenance["seconds"]) for part in model.parts),
-            "generated": self.recipe.num * len(model.actions),
-            "result": {key: value for key, value in result.to_json().items() if key != "sources"},  # of this machine
-        }
-        write_text(folder / SETTING, json.dumps(record, indent=2) + "\n")
+        done = SettingResult(
+            name=name,
+            actors=len(groups),
+            primary=name == self.recipe.primary,
+            training_seconds=sum(int(model.load(part).provenance["seconds"]) for part in model.parts),
+            generated=self.recipe.num * len(model.actions),
+            result=replace(result, sources={}),  # which are of this machine
+        )
+        write_record(folder / SETTING, done)
         self.write()
         return result
 
-    def write(self) -> dict[str, Any] | None:
+    def write(self) -> StudyResult | None:
         """Write `study.json` of the settings that are done; None before the primary one is."""
-        done = [record for name in self.recipe.settings if (record := _read(self.out / name / SETTING))]
-        for record in done:
-            record["primary"] = record.get("name") == self.recipe.primary  # the recipe may have changed since
-        if not any(record["primary"] for record in done):
+        done = [
+            replace(found, primary=found.name == self.recipe.primary)  # the recipe may have changed since
+            for name in self.recipe.settings
+            if (found := _read(self.out / name / SETTING))
+        ]
+        if not any(setting.primary for setting in done):
             return None
-        study = {"format": FORMAT, "version": __version__, "settings": done}
-        write_text(self.out / STUDY, json.dumps(study, indent=2) + "\n")
+        study = StudyResult(settings=tuple(done))
+        write_record(self.out / STUDY, study)
         return study
 
     def _train(self, name: str, groups: Sequence[str], folder: Path) -> ModelFolder:
@@ -210,16 +259,15 @@ class ActorsStudy:
         judge = evaluator_of(model, self.recipe.evaluator, device=self.fabric.device)
         by = self.recipe.by
         with closing(ScoreCache(self.out / _CACHE)) as cache:
-            verdicts = verdicts_of(evaluate(clips, judge, cache=cache).to_json())
+            verdicts = verdicts_of(evaluate(clips, judge, cache=cache))
             features = features_of(clips, judge, cache=cache) if by is Criterion.DIVERSITY else None
         selection = select(clips, verdicts, by=by, most=self.recipe.most, features=features)
         write_set(folder / _SELECTED, selection, folder / _GENERATED, model, judge, overwrite=True)
         return first_clips(folder / _SELECTED, self.recipe.num)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> SettingResult | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return values if isinstance(values, dict) and isinstance(values.get("result"), dict) else None
-    except (OSError, ValueError, RecursionError):
+        return read_record(path, SettingResult)
+    except StganError:
         return None

@@ -7,24 +7,34 @@ clips is best, and reports that; here, clips of held-out groups choose where to 
 for. Both figures are recorded.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
 from lightning_fabric import Fabric
 
 from stgan.checkpoints import Checkpoint
 from stgan.errors import StganError
-from stgan.files import locked, sha256, write_text
+from stgan.files import locked, sha256
 from stgan.metrics.means import Mean
 from stgan.names import quoted
-from stgan.report.counts import draw_counts
+from stgan.records import (
+    Count,
+    Fraction,
+    FractionInterval,
+    Number,
+    Text,
+    as_plain,
+    as_record,
+    read_json,
+    write_record,
+)
 from stgan.scoring import Clip
+from stgan.studies.counts import draw_counts
 from stgan.studies.provenance import (
     Network,
     check_initial,
@@ -39,14 +49,15 @@ from stgan.training.run import STATE, Workspace, identity
 from stgan.version import __version__
 from stgan.video import ClipFile
 
-ARMS = ("generated", "real", "both")
+ArmName = Literal["generated", "real", "both"]
+ARMS: tuple[ArmName, ...] = get_args(ArmName)
 RECORD = "augmentation.json"
 FIGURE = "counts.png"
-FORMAT = 2  # 1: one seed
-PUBLISHED = {"generated": 0.156, "real": 0.506, "both": 0.522}
+PUBLISHED: dict[ArmName, float] = {"generated": 0.156, "real": 0.506, "both": 0.522}
 """The paper's Table 3: random-clip accuracies on UCF-101, by what was trained on."""
 _ARM = "arm.json"
 _EXAMPLES = 2  # clips of an action that a report may show
+_MOST_RUNS = 1000
 
 
 @dataclass(frozen=True)
@@ -61,15 +72,19 @@ class Arm:
     checkpoint:    folder of the kept weights, within that of the experiment.
     """
 
-    name: str
-    clips: int
-    start: str
+    name: ArmName
+    clips: Count
+    start: Text
     curve: tuple[CurvePoint, ...]
     chosen: CurvePoint
-    interval: tuple[float, float]
+    interval: FractionInterval
     best_on_test: CurvePoint
-    best_on_test_interval: tuple[float, float]
-    checkpoint: str
+    best_on_test_interval: FractionInterval
+    checkpoint: Text
+
+    def __post_init__(self) -> None:
+        if not self.curve:
+            raise ValueError("the curve has no point")
 
 
 @dataclass(frozen=True)
@@ -79,64 +94,102 @@ class Run:
     seed: int
     arms: tuple[Arm, ...]
 
-    def arm(self, name: str) -> Arm:
+    def __post_init__(self) -> None:
+        if sorted(arm.name for arm in self.arms) != sorted(ARMS):
+            raise ValueError(f"the arms must be {', '.join(ARMS)}")
+
+    def arm(self, name: ArmName) -> Arm:
         """The arm of this name."""
         return next(arm for arm in self.arms if arm.name == name)
 
 
 @dataclass(frozen=True)
+class ArmMeans:
+    """Accuracy on the test clips of each arm, over the seeds."""
+
+    generated: Mean
+    real: Mean
+    both: Mean
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the runs come to.
+
+    generated, real, both: random-clip accuracy on the test clips of each arm where it stopped, over the seeds.
+    best_on_test: the same, stopped where it is best on the test clips (the paper's way: too good).
+    gain:  by how much the generated clips raise the accuracy: "both" minus "real" of the same seed, in [-1, 1].
+    share: the accuracy with generated clips only over that with real clips only; None if the latter is 0.
+    """
+
+    generated: Mean
+    real: Mean
+    both: Mean
+    best_on_test: ArmMeans
+    gain: Mean
+    share: Number | None
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> "Summary":
+        """Of at least one run."""
+        stopped = {name: Mean.of([run.arm(name).chosen.test for run in runs]) for name in ARMS}
+        best = {name: Mean.of([run.arm(name).best_on_test.test for run in runs]) for name in ARMS}
+        gain = Mean.of([run.arm("both").chosen.test - run.arm("real").chosen.test for run in runs])
+        real = stopped["real"].mean
+        share = stopped["generated"].mean / real if real else None
+        return cls(**stopped, best_on_test=ArmMeans(**best), gain=gain, share=share)
+
+    def arm(self, name: ArmName) -> Mean:
+        """Of the arm of this name, where it stopped."""
+        found: Mean = getattr(self, name)
+        return found
+
+
+@dataclass(frozen=True)
+class NetworkBehind:
+    """A network behind generated clips. seen: how many clips it was trained on; 0: not known."""
+
+    role: Text
+    hash: Text
+    seen: Count
+
+
+@dataclass(frozen=True, kw_only=True)
 class AugmentationResult:
-    """What `run_augmentation` found; `to_json` is what it writes to `augmentation.json`.
+    """What `run_augmentation` found, and what `augmentation.json` holds.
 
     groups:   of the clips to train on, to validate and to test.
     clips:    how many of each.
     counts:   clips trained on, by action: of the real ones, of the generated ones.
     sources:  of each action a few of the clips trained on, as paths from the experiment's folder.
-    networks: what was behind the generated clips: role, hash, and how many clips it was trained on (0: not known).
+    networks: what was behind the generated clips.
     proven:   whether all of these are known to have been trained on clips to train on, and nothing else.
     """
 
-    initial: str
+    format: Literal[2] = 2  # 1: one seed
+    initial: Text
     recipe: FinetuningRecipe
-    actions: tuple[str, ...]
-    groups: dict[str, tuple[str, ...]]
-    clips: dict[str, int]
-    counts: dict[str, dict[str, int]]
-    sources: dict[str, tuple[str, ...]]
-    networks: tuple[dict[str, Any], ...]
+    actions: tuple[Text, ...]
+    groups: dict[Text, tuple[Text, ...]]
+    clips: dict[Text, Count]
+    counts: dict[Text, dict[Text, Count]]
+    sources: dict[Text, tuple[Text, ...]] = field(default_factory=dict)
+    networks: tuple[NetworkBehind, ...]
     proven: bool
     runs: tuple[Run, ...]
+    seeds: tuple[int, ...]
+    summary: Summary
+    published: dict[ArmName, Fraction] = field(default_factory=PUBLISHED.copy)
+    version: Text = __version__
 
-    def accuracy(self, name: str) -> Mean:
-        """Random-clip accuracy on the test clips of an arm where it stopped, over the seeds."""
-        return Mean.of([run.arm(name).chosen.test for run in self.runs])
-
-    def best_on_test(self, name: str) -> Mean:
-        """The same, stopped where it is best on the test clips (the paper's way: too good)."""
-        return Mean.of([run.arm(name).best_on_test.test for run in self.runs])
-
-    @property
-    def gain(self) -> Mean:
-        """By how much the generated clips raise the accuracy: "both" minus "real" of the same seed, in [-1, 1]."""
-        return Mean.of([run.arm("both").chosen.test - run.arm("real").chosen.test for run in self.runs])
-
-    @property
-    def share(self) -> float | None:
-        """The accuracy with generated clips only over that with real clips only; None if the latter is 0."""
-        real = self.accuracy("real").mean
-        return self.accuracy("generated").mean / real if real else None
-
-    def to_json(self) -> dict[str, Any]:
-        summary = {name: asdict(self.accuracy(name)) for name in ARMS}
-        best = {name: asdict(self.best_on_test(name)) for name in ARMS}
-        return {
-            "format": FORMAT,
-            **asdict(self),
-            "seeds": [run.seed for run in self.runs],
-            "summary": {**summary, "best_on_test": best, "gain": asdict(self.gain), "share": self.share},
-            "published": PUBLISHED,
-            "version": __version__,
-        }
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.runs) <= _MOST_RUNS or self.seeds != tuple(run.seed for run in self.runs):
+            raise ValueError("runs and seeds do not belong together")
+        means = [self.summary.gain, *(self.summary.arm(name) for name in ARMS)]
+        if {len(mean.values) for mean in means} != {len(self.runs)}:
+            raise ValueError("the summary is not that of the runs")
+        if self.published.keys() != set(ARMS) or {*self.counts, *self.sources} - {"real", "generated"}:
+            raise ValueError("figures are those of real and of generated clips")
 
 
 def run_augmentation(
@@ -182,31 +235,34 @@ def run_augmentation(
     _check(classes, train, validation, test, made)
     check_initial(initial, (*validation, *test))
     proven = _prove(networks, train, (*validation, *test), allow_unknown)
-    trained_on = {"generated": ((), made), "real": (train, ()), "both": (train, made)}
+    trained_on: dict[ArmName, tuple[tuple[ClipFile, ...], tuple[ClipFile, ...]]] = {
+        "generated": ((), made), "real": (train, ()), "both": (train, made)
+    }  # fmt: skip
     runs = []
     for seed in seeds if seeds is not None else (recipe.seed,):
         arms = []
         for name in ARMS:
             clips = FinetuningClips(classes, *trained_on[name], validation, test)
-            place = Path(f"seed_{seed}") / name
-            arms.append(_arm(initial, clips, replace(recipe, seed=seed), folder, place, fabric, save_every))
+            arms.append(_arm(name, initial, clips, replace(recipe, seed=seed), folder, fabric, save_every))
         runs.append(Run(seed, tuple(arms)))
     sides = {"train": train, "validation": validation, "test": test}
     result = AugmentationResult(
-        initial.hash,
-        recipe,
-        classes,
-        {side: tuple(sorted({clip.group for clip in clips if clip.group})) for side, clips in sides.items()},
-        {side: len(clips) for side, clips in sides.items()},
-        {"real": dict(Counter(c.label for c in train)), "generated": dict(Counter(c.label for c in made))},
-        {"real": _examples(train, folder), "generated": _examples(made, folder)},
-        tuple({"role": each.role, "hash": each.hash, "seen": len(each.seen)} for each in networks),
-        proven,
-        tuple(runs),
+        initial=initial.hash,
+        recipe=recipe,
+        actions=classes,
+        groups={side: tuple(sorted({clip.group for clip in clips if clip.group})) for side, clips in sides.items()},
+        clips={side: len(clips) for side, clips in sides.items()},
+        counts={"real": dict(Counter(c.label for c in train)), "generated": dict(Counter(c.label for c in made))},
+        sources={"real": _examples(train, folder), "generated": _examples(made, folder)},
+        networks=tuple(NetworkBehind(each.role, each.hash, len(each.seen)) for each in networks),
+        proven=proven,
+        runs=tuple(runs),
+        seeds=tuple(run.seed for run in runs),
+        summary=Summary.of(runs),
     )
     if fabric.is_global_zero:
         draw_counts(folder / FIGURE, result.counts["real"], result.counts["generated"])
-        write_text(folder / RECORD, json.dumps(result.to_json(), indent=2) + "\n")
+        write_record(folder / RECORD, result)
     return result
 
 
@@ -281,26 +337,27 @@ def _prove(
 
 
 def _arm(
+    name: ArmName,
     initial: Checkpoint,
     clips: FinetuningClips,
     recipe: FinetuningRecipe,
     folder: Path,
-    place: Path,
     fabric: Fabric,
     save_every: float,
 ) -> Arm:
     """Train one arm in `folder`/`place`, or find it trained. What could resume it goes: of C3D 0.9 GB."""
+    place = Path(f"seed_{recipe.seed}") / name
     path = folder / place / _ARM
     key = identity(recipe, initial.hash, repr(initial.network.config), clips.digest)
     with locked(*([folder / place] if fabric.is_global_zero else [])):
         if found := _read_arm(path, key):
             return found
         fabric.barrier()
-        what = f"augmentation, {place.name}, seed {recipe.seed}"
+        what = f"augmentation, {name}, seed {recipe.seed}"
         tuned = finetune(initial, clips, recipe, Workspace(fabric, folder / place, save_every), what)
-        arm = _described(place.name, len(clips.train), tuned, place / CHECKPOINT)
+        arm = _described(name, len(clips.train), tuned, place / CHECKPOINT)
         if fabric.is_global_zero:
-            write_text(path, json.dumps({"key": key, **asdict(arm)}, indent=2) + "\n")
+            write_record(path, {"key": key, **as_plain(arm)})
             (folder / place / STATE).unlink(missing_ok=True)
     fabric.barrier()
     return arm
@@ -309,20 +366,13 @@ def _arm(
 def _read_arm(path: Path, key: str) -> Arm | None:
     """The arm that a file describes; None if there is none, of this recipe and these clips, or it is not readable."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.pop("key") != key:
-            return None
-        values["curve"] = tuple(CurvePoint(**point) for point in values["curve"])
-        for name in ("chosen", "best_on_test"):
-            values[name] = CurvePoint(**values[name])
-        for name in ("interval", "best_on_test_interval"):
-            values[name] = tuple(values[name])
-        return Arm(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        values = read_json(path)
+        return as_record(Arm, values, path) if isinstance(values, dict) and values.pop("key", None) == key else None
+    except StganError:
         return None
 
 
-def _described(name: str, clips: int, found: Finetuned, checkpoint: Path) -> Arm:
+def _described(name: ArmName, clips: int, found: Finetuned, checkpoint: Path) -> Arm:
     chosen, best = found.chosen, found.best_on_test
     return Arm(
         name, clips, found.start, found.curve, chosen, found.interval(chosen), best, found.interval(best),

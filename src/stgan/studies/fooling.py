@@ -6,12 +6,13 @@ Score computed with it would hide.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from stgan.errors import StganError
 from stgan.pipeline import STGAN
+from stgan.records import Count, Text, read_record
 from stgan.scoring import (
     Clip,
     Evaluator,
@@ -30,17 +31,39 @@ from stgan.video.strips import Strip, save_strips
 REAL = "real"
 FIGURE = "fooling.png"
 RECORD = "fooling.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one network says of one set of clips. clips: the network that steered them, or "real"."""
+    """What one network says of one set of clips.
 
-    clips: str
-    evaluator: str
+    clips:  the network that steered them, or "real".
+    scores: without those of single clips.
+    """
+
+    clips: Text
+    evaluator: Text
     fooled: bool
     scores: Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoolingStudy:
+    """What `fooling.json` holds: how the clips were made, and every verdict."""
+
+    format: Literal[1] = 1
+    model: Text
+    preset: Text
+    seed: int
+    num: Count
+    steered_by: tuple[Text, ...]
+    rows: tuple[Verdict, ...]
+    version: Text = __version__
+
+
+def read_fooling(folder: Path) -> FoolingStudy:
+    """The record of a study's folder. StganError if there is none, or it is not what `stgan fooling` writes."""
+    return read_record(folder / RECORD, FoolingStudy, "run stgan fooling again")
 
 
 def judges_of(model: STGAN) -> list[Evaluator]:
@@ -86,26 +109,17 @@ def judge(
     for name, chosen in clips.items():
         for each in judges:
             scores = evaluate(chosen, each, protocol=protocols[name], allow_fooled=True, cache=cache)
-            verdicts.append(Verdict(name, each.name, bool(scores.fooled), scores))
+            verdicts.append(Verdict(name, each.name, bool(scores.fooled), replace(scores, clips=())))
             on_set()
     return verdicts
 
 
-def record(model: STGAN, preset: str, seed: int, num: int, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """What `fooling.json` holds: how the clips were made, and every verdict without the scores of single clips."""
-    rows = [asdict(verdict) for verdict in verdicts]
-    for row in rows:
-        del row["scores"]["clips"]
-    return {
-        "format": FORMAT,
-        "model": model.name,
-        "preset": preset,
-        "seed": seed,
-        "num": num,
-        "steered_by": sorted({verdict.clips for verdict in verdicts} - {REAL}),
-        "rows": rows,
-        "version": __version__,
-    }
+def record(model: STGAN, preset: str, seed: int, num: int, verdicts: Sequence[Verdict]) -> FoolingStudy:
+    """What is written of these verdicts."""
+    steered_by = tuple(sorted({verdict.clips for verdict in verdicts} - {REAL}))
+    return FoolingStudy(
+        model=model.name, preset=preset, seed=seed, num=num, steered_by=steered_by, rows=tuple(verdicts)
+    )
 
 
 def draw(path: Path, sets: Mapping[str, Path], actions: Sequence[str], columns: int = 8) -> None:

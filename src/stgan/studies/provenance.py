@@ -5,19 +5,19 @@ evaluator was. Checkpoints list the clips that they were trained on (`seen`) and
 (`ancestors`); `networks.json` beside selected clips keeps both.
 """
 
-import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from stgan.checkpoints import Checkpoint, ModelFolder
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.manifest import Manifest
 from stgan.names import quoted
+from stgan.records import Text, read_record, write_record
 from stgan.scoring import Evaluator
 from stgan.training.clip_data import group_of
 from stgan.video import ClipFile
@@ -25,9 +25,10 @@ from stgan.video.decoding import inspect_clip
 
 NETWORKS = "networks.json"
 """The file in a folder of clips that says what was behind them."""
-FORMAT = 1
 _SHORT = 16  # digits of a clip's content hash in a checkpoint
-_LARGEST = 16 << 20  # bytes of the file; ten networks that saw 20,000 clips have 4 MB
+_LARGEST = 64 << 20  # bytes of the file; ten networks that saw 20,000 clips have 6 MB
+_Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_ShortHash = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,23 @@ class Network:
                nothing says which they were.
     """
 
-    role: str
-    hash: str
-    ancestors: dict[str, str]
-    seen: tuple[str, ...]
+    role: Annotated[str, Field(min_length=1, max_length=100)]
+    hash: _Hash
+    ancestors: dict[Text, _Hash]
+    seen: tuple[_ShortHash, ...]
+
+    def __post_init__(self) -> None:
+        if not self.role.isprintable():
+            raise ValueError("the role is no word")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworksRecord:
+    """What `networks.json` holds. model: the name of that which made the clips."""
+
+    format: Literal[1] = 1
+    model: Text
+    networks: tuple[Network, ...]
 
 
 def networks_behind(model: ModelFolder, folder: Path, judge: Evaluator | None = None) -> tuple[Network, ...]:
@@ -78,8 +92,7 @@ def networks_behind(model: ModelFolder, folder: Path, judge: Evaluator | None = 
 def write_networks(folder: Path, model: ModelFolder, source: Path, judge: Evaluator) -> None:
     """Write `networks.json` into `folder`: what made the clips of `source`, and what chose among them."""
     networks = networks_behind(model, source, judge)
-    values = {"format": FORMAT, "model": model.name, "networks": [asdict(network) for network in networks]}
-    write_text(folder / NETWORKS, json.dumps(values) + "\n")
+    write_record(folder / NETWORKS, NetworksRecord(model=model.name, networks=networks))
 
 
 def read_networks(folder: Path) -> tuple[Network, ...]:
@@ -91,15 +104,7 @@ def read_networks(folder: Path) -> tuple[Network, ...]:
     path = folder / NETWORKS
     if not path.exists():
         return ()
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
-            raise ValueError("it is no file of ours")
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
-            raise ValueError("its format is another")
-        networks = tuple(_read(each) for each in values["networks"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StganError(f"{quoted(path)} is damaged; select the clips again") from error
+    networks = read_record(path, NetworksRecord, "select the clips again", _LARGEST).networks
     makers = _makers(folder)
     missing = sorted({role for value, role in makers.items() if value not in {network.hash for network in networks}})
     if not makers:
@@ -192,14 +197,3 @@ def _made_by(hashes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from ((f"condition network {name}", str(each)) for name, each in value.items())
         elif role != "condition_ancestors":
             yield role.replace("_", " "), str(value)
-
-
-def _read(values: dict[str, Any]) -> Network:
-    hashes = [values["hash"], *values["ancestors"].values()]
-    if not all(isinstance(each, str) and re.fullmatch("[0-9a-f]{64}", each) for each in hashes):
-        raise ValueError("a hash is none")
-    if not all(isinstance(each, str) and re.fullmatch("[0-9a-f]{16}", each) for each in values["seen"]):
-        raise ValueError("a clip's hash is none")
-    if not isinstance(values["role"], str) or not values["role"].isprintable() or len(values["role"]) > 100:
-        raise ValueError("a role is no word")
-    return Network(values["role"], values["hash"], dict(values["ancestors"]), tuple(values["seen"]))

@@ -14,7 +14,7 @@ from stgan.studies.generating import first_clips, generate_set
 
 
 @dataclass(frozen=True)
-class Point:
+class SchedulePoint:
     """What an evaluator says of clips of so many iterations.
 
     seconds: of a clip, encoding included.
@@ -45,7 +45,7 @@ def curve(
     *,
     actions: Sequence[str] = (),
     on_clip: Callable[[], None] = lambda: None,
-) -> list[Point]:
+) -> list[SchedulePoint]:
     """`num` clips of each action for each number of iterations, in folders of their own, and their scores.
 
     actions: none stands for all of the model's.
@@ -62,9 +62,9 @@ def curve(
         scores = evaluate(first_clips(made, num), evaluator)
         assert scores.accuracy is not None and scores.accuracy_interval is not None  # every clip names its action
         points.append(
-            Point(
+            SchedulePoint(
                 number, seconds, scores.num_videos, scores.accuracy, scores.accuracy_interval,
-                scores.inception_score["mean"], scores.motion,
+                scores.inception_score.mean, scores.motion,
             )
         )  # fmt: skip
     return points

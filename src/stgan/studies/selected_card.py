@@ -1,36 +1,70 @@
 """The README.md of a set of selected clips: a data set card, whose head the Hugging Face hub and `datasets` read."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import yaml
 
+from stgan.records import Count, Number, Text
+from stgan.studies.selection import ClassCounts, Criterion
+from stgan.version import __version__
+
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _RULES = {
-    "inception": "contributes at least {least:.3g} nats to the Inception Score, most first",
-    "confidence": "has a probability of at least {least:.3g} of showing what it should, highest first",
-    "diversity": "lies farther than {least:.3g} from the others in the evaluator's features, farthest first",
+    Criterion.INCEPTION: "contributes at least {least:.3g} nats to the Inception Score, most first",
+    Criterion.CONFIDENCE: "has a probability of at least {least:.3g} of showing what it should, highest first",
+    Criterion.DIVERSITY: "lies farther than {least:.3g} from the others in the evaluator's features, farthest first",
 }
 
 
-def card(record: Mapping[str, Any]) -> str:
-    """The card of the set that a `selection.json` describes."""
+@dataclass(frozen=True, kw_only=True)
+class SelectionRecord:
+    """What `selection.json` holds: the rule, who judged, and what was chosen.
+
+    criterion, most, least, any_verdict: see `stgan.studies.selection.select`.
+    source:  the folder of the candidates, by its name.
+    counts:  chosen clips of each action that has any. thin: actions with fewer than `most`; without: with none.
+    real:    clips to train on of each action, where they were counted.
+    """
+
+    format: Literal[1] = 1
+    criterion: Criterion
+    most: Count
+    least: Number
+    any_verdict: bool
+    model: Text
+    evaluator: Text
+    evaluator_network: Text
+    evaluator_hash: Text
+    source: Text
+    candidates: Count
+    selected: Count
+    counts: dict[Text, Count]
+    classes: dict[Text, ClassCounts]
+    thin: tuple[Text, ...]
+    without: tuple[Text, ...]
+    real: dict[Text, Count] | None
+    version: Text = __version__
+
+
+def card(record: SelectionRecord) -> str:
+    """The card of the set that a record describes."""
     head = {
-        "pretty_name": f"Generated clips of human actions ({record['model']})",
+        "pretty_name": f"Generated clips of human actions ({record.model})",
         "license": "unknown",
         "task_categories": ["video-classification"],
         "tags": ["synthetic", "video", "human-actions", "stgan"],
-        "size_categories": [next((name for limit, name in _SIZES if record["selected"] < limit), "1M<n<10M")],
+        "size_categories": [next((name for limit, name in _SIZES if record.selected < limit), "1M<n<10M")],
         # By name and not by what folders are called: an action may be called "test".
         "configs": [
             {"config_name": "default", "data_files": [{"split": "train", "path": ["*/*.mp4", "metadata.csv"]}]}
         ],
     }
-    rule = _RULES[record["criterion"]].format(least=record["least"])
-    verdict = "whatever the evaluator names it" if record["any_verdict"] else "named as asked by the evaluator"
+    rule = _RULES[record.criterion].format(least=record.least)
+    verdict = "whatever the evaluator names it" if record.any_verdict else "named as asked by the evaluator"
     rows = [
-        f"| {action} | {found['candidates']} | {found['recognised']} | {found['chosen']} |"
-        for action, found in record["classes"].items()
+        f"| {action} | {found.candidates} | {found.recognised} | {found.chosen} |"
+        for action, found in record.classes.items()
     ]
     return "\n".join(
         [
@@ -40,9 +74,9 @@ def card(record: Mapping[str, Any]) -> str:
             "",
             "# Generated clips of human actions",
             "",
-            f"{record['selected']} of {record['candidates']} clips that stgan {record['version']} generated with the "
-            f"model `{record['model']}`. A clip was chosen if it is {verdict} and {rule}; at most {record['most']} of "
-            f"an action. The evaluator is `{record['evaluator']}` (`{record['evaluator_hash'][:16]}`); it did not "
+            f"{record.selected} of {record.candidates} clips that stgan {record.version} generated with the "
+            f"model `{record.model}`. A clip was chosen if it is {verdict} and {rule}; at most {record.most} of "
+            f"an action. The evaluator is `{record.evaluator}` (`{record.evaluator_hash[:16]}`); it did not "
             "steer the clips.",
             "",
             "| action | candidates | recognised | chosen |",

@@ -12,29 +12,25 @@ for a class without clips, and refuse.
 """
 
 import csv
-import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from stgan.checkpoints import ModelFolder
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.manifest import Manifest
 from stgan.names import is_file_name, quoted
-from stgan.report.counts import draw_counts
+from stgan.records import write_record
 from stgan.scoring import Clip, Evaluator
+from stgan.studies.counts import draw_counts
 from stgan.studies.provenance import write_networks
-from stgan.studies.selected_card import card
+from stgan.studies.selected_card import SelectionRecord, card
 from stgan.studies.selection import Selection
-from stgan.version import __version__
 from stgan.video import ClipFolder
 
 RECORD = "selection.json"
-FORMAT = 1
 CANDIDATES = "candidates.csv"
 CLIPS = "clips.csv"
 _LIST = "trainlist01.txt"
@@ -100,7 +96,7 @@ def write_set(
             write_networks(folder, model, source, judge)
             chosen = {action: found.chosen for action, found in selection.classes.items()}
             draw_counts(folder / "counts.png", real or {}, chosen)
-            (folder / RECORD).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            write_record(folder / RECORD, record)
             (folder / "README.md").write_text(card(record), encoding="utf-8")
     except OSError as error:
         raise StganError(
@@ -180,29 +176,27 @@ def _write_lists(folder: Path, selection: Selection) -> None:
 
 def _record(
     selection: Selection, source: Path, model: ModelFolder, judge: Evaluator, real: Mapping[str, int] | None
-) -> dict[str, Any]:
-    """What `selection.json` holds: no path of this machine."""
+) -> SelectionRecord:
+    """It holds no path of this machine."""
     classes = selection.classes
-    return {
-        "format": FORMAT,
-        "criterion": selection.by.value,
-        "most": selection.most,
-        "least": selection.least,
-        "any_verdict": selection.any_verdict,
-        "model": model.name,
-        "evaluator": Path(judge.name).name,
-        "evaluator_network": judge.kind,
-        "evaluator_hash": judge.hash,
-        "source": source.resolve().name,
-        "candidates": len(selection.candidates),
-        "selected": len(selection.clips),
-        "counts": {action: found.chosen for action, found in classes.items() if found.chosen},
-        "classes": {action: asdict(found) for action, found in classes.items()},
-        "thin": selection.thin,
-        "without": selection.without,
-        "real": dict(real) if real is not None else None,
-        "version": __version__,
-    }
+    return SelectionRecord(
+        criterion=selection.by,
+        most=selection.most,
+        least=selection.least,
+        any_verdict=selection.any_verdict,
+        model=model.name,
+        evaluator=Path(judge.name).name,
+        evaluator_network=judge.kind,
+        evaluator_hash=judge.hash,
+        source=source.resolve().name,
+        candidates=len(selection.candidates),
+        selected=len(selection.clips),
+        counts={action: found.chosen for action, found in classes.items() if found.chosen},
+        classes=classes,
+        thin=tuple(selection.thin),
+        without=tuple(selection.without),
+        real=dict(real) if real is not None else None,
+    )
 
 
 def _probability(selection: Selection, clip: Clip) -> str:

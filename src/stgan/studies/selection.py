@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from stgan.errors import StganError
 from stgan.names import quoted
-from stgan.scoring import Clip, Evaluator, ScoreCache, measure
-from stgan.scoring.measurements import MIDDLE, Watch
+from stgan.records import Count, Number
+from stgan.scoring import MIDDLE, Clip, Evaluator, ScoreCache, Scores, measure
+from stgan.scoring.measurements import Watch
 from stgan.scoring.real import share_to_shuffle
 
 MOST = 100
@@ -41,7 +41,7 @@ class Criterion(str, Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClipVerdict:
     """What a network that did not steer says of a clip.
 
     contribution: to the Inception Score, KL(p(y|x) || p(y)), in nats.
@@ -58,11 +58,11 @@ class Verdict:
 class ClassCounts:
     """Clips of an action: how many there were, were recognised, were chosen; their mean contributions, in nats."""
 
-    candidates: int
-    recognised: int
-    chosen: int
-    contribution: float
-    contribution_of_chosen: float | None
+    candidates: Count
+    recognised: Count
+    chosen: Count
+    contribution: Number
+    contribution_of_chosen: Number | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Selection:
     most: int
     least: float
     any_verdict: bool
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, ClipVerdict]
     left_out: Mapping[str, str]
 
     @property
@@ -115,25 +115,18 @@ class Selection:
         )
 
 
-def verdicts_of(scores: Mapping[str, Any]) -> dict[str, Verdict]:
-    """The verdict on each clip, by its name, from scores as `stgan evaluate` writes them.
+def verdicts_of(scores: Scores) -> dict[str, ClipVerdict]:
+    """The verdict on each clip, by its name.
 
     Raises:
-        StganError: the network that scored had steered: it would choose the clips that fooled it best; or a clip has
-            no contribution.
+        StganError: the network that scored had steered: it would choose the clips that fooled it best.
     """
-    if scores["fooled"]:
+    if scores.fooled:
         raise StganError(
-            f"{scores['evaluator']} steered these clips, so it would choose those that fooled it best; "
+            f"{scores.evaluator} steered these clips, so it would choose those that fooled it best; "
             "score them by another network"
         )
-    for line in scores["clips"]:
-        if line["contribution"] is None or line["named"] is None:
-            raise StganError(f"the scores lack a verdict on {quoted(line['file'])}; score the clips anew")
-    return {
-        line["file"]: Verdict(float(line["contribution"]), line["probability"], str(line["named"]))
-        for line in scores["clips"]
-    }
+    return {clip.file: ClipVerdict(clip.contribution, clip.probability, str(clip.named)) for clip in scores.clips}
 
 
 def features_of(
@@ -155,7 +148,7 @@ def features_of(
 
 def select(
     clips: Sequence[Clip],
-    verdicts: Mapping[str, Verdict],
+    verdicts: Mapping[str, ClipVerdict],
     *,
     by: Criterion = Criterion.INCEPTION,
     most: int = MOST,
@@ -234,7 +227,7 @@ def _usual(by: Criterion, contributions: Sequence[float]) -> float:
     return LEAST_CONFIDENCE if by is Criterion.CONFIDENCE else 0.0
 
 
-def _unfit(clip: Clip, verdict: Verdict, by: Criterion, least: float, any_verdict: bool) -> str:
+def _unfit(clip: Clip, verdict: ClipVerdict, by: Criterion, least: float, any_verdict: bool) -> str:
     """Why a clip cannot be chosen, whatever the others are; nothing if it can."""
     if verdict.named != clip.action and not any_verdict:
         return f"named {verdict.named}"
@@ -247,7 +240,7 @@ def _unfit(clip: Clip, verdict: Verdict, by: Criterion, least: float, any_verdic
 
 def _best(
     clips: Sequence[Clip],
-    verdicts: Mapping[str, Verdict],
+    verdicts: Mapping[str, ClipVerdict],
     by: Criterion,
     most: int,
     least: float,

@@ -12,26 +12,26 @@
 """
 
 import hashlib
-import json
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from stgan.checkpoints import assemble, find_model, load_checkpoint
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.devices import choose_device
 from stgan.errors import StganError
-from stgan.files import write_text
 from stgan.generation import GenerationJob
 from stgan.names import quoted
 from stgan.pipeline import STGAN
+from stgan.records import Count, Number, Text, as_plain, as_record, read_record, write_record
 from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, evaluator_of, generated_clips, labelled_clips
-from stgan.studies.augmentation import PUBLISHED, run_augmentation
+from stgan.scoring.scores import InceptionScore
+from stgan.studies.augmentation import PUBLISHED, Run, run_augmentation
 from stgan.studies.generating import generate_set
 from stgan.studies.selection import select, verdicts_of
 from stgan.studies.ucf101_recipe import Recipe, SetRecipe
@@ -42,13 +42,13 @@ from stgan.video.ucf101_index import INDEX, load_index, prepare_ucf101
 from stgan.video.ucf101_names import UCF101, Published
 
 STAGES = ("weights", "data", "generate", "score", "real", "fooled", "augment")
-FORMAT = 1
 MODEL, GENERATED, FOOLED, AUGMENTATION, RECORDS = "model", "generated", "fooled", "augmentation", "records"
 """Folders beside one another: checkpoints, two sets of videos, trainings, and what each stage found."""
 CACHE = "cache"
 
 INCEPTION_SCORES = {"score": 23.44, "fooled": 66.33, "real": 70.07}
 """The paper's Table 2, by stage."""
+Part = TypeVar("Part")
 OnProgress = Callable[[str, int, int | None], None]
 """(what, done, total)"""
 
@@ -60,15 +60,15 @@ def draw_classes(actions: Sequence[str], num: int, seed: int) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Record:
+class StageRecord:
     """What a stage leaves in RECORDS/STAGE.json. inputs: what decided it; the stage is done again if they change."""
 
-    stage: str
-    inputs: dict[str, Any]
-    result: dict[str, Any]
-    seconds: float
-    version: str = __version__
-    format: int = FORMAT
+    stage: Text
+    inputs: dict[Text, Any]
+    result: dict[Text, Any]
+    seconds: Number
+    version: Text = __version__
+    format: Literal[1] = 1
 
 
 class Reproduction:
@@ -104,44 +104,43 @@ class Reproduction:
         }
         """By stage: what decides its result, and what does it."""
 
-    def run(self, stage: str) -> Record:
+    def run(self, stage: str) -> StageRecord:
         """Do a stage, or find it done.
 
         Raises:
             StganError: something that it needs is missing or wrong, or an earlier stage has not been done.
         """
         inputs_of, work = self._stages[stage]
-        inputs = _plain(inputs_of())
+        inputs = as_plain(inputs_of())
         found = self.record(stage)
         if found and found.inputs == inputs and stage != "data":  # a tree of files may change at any time
             return found
         started = time.monotonic()
-        result = _plain(work())
-        record = Record(stage, inputs, result, round(time.monotonic() - started, 1))
+        result = as_plain(work())
+        record = StageRecord(stage, inputs, result, round(time.monotonic() - started, 1))
         (self.out / RECORDS).mkdir(parents=True, exist_ok=True)
-        write_text(self._path(stage), json.dumps(asdict(record), indent=2) + "\n")
+        write_record(self._path(stage), record)
         return record
 
     def is_done(self, stage: str) -> bool:
         """Whether a stage has been done, and nothing that decided it has changed since."""
         found = self.record(stage)
         try:
-            return found is not None and found.inputs == _plain(self._stages[stage][0]())
+            return found is not None and found.inputs == as_plain(self._stages[stage][0]())
         except StganError:  # an earlier one has not been done
             return False
 
-    def record(self, stage: str) -> Record | None:
+    def record(self, stage: str) -> StageRecord | None:
         """What a stage has left; None before it is done, or if its record is not readable."""
         try:
-            values = json.loads(self._path(stage).read_text(encoding="utf-8"))
-            return Record(**values) if values.get("format") == FORMAT else None
-        except (OSError, ValueError, TypeError, AttributeError):
+            return read_record(self._path(stage), StageRecord)
+        except StganError:
             return None
 
     def _path(self, stage: str) -> Path:
         return self.out / RECORDS / f"{stage}.json"
 
-    def _needed(self, stage: str, by: str) -> Record:
+    def _needed(self, stage: str, by: str) -> StageRecord:
         record = self.record(stage)
         if record is None:
             raise StganError(
@@ -291,7 +290,7 @@ class Reproduction:
         scores = self._evaluate(generated, GENERATED)
         chosen = select(
             generated,
-            verdicts_of(scores.to_json()),
+            verdicts_of(scores),
             most=self.recipe.select.most,
             least=self.recipe.select.least,
             any_verdict=True,  # the paper says nothing of verdicts
@@ -310,7 +309,7 @@ class Reproduction:
             "selected": len(chosen.clips),
             "candidates": len(chosen.candidates),
             "least": chosen.least,
-            **found.to_json(),
+            **as_plain(found),
         }
 
     def _evaluate(self, clips: Sequence[Clip], name: str, *, allow_fooled: bool = False) -> Scores:
@@ -326,7 +325,7 @@ class Reproduction:
             scores = evaluate(
                 clips, evaluator, splits=self.recipe.score.splits, allow_fooled=allow_fooled, cache=cache, watch=watch
             )
-        write_text(self.out / f"{name}_scores.json", json.dumps(scores.to_json(), indent=2, allow_nan=False) + "\n")
+        write_record(self.out / f"{name}_scores.json", scores)
         return scores
 
 
@@ -343,22 +342,42 @@ class Line:
     fooled: bool = False
 
 
-def compare_with_paper(records: Mapping[str, Record]) -> list[Line]:
-    """The paper's Tables 2 and 3 with what was measured; None where a stage has not been done."""
+@dataclass(frozen=True)
+class _Scored:
+    """What is compared with the paper's Table 2."""
+
+    inception_score: InceptionScore
+    num_videos: Count
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is compared with the paper's Table 3; none in records of before there were several seeds."""
+
+    runs: tuple[Run, ...] = ()
+
+
+def compare_with_paper(records: Mapping[str, StageRecord]) -> list[Line]:
+    """The paper's Tables 2 and 3 with what was measured; None where a stage has not been done.
+
+    Raises:
+        StganError: a record is not what its stage leaves.
+    """
     lines = []
     for stage, published in INCEPTION_SCORES.items():
         line = Line(stage, _WORDS[stage], published, fooled=stage == "fooled")
         if record := records.get(stage):
-            score = record.result["inception_score"]
-            interval = (score["low"], score["high"])
-            line = replace(line, measured=score["mean"], interval=interval, num=record.result["num_videos"])
+            found = _part(_Scored, record)
+            score = found.inception_score
+            line = replace(line, measured=score.mean, interval=(score.low, score.high), num=found.num_videos)
         lines.append(line)
-    runs = records["augment"].result.get("runs", ()) if "augment" in records else ()  # one seed, so one run
-    arms = {arm["name"]: arm for run in runs for arm in run["arms"]}
+    augment = records.get("augment")
+    runs = _part(_Trained, augment).runs if augment else ()  # of one seed, so one run
     for name, published in PUBLISHED.items():
         line = Line("augment", f"{_WORDS['augment']}, {name}", published)
-        if arm := arms.get(name):
-            line = replace(line, measured=arm["chosen"]["test"], interval=tuple(arm["interval"]), num=arm["clips"])
+        for run in runs:
+            arm = run.arm(name)
+            line = replace(line, measured=arm.chosen.test, interval=arm.interval, num=arm.clips)
         lines.append(line)
     return lines
 
@@ -376,13 +395,14 @@ def _is_there(path: Path) -> bool:
     return path.is_file() or path.with_name(f"{path.name}.index").is_file()
 
 
-def _plain(values: Any) -> Any:
-    """As it comes back from JSON, so that it can be compared with what was read."""
-    return json.loads(json.dumps(values))
+def _part(kind: type[Part], record: StageRecord) -> Part:
+    """What this type has of what a stage has found. StganError if it is not what the stage leaves."""
+    known = {each.name: record.result[each.name] for each in fields(kind) if each.name in record.result}  # type: ignore[arg-type]
+    return as_record(kind, known, f"the record of stage {record.stage}", "do it again")
 
 
 def _summary(scores: Scores) -> dict[str, Any]:
-    values = scores.to_json()
+    values = as_plain(scores)
     kept = ("num_videos", "inception_score", "splits", "accuracy", "accuracy_interval", "motion", "diversity", "fooled",
             "evaluator", "evaluator_hash", "protocol", "steered_by")  # fmt: skip
     return {name: values[name] for name in kept}

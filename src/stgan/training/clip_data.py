@@ -15,8 +15,9 @@ from annotated_types import Interval
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from stgan.records import Fraction
 from stgan.spacing import evenly_spread
-from stgan.training.ranges import Fraction, Pixels
+from stgan.training.ranges import Pixels
 from stgan.training.step_randomness import StepRandomness
 from stgan.video import ClipCache, ClipFile, ClipFolder, window_at, windows_in_view
 from stgan.video.decoding import ClipFacts

@@ -11,9 +11,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
+from stgan.records import Fraction
 from stgan.training.clip_data import ClipData
 from stgan.training.losses import denoising_loss
-from stgan.training.ranges import BatchSize, Fraction, LearningRate, NoiseMean, NoiseStd, Seed, Steps
+from stgan.training.ranges import BatchSize, LearningRate, NoiseMean, NoiseStd, Seed, Steps
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
 

@@ -3,7 +3,7 @@
 The paper's encoder comes from ImageNet. On a few thousand frames of a few actors a classifier alone learns too
 little for its fc6 to say where the limbs are, so three tasks share it: name the action, name the clip (each clip
 is a class of its own: exemplar learning, Dosovitskiy et al. 2014), and describe the frame well enough that a
-small decoder can redraw it from a noisy code (which also keeps codes of similar frames close to each other).
+small decoder can reconstruct it from a noisy code (which also keeps codes of similar frames close to each other).
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class EncoderRecipe:
 
     network: EncoderConfig
     decoder: GeneratorConfig
-    """It redraws frames as large as it makes them, which may be smaller than the clips'."""
+    """It reconstructs frames as large as it makes them, which may be smaller than the clips'."""
     initial: str = ""
     """Weights to start from: a known file that a package brings along (efficientnet-lite0), or a checkpoint."""
     frozen: bool = False
@@ -47,7 +47,7 @@ class EncoderRecipe:
     code_noise: CodeNoise = 0.2
     """Standard deviation of the noise on a code before it is decoded, in standard deviations of the codes."""
     foreground: Foreground = 0.0
-    """How much more what moves within its clip counts in redrawing: limbs are few pixels. 0: all pixels alike."""
+    """How much more what moves within its clip counts in the reconstruction: limbs are few pixels. 0: all alike."""
     shift: Pixels = 0
     """Frames are shifted by up to so many pixels each way (edges replicated)."""
     seed: Seed = 0
@@ -73,7 +73,7 @@ class _Tasks(nn.Module):
     def forward(
         self, images: Tensor, code_noise: Callable[[Tensor], Tensor]
     ) -> tuple[Float[Tensor, "n code"], Float[Tensor, "n actions"], Float[Tensor, "n clips"], Tensor]:
-        """Codes, logits of the action and of the clip, and the frame redrawn from the noisy code."""
+        """Codes, logits of the action and of the clip, and the frame reconstructed from the noisy code."""
         codes = self.encoder(images)
         return codes, self.action(codes), self.clip(codes), self.decoder(codes + code_noise(codes.detach()))
 
@@ -111,12 +111,12 @@ def train_encoder(
             deviation = (moments[1] - moments[0].square()).clamp(min=0).sqrt()
             return recipe.code_noise * deviation * random.normal_like(codes)
 
-        codes, action, clip, redrawn = wrapped(_jitter(images, random), code_noise)
+        codes, action, clip, reconstructed = wrapped(_jitter(images, random), code_noise)
         weights = emphasis(frames.foreground, recipe.foreground)
         losses = {
             "action": F.cross_entropy(action, frames.actions),
             "clip": F.cross_entropy(clip, frames.clips),
-            "image": image_loss(redrawn, small(images), small(weights)) / 10,
+            "image": image_loss(reconstructed, small(images), small(weights)) / 10,
         }
         shares = {"action": recipe.weight_action, "clip": recipe.weight_clip, "image": recipe.weight_image}
         total = torch.stack([shares[name] * loss for name, loss in losses.items()]).sum()

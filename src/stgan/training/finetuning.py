@@ -29,11 +29,12 @@ from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import C3D, LRCN, TCN, LRCNConfig, Preprocessing, R2Plus1D, TCNConfig, TemporalStream
 from stgan.networks.layout import channels_last
+from stgan.records import Count, Fraction
 from stgan.training.classifier_training import ClassifierConfig, TrainableClassifier, build
 from stgan.training.clip_data import Augmentation
 from stgan.training.logs import VALIDATION
 from stgan.training.parallel import share_batch_norm
-from stgan.training.ranges import Count, LabelSmoothing, LearningRate, Seed, WeightDecay
+from stgan.training.ranges import LabelSmoothing, LearningRate, PositiveCount, Seed, WeightDecay
 from stgan.training.reading import WindowReader, fitted, in_epochs
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
@@ -76,7 +77,7 @@ class FinetuningRecipe:
 
     iterations: Annotated[int, Ge(1)] = 5000
     every: Annotated[int, Ge(1)] = 200
-    batch_size: Count = 10
+    batch_size: PositiveCount = 10
     learning_rate: LearningRate = 1e-4
     head_learning_rate: LearningRate = 1e-3
     weight_decay: WeightDecay = 5e-4
@@ -88,7 +89,7 @@ class FinetuningRecipe:
     real_share: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     in_view: bool = False
     precision: Precision = "32-true"
-    windows: Count = 1
+    windows: PositiveCount = 1
     stop_on: Literal["validation", "test"] = "validation"
     validation_share: Annotated[float, Interval(gt=0, lt=1)] = 0.1
     seed: Seed = 0
@@ -130,9 +131,9 @@ class FinetuningClips:
 class CurvePoint:
     """Random-clip accuracies, in [0, 1], after so many iterations. validation: None without such clips."""
 
-    iteration: int
-    test: float
-    validation: float | None
+    iteration: Count
+    test: Fraction
+    validation: Fraction | None
 
 
 @dataclass(frozen=True)

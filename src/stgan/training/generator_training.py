@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import CodePrior, Discriminator, DiscriminatorConfig, Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.layout import channels_last
+from stgan.records import Fraction
 from stgan.training.clip_data import ClipData, emphasis, to_bytes, to_images
 from stgan.training.code_prior_training import frame_codes
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
@@ -22,12 +23,11 @@ from stgan.training.pictures import save_image_grid
 from stgan.training.ranges import (
     BatchSize,
     CodeNoise,
-    Count,
     Foreground,
-    Fraction,
     LearningRate,
     LossWeight,
     Pixels,
+    PositiveCount,
     Seed,
     Steps,
 )
@@ -71,7 +71,7 @@ class GeneratorRecipe:
     """So many of the network's stages learn small frames first, by Eq. 2 alone; 0: there is no such beginning. A
     generator of many scenes learns which is which for less work there."""
     small_steps: Steps = 2000
-    small_batch_size: Count = 64
+    small_batch_size: PositiveCount = 64
     taken_rate: Fraction = 0.2
     """Learning rate of the layers that small frames taught, as a share of the others'. They wait for the first tenth of
     the steps: the gradient through layers that know nothing yet would undo what they know."""

@@ -14,19 +14,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import Encoder, SequencePrior, SequencePriorConfig
+from stgan.records import Fraction
 from stgan.training.clip_data import ClipData, shifted, to_images
 from stgan.training.losses import denoising_loss
-from stgan.training.ranges import (
-    BatchSize,
-    Fraction,
-    LearningRate,
-    NoiseMean,
-    NoiseStd,
-    Pixels,
-    Seed,
-    Steps,
-    WeightDecay,
-)
+from stgan.training.ranges import BatchSize, LearningRate, NoiseMean, NoiseStd, Pixels, Seed, Steps, WeightDecay
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
 

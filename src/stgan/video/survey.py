@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median_low
-from typing import Any
 
 from stgan.names import printable, quoted
+from stgan.records import Count, Text
 from stgan.video.clip_cache import ClipCache
 from stgan.video.decoding import ClipFacts, in_order, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
@@ -33,20 +33,20 @@ _NAMED = 5  # names in a sentence, the others are counted
 class Lengths:
     """Frames of the shortest, the middle and the longest clip."""
 
-    shortest: int
-    median: int
-    longest: int
+    min: Count
+    median: Count
+    max: Count
 
 
 @dataclass(frozen=True)
 class ActionSurvey:
     """The readable clips of one action. groups: how many are named; splits: clips by split, if there are splits."""
 
-    clips: int
-    groups: int
-    splits: dict[str, int]
-    lengths: Lengths | None
-    unreadable: int
+    clips: Count
+    unreadable: Count
+    groups: Count
+    splits: dict[Text, Count]
+    frames: Lengths | None
 
     @property
     def to_train_on(self) -> int:
@@ -71,6 +71,36 @@ class Duplicate:
             "label": {clip.label for clip in self.clips},
         }
         return tuple(name for name, found in values.items() if len(found) > 1)
+
+
+@dataclass(frozen=True)
+class DuplicateNames:
+    """The paths of duplicates, relative to the folder. across: see `Duplicate`."""
+
+    clips: tuple[Text, ...]
+    across: tuple[Text, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveySummary:
+    """What `survey.json` holds: a survey without its files' facts; paths are relative to the folder.
+
+    sizes: clips by "WIDTHxHEIGHT". frame_rates: clips by frames a second. See `Survey` for the others.
+    """
+
+    clips: Count
+    readable: Count
+    groups: Count
+    splits: dict[Text, Count]
+    frames: Lengths | None
+    sizes: dict[Text, Count]
+    frame_rates: dict[Text, Count]
+    actions: dict[Text, ActionSurvey]
+    unreadable: dict[Text, Text]
+    duplicates: tuple[DuplicateNames, ...]
+    leaking_groups: dict[Text, dict[Text, Count]]
+    problems: tuple[Text, ...]
+    warnings: tuple[Text, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +131,7 @@ class Survey:
                 clips=len(own),
                 groups=len({clip.group for clip in own if clip.group is not None}),
                 splits=dict(Counter(clip.split for clip in own if clip.split is not None)),
-                lengths=self._lengths(own),
+                frames=self._lengths(own),
                 unreadable=lost[action],
             )
             for action, own in clips.items()
@@ -177,35 +207,25 @@ class Survey:
         """What a training can live with but its user should know, a sentence each."""
         return [*self._about_files(), *self._about_amounts(), *self._about_groups(), *self._about_duplicates()]
 
-    def summary(self) -> dict[str, Any]:
-        """Everything above as plain data for JSON; paths are relative to the folder."""
-        return {
-            "clips": len(self.folder),
-            "readable": len(self.readable),
-            "groups": len(self.readable.groups),
-            "splits": self.splits,
-            "frames": _as_dict(self.lengths),
-            "sizes": {f"{width}x{height}": count for (height, width), count in self.sizes.items()},
-            "frame_rates": {f"{rate:g}": count for rate, count in self.frame_rates.items()},
-            "actions": {
-                action: {
-                    "clips": survey.clips,
-                    "unreadable": survey.unreadable,
-                    "groups": survey.groups,
-                    "splits": survey.splits,
-                    "frames": _as_dict(survey.lengths),
-                }
-                for action, survey in self.actions.items()
-            },
-            "unreadable": {self._relative(path): reason for path, reason in self.unreadable.items()},
-            "duplicates": [
-                {"clips": [self._relative(path) for path in each.paths], "across": list(each.across)}
-                for each in self.duplicates
-            ],
-            "leaking_groups": self.leaking_groups,
-            "problems": self.problems(),
-            "warnings": self.warnings(),
-        }
+    def summary(self) -> SurveySummary:
+        """Everything above but the files' facts."""
+        return SurveySummary(
+            clips=len(self.folder),
+            readable=len(self.readable),
+            groups=len(self.readable.groups),
+            splits=self.splits,
+            frames=self.lengths,
+            sizes={f"{width}x{height}": count for (height, width), count in self.sizes.items()},
+            frame_rates={f"{rate:g}": count for rate, count in self.frame_rates.items()},
+            actions=self.actions,
+            unreadable={self._relative(path): reason for path, reason in self.unreadable.items()},
+            duplicates=tuple(
+                DuplicateNames(tuple(map(self._relative, each.paths)), each.across) for each in self.duplicates
+            ),
+            leaking_groups=self.leaking_groups,
+            problems=tuple(self.problems()),
+            warnings=tuple(self.warnings()),
+        )
 
     @property
     def _clips(self) -> tuple[ClipFile, ...]:
@@ -361,12 +381,6 @@ def _inspect(path: Path) -> ClipFacts | VideoError:
 
 def _relative(path: Path, folder: ClipFolder) -> str:
     return Path(os.path.relpath(path, folder.root)).as_posix()
-
-
-def _as_dict(lengths: Lengths | None) -> dict[str, int] | None:
-    if lengths is None:
-        return None
-    return {"min": lengths.shortest, "median": lengths.median, "max": lengths.longest}
 
 
 def _count(number: int, noun: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from stgan.report.counts import draw_counts
+from stgan.studies.counts import draw_counts
 
 
 def test_it_is_as_wide_as_there_are_actions(tmp_path: Path) -> None:

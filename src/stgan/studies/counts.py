@@ -1,5 +1,6 @@
 """How many clips of each action there are to train on: the paper's Figure 6."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from stgan.files import replacing
 from stgan.names import printable
-from stgan.report.figures import save_figure
 
 MOST_ACTIONS = 200
 """In the figure; of more, the first."""
@@ -37,4 +38,11 @@ def draw_counts(path: Path, real: Mapping[str, int], generated: Mapping[str, int
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(1, 1.12), ncols=2)
-    save_figure(figure, path)
+    save_png(figure, path)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure, atomically."""
+    with warnings.catch_warnings(), replacing(path) as temporary:
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # no font has the letters of every name
+        figure.savefig(temporary, format="png", dpi=160)

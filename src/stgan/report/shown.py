@@ -7,8 +7,7 @@ from typing import Any
 
 from stgan.manifest import Manifest
 from stgan.report.page import sane_number
-from stgan.report.recorded import Scores
-from stgan.scoring import Clip, folder_clips
+from stgan.scoring import Clip, ClipScores, Scores, folder_clips
 
 MOST_CLIPS = 48
 """In the main part of a page."""
@@ -24,13 +23,13 @@ class Shown:
 
     clip:    its file, and what the manifest says that file is.
     entry:   its line of the manifest; empty without one.
-    verdict: what the evaluator says of it, as `clips` of `scores.json` has it; empty if it was not scored.
+    scores: what the evaluator says of it; None if it was not scored.
     """
 
     clip: Clip
     action: str
     entry: Mapping[str, Any]
-    verdict: Mapping[str, Any]
+    scores: ClipScores | None
 
     @property
     def path(self) -> Path:
@@ -44,8 +43,7 @@ class Shown:
     @property
     def recognised(self) -> bool | None:
         """Whether the evaluator named the action asked for; None if it was not asked."""
-        named = self.verdict.get("named")
-        return None if named is None else named == self.action
+        return None if self.scores is None else self.scores.named == self.action
 
     @property
     def steered_to(self) -> float | None:
@@ -53,8 +51,9 @@ class Shown:
         return sane_number(self.entry.get("probability"))
 
     def measured(self, name: str) -> float | None:
-        """One of the numbers of its verdict, or None."""
-        return sane_number(self.verdict.get(name))
+        """One of the numbers of its scores, or None."""
+        value: float | None = getattr(self.scores, name, None)
+        return value
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,9 @@ class Case:
 def shown_clips(folder: Path, scores: Scores | None) -> list[Shown]:
     """All clips of a folder with what is known of them. StganError if there are none."""
     entries = {entry.file: entry.values() for entry in Manifest(folder).read()}
-    verdicts = {clip["file"]: clip for clip in scores["clips"]} if scores else {}
+    known = {clip.file: clip for clip in scores.clips} if scores else {}
     return [
-        Shown(clip, clip.action or _NO_ACTION, entries.get(clip.name, {}), verdicts.get(clip.name, {}))
+        Shown(clip, clip.action or _NO_ACTION, entries.get(clip.name, {}), known.get(clip.name))
         for clip in folder_clips(folder)
         # A page may be given away: nobody's manifest shall put into it what a link leads to.
         if clip.steering is None or not clip.path.is_symlink()
@@ -136,8 +135,8 @@ def failures(clips: Sequence[Shown]) -> list[Case]:
             lambda clip: clip.measured("flicker") or None, "flicker {:.2f}", anyone,
         ),
         worst(
-            "Appearance that wanders", "the largest drift of background and colours",
-            lambda clip: clip.measured("appearance_drift"), "drift {:.2f}", anyone,
+            "Appearance that wanders", "the largest change of background and colours from frame to frame",
+            lambda clip: clip.measured("appearance_drift") or None, "change {:.2f}", anyone,
         ),
     ]  # fmt: skip
     return [case for case in cases if case.clips]

@@ -11,13 +11,15 @@ from PIL import Image
 
 from stgan.report.diagram import HEIGHT, WIDTH, method_diagram
 from stgan.report.figures import draw_confusion, draw_per_action
-from stgan.report.selection import MOST_CLIPS, Shown, by_action, extremes, failures, first_of_each
-from stgan.scoring import Clip
+from stgan.report.shown import MOST_CLIPS, Shown, by_action, extremes, failures, first_of_each
+from stgan.scoring import Clip, ClipScores
 
 
 def shown(number: int, action: str = "walk", steered_to: float = 0.5, **verdict: Any) -> Shown:
     name = f"{action}/{number:04d}.mp4"
-    return Shown(Clip(Path(name), name), action, {"probability": steered_to}, {"named": "walk", **verdict})
+    nothing = {"probability": None, "contribution": 0.0, "motion": 0.0, "flicker": 0.0, "frozen": 0.0}
+    values = {"sha256": None, "action": action, "named": "walk", "appearance_drift": 0.0, **nothing, **verdict}
+    return Shown(Clip(Path(name), name), action, {"probability": steered_to}, ClipScores(file=name, **values))
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=120))
@@ -57,7 +59,7 @@ def test_failures_are_picked_by_their_rules_and_once() -> None:
         "Flicker": [8],
         "Appearance that wanders": [6],
     }
-    assert failures([shown(0), Shown(Clip(Path("x"), "x"), "walk", {}, {})]) == []
+    assert failures([shown(0), Shown(Clip(Path("x"), "x"), "walk", {}, None)]) == []
 
 
 def test_contributions_are_the_highest_and_the_lowest() -> None:
@@ -65,7 +67,7 @@ def test_contributions_are_the_highest_and_the_lowest() -> None:
     most, least = extremes(clips)
     assert [clips.index(clip) for clip, _ in most.clips] == [4, 2, 0]
     assert [clips.index(clip) for clip, _ in least.clips] == [1, 3, 5]
-    assert extremes(clips[:1]) == [] and extremes([shown(0), shown(1)]) == []
+    assert extremes(clips[:1]) == [] and extremes([Shown(clips[0].clip, "walk", {}, None)] * 2) == []
 
 
 @pytest.mark.parametrize("fooled", [True, False, None])

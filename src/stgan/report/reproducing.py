@@ -11,9 +11,9 @@ from stgan.checkpoints import ModelFolder
 from stgan.checkpoints.description import CARD
 from stgan.errors import StganError
 from stgan.pipeline import BOTH, FRAMES
-from stgan.report.recorded import Study
-from stgan.report.selection import Shown
+from stgan.report.shown import Shown
 from stgan.sampling import PRESETS
+from stgan.studies.fooling import REAL, FoolingStudy
 
 _COMMON = {"model", "preset", "condition", "iterations", "frames", "seed"}
 _MOST_ACTIONS = 12  # that a command names; of more, it makes all
@@ -60,14 +60,14 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     return shlex.join(["stgan", "generate", *words, "--out", str(folder)])
 
 
-def fooling_command(study: Study, clips: Sequence[Shown]) -> str:
+def fooling_command(folder: Path, study: FoolingStudy, clips: Sequence[Shown]) -> str:
     """The command that makes such a study of these clips."""
     given = {"--model": study.model, "--preset": study.preset, "--num": study.num, "--seed": study.seed}
-    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    iterations, preset = settings(clips).get("iterations"), PRESETS.get(study.preset or "")
+    words = [word for name, value in given.items() for word in (name, str(value))]
+    iterations, preset = settings(clips).get("iterations"), PRESETS.get(study.preset)
     words += ["--iterations", str(iterations)] * bool(preset and iterations not in (None, str(preset.iterations)))
-    words += ["--real", "FOLDER"] * any(row["clips"] == "real" for row in study.rows)
-    return shlex.join(["stgan", "fooling", *words, "--out", str(study.folder)])
+    words += ["--real", "FOLDER"] * any(row.clips == REAL for row in study.rows)
+    return shlex.join(["stgan", "fooling", *words, "--out", str(folder)])
 
 
 def data_note(model: ModelFolder, entry: Mapping[str, Any]) -> str | None:
