@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from stgan.networks import VideoClassifier, adapt
-from stgan.video import ClipFile, all_windows, find_clips, read_video, resize_and_crop, window_at, windows_in_view
+from stgan.video import ClipFile, find_clips, read_video, resize_and_crop, window_at, windows_in_view
 
 FILE = Path(os.environ.get("OWN_CLASSIFIER", "own_classifier.pt"))
 SIZE, FRAMES = 64, 16
