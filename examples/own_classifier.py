@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from stgan.networks import VideoClassifier, adapt
+from stgan.spacing import window_starts
 from stgan.video import ClipFile, find_clips, read_video, resize_and_crop, window_at, windows_in_view
 
 FILE = Path(os.environ.get("OWN_CLASSIFIER", "own_classifier.pt"))
@@ -97,7 +98,8 @@ def accuracy(classifier: VideoClassifier, clips: list[ClipFile]) -> float:
     right = []
     for clip in clips:
         frames = frames_of(clip)
-        videos = torch.stack([to_video(frames[window]) for window in all_windows(len(frames), FRAMES)])
+        windows = [window_at(len(frames), FRAMES, start) for start in window_starts(len(frames), FRAMES)]
+        videos = torch.stack([to_video(frames[window]) for window in windows])
         right.append(int(classifier.log_probabilities(videos).mean(0).argmax()) == classifier.actions.index(clip.label))
     return float(np.mean(right))
 

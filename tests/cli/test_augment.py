@@ -120,7 +120,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
         (["--seeds", "0"], "--seeds must be at least 1 and at most 1000, not 0"),
         (["--recipe", "gone.yaml"], "'gone.yaml' cannot be read"),
         (["--set", "training.iterations"], "is not STAGE.NAME=VALUE"),
-        (["--set", "training.crop=0.5"], "crop must be from 1 to 16"),
+        (["--set", "training.crop=0.5"], "crop: must be at least 1"),
         (["--set", "initial.network.stages=[]"], "does not work"),
         (["--initial", "nowhere"], "nowhere"),
         (["--initial", "ENCODER"], "AlexNet is no classifier that can be fine-tuned"),
