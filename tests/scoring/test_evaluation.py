@@ -23,7 +23,7 @@ from stgan.scoring import (
     Protocol,
     Real,
     Scores,
-    Steering,
+    SteeredBy,
     evaluate,
     evaluator_of,
     evenly,
@@ -80,7 +80,7 @@ def test_scores_are_plain_json_and_name_every_choice(scores: Scores) -> None:
 
 
 def steered(clips: list[Clip], *hashes: str) -> list[Clip]:
-    return [replace(clip, steering=Steering(("c3d",), frozenset(hashes))) for clip in clips]
+    return [replace(clip, steering=SteeredBy(("c3d",), frozenset(hashes))) for clip in clips]
 
 
 def test_a_network_that_steered_or_shares_an_ancestor_is_refused(tiny_clips: Path, evaluator: Evaluator) -> None:

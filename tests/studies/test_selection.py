@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stgan.checkpoints import find_model
 from stgan.errors import StganError
-from stgan.scoring import Clip, ScoreCache, Steering, evaluate, find_evaluator, folder_clips
+from stgan.scoring import Clip, ScoreCache, SteeredBy, evaluate, find_evaluator, folder_clips
 from stgan.studies.selection import ClipVerdict, Criterion, Selection, farthest_first, features_of, select, verdicts_of
 
 ACTIONS = ["run", "walk", "bend"]
@@ -170,6 +170,6 @@ def test_verdicts_and_features_are_those_of_the_scores(tiny_model: Path, tiny_cl
     assert {row.tobytes() for row in found.values()} == {
         each["features"][0].tobytes() for each in kept.values() if each
     }
-    steered = [replace(clip, steering=Steering(("evaluator",), frozenset([evaluator.hash]))) for clip in clips]
+    steered = [replace(clip, steering=SteeredBy(("evaluator",), frozenset([evaluator.hash]))) for clip in clips]
     with pytest.raises(StganError, match="evaluator steered these clips"):
         verdicts_of(evaluate(steered, evaluator, allow_fooled=True))

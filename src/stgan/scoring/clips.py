@@ -41,7 +41,7 @@ MIDDLE = Protocol()
 
 
 @dataclass(frozen=True)
-class Steering:
+class SteeredBy:
     """The networks that steered a clip: their names, and the weight hashes of them and of their ancestors."""
 
     names: tuple[str, ...]
@@ -66,7 +66,7 @@ class Clip:
     group: str | None = None
     split: str | None = None
     sha256: str | None = None
-    steering: Steering | None = None
+    steering: SteeredBy | None = None
 
     def check_file(self) -> None:
         """Raise StganError unless the file is there, and the very one that the manifest's hashes are about."""
@@ -165,7 +165,7 @@ def _generated(folder: Path, entry: Entry) -> Clip:
         entry.file,
         entry.action,
         sha256=recorded,
-        steering=Steering(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()])),
+        steering=SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()])),
     )
 
 

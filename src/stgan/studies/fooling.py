@@ -19,7 +19,7 @@ from stgan.scoring import (
     Protocol,
     ScoreCache,
     Scores,
-    Steering,
+    SteeredBy,
     as_evaluator,
     evaluate,
 )
@@ -103,7 +103,7 @@ def judge(
     protocols = dict.fromkeys(clips, Protocol())
     if real:
         height, width = read_video(next(iter(clips.values()))[0].path).frames.shape[1:3]
-        clips[REAL] = [replace(clip, steering=Steering((), frozenset())) for clip in real]  # nothing steered them
+        clips[REAL] = [replace(clip, steering=SteeredBy((), frozenset())) for clip in real]  # nothing steered them
         protocols[REAL] = Protocol(size=(height, width))
     verdicts = []
     for name, chosen in clips.items():

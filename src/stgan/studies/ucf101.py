@@ -29,7 +29,7 @@ from stgan.generation import GenerationJob
 from stgan.names import quoted
 from stgan.pipeline import STGAN
 from stgan.records import Count, Number, Text, as_plain, as_record, read_record, write_record
-from stgan.scoring import Clip, ScoreCache, Scores, Steering, evaluate, evaluator_of, generated_clips, labelled_clips
+from stgan.scoring import Clip, ScoreCache, Scores, SteeredBy, evaluate, evaluator_of, generated_clips, labelled_clips
 from stgan.scoring.scores import InceptionScore
 from stgan.studies.augmentation import PUBLISHED, Run, run_augmentation
 from stgan.studies.generating import generate_set
@@ -269,7 +269,7 @@ class Reproduction:
 
     def _real(self) -> dict[str, Any]:
         """Every clip of the set, train and test alike, as the paper's "whole UCF-101 dataset"."""
-        none = Steering((), frozenset())
+        none = SteeredBy((), frozenset())
         clips = labelled_clips(ClipFolder(load_index(self._index).videos, self.clips()))
         return _summary(self._evaluate([replace(clip, steering=none) for clip in clips], "real"))
 
