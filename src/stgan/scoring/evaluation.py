@@ -25,8 +25,8 @@ from stgan.scoring.scores import (
     flickering,
     frozen,
     make_row,
-    manifold,
     names_of,
+    neighbourhood,
     temporal_order,
 )
 
@@ -86,7 +86,6 @@ def evaluate(
         splits=splits,
         distances=distances(looked.features, reference.features) if reference else (None, None),
     )
-    shape = manifold(looked.features, reference.features) if reference else {}
     actions = by_action(generated, evaluator)
     copied = copying(looked, beside.reference, beside.others) if beside else None
     return Scores(
@@ -117,10 +116,7 @@ def evaluate(
         splits=splits,
         frechet_video_distance=row.frechet_video_distance,
         kernel_video_distance=row.kernel_video_distance,
-        precision=shape.get("precision"),
-        recall=shape.get("recall"),
-        density=shape.get("density"),
-        coverage=shape.get("coverage"),
+        **neighbourhood(looked, reference),
         diversity=row.diversity,
         motion=row.motion,
         flicker=row.flicker,

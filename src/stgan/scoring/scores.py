@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from stgan.metrics.classification import (
 )
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.motion import is_flickering, is_frozen
-from stgan.metrics.neighbours import nearest_distances, precision_recall_density_coverage
+from stgan.metrics.neighbours import Neighbourhood, nearest_distances, precision_recall_density_coverage
 from stgan.metrics.table import METRICS
 from stgan.names import quoted
 from stgan.records import Count, Fraction, FractionInterval, Number, Text, read_record
@@ -376,13 +377,21 @@ def distances(of: Tensor, to: Tensor) -> tuple[float | None, float | None]:
     return float(frechet_distance(of[:k], to[:k])), float(kernel_distance(of[:k], to[:k]))
 
 
-def manifold(generated: Tensor, reference: Tensor) -> dict[str, float | None]:
-    """Precision, recall, density and coverage of as many clips of the one as of the other."""
-    k = min(len(generated), len(reference))
-    if k < 3:
-        return dict.fromkeys(("precision", "recall", "density", "coverage"))
-    values = precision_recall_density_coverage(reference[:k], generated[:k])
-    return {name: float(getattr(values, name)) for name in ("precision", "recall", "density", "coverage")}
+def neighbourhood(generated: Measurements, reference: Measurements | None) -> dict[str, Any]:
+    """Precision, recall, density and coverage of equally many windows of both sides; None for fewer than three clips.
+
+    Windows of one clip are no neighbours of each other: their overlap would make every ball small.
+    """
+    n = min(len(generated), len(reference) if reference else 0)
+    real, made = (side.select(range(n)) for side in (reference or generated, generated))
+    if min(real.num_clips, made.num_clips) < 3:
+        return dict.fromkeys(Neighbourhood._fields)
+    return precision_recall_density_coverage(
+        real.features,
+        made.features,
+        real_groups=numbered([clip.name for clip in real.clips]),
+        generated_groups=numbered([clip.name for clip in made.clips]),
+    )._asdict()
 
 
 def copying(generated: Measurements, seen: Measurements, unseen: Measurements | None) -> Copying | None:
