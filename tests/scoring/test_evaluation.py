@@ -227,7 +227,7 @@ def test_a_folder_with_the_name_of_a_network_of_the_model(
     assert find_evaluator(None, model).name == "evaluator" and find_evaluator(None, model).actions == model.actions
     monkeypatch.chdir(tiny_model)  # where both are one
     assert find_evaluator("c3d", model).name == "c3d"
-    with pytest.raises(StganError, match="tiny has no network 'evaluator' to judge; name another"):
+    with pytest.raises(StganError, match="tiny has no network 'evaluator' that could score; name another"):
         find_evaluator(None, replace(model, evaluators={}))
 
 

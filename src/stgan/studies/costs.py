@@ -42,7 +42,7 @@ def costs(reproduction: Reproduction) -> list[Cost]:
     recipe, path = reproduction.recipe, reproduction.out / MODEL
     model = STGAN.from_pretrained(path, reproduction.device)
     evaluator = evaluator_of(find_model(path), recipe.score.evaluator, device=reproduction.device)
-    judging = _seconds(lambda: evaluator.judge(torch.rand(1, 3, evaluator.frames, 128, 128, device=model.device)))
+    judging = _seconds(lambda: evaluator.classify(torch.rand(1, 3, evaluator.frames, 128, 128, device=model.device)))
     clips = reproduction.clips() if reproduction.record("data") else ()
     reading = _seconds_of_reading(clips)
     made = [
