@@ -153,7 +153,7 @@ def test_a_study_from_clips_to_record(
 
     # The clips of a model that saw two actors are refused where one of them is to judge.
     for validation in ("bob", "cleo"):
-        with pytest.raises(StganError, match=r"was trained on '.*/bob_\w+\.mp4', which is to judge"):
+        with pytest.raises(StganError, match=r"was trained on '.*/bob_\w+\.mp4', which is held out"):
             run_augmentation(
                 study.augmentation.initial.checkpoint(),
                 split_by_groups(clips, ["ann"], [validation]),

@@ -8,8 +8,8 @@ from torch import Tensor
 from stgan.metrics.blocks import block_colours
 from stgan.metrics.neighbours import mean_distance
 
-# Blocks along the shorter side. For the background they are so large that noise averages out, and so small that a person
-# covers less than half of them. For the colours they only save time, because sorted values have no places.
+# Blocks along the shorter side. Those of the background are so large that noise averages out, and so small that a
+# person covers less than half of them. Those of the colours only save time, because sorted values have no places.
 _BACKGROUND, _COLOURS = 8, 64
 
 

@@ -140,8 +140,8 @@ def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool)
     for network, did in zip(networks, steered, strict=True):
         if did and not allowed:
             raise StganError(
-                f"{network.name} steered these clips, or shares an ancestor with a network that did, so its scores would "
-                "only show how well it was fooled; use another network, or --allow-fooled to see that"
+                f"{network.name} steered these clips, or shares an ancestor with a network that did, so its scores "
+                "would only show how well it was fooled; use another network, or --allow-fooled to see that"
             )
     return True if True in steered else None if None in steered else False
 

@@ -62,7 +62,7 @@ def evaluators_of(model: STGAN) -> list[Evaluator]:
     """Every classifier of the model: those that can steer, then those that cannot."""
     folder = model.folder
     if not folder.evaluators:
-        raise StganError(f"{model.name} has no evaluator, so none of its networks can score clips without having steered them")
+        raise StganError(f"{model.name} has no evaluator, which is needed to score clips that its networks steered")
     return [
         as_evaluator(folder.load(part, model.device), name)
         for name, part in {**folder.condition, **folder.evaluators}.items()
