@@ -84,7 +84,7 @@ def fabric() -> Fabric:
         (["study.settings.a/b=[ann]"], "cannot name a folder"),
         (["study.settings.runs=[ann]"], "'runs' cannot name a folder"),
         (["study.settings=3"], "settings: must hold names"),
-        (["study.primary=three"], "the primary setting, 'three', is none of the settings"),
+        (["study.primary=three"], "the primary setting, 'three', is not among the settings"),
         (["study.by=luck"], "by: must be 'inception', 'confidence' or 'diversity', not 'luck'"),
         (["study.preset=fast"], "preset is one of"),
         (["study.num=0"], "num: must be at least 1"),

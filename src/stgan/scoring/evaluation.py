@@ -90,11 +90,11 @@ def evaluate(
         splits=splits,
         distances=distances(on_features.features, reference.features) if reference else (None, None),
     )
-    actions = by_action(generated, evaluator)
     copied = copying(on_features, found.reference, found.others) if found else None
     return Scores(
         **{name: getattr(row, name) for name in _OF_ROW},
         **neighbourhood(on_features, reference),
+        **by_action(generated, evaluator),
         evaluator=evaluator.name,
         evaluator_network=evaluator.kind,
         evaluator_hash=evaluator.hash,
@@ -111,10 +111,6 @@ def evaluate(
         fooled=fooled,
         steered_by=tuple(sorted({name for clip in clips if clip.steering for name in clip.steering.names})),
         actions=evaluator.actions,
-        per_action=actions.accuracy,
-        per_action_interval=actions.interval,
-        per_action_contribution=actions.contribution,
-        confusion=actions.confusion,
         splits=splits,
         frozen_clips=names_of(generated, frozen(generated)),
         flickering_clips=names_of(generated, flickering(generated)),

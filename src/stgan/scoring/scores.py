@@ -455,18 +455,10 @@ def clip_scores(measured: Measurements, evaluator: Evaluator) -> tuple[ClipScore
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class ByAction:
-    """Accuracy, its 95 % interval and the mean contribution of each action; the confusion matrix of all actions."""
-
-    accuracy: dict[str, float]
-    interval: dict[str, tuple[float, float]]
-    contribution: dict[str, float]
-    confusion: tuple[tuple[int, ...], ...]
-
-
-def by_action(measured: Measurements, evaluator: Evaluator) -> ByAction:
-    """Scores of each action that the evaluator knows. Contributions are of all actions."""
+def by_action(measured: Measurements, evaluator: Evaluator) -> dict[str, Any]:
+    """The fields of `Scores` that are of each action: accuracies of those that the evaluator knows, contributions of
+    all, and the confusion matrix.
+    """
     numbers = evaluator.numbers(measured.clips)
     known = [i for i, number in enumerate(numbers) if number is not None]
     wanted = torch.tensor([numbers[i] for i in known], dtype=torch.long)
@@ -478,12 +470,12 @@ def by_action(measured: Measurements, evaluator: Evaluator) -> ByAction:
     for clip, share in zip(measured.clips, contributions(measured.log_probabilities).tolist(), strict=True):
         if clip.action is not None:
             shares.setdefault(clip.action, []).append(share)
-    return ByAction(
-        {action: hits / n for action, (hits, n) in right.items()},
-        {action: wilson_interval(hits * clips[action] / n, clips[action]) for action, (hits, n) in right.items()},
-        {action: sum(values) / len(values) for action, values in sorted(shares.items())},
-        tuple(map(tuple, matrix.tolist())),
-    )
+    return {
+        "per_action": {action: hits / n for action, (hits, n) in right.items()},
+        "per_action_interval": {a: wilson_interval(hits * clips[a] / n, clips[a]) for a, (hits, n) in right.items()},
+        "per_action_contribution": {action: sum(values) / len(values) for action, values in sorted(shares.items())},
+        "confusion": tuple(map(tuple, matrix.tolist())),
+    }
 
 
 def _recognised(log_probabilities: Tensor, clips: Sequence[Clip], evaluator: Evaluator) -> tuple[int, int]:

@@ -93,13 +93,22 @@ class Reproduction:
     ) -> None:
         self.recipe, self.out, self.data, self.weights = recipe, out, data, weights
         self.device, self.published, self.on_progress = choose_device(device), published, on_progress
-        self._stages: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[], dict[str, Any]]]] = {
-            "weights": (self._weights_inputs, self._weights),
-            "data": (self._data_inputs, self._data),
-            "generate": (self._generate_inputs, self._generate),
-            "score": (self._score_inputs, self._score),
+        self._stages: dict[str, tuple[Callable[[], Any], Callable[[], dict[str, Any]]]] = {
+            "weights": (lambda: recipe.weights, self._weights),
+            "data": (lambda: recipe.data, self._data),
+            "generate": (
+                lambda: self._set_inputs("generate", recipe.generate),
+                lambda: self._generate_videos(recipe.generate, GENERATED),
+            ),
+            "score": (
+                lambda: {**asdict(recipe.score), "generate": self._needed("generate", "score").inputs},
+                lambda: _summary(self._evaluate(generated_clips(out / GENERATED), GENERATED)),
+            ),
             "real": (self._real_inputs, self._real),
-            "fooled": (self._fooled_inputs, self._fooled),
+            "fooled": (
+                lambda: {**self._set_inputs("fooled", recipe.fooled), "score": asdict(recipe.score)},
+                self._fooled,
+            ),
             "augment": (self._augment_inputs, self._augment),
         }
         """By stage: a function for its inputs, and one that does it."""
@@ -148,11 +157,6 @@ class Reproduction:
             )
         return record
 
-    # weights
-
-    def _weights_inputs(self) -> dict[str, Any]:
-        return {name: asdict(source) for name, source in self.recipe.weights.items()}
-
     def _weights(self) -> dict[str, Any]:
         """Convert published files to checkpoints in OUT/model; returns their hashes."""
         paths = {name: source.paths(self.weights) for name, source in self.recipe.weights.items()}
@@ -178,11 +182,6 @@ class Reproduction:
             self.out / MODEL, "ucf101", condition=steering, evaluators=() if evaluator in steering else (evaluator,)
         )
         return hashes
-
-    # data
-
-    def _data_inputs(self) -> dict[str, Any]:
-        return asdict(self.recipe.data)
 
     def _data(self) -> dict[str, Any]:
         if self.data is None:
@@ -216,17 +215,6 @@ class Reproduction:
         """The clips of UCF-101 that stage data found, with the official split."""
         return load_index(self._index).clip_files(self.recipe.data.split)
 
-    # generate and fooled
-
-    def _generate_inputs(self) -> dict[str, Any]:
-        return self._set_inputs("generate", self.recipe.generate)
-
-    def _generate(self) -> dict[str, Any]:
-        return self._generate_videos(self.recipe.generate, GENERATED)
-
-    def _fooled_inputs(self) -> dict[str, Any]:
-        return {**self._set_inputs("fooled", self.recipe.fooled), "score": asdict(self.recipe.score)}
-
     def _fooled(self) -> dict[str, Any]:
         """Videos that a network steered, and their scores by that network."""
         made = self._generate_videos(self.recipe.fooled, FOOLED)
@@ -234,8 +222,7 @@ class Reproduction:
         return {**made, **_summary(scores)}
 
     def _set_inputs(self, stage: str, chosen: SetRecipe) -> dict[str, Any]:
-        made = self._needed("weights", stage).result
-        return {**asdict(chosen), "weights": made}
+        return {**asdict(chosen), "weights": self._needed("weights", stage).result}
 
     def _generate_videos(self, chosen: SetRecipe, name: str) -> dict[str, Any]:
         model = STGAN.from_pretrained(self.out / MODEL, self.device)
@@ -253,14 +240,6 @@ class Reproduction:
         generate_set(job, self.out / name, on_clip=on_clip)
         return {"num_videos": chosen.num_videos, "classes": len(counts), "size": steering.side}
 
-    # score and real
-
-    def _score_inputs(self) -> dict[str, Any]:
-        return {**asdict(self.recipe.score), "generate": self._needed("generate", "score").inputs}
-
-    def _score(self) -> dict[str, Any]:
-        return _summary(self._evaluate(generated_clips(self.out / GENERATED), GENERATED))
-
     def _real_inputs(self) -> dict[str, Any]:
         made = self._needed("weights", "real").result
         return {
@@ -274,8 +253,6 @@ class Reproduction:
         none = SteeredBy((), frozenset())
         clips = labelled_clips(ClipFolder(load_index(self._index).videos, self.clips()))
         return _summary(self._evaluate([replace(clip, steering=none) for clip in clips], "real"))
-
-    # augment
 
     def _augment_inputs(self) -> dict[str, Any]:
         return {
