@@ -148,9 +148,9 @@ def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
     notes = []
     if nameless == len(clips):
-        notes.append("nothing says what the clips should show: there is no accuracy")
+        notes.append("the actions of the clips are unknown, so there is no accuracy")
     elif nameless:
-        notes.append(f"nothing says what {nameless} of the clips should show: accuracy is of the others")
+        notes.append(f"the actions of {nameless} clips are unknown, so accuracy is of the others")
     if unknown:
         known = ", ".join(evaluator.actions) or "none by name"
         first = quoted(min(unknown))

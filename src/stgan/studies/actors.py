@@ -8,6 +8,7 @@ where these trainings stop; the clips of all other actors are for testing.
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -249,7 +250,7 @@ class ActorsStudy:
 
     def _generate(self, model: ModelFolder, folder: Path) -> None:
         stgan = STGAN.from_pretrained(model.path, str(self.fabric.device))
-        total, done = self.recipe.num * len(stgan.actions), iter(range(1, 1 << 30))
+        total, done = self.recipe.num * len(stgan.actions), count(1)
         preset = stgan.preset(self.recipe.preset)
         job = GenerationJob(stgan, stgan.steering(), preset, self.recipe.num, self.recipe.seed)
         generate_set(job, folder / _GENERATED, on_clip=lambda: self.on_progress("generate", next(done), total))

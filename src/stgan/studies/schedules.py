@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from stgan.generation import GenerationJob
 from stgan.pipeline import STGAN
@@ -29,9 +28,6 @@ class SchedulePoint:
     accuracy_interval: tuple[float, float]
     inception_score: float
     motion: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def curve(

@@ -155,21 +155,14 @@ def _write_lists(folder: Path, selection: Selection) -> None:
         ("file_name", "label", "contribution", "probability"),
         ((clip.name, clip.action, *each) for clip, each in zip(clips, figures, strict=True)),
     )
-    _write_csv(
-        folder / CANDIDATES,
-        ("file", "action", "named", "probability", "contribution", "chosen", "reason"),
-        (
-            (
-                clip.name,
-                clip.action,
-                selection.scores[clip.name].named,
-                *reversed(_contribution_and_probability(selection, clip)),
-                "no" if clip.name in selection.left_out else "yes",
-                selection.left_out.get(clip.name, ""),
-            )
-            for clip in sorted(selection.candidates, key=lambda clip: clip.name)
-        ),
-    )
+    candidates = []
+    for clip in sorted(selection.candidates, key=lambda clip: clip.name):
+        contribution, probability = _contribution_and_probability(selection, clip)
+        chosen, reason = ("no" if clip.name in selection.left_out else "yes"), selection.left_out.get(clip.name, "")
+        named = selection.scores[clip.name].named
+        candidates.append((clip.name, clip.action, named, probability, contribution, chosen, reason))
+    columns = ("file", "action", "named", "probability", "contribution", "chosen", "reason")
+    _write_csv(folder / CANDIDATES, columns, candidates)
     _write_lines(folder / "classInd.txt", [f"{number} {action}" for action, number in numbers.items()])
     _write_lines(folder / _LIST, [f"{clip.name} {numbers[str(clip.action)]}" for clip in clips])
     _write_lines(folder / "testlist01.txt", [])

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -228,16 +229,10 @@ class Reproduction:
         model = STGAN.from_pretrained(self.out / MODEL, self.device)
         preset = model.preset(chosen.preset, chosen.iterations)
         counts = draw_classes(model.actions, chosen.num_videos, chosen.seed)
-        done = 0
-
-        def on_clip() -> None:
-            nonlocal done
-            done += 1
-            self.on_progress(name, done, chosen.num_videos)
-
+        done = count(1)
         steering = model.steering(condition=chosen.condition)
         job = GenerationJob(model, steering, preset, counts, chosen.seed)
-        generate_set(job, self.out / name, on_clip=on_clip)
+        generate_set(job, self.out / name, on_clip=lambda: self.on_progress(name, next(done), chosen.num_videos))
         return {"num_videos": chosen.num_videos, "classes": len(counts), "size": steering.side}
 
     def _real_inputs(self) -> dict[str, Any]:
