@@ -228,10 +228,10 @@ def through_a_link(out: Path, source: Path) -> Path:
         (in_a_selection, "lies in the selection"),
         (lambda out, source: Path(), "is the current folder or one around it"),
         (lambda out, source: Path(".."), "is the current folder or one around it"),
-        (through_a_link, "lie in one another"),
-        (lambda out, source: source, "lie in one another"),
-        (lambda out, source: source / "set", "lie in one another"),
-        (lambda out, source: source.parent, "lie in one another"),
+        (through_a_link, "overlap"),
+        (lambda out, source: source, "overlap"),
+        (lambda out, source: source / "set", "overlap"),
+        (lambda out, source: source.parent, "overlap"),
     ],
 )
 def test_places_where_no_set_can_be(

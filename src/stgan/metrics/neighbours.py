@@ -55,7 +55,7 @@ def precision_recall_density_coverage(
     generated_groups = torch.arange(len(generated)) if generated_groups is None else generated_groups
     k = min(k, *(len(groups) - int(groups.bincount(minlength=1).max()) for groups in (real_groups, generated_groups)))
     if k < 1:
-        raise ValueError("neighbours are looked for among two clips or more of each kind")
+        raise ValueError("neighbours need two clips or more of each kind")
     real_radius, generated_radius = _radius(real, k, real_groups), _radius(generated, k, generated_groups)
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     recalled = covered.clone()

@@ -31,7 +31,7 @@ _SHARE = "share, 0 to 1"
 METRICS = {
     metric.key: metric
     for metric in (
-        Metric("accuracy", "accuracy", _SHARE, HIGHER, "clips that the evaluator names as asked"),
+        Metric("accuracy", "accuracy", _SHARE, HIGHER, "clips whose action the evaluator recognises"),
         Metric(
             "inception_score", "Inception Score", "1 to the number of classes", HIGHER,
             "how certain the evaluator is of each clip, and how evenly the clips share the classes",

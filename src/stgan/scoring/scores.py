@@ -30,9 +30,9 @@ from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements, Skipped
 from stgan.version import __version__
 
-FORMAT = 2  # 1: another appearance change, nothing beside real clips
+FORMAT = 2  # 1: another appearance change, no comparison with real clips
 SCORES = "scores.json"
-"""The file beside clips that holds their scores."""
+"""The name of the file with the scores, in the folder of the clips."""
 GENERATED = "generated"
 """The name of the row of the clips that are scored."""
 _REMEDY = "remove it to have the clips scored again"
@@ -456,9 +456,7 @@ def clip_scores(measured: Measurements, evaluator: Evaluator) -> tuple[ClipScore
 
 
 def by_action(measured: Measurements, evaluator: Evaluator) -> dict[str, Any]:
-    """The fields of `Scores` that are of each action: accuracies of those that the evaluator knows, contributions of
-    all, and the confusion matrix.
-    """
+    """The fields of `Scores` by action: accuracies of known actions, contributions of all, the confusion matrix."""
     numbers = evaluator.numbers(measured.clips)
     known = [i for i, number in enumerate(numbers) if number is not None]
     wanted = torch.tensor([numbers[i] for i in known], dtype=torch.long)

@@ -67,7 +67,7 @@ class SettingResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What `study.json` holds: settings, one of which is primary: it decides."""
+    """What `study.json` holds: the settings, one of which is primary and decides."""
 
     format: Literal[1] = 1
     version: Text = __version__

@@ -24,7 +24,7 @@ _MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class Initial:
-    """A classifier whose weights are drawn from the seed. In files, `architecture` stands beside it."""
+    """A classifier whose weights are drawn from the seed. In files, it has an `architecture` too."""
 
     network: ClassifierConfig
     seed: Seed = 0

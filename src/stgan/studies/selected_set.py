@@ -48,9 +48,9 @@ def check_place(out: Path, source: Path, *, overwrite: bool = False) -> None:
         raise StganError(f"{quoted(out)} is the current folder or one around it; give the name of a new folder")
     place, clips = out.resolve(), source.resolve()
     if place == clips or place in clips.parents or clips in place.parents:
-        raise StganError(f"{quoted(out)} and {quoted(source)} lie in one another; select into a folder apart from it")
+        raise StganError(f"{quoted(out)} and {quoted(source)} overlap; select into a separate folder")
     if around := next((parent for parent in place.parents if (parent / RECORD).is_file()), None):
-        raise StganError(f"{quoted(out)} lies in the selection {quoted(around)}; choose a folder apart from it")
+        raise StganError(f"{quoted(out)} lies in the selection {quoted(around)}; choose a separate folder")
     if out.is_dir() and any(out.iterdir()):
         if not (out / RECORD).is_file():
             raise StganError(f"{quoted(out)} is not empty and no selection; give the name of a new folder")
