@@ -111,7 +111,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
     ("more", "message"),
     [
         (["--generated", "nowhere"], "'nowhere' is not a folder; give what stgan select wrote"),
-        (["--generated", "CLIPS"], "trained, which may be those of the test: all of them"),
+        (["--generated", "CLIPS"], "test clips may be among them: all of them"),
         (["--generated", "CLIPS", "--model", "weizmann"], "name the model that made them"),
         (["--real", "nowhere"], "nowhere"),
         (["--train-groups", "a,eve"], "there is no group 'eve'"),

@@ -337,7 +337,7 @@ def test_networks_that_saw_clips_to_train_on_alone(
         ([networks[0]], "decoder"),  # of the network that it was made from nothing is known
         ([network("prior", seen["g1"], ("eye",)), network("eye", [])], "prior, eye"),
     ):
-        assert f"may be those of the test: {named};" in refusal(*unknown)
+        assert f"test clips may be among them: {named};" in refusal(*unknown)
     allowed = experiment(tmp_path / "allowed", **{**common, "allow_unknown": True}, networks=[network("eye", [])])
     assert not allowed.proven and allowed.networks[0].seen == 0
 
