@@ -54,7 +54,7 @@ def test_clips_of_a_model_of_which_nothing_is_known(stgan: Any, root: Path, tmp_
     out = tmp_path / "out"
     refused = stgan.run(*command(root, out, root / "chosen"))
     assert refused.returncode == 1 and refused.is_one_sentence and not out.exists()
-    assert "nothing says on which clips" in refused.stderr and "generator, " in refused.stderr
+    assert "it is unknown on which clips" in refused.stderr and "generator, " in refused.stderr
     allowed = stgan.run(*command(root, out, root / "chosen", "--allow-unknown", "--seeds", 2))
     assert allowed.returncode == 0 and not allowed.stderr, allowed.stderr
     record = json.loads((out / "augmentation.json").read_text())
@@ -92,7 +92,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
         tell([*seen["a"], seen[group][0]])
         refused = stgan.run(*command(root, tmp_path / "out", chosen, *more))
         assert refused.returncode == 1 and refused.is_one_sentence, refused.stderr
-        assert "which is to judge" in refused.stderr and f"clip{'abc'.index(group)}.mp4" in refused.stderr
+        assert "which is held out" in refused.stderr and f"clip{'abc'.index(group)}.mp4" in refused.stderr
     assert not (tmp_path / "out").exists()
     tell(seen["a"])
     settings = ["--set", "training.iterations=1", "--set", "training.windows=2", "--initial", tiny_model / "c3d"]
@@ -111,7 +111,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
     ("more", "message"),
     [
         (["--generated", "nowhere"], "'nowhere' is not a folder; give what stgan select wrote"),
-        (["--generated", "CLIPS"], "trained, which may be those of the test: all of them"),
+        (["--generated", "CLIPS"], "test clips may be among them: all of them"),
         (["--generated", "CLIPS", "--model", "weizmann"], "name the model that made them"),
         (["--real", "nowhere"], "nowhere"),
         (["--train-groups", "a,eve"], "there is no group 'eve'"),

@@ -89,7 +89,7 @@ def test_any_clips_can_be_scored(stgan: Any, tiny_model: Path, tiny_clips: Path,
         tmp_path / "s.csv",
     )
     assert "no\\udcffunicode.mp4" in (tmp_path / "s.csv").read_text()
-    assert loose.returncode == 0 and "nothing says what the clips should show" in loose.stdout
+    assert loose.returncode == 0 and "the actions of the clips are unknown" in loose.stdout
     assert json.loads((tmp_path / "s.json").read_text())["accuracy"] is None
 
 

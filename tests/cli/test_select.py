@@ -86,7 +86,7 @@ def test_other_rules(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) 
         (("CLIPS", "--evaluator", "nobody"), "nobody"),
         (("CLIPS", "--model", "nobody"), "nobody"),
         (("CLIPS", "--model", "weizmann"), "name the model that made them"),
-        (("CLIPS", "--out", "CLIPS"), "lie in one another"),
+        (("CLIPS", "--out", "CLIPS"), "overlap"),
         (("CLIPS", "--out", "/dev/null"), "is a link or a file"),
         (("CLIPS", "--real", "nowhere"), "'nowhere' is not a folder"),
         (("CLIPS", "--real", "REAL", "--train-groups", "eve"), "no group 'eve'"),

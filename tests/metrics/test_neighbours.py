@@ -18,20 +18,22 @@ def features(n: int, d: int, seed: int) -> Tensor:
     return torch.randint(0, 4, (n, d), generator=torch.Generator().manual_seed(seed)).double()
 
 
-def by_definition(real: np.ndarray, generated: np.ndarray, k: int) -> tuple[float, float, float, float]:
-    k = min(k, len(real) - 1, len(generated) - 1)
-
+def by_definition(
+    real: np.ndarray, generated: np.ndarray, k: int, own: list[int], theirs: list[int]
+) -> tuple[float, float, float, float]:
     def distance(x: np.ndarray, y: np.ndarray) -> float:
         return float(np.sqrt(((x - y) ** 2).sum()))
 
-    def radii(z: np.ndarray) -> list[float]:
-        return [sorted(distance(x, y) for j, y in enumerate(z) if i != j)[k - 1] for i, x in enumerate(z)]
+    def to_others(z: np.ndarray, groups: list[int]) -> list[list[float]]:
+        pairs = list(zip(z, groups, strict=True))
+        return [sorted(distance(x, y) for y, h in pairs if g != h) for x, g in pairs]
 
-    in_real = np.array(
-        [[distance(g, r) <= radius for r, radius in zip(real, radii(real), strict=True)] for g in generated]
-    )
+    apart = to_others(real, own), to_others(generated, theirs)
+    k = min(k, *(len(row) for rows in apart for row in rows))
+    radii, generated_radii = ([row[k - 1] for row in rows] for rows in apart)
+    in_real = np.array([[distance(g, r) <= radius for r, radius in zip(real, radii, strict=True)] for g in generated])
     in_generated = np.array(
-        [[distance(r, g) <= s for g, s in zip(generated, radii(generated), strict=True)] for r in real]
+        [[distance(r, g) <= s for g, s in zip(generated, generated_radii, strict=True)] for r in real]
     )
     return (
         in_real.any(1).mean(),
@@ -42,11 +44,19 @@ def by_definition(real: np.ndarray, generated: np.ndarray, k: int) -> tuple[floa
 
 
 @settings(max_examples=60, deadline=None)
-@given(n=numbers, m=numbers, d=st.integers(1, 4), k=st.integers(1, 6), seed=seeds)
-def test_by_definition(n: int, m: int, d: int, k: int, seed: int) -> None:
+@given(n=numbers, m=numbers, d=st.integers(1, 4), k=st.integers(1, 6), seed=seeds, size=st.integers(1, 3))
+def test_by_definition(n: int, m: int, d: int, k: int, seed: int, size: int) -> None:
+    """`size` rows in a row are of one clip, and no neighbours of each other."""
     real, generated = features(n, d, seed), features(m, d, seed + 100)
-    ours = precision_recall_density_coverage(real, generated, k)
-    assert tuple(ours) == pytest.approx(by_definition(real.numpy(), generated.numpy(), k), rel=1e-12)
+    own, theirs = torch.arange(n) // size, torch.arange(m) // size
+    groups = {"real_groups": own, "generated_groups": theirs} if size > 1 else {}
+    if min(n, m) <= size:
+        with pytest.raises(ValueError, match="two clips"):
+            precision_recall_density_coverage(real, generated, k, **groups)
+        return
+    ours = precision_recall_density_coverage(real, generated, k, **groups)
+    expected = by_definition(real.numpy(), generated.numpy(), k, own.tolist(), theirs.tolist())
+    assert tuple(ours) == pytest.approx(expected, rel=1e-12)
 
 
 @settings(max_examples=30, deadline=None)

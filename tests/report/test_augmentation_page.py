@@ -198,8 +198,8 @@ def test_hostile_names_stay_text(tmp_path: Path, page_of: PageOf) -> None:
     ("change", "place"),
     [
         ({"format": 1}, "format: "),
-        ({"runs": []}, "runs and seeds do not belong together"),
-        ({"seeds": [0, 1, 3]}, "runs and seeds do not belong together"),
+        ({"runs": []}, "the seeds are not those of the runs"),
+        ({"seeds": [0, 1, 3]}, "the seeds are not those of the runs"),
         ({"runs": [{"seed": 0, "arms": []}]}, "runs[0]: the arms must be generated, real, both"),
         ({"runs": [{"seed": 0, "arms": [{"curve": [{"test": 2}]}]}]}, "runs[0].arms[0]."),
         ({"runs": [{"seed": 0.5}]}, "runs[0].seed: "),

@@ -14,6 +14,7 @@ from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.metrics.distances import kernel_distance
+from stgan.metrics.neighbours import precision_recall_density_coverage
 from stgan.networks.i3d import I3D, I3DConfig
 from stgan.records import as_plain
 from stgan.scoring import (
@@ -32,6 +33,7 @@ from stgan.scoring import (
     labelled_clips,
     measure,
 )
+from stgan.scoring.scores import neighbourhood
 from stgan.video import find_clips, read_video, write_video
 from stgan.video.decoding import inspect_clip
 
@@ -225,7 +227,7 @@ def test_a_folder_with_the_name_of_a_network_of_the_model(
     assert find_evaluator(None, model).name == "evaluator" and find_evaluator(None, model).actions == model.actions
     monkeypatch.chdir(tiny_model)  # where both are one
     assert find_evaluator("c3d", model).name == "c3d"
-    with pytest.raises(StganError, match="tiny has no network 'evaluator' to judge; name another"):
+    with pytest.raises(StganError, match="tiny has no network 'evaluator' that could score; name another"):
         find_evaluator(None, replace(model, evaluators={}))
 
 
@@ -332,3 +334,14 @@ def test_several_windows_of_a_clip_are_one_video(scores: Scores, tiny_clips: Pat
         own = measured.features[[i for name, i in first.items() if name.startswith(action)]].double().numpy()
         apart.append(np.mean([np.linalg.norm(own[i] - own[j]) for i in range(3) for j in range(i)]))
     assert several.diversity == pytest.approx(np.mean(apart), rel=1e-6)
+
+
+def test_windows_of_a_clip_are_no_neighbours_of_each_other(tiny_clips: Path, evaluator: Evaluator) -> None:
+    measured, _ = measure(folder_clips(tiny_clips), evaluator)
+    six = measured.select([i for i in range(len(measured)) for _ in range(6)])
+    # The fifth neighbour among six equal windows of each other clip is a window of the nearest other clip.
+    nearest = precision_recall_density_coverage(measured.features, measured.features, 1)
+    assert nearest.density > 1 and neighbourhood(six, six)["density"] == pytest.approx(6 * nearest.density / 5)
+    names = {clip.name for clip in measured.clips[:2]}
+    two = six.select([i for i, clip in enumerate(six.clips) if clip.name in names])
+    assert set(neighbourhood(two, six).values()) == {None}

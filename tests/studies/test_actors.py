@@ -84,7 +84,7 @@ def fabric() -> Fabric:
         (["study.settings.a/b=[ann]"], "cannot name a folder"),
         (["study.settings.runs=[ann]"], "'runs' cannot name a folder"),
         (["study.settings=3"], "settings: must hold names"),
-        (["study.primary=three"], "the primary setting, 'three', is none of the settings"),
+        (["study.primary=three"], "the primary setting, 'three', is not among the settings"),
         (["study.by=luck"], "by: must be 'inception', 'confidence' or 'diversity', not 'luck'"),
         (["study.preset=fast"], "preset is one of"),
         (["study.num=0"], "num: must be at least 1"),
@@ -153,7 +153,7 @@ def test_a_study_from_clips_to_record(
 
     # The clips of a model that saw two actors are refused where one of them is to judge.
     for validation in ("bob", "cleo"):
-        with pytest.raises(StganError, match=r"was trained on '.*/bob_\w+\.mp4', which is to judge"):
+        with pytest.raises(StganError, match=r"was trained on '.*/bob_\w+\.mp4', which is held out"):
             run_augmentation(
                 study.augmentation.initial.checkpoint(),
                 split_by_groups(clips, ["ann"], [validation]),

@@ -328,16 +328,16 @@ def test_networks_that_saw_clips_to_train_on_alone(
             said = refusal(
                 networks[1], network("judge", [*seen["g1"], seen[group][0]]), real=apart, allow_unknown=allow
             )
-            assert f"the judge behind the generated clips was trained on '{clip.path}', which is to judge" in said
+            assert f"the judge behind the generated clips was trained on '{clip.path}', which is held out" in said
     strange = refusal(network("eye", [*seen["g1"], "0" * 16]), allow_unknown=True)
-    assert "the eye" in strange and "trained on clips that are not among the clips to train on (1 of them)" in strange
+    assert "the eye" in strange and "trained on clips that are not among the training clips (1 of them)" in strange
     for unknown, named in (
         ([], "all of them"),
         ([networks[1], network("generator", [])], "generator"),
         ([networks[0]], "decoder"),  # of the network that it was made from nothing is known
         ([network("prior", seen["g1"], ("eye",)), network("eye", [])], "prior, eye"),
     ):
-        assert f"may be those of the test: {named};" in refusal(*unknown)
+        assert f"test clips may be among them: {named};" in refusal(*unknown)
     allowed = experiment(tmp_path / "allowed", **{**common, "allow_unknown": True}, networks=[network("eye", [])])
     assert not allowed.proven and allowed.networks[0].seen == 0
 
@@ -358,7 +358,7 @@ def test_weights_to_start_from_have_seen_no_clip_that_judges(
     known = replace(initial, provenance={"seen": [inspect_clip(test.path).sha256[:16]]})
     with pytest.raises(StganError) as caught:
         experiment(tmp_path / "out", initial=known)
-    assert f"the weights to start from were trained on '{test.path}', which is to judge" in str(caught.value)
+    assert f"the weights to start from were trained on '{test.path}', which is held out" in str(caught.value)
     assert not (tmp_path / "out").exists()
     assert experiment(tmp_path / "out", initial=replace(initial, provenance={"seen": ["0" * 16]}), seeds=(0,)).runs
 
@@ -367,7 +367,7 @@ def test_a_clip_that_is_held_out_to_choose_where_to_stop_judges_too(
     experiment: Experiment, seen: dict[str, list[str]], tmp_path: Path
 ) -> None:
     everything = network("decoder", [each for group in ("g1", "g2", "g3") for each in seen[group]])
-    with pytest.raises(StganError, match="which is to judge"):
+    with pytest.raises(StganError, match="which is held out"):
         experiment(tmp_path, networks=[everything], allow_unknown=False)
     found = experiment(
         tmp_path, networks=[everything], allow_unknown=False, recipe=replace(QUICK, stop_on="test"), seeds=(0,)
@@ -386,15 +386,15 @@ def test_clips_that_cannot_be_used(
 
     test = next(clip for clip in real if clip.split == "test")
     assert "no generated clip" in refusal(real, [])
-    assert "nothing says which action" in refusal(real, [replace(generated[0], action=None)])
+    assert "is unknown, so it cannot be trained on" in refusal(real, [replace(generated[0], action=None)])
     assert "'dance', which is not one of the classes" in refusal(real, [replace(generated[0], action="dance")])
     assert "missing" in refusal(real, [replace(generated[0], path=tmp_path / "gone.mp4")])
     assert "changed or damaged" in refusal(real, [replace(generated[0], sha256="0" * 64)])
     assert "missing" in refusal([*real, replace(real[2], path=tmp_path / "gone.mp4")], generated)
     assert "clips and of test clips" in refusal([*real, replace(real[2], group=test.group)], generated)
-    assert "is to be trained on and is the test clip" in refusal(real, [replace(generated[0], path=test.path)])
+    assert "is also the test clip" in refusal(real, [replace(generated[0], path=test.path)])
     apart = [replace(clip, split="val") if str(clip.group).endswith("g3") else clip for clip in real]
-    assert "and is the validation clip" in refusal(apart, [replace(generated[0], path=apart[6].path)])
+    assert "is also the validation clip" in refusal(apart, [replace(generated[0], path=apart[6].path)])
     assert "of train clips and of validation clips" in refusal([*apart, replace(real[6], path=real[7].path)], generated)
     assert "to test on" in refusal([clip for clip in real if clip.split == "train"], generated)
     assert "to train on" in refusal([test], generated)

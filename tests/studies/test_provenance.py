@@ -107,7 +107,7 @@ def test_another_model_is_refused(model: Path, generated: Path, tmp_path: Path) 
     save_checkpoint(model / "c3d", changed.network, actions=changed.actions, card="# c3d\n")
     with pytest.raises(StganError, match=r"the condition network c3d of the clips in .* is none of tiny's networks"):
         networks_behind(find_model(str(model)), generated)
-    with pytest.raises(StganError, match="nothing says which networks made the clips"):
+    with pytest.raises(StganError, match="it is unknown which networks made the clips"):
         networks_behind(find_model(str(model)), tmp_path)
     write_lines(tmp_path, [{"file": "a.mp4", "action": "left", "index": 0, "hashes": {"generator": [3]}}])
     with pytest.raises(StganError, match=r"the generator of the clips in .* is none of"):
@@ -132,8 +132,8 @@ def test_a_file_of_networks(tmp_path: Path) -> None:
     [
         ([{"generator": HASH, "condition": {"c3d": "e" * 64}}], "lacks the condition network c3d that made clips"),
         ([{"generator": HASH}, {"generator": "e" * 64}], "lacks the generator that made clips"),
-        ([{"generator": HASH}, {}], "nothing says that"),
-        ([], "nothing says that"),
+        ([{"generator": HASH}, {}], "does not say which networks"),
+        ([], "does not say which networks"),
     ],
 )
 def test_networks_of_other_clips(hashes: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_network_may_have_seen_clips_to_train_on_and_no_others(
     with pytest.raises(StganError, match="the sequence prior behind the generated clips was trained on") as caught:
         check_networks([innocent, network], train, judges)
     if seen & judging:
-        assert any(f"'clip{value}.mp4', which is to judge" in str(caught.value) for value in seen & judging)
+        assert any(f"'clip{value}.mp4', which is held out" in str(caught.value) for value in seen & judging)
     else:
         assert f"({len(seen - train)} of them)" in str(caught.value)
 

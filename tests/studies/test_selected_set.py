@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from clip_scores import clip_scores
 from manifest_lines import read_lines, write_lines
 
 from stgan.checkpoints import ModelFolder, find_model
@@ -18,7 +19,7 @@ from stgan.scoring import Evaluator, evaluate, find_evaluator, folder_clips
 from stgan.studies import selected_set
 from stgan.studies.provenance import NETWORKS
 from stgan.studies.selected_set import check_place, count_real, write_set
-from stgan.studies.selection import ClipVerdict, Selection, select
+from stgan.studies.selection import Selection, select
 from stgan.video import ClipFile, ClipFolder, find_clips
 
 
@@ -59,13 +60,13 @@ def selection(source: Path) -> Selection:
     """Two of "left", one of "right", none of "grow"."""
     clips = folder_clips(source)
     values = {"grow": 0.1, "left": 1.0, "right": 2.0}
-    verdicts = {
-        clip.name: ClipVerdict(values[str(clip.action)] + i / 100, i / 10, str(clip.action))
+    scores = {
+        clip.name: clip_scores(clip, str(clip.action), values[str(clip.action)] + i / 100, i / 10)
         for i, clip in enumerate(clips)
     }
-    verdicts["right/clip1.mp4"] = replace(verdicts["right/clip1.mp4"], named="left")
-    verdicts["right/clip2.mp4"] = replace(verdicts["right/clip2.mp4"], contribution=0.5, probability=None)
-    return select(clips, verdicts, most=2)
+    scores["right/clip1.mp4"] = replace(scores["right/clip1.mp4"], named="left")
+    scores["right/clip2.mp4"] = replace(scores["right/clip2.mp4"], contribution=0.5, probability=None)
+    return select(clips, scores, most=2)
 
 
 @pytest.fixture(scope="module")
@@ -225,12 +226,12 @@ def through_a_link(out: Path, source: Path) -> Path:
         (as_link, "is a link or a file"),
         (with_something_in_it, "is not empty and no selection"),
         (in_a_selection, "lies in the selection"),
-        (lambda out, source: Path(), "is a folder that you are in"),
-        (lambda out, source: Path(".."), "is a folder that you are in"),
-        (through_a_link, "lie in one another"),
-        (lambda out, source: source, "lie in one another"),
-        (lambda out, source: source / "set", "lie in one another"),
-        (lambda out, source: source.parent, "lie in one another"),
+        (lambda out, source: Path(), "is the current folder or one around it"),
+        (lambda out, source: Path(".."), "is the current folder or one around it"),
+        (through_a_link, "overlap"),
+        (lambda out, source: source, "overlap"),
+        (lambda out, source: source / "set", "overlap"),
+        (lambda out, source: source.parent, "overlap"),
     ],
 )
 def test_places_where_no_set_can_be(

@@ -53,7 +53,7 @@ def test_groups_are_put_on_sides(groups: list[str], train: set[str], validation:
         ("abc", "ax", "b", "no group 'x' among these clips: they have a, b, c"),
         ("abc", "a", "y", "no group 'y'"),
         ("abc", "ac", "b", "no group is left to test on"),
-        (["a", None], "a", "", r"nothing says which group '1\.mp4' belongs to"),
+        (["a", None], "a", "", r"the group of '1\.mp4' is unknown"),
         ([None], "a", "", "they have none"),
     ],
 )
@@ -85,8 +85,8 @@ def test_clips_without_a_validation_split_lend_some(groups: list[str], seed: int
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        (["train", "train"], "no real clip is to test on"),
-        (["test", "val"], "no real clip is to train on"),
+        (["train", "train"], "no real clip to test on"),
+        (["test", "val"], "no real clip to train on"),
         ([None, None], "give clips with the splits train and test"),
         (["train", "test"], "only one group"),
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -177,7 +178,7 @@ def generate(
     console.print(_costs_table(costs, rate, f"{stgan.name}, {settings.name}, {settings.iterations} iterations"))
     if points:
         console.print(_curve_table(points))
-    write_json(json_file, record(costs, [point.to_json() for point in points], stgan, settings, rate))
+    write_json(json_file, record(costs, [asdict(point) for point in points], stgan, settings, rate))
 
 
 @command(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +31,7 @@ from stgan.progress import bars
 
 if TYPE_CHECKING:
     from stgan.scoring import Clip
-    from stgan.studies.fooling import Verdict
+    from stgan.studies.fooling import EvaluatorScores
 
 _MOST_CLIPS = 100_000
 _SHOWN = 3  # actions in the figure
@@ -65,7 +66,7 @@ def fooling(
     from stgan.generation import GenerationJob
     from stgan.pipeline import STGAN
     from stgan.scoring import labelled_clips
-    from stgan.studies.fooling import FIGURE, RECORD, draw, judge, judges_of, real_clips, record
+    from stgan.studies.fooling import FIGURE, RECORD, draw, evaluators_of, real_clips, record, score_sets
     from stgan.studies.generating import generate_set
     from stgan.video import find_clips
 
@@ -73,7 +74,7 @@ def fooling(
     check_range("--num", num, 1, _MOST_CLIPS)
     stgan = STGAN.from_pretrained(typed(model), device)
     settings = stgan.preset(preset, iterations)
-    judges = judges_of(stgan)
+    judges = evaluators_of(stgan)
     known: list[Clip] = []
     if real:
         found = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
@@ -97,7 +98,8 @@ def fooling(
             for name in steering
         }
         scoring = progress.add_task("verdicts", total=(len(sets) + bool(known)) * len(judges))
-        verdicts = judge(sets, judges, num, real=known, cache=kept, on_set=lambda: progress.update(scoring, advance=1))
+        on_set = partial(progress.update, scoring, advance=1)
+        verdicts = score_sets(sets, judges, num, real=known, cache=kept, on_set=on_set)
     draw(out / FIGURE, sets, stgan.actions[:_SHOWN])
     write_json(out / RECORD, record(stgan, settings.name, seed, num, verdicts))
     console.print(_table(verdicts, f"{stgan.name}, preset {settings.name}, {num} clips of each action, seed {seed}"))
@@ -106,7 +108,7 @@ def fooling(
     console.print(f"clips, {FIGURE} and {RECORD} are in {out}; stgan report {out} makes a page of them", soft_wrap=True)
 
 
-def _table(verdicts: Sequence["Verdict"], title: str) -> Table:
+def _table(verdicts: Sequence["EvaluatorScores"], title: str) -> Table:
     """At most 80 wide."""
     from stgan.cli.score_tables import shown_interval
     from stgan.studies.fooling import REAL
@@ -128,7 +130,7 @@ def _table(verdicts: Sequence["Verdict"], title: str) -> Table:
     return table
 
 
-def _gaps(verdicts: Sequence["Verdict"], steering: Sequence[str]) -> list[str]:
+def _gaps(verdicts: Sequence["EvaluatorScores"], steering: Sequence[str]) -> list[str]:
     """How much better each steering network thinks of its clips than the networks that never steer."""
     sentences = []
     for name in steering:

@@ -97,7 +97,7 @@ def select(
     from stgan.scoring import find_evaluator, generated_clips
     from stgan.studies.provenance import networks_behind
     from stgan.studies.selected_set import RECORD, check_place, count_real, write_set
-    from stgan.studies.selection import Criterion, features_of, verdicts_of
+    from stgan.studies.selection import Criterion, features_of, scores_by_clip
     from stgan.studies.selection import select as choose
     from stgan.video import find_clips
 
@@ -128,7 +128,7 @@ def select(
     own = evaluator is not None and is_own_classifier(evaluator)  # whose code may change unseen
     kept = None if own else open_cache(cache, console)
     with on_interrupt(RESUMED if kept else NOTHING_KEPT), closing(kept) if kept else nullcontext():
-        verdicts = verdicts_of(_scores(folder, judge, clips, kept, console))
+        verdicts = scores_by_clip(_scores(folder, judge, clips, kept, console))
         features = features_of(clips, judge, cache=kept, watch=watching(console)) if by == "diversity" else None
     selection = choose(
         clips, verdicts, by=Criterion(by), most=most, least=least, any_verdict=any_verdict, features=features
@@ -180,7 +180,7 @@ def _show(console: Console, selection: "Selection", judge: "Evaluator", real: Ma
     if selection.without:
         console.print(f"without any chosen clip: {_names(selection.without)}", soft_wrap=True)
     if selection.any_verdict:
-        wrong = sum(selection.verdicts[clip.name].named != clip.action for clip in selection.clips)
+        wrong = sum(selection.scores[clip.name].named != clip.action for clip in selection.clips)
         console.print(f"named otherwise by the evaluator: {wrong} of {len(selection.clips)} chosen", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Whether a clip keeps its background and its colours, and how much clips of one action differ."""
+"""How much background and colours change within a clip, and how much clips of one action differ."""
 
 import numpy as np
 import torch
@@ -8,26 +8,26 @@ from torch import Tensor
 from stgan.metrics.blocks import block_colours
 from stgan.metrics.neighbours import mean_distance
 
-# Blocks along the shorter side. Of the background: large enough for noise to average out, small enough for a person to
-# cover less than half of them. Of the colours: sorted values know no places, so that blocks are there for speed alone.
+# Blocks along the shorter side. Those of the background are so large that noise averages out, and so small that a
+# person covers less than half of them. Those of the colours only save time, because sorted values have no places.
 _BACKGROUND, _COLOURS = 8, 64
 
 
 def appearance_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
     """How much a clip's appearance changes from frame to frame, in 0-255 units: the mean of `background_change` and
-    `colour_change`. Where the whole picture grows brighter by c levels a frame, it is c; 0 for a single frame.
+    `colour_change`. If the whole picture grows brighter by c levels a frame, it is c; 0 for a single frame.
 
-    Motion of one person before a background that stays leaves it nearly alone.
+    The motion of one person before a constant background hardly changes it.
     """
     return (background_change(videos) + colour_change(videos)) / 2
 
 
 def background_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
-    """Change of the background from frame to frame, in 0-255 units: that of the middle one of the picture's blocks.
+    """Change of the background from frame to frame, in 0-255 units: the median change of the picture's blocks.
 
-    Blocks of an eighth of the shorter side; a block's change is the mean over colours of the absolute difference of its
-    mean colour; in each step the median over blocks, then the mean over steps. What moves may be in any blocks but half
-    of them. 0 for a single frame.
+    A block is an eighth of the shorter side wide. Its change is the mean over colour channels of the absolute
+    difference of its mean colour. The median over blocks is taken in each step, then the mean over steps. So anything
+    may move in fewer than half of the blocks. 0 for a single frame.
     """
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
@@ -36,11 +36,11 @@ def background_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[T
 
 
 def colour_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
-    """Change of the colours in the picture from frame to frame, in 0-255 units, wherever they are: clothes, background.
+    """Change of the colours in the picture from frame to frame, wherever they are, in 0-255 units.
 
-    The 1-Wasserstein distance between neighbouring frames' values of each colour channel (the mean absolute difference
-    of the sorted values), of blocks of a 64th of the shorter side; mean over channels and steps. It is at least the
-    difference of the mean colours. What only moves to other places changes nothing. 0 for a single frame.
+    This is the 1-Wasserstein distance between neighbouring frames' values of a colour channel (the mean absolute
+    difference of the sorted values), of blocks that are a 64th of the shorter side wide; mean over channels and steps.
+    It is at least the difference of the mean colours. Motion to another place changes nothing. 0 for a single frame.
     """
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
@@ -55,10 +55,11 @@ def colour_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tenso
 def pixel_diversity(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, ""]:
     """Mean absolute difference, over pairs of clips, of their frames averaged over time, in 0-255 units.
 
-    Clips of one action: who is shown, in what, where. 0 for equal clips. Raises ValueError for fewer than two.
+    For clips of one action, it measures how much person, clothes and place differ. 0 for equal clips. Raises ValueError
+    for fewer than two.
     """
     if len(videos) < 2:
-        raise ValueError("pixel diversity is a difference: it takes two clips or more")
+        raise ValueError("pixel diversity needs two clips or more")
     pictures = 255 * videos.mean(2).flatten(1)
     return torch.stack([(a - b).abs().mean() for i, a in enumerate(pictures) for b in pictures[:i]]).mean()
 
@@ -66,13 +67,13 @@ def pixel_diversity(videos: Float[Tensor, "n 3 time height width"]) -> Float[Ten
 def feature_diversity(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:
     """Mean Euclidean distance between the features of two clips of one action, averaged over actions; float64.
 
-    0 where all clips of an action are the same; in the features' unit, so to be read beside that of real clips. Every
-    action counts alike, whatever its number of clips; actions of a single clip are left out.
+    0 if all clips of an action are the same. The unit is that of the features, so compare it with that of real clips.
+    Every action has the same weight, whatever its number of clips. Actions with a single clip are left out.
 
-    Raises ValueError where no action has two clips, and for features that are not finite.
+    Raises ValueError if no action has two clips, and for features that are not finite.
     """
     actions = [features[labels == label] for label in labels.unique()]
     means = [mean_distance(clips) for clips in actions if len(clips) > 1]
     if not means:
-        raise ValueError("feature diversity is that of clips of one action: it takes two clips or more of one")
+        raise ValueError("feature diversity needs two clips or more of one action")
     return torch.stack(means).mean()

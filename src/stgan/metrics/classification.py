@@ -14,10 +14,10 @@ def inception_score(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """exp(E_x KL(p(y|x) || p(y))) (Salimans et al. 2016): mean and standard deviation over `splits` parts.
 
-    From 1 to the number of classes; more is better. Every row is normalised and everything computed in float64, from
-    logarithms, so that neither a network's rounding nor a tiny probability counts; -inf is a probability of 0. Clips
-    are split in the order given, as evenly as possible (the first parts are a clip longer where they must be). The
-    standard deviation is the population's, as in the reference implementation; with one split it is 0.
+    From 1 to the number of classes; higher is better. Rows are normalised and computed in float64 from logarithms, so
+    that a network's rounding and tiny probabilities do not matter; -inf is a probability of 0. Clips are split in the
+    given order, as evenly as possible (the first parts may be a clip longer). The standard deviation is the
+    population's, as in the reference implementation; with one split it is 0.
 
     Raises ValueError for fewer clips than splits, and for a row without any probability (NaN, or -inf throughout).
     """
@@ -28,9 +28,9 @@ def inception_score(
 
 
 def contributions(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
-    """Each clip's KL(p(y|x) || p(y)) in nats, p(y) the mean of all: exp of their mean is the Inception Score.
+    """Each clip's KL(p(y|x) || p(y)) in nats, with p(y) the mean of all; float64, from 0 to log n.
 
-    At least 0, and at most log n. A clip adds much where it is certain of a class that few others have. Float64.
+    The Inception Score is exp of their mean. A clip contributes much if its class is certain and few others have it.
 
     Raises ValueError for no clips, and for a row without any probability.
     """
@@ -50,12 +50,13 @@ def inception_interval(
 ) -> tuple[float, float]:
     """95 % interval of the Inception Score of as many clips as these in as many splits: a bootstrap over clips.
 
-    With `groups`, numbers from 0 on without gaps, those of one group (windows of one clip) are drawn together.
+    `groups` are numbers from 0 on without gaps. Rows of one group (windows of one clip) are drawn together.
 
-    A drawn set holds clips twice, so its marginal is less even and its score lower on average than that of the clips
-    it is drawn from, just as this is lower than the score of infinitely many. The plain percentile interval has that
-    bias twice and often misses the score itself. Here the draws tell the spread only: their deviations from their own
-    mean, in log units, are put around the score. So the interval is about scores of n clips, not of infinitely many.
+    A drawn set holds some clips twice, so its marginal is less even, and its score is lower on average than that of the
+    clips it is drawn from. In the same way, the score of n clips is lower than that of infinitely many. The plain
+    percentile interval has this bias twice and often misses the score itself. Here the draws only give the spread:
+    their deviations from their own mean, in log units, are put around the score. So the interval is for scores of n
+    clips, not of infinitely many.
 
     Raises ValueError as `inception_score` does, and for fewer groups than splits.
     """
@@ -81,7 +82,7 @@ def inception_interval(
 def _scores_of_draws(
     p: Float[Tensor, "n classes"], groups: Int[Tensor, " n"], draws: Int[Tensor, "sets drawn"]
 ) -> Float[Tensor, " sets"]:
-    """The Inception Score of each set of groups, which are drawn by their numbers."""
+    """The Inception Score of each row of `draws`, a set of group numbers."""
     times = torch.zeros(len(draws), int(groups.max()) + 1, dtype=torch.float64)
     times.scatter_add_(1, draws, torch.ones(draws.shape, dtype=torch.float64))
     shares = times[:, groups]
@@ -103,14 +104,14 @@ def _normalised(log_probabilities: Float[Tensor, "n classes"]) -> Float[Tensor, 
 def confusion_matrix(
     actions: Int[Tensor, " n"], predicted: Int[Tensor, " n"], classes: int
 ) -> Int[Tensor, "classes classes"]:
-    """Counts: row = the action asked for, column = the action named; both are numbers below `classes`."""
+    """Counts of clips. Row: the action that a clip should show. Column: the predicted one. Both below `classes`."""
     return torch.bincount(actions * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
 def wilson_interval(successes: int | float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927): honest for few clips and near 0 or 1. It holds successes / n.
+    """95 % interval of a proportion (Wilson 1927): valid for few clips and near 0 or 1. It contains successes / n.
 
-    Of clips that give several windows each, n is the number of clips, and successes the share of windows times n.
+    If clips have several windows each, n is the number of clips, and successes the share of windows times n.
 
     Raises ValueError unless 0 <= successes <= n and n >= 1.
     """
@@ -118,5 +119,5 @@ def wilson_interval(successes: int | float, n: int, z: float = 1.96) -> tuple[fl
         raise ValueError(f"{successes} of {n} is no proportion")
     p, zz = successes / n, z * z / n
     center, half = p + zz / 2, z * (p * (1 - p) / n + zz / (4 * n)) ** 0.5
-    # At the ends, rounding could leave out the proportion itself.
+    # Near 0 and 1, rounding could exclude the proportion itself.
     return min(p, max(0.0, (center - half) / (1 + zz))), max(p, min(1.0, (center + half) / (1 + zz)))

@@ -1,4 +1,4 @@
-"""How far the features of two sets of clips lie apart."""
+"""Distances between the features of two sets of clips."""
 
 import torch
 from jaxtyping import Float
@@ -10,11 +10,11 @@ _BLOCK = 1024  # clips of either side whose kernels are held at a time: 8 MiB
 def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
     """|mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017), float64.
 
-    Covariances are unbiased (n - 1). 0 for the same set, never below, in the features' squared unit; symmetric. It is
-    larger the fewer clips there are, so only distances of equal numbers compare.
+    Covariances are unbiased (n - 1). The distance is in the features' squared unit, symmetric, and at least 0, which is
+    that of a set to itself. It is larger for fewer clips, so compare only distances of equal numbers.
 
     With A and B the centred features over sqrt(n - 1), C_a = A'A, and tr (C_a C_b)^(1/2) is the sum of the singular
-    values of A B': no square root of a matrix is taken, and fewer clips than features are no special case.
+    values of A B'. So no square root of a matrix is needed, and fewer clips than features are no special case.
 
     Raises ValueError for a set of fewer than two clips, and for features that are not finite.
     """
@@ -33,8 +33,8 @@ def _root(features: Float[Tensor, "n d"]) -> Float[Tensor, "rows d"]:
 def kernel_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
     """Unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski et al. 2018, KID), float64.
 
-    Of all clips at once instead of random subsets. 0 on average for two samples of one distribution, whatever their
-    sizes, so it may be slightly negative; larger is worse. Symmetric.
+    It is taken over all clips instead of random subsets. Lower is better. For two samples of one distribution it is 0
+    on average, whatever their sizes, so it may be slightly negative. Symmetric.
 
     Raises ValueError for a set of fewer than two clips, and for features that are not finite.
     """
@@ -60,7 +60,7 @@ def _kernel_sum(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tenso
 
 def _features(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     if len(features) < 2:
-        raise ValueError("a distance between sets takes two clips or more of each")
+        raise ValueError("a distance between sets needs two clips or more of each")
     if not features.isfinite().all():
         raise ValueError("the features of a clip are not finite")
     return features.double()

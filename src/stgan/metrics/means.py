@@ -13,8 +13,8 @@ from stgan.records import Number
 class Mean:
     """The mean of some values.
 
-    std: of one value (n - 1 in the denominator). low, high: 95 % interval of the mean, by Student's distribution with
-    n - 1 degrees of freedom. All three are None of a single value.
+    std: standard deviation of the values (n - 1 in the denominator). low, high: 95 % interval of the mean, by Student's
+    distribution with n - 1 degrees of freedom. All three are None for a single value.
     """
 
     mean: Number
@@ -31,7 +31,7 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float], level: float = 0.95) -> "Mean":
-        """Of at least one value."""
+        """The mean of at least one value."""
         mean = fmean(values)
         if len(values) < 2:
             return cls(mean, None, None, None, tuple(values))

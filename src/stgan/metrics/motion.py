@@ -1,7 +1,7 @@
-"""How much moves in a clip, and whether it is motion: measured on pixels, without a network.
+"""Motion, flicker and standstill of a clip, measured on pixels, without a network.
 
-Flicker and standstill are looked for in blocks of a sixteenth of the picture's shorter side, whose mean colours sensor
-noise and compression leave nearly alone.
+Most are measured on blocks of a sixteenth of the picture's shorter side, because sensor noise and compression hardly
+change the mean colours of such blocks.
 """
 
 from jaxtyping import Bool, Float
@@ -10,21 +10,21 @@ from torch import Tensor
 from stgan.metrics.blocks import block_colours
 
 VISIBLE = 4.0
-"""A change of a block's mean colour that can be seen, in 0-255 units.
+"""The smallest visible change of a block's mean colour, in 0-255 units.
 
 A still picture changes by up to 3.5 with the sensor noise of the Weizmann clips, and by up to 3 when it is compressed.
-Of a person who moves, 98 of 100 steps of the Weizmann clips change some block by more than 4.6.
+In the Weizmann clips, 98 of 100 steps of a moving person change some block by more than 4.6.
 """
 FROZEN_CLIP = 0.25
-"""A clip is frozen if more than this share of its frames is held.
+"""A clip is frozen if its `held` is above this.
 
-In every window of the Weizmann clips it is 0.07 or less, in 97 of 100 clips of J-HMDB no more than this.
+In every window of the Weizmann clips, `held` is at most 0.07; in 97 of 100 clips of J-HMDB, it is at most this.
 """
 FLICKERING_CLIP = (0.2, 0.1)
-"""A clip flickers if its flicker is more than the first, in 0-255 units, and more than this share of its motion.
+"""A clip flickers if its flicker is above the first, in 0-255 units, and above the second times its motion.
 
-The first is what sensor noise and compression leave (95 of 100 windows of the Weizmann clips have less); the share is
-0.065 at most in the Weizmann clips and 0.072 in those of J-HMDB.
+The first is due to sensor noise and compression (95 of 100 windows of the Weizmann clips have less). Flicker over
+motion is at most 0.065 in the Weizmann clips and 0.072 in those of J-HMDB.
 """
 _BLOCKS = 16  # along the shorter side
 
@@ -40,10 +40,10 @@ def motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"
 
 
 def visible_motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
-    """Mean absolute change, from frame to frame, of the colours of the blocks that change visibly, the others counted
-    as 0; in 0-255 units; 0 for a single frame.
+    """Mean absolute change of the blocks' colours from frame to frame, in 0-255 units; 0 for a single frame.
 
-    Sensor noise does not count, so that clips with and without it compare; nor does what is too faint or too small.
+    Blocks that do not change visibly count as 0. So sensor noise does not count, and clips with and without it can be
+    compared; neither do changes that are too faint or too small.
     """
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
@@ -52,11 +52,11 @@ def visible_motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tens
 
 
 def flicker(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
-    """Mean change to and fro of the blocks' colours in 0-255 units; 0 for fewer than four frames.
+    """Mean change of the blocks' colours that goes to and fro, in 0-255 units; 0 for fewer than four frames.
 
-    Of three changes in a row that go up, down and up again (or down, up, down), the smallest; of any others, nothing.
-    What moves changes a place for good, or once as it passes, and does not count, however fast; frames that alternate
-    between two pictures count in full, and have as much flicker as motion.
+    If three changes in a row go up, down and up (or down, up, down), the smallest of them counts; else nothing. Motion
+    does not count, however fast, because it changes a place once or twice. Frames that alternate between two pictures
+    have as much flicker as motion.
     """
     if videos.shape[2] < 4:
         return videos.new_zeros(len(videos))
@@ -77,8 +77,8 @@ def frozen(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"
 def held(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
     """Share, from 0 to 1, of three frames in a row among which no block changes visibly; 1 for fewer than three frames.
 
-    Frames that a film repeats to reach another frame rate are not held; nor is someone who moves too slowly to be seen
-    from one frame to the next, but not from the first to the third.
+    A frame that is repeated once to reach another frame rate does not count. Neither does motion that is visible from
+    the first to the third frame only.
     """
     if videos.shape[2] < 3:
         return videos.new_ones(len(videos))

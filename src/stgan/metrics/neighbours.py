@@ -1,4 +1,4 @@
-"""Whether clips lie among the real ones, and how near: by the distances between their features."""
+"""How generated clips lie among real ones, by the distances between their features."""
 
 from typing import NamedTuple
 
@@ -19,32 +19,44 @@ class Neighbourhood(NamedTuple):
 
 
 def precision_recall_density_coverage(
-    real: Float[Tensor, "n d"], generated: Float[Tensor, "m d"], k: int = 5
+    real: Float[Tensor, "n d"],
+    generated: Float[Tensor, "m d"],
+    k: int = 5,
+    *,
+    real_groups: Int[Tensor, " n"] | None = None,
+    generated_groups: Int[Tensor, " m"] | None = None,
 ) -> Neighbourhood:
     """How far generated clips lie among real ones, and the other way round; more is better in all four.
 
-    Around each clip of a set lies a ball that reaches to its k-th nearest neighbour in the set (`k` is lowered to what
-    the smaller set has). Kynkaanniemi et al. 2019:
+    Around each clip of a set lies a ball that reaches to its k-th nearest neighbour in the set. Kynkaanniemi et al.
+    2019:
 
     precision: share of the generated clips in the ball of any real clip;
     recall:    share of the real clips in the ball of any generated clip;
 
-    and Naeem et al. 2020, which one real clip far from the others spoils less:
+    and Naeem et al. 2020, whose values depend less on single real clips far from the others:
 
     density:   number of real clips' balls that a generated clip lies in, on average, over k; may be more than 1;
     coverage:  share of the real clips that have a generated clip in their ball.
 
-    Of as many clips of the one as of the other; each depends on how many that is. The edge of a ball belongs to it.
+    All four depend on the sizes of the sets, so the sets should be equally large. The edge of a ball belongs to it.
 
-    Raises ValueError for a set of fewer than two clips, for features that are not finite, and for k below 1.
+    Args:
+        k: lowered to the number of neighbours that every clip of both sets has.
+        real_groups, generated_groups: numbers from 0 on. Clips of one group (windows of one clip) are not neighbours
+            of each other. Default: every clip is a group of its own.
+
+    Raises ValueError for a set of fewer than two groups, for features that are not finite, and for k below 1.
     """
-    if min(len(real), len(generated)) < 2:
-        raise ValueError("neighbours are looked for among two clips or more of each kind")
     if k < 1:
         raise ValueError(f"a clip has no {k}th neighbour; k is 1 or more")
     real, generated = _finite(real), _finite(generated)
-    k = min(k, len(real) - 1, len(generated) - 1)
-    real_radius, generated_radius = _radius(real, k), _radius(generated, k)
+    real_groups = torch.arange(len(real)) if real_groups is None else real_groups
+    generated_groups = torch.arange(len(generated)) if generated_groups is None else generated_groups
+    k = min(k, *(len(groups) - int(groups.bincount(minlength=1).max()) for groups in (real_groups, generated_groups)))
+    if k < 1:
+        raise ValueError("neighbours need two clips or more of each kind")
+    real_radius, generated_radius = _radius(real, k, real_groups), _radius(generated, k, generated_groups)
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     recalled = covered.clone()
     precise, balls = 0, 0
@@ -68,13 +80,12 @@ def nearest_distances(
 ) -> Float[Tensor, " n"]:
     """Each query's Euclidean distance to the nearest reference, in float64; inf where there is none.
 
-    With groups, references of the query's own group are left out: so real clips can be asked for their nearest of
-    another person. A copy lies at distance 0.
+    With groups, references of the query's own group (a person) do not count. A copy lies at distance 0.
 
     Raises ValueError for the groups of one side alone, and for features that are not finite.
     """
     if (query_groups is None) != (reference_groups is None):
-        raise ValueError("groups are compared: name those of the queries and of the references, or of neither")
+        raise ValueError("give the groups of both the queries and the references, or of neither")
     queries, references = _finite(queries), _finite(references)
     nearest = queries.new_full((len(queries),), torch.inf)
     if not len(references):
@@ -88,13 +99,13 @@ def nearest_distances(
 
 
 def mean_distance(features: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Mean Euclidean distance between two of these, in float64; 0 where all are the same.
+    """Mean Euclidean distance over all pairs, in float64; 0 where all features are the same.
 
     Raises ValueError for fewer than two, and for features that are not finite.
     """
     n = len(features)
     if n < 2:
-        raise ValueError("a mean distance is that of two clips or more")
+        raise ValueError("a mean distance needs two clips or more")
     features, total = _finite(features), torch.zeros((), dtype=torch.float64, device=features.device)
     for block in _blocks(n, n):
         distance = _distances(features[block], features[block.start :])
@@ -102,19 +113,19 @@ def mean_distance(features: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     return total / (n * (n - 1))
 
 
-def _radius(features: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
-    """Distance of each clip to its k-th nearest other."""
-    numbers = torch.arange(len(features), device=features.device)
+def _radius(features: Float[Tensor, "n d"], k: int, groups: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Distance of each clip to its k-th nearest one of another group."""
+    groups = groups.to(features.device)
     radius = features.new_empty(len(features))
     for block in _blocks(len(features), len(features)):
         distance = _distances(features[block], features)
-        distance[_same(numbers[block], numbers)] = torch.inf
+        distance[_same(groups[block], groups)] = torch.inf
         radius[block] = distance.kthvalue(k, 1).values
     return radius
 
 
 def _distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
-    # By differences: a matrix product would be faster, and would not see that two clips are the same.
+    # A matrix product would be faster, but its rounding would give equal clips a distance above 0.
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
 
 

@@ -1,4 +1,4 @@
-"""Every metric once: what records, tables, pages and the documentation call it, its unit, and which way is better."""
+"""The table of metrics: for each its key in records, its name, its unit, and whether higher or lower is better."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ class Metric:
     key:    its name in records (`stgan evaluate --json`). Keys do not change, because others read them.
     name:   its name in tables and pages.
     unit:   of its values.
-    better: `HIGHER`, `LOWER`, or `LIKE_REAL`: the nearer to the value of real clips.
+    better: `HIGHER`, `LOWER`, or `LIKE_REAL` (best at the value of real clips).
     what:   what it measures, in a few words.
-    digits: after the point.
+    digits: after the decimal point.
     """
 
     key: str
@@ -31,7 +31,7 @@ _SHARE = "share, 0 to 1"
 METRICS = {
     metric.key: metric
     for metric in (
-        Metric("accuracy", "accuracy", _SHARE, HIGHER, "clips that the evaluator names as asked"),
+        Metric("accuracy", "accuracy", _SHARE, HIGHER, "clips whose action the evaluator recognises"),
         Metric(
             "inception_score", "Inception Score", "1 to the number of classes", HIGHER,
             "how certain the evaluator is of each clip, and how evenly the clips share the classes",

@@ -13,7 +13,7 @@ from stgan.scoring.clips import (
     unlisted,
 )
 from stgan.scoring.evaluation import evaluate
-from stgan.scoring.evaluators import EVALUATOR, Evaluator, as_evaluator, evaluator_of, find_evaluator
+from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.real import Real
 from stgan.scoring.scores import (
@@ -32,7 +32,6 @@ from stgan.scoring.scores import (
 
 __all__ = [
     "BATCH",
-    "EVALUATOR",
     "GENERATED",
     "MIDDLE",
     "QUOTED",

@@ -1,4 +1,4 @@
-"""What networks said of clips, kept on disk: nothing is computed twice, and an interrupted run goes on."""
+"""Measurements of clips, kept on disk: nothing is computed twice, and an interrupted run can continue."""
 
 import hashlib
 import sqlite3
@@ -16,13 +16,13 @@ from stgan.names import quoted
 
 _FILE = "scores.sqlite"
 _DIGEST = 32  # bytes of SHA-256 in front of each entry
-_PATIENCE = 30.0  # seconds to wait for another process that writes
+_TIMEOUT = 30.0  # seconds to wait for another process that writes
 
 
 class ScoreCache:
     """Arrays by key, in an SQLite file that several processes and threads may use at once.
 
-    Keys are hashes of contents, so that an entry never grows old. An entry that cannot be read counts as missing.
+    Keys are hashes of contents, so an entry never becomes outdated. An entry that cannot be read counts as missing.
 
     Raises:
         StganError: the folder cannot be used.
@@ -33,7 +33,7 @@ class ScoreCache:
         self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
+            self._database = sqlite3.connect(self.path, timeout=_TIMEOUT, check_same_thread=False)
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute("CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, arrays BLOB NOT NULL)")
             self._database.commit()
@@ -67,7 +67,7 @@ class ScoreCache:
     def _problem(self, error: Exception) -> StganError:
         return StganError(
             f"results cannot be kept in {quoted(self.path)} ({error}); remove the file, choose another folder by "
-            "--cache or XDG_CACHE_HOME, or leave it out with --no-cache where a command has that"
+            "--cache or XDG_CACHE_HOME, or use --no-cache where a command has that"
         )
 
 
@@ -76,7 +76,7 @@ def _with_digest(data: bytes) -> bytes:
 
 
 def _checked(entry: Any) -> bytes:
-    """The data of an entry; ValueError if it is not what was kept, because a disk damaged it."""
+    """The data of an entry. ValueError if its digest does not match, because the file was damaged."""
     if not isinstance(entry, bytes) or _with_digest(entry[_DIGEST:]) != entry:
         raise ValueError
     return entry[_DIGEST:]

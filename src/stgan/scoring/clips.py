@@ -1,4 +1,4 @@
-"""What is to be scored: the clips of a folder, the actions they should show, and what steered them."""
+"""The clips to score: their files, the actions they should show, and the networks that steered them."""
 
 import os
 import re
@@ -20,14 +20,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Protocol:
-    """What of a clip is judged.
+    """Which part of a clip is scored.
 
-    size:     (height, width) that frames are brought to first: scaled until they cover it, the centre cut out (as
-              the generator's training clips are); None leaves them as stored.
-    windows:  of a clip, evenly spread over those that show the person; 1: the one in the middle.
-    fps:      frames a second to read a clip at, by leaving frames out; None takes all of them.
-    shuffled: the share of clips that are judged with their frames in random order as well; which clips, and which
-              order, follows from their contents.
+    size:     (height, width) to which frames are brought first: they are scaled until they cover it, and the centre is
+              cut out (as for the generator's training clips); None leaves them as stored.
+    windows:  number of windows of a clip, evenly spread over those that show the person; 1: the one in the middle.
+    fps:      frames a second at which a clip is read, by leaving frames out; None takes all of them.
+    shuffled: share of clips, in [0, 1], that are also scored with their frames in random order. The contents of a clip
+              decide whether it is one of them, and its order.
     """
 
     size: tuple[Count, Count] | None = None
@@ -53,11 +53,11 @@ class Clip:
     """A clip to score.
 
     name:     its path within the folder, with "/".
-    action:   what it should show; None if nothing says so.
-    group:    whose clips look alike (actor, source video), of real clips; None if unknown.
-    split:    "train", "val" or "test", of real clips; None if unknown.
-    sha256:   of the file that the manifest describes; None if it does not say, or there is none.
-    steering: None if nothing says what steered it.
+    action:   what it should show; None if unknown.
+    group:    of a real clip: the actor or source video, whose clips look alike; None if unknown.
+    split:    of a real clip: "train", "val" or "test"; None if unknown.
+    sha256:   of the file, as the manifest has it; None without a manifest, or if it has none.
+    steering: None if unknown.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Clip:
     steering: SteeredBy | None = None
 
     def check_file(self) -> None:
-        """Raise StganError unless the file is there, and the very one that the manifest's hashes are about."""
+        """Raise StganError unless the file exists and is the one that the manifest describes."""
         try:
             if not self.path.is_file():
                 raise StganError(f"{quoted(self.path)} is missing; make it again with stgan generate --resume")
@@ -77,7 +77,7 @@ class Clip:
                 return
             if self.path.is_symlink():
                 raise StganError(
-                    f"{quoted(self.path)} is a link; put the clip itself there, or take it out of the manifest"
+                    f"{quoted(self.path)} is a link; put the clip itself there, or remove it from the manifest"
                 )
             if sha256(self.path) != self.sha256:
                 raise StganError(
@@ -88,11 +88,13 @@ class Clip:
 
 
 def folder_clips(folder: Path) -> list[Clip]:
-    """The clips of a folder: those of its manifest; without one, those of a folder per action or of a list (see
-    `stgan.video.find_clips`), or clips that lie in the folder itself, whose actions are unknown.
+    """The clips of a folder.
+
+    They are those of its manifest. Without a manifest, they are the clips in the folder itself, whose actions are
+    unknown; else those that `stgan.video.find_clips` finds, in a folder per action or by a list.
 
     Raises:
-        StganError: there are none, or the manifest or list cannot be trusted.
+        StganError: there are none, or the manifest or list is wrong.
     """
     if os.path.lexists(Manifest(folder).path):
         return generated_clips(folder)
@@ -105,10 +107,10 @@ def folder_clips(folder: Path) -> list[Clip]:
 
 
 def generated_clips(folder: Path) -> list[Clip]:
-    """The clips that a folder's manifest lists; of a folder that is being written to, those that are finished.
+    """The clips that a folder's manifest lists. While clips are generated, these are the finished ones.
 
     Raises:
-        StganError: there is no manifest, or it cannot be trusted.
+        StganError: there is no manifest, or it is wrong.
     """
     clips = [_generated(folder, entry) for entry in Manifest(folder).read()]
     for inner in {Path(clip.name).parent for clip in clips}:
@@ -122,7 +124,7 @@ def generated_clips(folder: Path) -> list[Clip]:
 
 
 def labelled_clips(folder: ClipFolder) -> list[Clip]:
-    """Clips of a folder of real ones, or of any that are sorted by action."""
+    """The clips of a folder whose clips have labels, such as real ones."""
     return [
         Clip(clip.path, Path(os.path.relpath(clip.path, folder.root)).as_posix(), clip.label, clip.group, clip.split)
         for clip in folder.clips
@@ -130,7 +132,7 @@ def labelled_clips(folder: ClipFolder) -> list[Clip]:
 
 
 def unlisted(folder: Path, clips: Iterable[Clip]) -> list[str]:
-    """Clips that lie in a folder's action folders without being in its manifest."""
+    """Names of clips in the action folders of `folder` that are not among the listed `clips`."""
     listed = {clip.name for clip in clips}
     found = (path for inner in sorted(folder.iterdir()) if inner.is_dir() for path in sorted(inner.glob("*.mp4")))
     names = (path.relative_to(folder).as_posix() for path in found if not path.name.startswith("."))
@@ -138,7 +140,7 @@ def unlisted(folder: Path, clips: Iterable[Clip]) -> list[str]:
 
 
 def evenly(clips: Sequence[Clip], num: int) -> list[Clip]:
-    """`num` of the clips, actions as equally as possible: the first of each action, then the second of each, ..."""
+    """`num` of the clips, spread evenly over the actions: the first of each, then the second of each, ..."""
     of: dict[str | None, list[Clip]] = {}
     for clip in sorted(clips, key=lambda clip: clip.name):
         of.setdefault(clip.action, []).append(clip)
@@ -157,8 +159,8 @@ def _generated(folder: Path, entry: Entry) -> Clip:
     recorded = entry.details.get("sha256")
     if "sha256" in entry.details and not _is_hash(recorded):
         raise StganError(
-            f"the manifest of {quoted(folder)} has for {quoted(entry.file)} what is no hash, so that another clip "
-            "could be in its place; make the clips again"
+            f"the manifest of {quoted(folder)} has a sha256 for {quoted(entry.file)} that is no hash, so another "
+            "clip could be in its place; make the clips again"
         )
     return Clip(
         folder / entry.file,

@@ -1,4 +1,4 @@
-"""Scores of generated clips beside those of real clips of the same actions: each value, the real one, their ratio."""
+"""Values of generated clips next to those of real clips of the same actions, and their ratios."""
 
 import itertools
 import math
@@ -13,34 +13,34 @@ from stgan.scoring.measurements import PIXEL_METRICS, Measurements
 from stgan.scoring.scores import Compared, Comparison, Copying, flickering, frozen, within_actions
 
 MOTION_TOLERANCE = 0.3
-"""An action moves as in real clips if the ratio of its mean motion to theirs is 1, give or take this."""
-_MOST_SPLITS = 35  # all there are of seven groups into three and four
+"""An action moves as in real clips if the ratio of its mean motion to theirs differs from 1 by at most this."""
+_MOST_SPLITS = 35  # the number of ways to split seven groups into three and four
 _MOST_IN_SPLIT = 1000  # clips of each side
 _DISTANCES = {"frechet_video_distance": frechet_distance, "kernel_video_distance": kernel_distance}
 
 
 def compare(
     generated: Measurements,
-    looked: Measurements,
+    on_features: Measurements,
     real: Measurements,
-    real_looked: Measurements,
+    real_on_features: Measurements,
     copied: Copying | None,
 ) -> Comparison | None:
-    """Set generated clips beside all windows of real ones; None if they have no action in common.
+    """Compare generated clips with all windows of real ones; None if they have no action in common.
 
     Args:
         generated, real: as the evaluator measured them.
-        looked, real_looked: the same clips on the feature network's features.
-        copied: what `copying` says of them.
+        on_features, real_on_features: the same clips, as the feature network measured them.
+        copied: the result of `copying`.
     """
     ours, theirs = _as_many_of_each_action(generated, real)
     if not len(ours):
         return None
-    apart, splits, size = _distances_over_splits(looked, real_looked)
+    apart, splits, size = _distances_over_splits(on_features, real_on_features)
     values = {
         "inception_score": _compared(*(float(inception_score(each.log_probabilities)[0]) for each in (ours, theirs))),
         **apart,
-        "diversity": _compared(within_actions(looked), within_actions(real_looked)),
+        "diversity": _compared(within_actions(on_features), within_actions(real_on_features)),
         "nearest_distance": _compared(copied.generated, copied.unseen) if copied else Compared(None, None, None),
         **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in PIXEL_METRICS},
         "frozen_clips": _compared(_mean(frozen(ours)), _mean(frozen(theirs))),
@@ -84,7 +84,7 @@ def _rows(measured: Measurements, action: str) -> list[int]:
 
 
 def _as_many_of_each_action(generated: Measurements, real: Measurements) -> tuple[Measurements, Measurements]:
-    """The first windows of each action, as many of the one as of the other; of all at once if some have no action."""
+    """The first windows of each action, equally many of both sides; of all together if a clip has no action."""
     if any(clip.action is None for clip in generated.clips):
         k = min(len(generated), len(real))
         return generated.select(range(k)), real.select(range(k))
@@ -99,10 +99,11 @@ def _as_many_of_each_action(generated: Measurements, real: Measurements) -> tupl
 
 
 def _distances_over_splits(generated: Measurements, real: Measurements) -> tuple[dict[str, Compared], int, int]:
-    """Distances of generated clips to one half of the real clips, beside those of the other half to it; the number of
-    splits into halves; the smallest number of windows of a side.
+    """Distances to one half of the real clips, of the generated clips and of the other half: means over splits.
 
-    Halves share no group (actor, source video). All splits if there are few, else some at random; mean over them.
+    Halves share no group (actor, source video). All splits count if there are few, else random ones.
+
+    Returns the distances, the number of splits, and the smallest number of windows of a side.
     """
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in _DISTANCES}
     sizes = []
@@ -119,7 +120,7 @@ def _distances_over_splits(generated: Measurements, real: Measurements) -> tuple
 
 
 def _over_splits(pairs: np.ndarray) -> Compared:
-    """(generated, real) of each split: means, the real one's standard deviation, and how many the first lies above."""
+    """Means of (generated, real) over splits, and the deviation in units of the real value's standard deviation."""
     if len(pairs) < 2:
         return Compared(None, None, None)
     generated, real = map(float, pairs.mean(0))
@@ -129,9 +130,9 @@ def _over_splits(pairs: np.ndarray) -> Compared:
 
 
 def _halves(real: Measurements) -> list[tuple[list[int], list[int]]]:
-    """Rows of two halves that share no group, in rising order, for each split; the first is not the larger in groups.
+    """For each split, the rows of two halves that share no group. The first half has at most as many groups.
 
-    Clips without a group are groups of their own, by their contents. Nothing hangs on the order of the clips.
+    A clip without a group is a group of its own, named by its contents. The order of the clips does not matter.
     """
     names = [clip.group or content for clip, content in zip(real.clips, real.contents, strict=True)]
     groups = sorted(set(names))

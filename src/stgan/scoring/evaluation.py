@@ -1,8 +1,8 @@
-"""The whole evaluation of a folder of clips: which clips are judged by which network, beside which real ones."""
+"""The whole evaluation of a folder of clips, by one network and, if wanted, in comparison with real clips."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 from stgan.errors import StganError
@@ -12,12 +12,13 @@ from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.comparison import compare
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
-from stgan.scoring.real import Real, compare_with_real, share_to_shuffle, without_skipped
+from stgan.scoring.real import Real, notes_on_distances, score_real, share_to_shuffle, without_skipped
 from stgan.scoring.scores import (
     GENERATED,
     QUOTED,
-    JudgedWindows,
+    ScoredWindows,
     Scores,
+    SetScores,
     by_action,
     clip_scores,
     copying,
@@ -25,10 +26,13 @@ from stgan.scoring.scores import (
     flickering,
     frozen,
     make_row,
-    manifold,
     names_of,
+    neighbourhood,
     temporal_order,
 )
+
+_OF_ROW = {each.name for each in fields(Scores)} & {each.name for each in fields(SetScores)}
+"""What the scores of a folder have in common with the row of the same clips."""
 
 
 def evaluate(
@@ -49,21 +53,21 @@ def evaluate(
     """Score clips with a network that did not steer them.
 
     Args:
-        features: the network on whose features distances are taken; default: the evaluator.
-        real: of its clips, those of the actions that were generated are brought to the size of the generated clips.
-            Distances are taken to those that the evaluator was trained on (if its card says so; else to the train
-            split; else to all), and the others show how far real clips lie from them.
-        protocol: what of the clips is judged; default: the middle window, at their own size.
+        features: the network whose features distances are measured on; default: the evaluator.
+        real: the reference. Its clips of the generated actions are brought to the size of the generated clips.
+            Distances are taken to those that the evaluator was trained on (if its card lists them; else to the train
+            split; else to all). The others show how far real clips lie from these.
+        protocol: which part of a clip is scored; default: the middle window, at the clip's own size.
         splits: parts over which the Inception Score is averaged; clips fall into them at random.
-        allow_fooled: score with a network that steered, and say so.
-        keep_going: score what can be scored, and say what cannot.
+        allow_fooled: also score with a network that steered; the result says so.
+        keep_going: leave out clips that cannot be scored; the result lists them.
         cache, batch_size, workers, watch: see `measure`.
 
     Raises:
         StganError: a network steered the clips; a clip cannot be read; an action is unknown; too many splits.
     """
-    judges = [evaluator] if features is None else [evaluator, features]
-    fooled = _fooled(judges, clips, allow_fooled)
+    feature_network = features or evaluator
+    fooled = _fooled((evaluator, feature_network), clips, allow_fooled)
     notes = _check_actions(evaluator, clips, keep_going)
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
@@ -72,94 +76,81 @@ def evaluate(
     generated, skipped = run(clips, evaluator, shuffling, description="scoring")
     if len(generated) < splits:
         raise StganError(f"only {len(generated)} clips could be read, too few for {splits} splits")
-    looked = generated
+    on_features = generated
     if features:
-        looked, unseen = run(without_skipped(clips, generated), features, protocol, description="features")
-        skipped += unseen
-    beside = compare_with_real(run, real, generated, looked, judges, splits) if real else None
-    reference = beside.reference if beside else None
+        on_features, unread = run(without_skipped(clips, generated), features, protocol, description="features")
+        skipped += unread
+    found = score_real(run, real, generated, evaluator, feature_network, splits) if real else None
+    reference = found.reference if found else None
     row = make_row(
         GENERATED,
         generated,
-        looked,
+        on_features,
         evaluator,
         splits=splits,
-        distances=distances(looked.features, reference.features) if reference else (None, None),
+        distances=distances(on_features.features, reference.features) if reference else (None, None),
     )
-    shape = manifold(looked.features, reference.features) if reference else {}
-    actions = by_action(generated, evaluator)
-    copied = copying(looked, beside.reference, beside.others) if beside else None
+    copied = copying(on_features, found.reference, found.others) if found else None
     return Scores(
-        num_videos=row.num_videos,
+        **{name: getattr(row, name) for name in _OF_ROW},
+        **neighbourhood(on_features, reference),
+        **by_action(generated, evaluator),
         evaluator=evaluator.name,
         evaluator_network=evaluator.kind,
         evaluator_hash=evaluator.hash,
         protocol=evaluator.describe(protocol),
-        judged=JudgedWindows(
+        judged=ScoredWindows(
             frames=evaluator.frames,
-            feature_frames=judges[-1].frames,
-            usual=all(judge.frames == judge.usual_frames for judge in judges),
+            feature_frames=feature_network.frames,
+            usual=all(each.frames == each.usual_frames for each in (evaluator, feature_network)),
             protocol=replace(protocol, shuffled=0.0),
         ),
-        feature_network=judges[-1].name,
-        feature_hash=judges[-1].hash,
-        feature_size=looked.features.shape[1],
+        feature_network=feature_network.name,
+        feature_hash=feature_network.hash,
+        feature_size=on_features.features.shape[1],
         fooled=fooled,
         steered_by=tuple(sorted({name for clip in clips if clip.steering for name in clip.steering.names})),
         actions=evaluator.actions,
-        accuracy=row.accuracy,
-        accuracy_interval=row.accuracy_interval,
-        per_action=actions.accuracy,
-        per_action_interval=actions.interval,
-        per_action_contribution=actions.contribution,
-        confusion=actions.confusion,
-        inception_score=row.inception_score,
         splits=splits,
-        frechet_video_distance=row.frechet_video_distance,
-        kernel_video_distance=row.kernel_video_distance,
-        precision=shape.get("precision"),
-        recall=shape.get("recall"),
-        density=shape.get("density"),
-        coverage=shape.get("coverage"),
-        diversity=row.diversity,
-        motion=row.motion,
-        flicker=row.flicker,
-        frozen=row.frozen,
-        appearance_drift=row.appearance_drift,
         frozen_clips=names_of(generated, frozen(generated)),
         flickering_clips=names_of(generated, flickering(generated)),
         temporal_order=temporal_order(generated, evaluator),
-        temporal_order_real=beside.order if beside else None,
+        temporal_order_real=found.order if found else None,
         copying=copied,
-        beside_real=compare(generated, looked, beside.judged, beside.looked, copied) if beside else None,
-        rows=(row, *(beside.rows if beside else ())),
+        beside_real=compare(generated, on_features, found.measured, found.on_features, copied) if found else None,
+        rows=(row, *(found.rows if found else ())),
         quoted=QUOTED,
         clips=clip_scores(generated, evaluator),
-        skipped=(*skipped, *(beside.skipped if beside else ())),
-        notes=(*notes, *_note_on_copies(generated), *(beside.notes if beside else ())),
+        skipped=(*skipped, *(found.skipped if found else ())),
+        notes=(
+            *notes,
+            *_note_on_copies(generated),
+            *(notes_on_distances(on_features, found, feature_network) if found else ()),
+        ),
     )
 
 
-def _fooled(judges: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
-    verdicts = {judge.name: judge.steered(clips) for judge in judges}
-    for name, verdict in verdicts.items():
-        if verdict and not allowed:
+def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
+    """Whether one of the networks steered the clips; None if that is not known."""
+    steered = [network.steered(clips) for network in networks]
+    for network, did in zip(networks, steered, strict=True):
+        if did and not allowed:
             raise StganError(
-                f"{name} steered these clips, or shares an ancestor with a network that did, so its scores would only "
-                "show how well it was fooled; use another network, or --allow-fooled to see that"
+                f"{network.name} steered these clips, or shares an ancestor with a network that did, so its scores "
+                "would only show how well it was fooled; use another network, or --allow-fooled to see that"
             )
-    return True if True in verdicts.values() else None if None in verdicts.values() else False
+    return True if True in steered else None if None in steered else False
 
 
 def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
-    """Notes on clips without a verdict, or StganError."""
+    """Notes on clips whose action is not known. StganError for an action that the evaluator does not know."""
     nameless = sum(clip.action is None for clip in clips)
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
     notes = []
     if nameless == len(clips):
-        notes.append("nothing says what the clips should show: there is no accuracy")
+        notes.append("the actions of the clips are unknown, so there is no accuracy")
     elif nameless:
-        notes.append(f"nothing says what {nameless} of the clips should show: accuracy is of the others")
+        notes.append(f"the actions of {nameless} clips are unknown, so accuracy is of the others")
     if unknown:
         known = ", ".join(evaluator.actions) or "none by name"
         first = quoted(min(unknown))

@@ -1,4 +1,4 @@
-"""A network as a judge of clips: what it is shown, and what it may not have done before."""
+"""Networks that score clips: how they are found, what they are shown, and whether they steered the clips."""
 
 import os
 from collections.abc import Iterable
@@ -27,24 +27,24 @@ from stgan.networks.layout import channels_last
 from stgan.scoring.clips import Clip, Protocol
 
 EVALUATOR = "evaluator"
-"""The network of a model that judges where none is named."""
+"""The network of a model that scores if no other is named."""
 FRAMES = 16
-"""Frames of a window for networks that take any number and do not say what they were trained on."""
+"""Frames of a window for networks that take any number and whose card does not give the number in training."""
 _MOST_FRAMES = 1024
 _I3D_FILES = (".pt", ".pth", ".safetensors")
-_TOLERANCE = 1e-3  # beyond [0, 1], for videos that went through arithmetic
+_TOLERANCE = 1e-3  # beyond [0, 1], for rounding errors
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A classifier that judges videos.
+    """A classifier that scores videos.
 
     name:      as the user gave it.
     kind:      its architecture.
-    actions:   class names in the order of its outputs; empty if it does not say.
-    frames:    of the windows it is shown. usual_frames: the same if nobody asks for another number.
+    actions:   class names in the order of its outputs; empty if unknown.
+    frames:    of the windows it is shown. usual_frames: the default of this number.
     hash:      weight hash; `ancestors` are the hashes of the networks it was made from.
-    file:      SHA-256 of the file it came from, if it is an I3D; else nothing.
+    file:      SHA-256 of the file it came from, if it is an I3D; else "".
     seen:      first 16 digits of the content hashes (`ClipFacts.sha256`) of the clips it was trained on.
     """
 
@@ -62,57 +62,58 @@ class Evaluator:
     def __call__(
         self, videos: Float[Tensor, "batch 3 time height width"]
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
-        """Features and log probabilities of RGB videos in [0, 1], of any size: its own preprocessing fits them.
+        """Features and log probabilities of RGB videos in [0, 1]. Any size will do: the network resizes them itself.
 
         Raises:
             StganError: a video has a single frame, or values that are not finite or not in [0, 1]; or the network
-                cannot judge it.
+                cannot score it.
         """
         check_videos(videos)
-        return self.judge(videos)
+        return self.classify(videos)
 
     @torch.no_grad()
-    def judge(
+    def classify(
         self, videos: Float[Tensor, "batch 3 time height width"]
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
-        """The same of videos that are known to be in order, such as those made of bytes."""
+        """The same for videos that need no check, such as decoded ones."""
         try:
             features, log_probabilities = self.network.features_and_log_probabilities(videos)  # type: ignore[operator]
         except ValueError as error:  # too few frames, a crop that does not fit
-            raise StganError(f"{quoted(self.name)} cannot judge these clips: {error}") from error
+            raise StganError(f"{quoted(self.name)} cannot score these clips: {error}") from error
         if not (features.isfinite().all() and log_probabilities.isfinite().all()):
             raise StganError(
-                f"{quoted(self.name)} answers some of these clips with numbers that are not finite; use another network"
+                f"the outputs of {quoted(self.name)} for some of these clips are not finite; use another network"
             )
         return features, log_probabilities
 
     @property
     def identity(self) -> str:
-        """What its judgements depend on besides the clip; of a TorchScript that is its code too, hence its file."""
+        """Everything but the clip that decides its outputs. A TorchScript file holds code, so its hash is included."""
         return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}"
 
     def describe(self, protocol: Protocol) -> str:
-        """In words: what it sees of a clip."""
+        """What it is shown of a clip, in words."""
         config: Any = self.network.config
         pixels: Preprocessing = getattr(config, "frame", config).preprocessing
         size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
         mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
-        windows = f"{protocol.windows} windows of {self.frames} frames, evenly spread over" * (protocol.windows > 1)
+        windows = f"the middle {self.frames} frames of"
+        if protocol.windows > 1:
+            windows = f"{protocol.windows} windows of {self.frames} frames, evenly spread over"
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None else ""
         first = "brought to {}x{}, ".format(*protocol.size) if protocol.size else ""
-        windows = windows or f"the middle {self.frames} frames of"
         return (
             f"{windows} a clip{rate} (a shorter one is played back and forth), {first}{size}, "
             f"{pixels.channels.upper()} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
         )
 
     def numbers(self, clips: Iterable[Clip]) -> list[int | None]:
-        """Each clip's action as a number of its classes; None where it does not know the action or there is none."""
+        """The class number of each clip's action; None if the action is unknown."""
         number = {action: i for i, action in enumerate(self.actions)}
         return [number.get(clip.action) if clip.action is not None else None for clip in clips]
 
     def steered(self, clips: Iterable[Clip]) -> bool | None:
-        """Whether it, or a network it shares an ancestor with, steered one of the clips; None if that is not known."""
+        """Whether it, or a network that shares an ancestor with it, steered one of the clips; None if unknown."""
         own, known = {self.hash, *self.ancestors}, True
         for clip in clips:
             if clip.steering is None:
@@ -123,7 +124,7 @@ class Evaluator:
 
 
 def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
-    """Raise StganError for what is no video of RGB values in [0, 1]; scores of it would be numbers all the same."""
+    """Raise StganError unless these are videos of RGB values in [0, 1]. A network would give scores for anything."""
     if videos.shape[2] < 2:
         raise StganError("a video has two frames or more; this one is a still")
     if not videos.isfinite().all():
@@ -142,15 +143,17 @@ def find_evaluator(
 ) -> Evaluator:
     """A classifier: an evaluator or condition network of the model by name, a checkpoint folder, or an I3D file.
 
-    Or what a function of the user's returns, MODULE:FUNCTION, whose code is run (see `load_own_classifier`).
+    It may also be MODULE:FUNCTION: a function of the user that returns a classifier. Its code is run (see
+    `load_own_classifier`).
 
     Args:
-        name: a `Path` is a folder or a file, whatever its name; a string may be any of these. It is refused if it
-            names a network of the model and also a folder or file here. None: the model's "evaluator".
-        frames: of the windows it is shown; default: as many as it was trained on.
+        name: a `Path` is always a folder or a file. A string may be any of these, and is refused if it names both a
+            network of the model and a folder or file here. None: the model's "evaluator".
+        frames: of the windows it is shown; default: as many as in its training.
 
     Raises:
-        StganError: there is none or could be two, it cannot score clips, or it takes another number of frames.
+        StganError: there is none, the name is ambiguous, the network cannot score clips, or it takes another number of
+            frames.
     """
     if name is None:
         return evaluator_of(model, frames=frames, device=device)
@@ -174,17 +177,17 @@ def evaluator_of(
     frames: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Evaluator:
-    """An evaluator or condition network of the model by its name, whatever folders there are. Errors as above."""
+    """An evaluator or condition network of the model by its name. Errors as for `find_evaluator`."""
     if name not in model.classifiers:
         known = ", ".join(model.classifiers)
         raise StganError(
-            f"{model.name} has no network {quoted(name)} to judge; name another evaluator, such as {known}"
+            f"{model.name} has no network {quoted(name)} that could score; name another evaluator, such as {known}"
         )
     return as_evaluator(model.load(model.classifiers[name], device), name, frames=frames)
 
 
 def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None) -> Evaluator:
-    """A loaded classifier as a judge. Errors as for `find_evaluator`."""
+    """A loaded classifier as an evaluator. Errors as for `find_evaluator`."""
     network: Any = checkpoint.network
     if not hasattr(network, "features_and_log_probabilities"):
         raise CheckpointError(f"{quoted(name)} is a {type(network).__name__}, which cannot score clips")
@@ -197,11 +200,9 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
     if frames is not None and frames < least:
         raise StganError(f"{quoted(name)} takes clips of at least {least} frames, not {frames}")
     data = checkpoint.provenance.get("data")
-    data = data if isinstance(data, dict) else {}
-    trained_on = data.get("frames")
+    trained_on = data.get("frames") if isinstance(data, dict) else None
     if not isinstance(trained_on, int) or not 2 <= trained_on <= _MOST_FRAMES:
         trained_on = FRAMES
-    seen = checkpoint.provenance.get("seen")
     return Evaluator(
         name=name,
         kind=network.config.network,
@@ -211,9 +212,15 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
         usual_frames=own or trained_on,
         hash=checkpoint.hash,
         ancestors=frozenset(checkpoint.ancestors.values()),
-        seen=frozenset(map(str, seen)) if isinstance(seen, list) else frozenset(),
+        seen=frozenset(seen_clips(checkpoint)),
         file=str(checkpoint.provenance.get("sha256", "")),
     )
+
+
+def seen_clips(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The clips that a network was trained on, as `Evaluator.seen`; empty if the checkpoint does not list them."""
+    seen = checkpoint.provenance.get("seen")
+    return tuple(map(str, seen)) if isinstance(seen, list) else ()
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -1,4 +1,4 @@
-"""Stream clips through a network: decoded side by side, judged in batches, a few of them in memory at a time."""
+"""Stream clips through a network: decoded in parallel, scored in batches, with few of them in memory at a time."""
 
 import hashlib
 import math
@@ -26,11 +26,11 @@ from stgan.video import spread_windows, windows_in_view
 from stgan.video.decoding import decode_clip, in_order
 
 BATCH = 4
-"""Windows that a worker judges at once."""
+"""Windows that a worker scores at once."""
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
-"""Values of pixels that a worker judges at once, about: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-_FORMAT = 2  # of the cached results; rises with whatever changes them
+"""About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
+_FORMAT = 2  # of the cached results; must be raised when they change
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
     "visible_motion": visible_motion,
@@ -41,11 +41,12 @@ PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "background_drift": background_change,
     "colour_drift": colour_change,
 }
-"""What is measured on the pixels of a window, by its key in `stgan.metrics.table`."""
+"""Metrics of the pixels of a window, by their keys in `stgan.metrics.table`."""
 
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
-"""Of one clip, a row a window: features, log_probabilities, shuffled, start, the pixel metrics; and content, size."""
+"""Arrays of one clip. A row for each window: features, log_probabilities, shuffled, start, `PIXEL_METRICS`. One row:
+content, size."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a network says of windows, and what their pixels say. Row i is a window of clips[i].
+    """The outputs of a network for windows, and metrics of their pixels. Row i is a window of clips[i].
 
-    Rows are in the order of a hash of what they show: the same whatever the files are called, and as good as random.
+    Rows are in the order of a hash of their contents, which is as good as random and does not depend on file names.
 
-    contents: the content hash of the clip that each row is from, hexadecimal.
-    sizes:    (height, width) of each clip as it was judged.
-    shuffled: log probabilities of the same windows with their frames shuffled; NaN where that was not asked.
+    contents: content hash of the clip of each row, hexadecimal.
+    sizes:    (height, width) of each row's clip when it was scored.
+    shuffled: log probabilities of the same windows with their frames in random order; NaN where not computed.
     pixels:   `PIXEL_METRICS` of each row.
     """
 
@@ -81,7 +82,7 @@ class Measurements:
 
     @property
     def num_clips(self) -> int:
-        """The clips that the windows are of."""
+        """The number of clips that the windows are from."""
         return len({clip.name for clip in self.clips})
 
     def select(self, rows: Sequence[int]) -> "Measurements":
@@ -110,14 +111,14 @@ def measure(
     watch: Watch = lambda results, description, total: results,
     description: str = "clips",
 ) -> tuple[Measurements, list[Skipped]]:
-    """Judge clips. Which of them share a batch, and how many threads decode, does not matter to the result.
+    """Measure clips by a network. The result does not depend on batches or on the number of threads.
 
     Args:
-        cache: results are taken from it and kept in it, by the contents of clip and network.
-        batch_size: windows that a worker judges at once.
-        workers: threads that decode and judge; default: one for each thread that PyTorch may use, at most eight.
-        keep_going: leave out clips that cannot be read, and say which. Otherwise the first one ends it.
-        watch: may wrap the results, of which there are `total`, to show progress.
+        cache: keeps results, by the contents of clip and network. Those that it has are not computed again.
+        batch_size: windows that a worker scores at once.
+        workers: threads that decode and score; default: one for each thread that PyTorch may use, at most eight.
+        keep_going: leave out clips that cannot be read, and return them. Otherwise the first one raises the error.
+        watch: may wrap the iterator over `total` results, to show progress.
 
     Raises:
         StganError: a clip is missing, damaged, a still, or not the one of its manifest; or none is left.
@@ -126,7 +127,7 @@ def measure(
     skipped: list[Skipped] = []
 
     def results() -> Iterator[Arrays]:
-        for clip, result in _judge(clips, evaluator, protocol, cache, batch_size, workers):
+        for clip, result in _results(clips, evaluator, protocol, cache, batch_size, workers):
             if isinstance(result, StganError):
                 if not keep_going:
                     raise result
@@ -145,17 +146,17 @@ def measure(
 
 @dataclass(frozen=True)
 class _Read:
-    """A decoded clip that waits for its batch. windows: uint8 "windows time height width 3"; order: of its frames."""
+    """A decoded clip, not scored yet. windows: uint8 "windows time height width 3"; order: of shuffled frames."""
 
     path: Path
     key: str
     content: str
-    starts: list[int]
+    starts: np.ndarray
     windows: np.ndarray
     order: np.ndarray | None
 
 
-def _judge(
+def _results(
     clips: Sequence[Clip],
     evaluator: Evaluator,
     protocol: Protocol,
@@ -165,8 +166,8 @@ def _judge(
 ) -> Iterator[tuple[Clip, Arrays | StganError]]:
     """Every clip with its results or the reason why it has none, in order.
 
-    Each worker decodes and judges a few clips of its own. On CPUs that is faster than one that decodes beside one that
-    judges on all cores: no core waits for another.
+    Each worker decodes and scores its own clips. On CPUs this is faster than one worker that decodes and one that
+    scores on all cores, because no core waits for another.
     """
     rules = repr((_FORMAT, tuple(PIXEL_METRICS), __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
     cores = torch.get_num_threads()
@@ -185,31 +186,31 @@ def _judge(
         except OSError as error:
             return StganError(f"{quoted(clip.path)} cannot be read ({error.strerror or error}); check the file")
 
-    def settle(found: Sequence[_Read | Arrays | StganError]) -> list[Arrays | StganError]:
+    def score(found: Sequence[_Read | Arrays | StganError]) -> list[Arrays | StganError]:
         new = [each for each in found if isinstance(each, _Read)]
-        judged = _judge_all(new, evaluator, batch_size)
+        scored = _score_all(new, evaluator, batch_size)
         if cache:
-            found_out = zip(new, judged, strict=True)
-            cache.put({each.key: arrays for each, arrays in found_out if not isinstance(arrays, StganError)})
-        results = iter(judged)
+            pairs = zip(new, scored, strict=True)
+            cache.put({each.key: arrays for each, arrays in pairs if not isinstance(arrays, StganError)})
+        results = iter(scored)
         return [next(results) if isinstance(each, _Read) else each for each in found]
 
-    def judge(some: Sequence[Clip]) -> list[Arrays | StganError]:
+    def work(some: Sequence[Clip]) -> list[Arrays | StganError]:
         torch.set_num_threads(max(1, cores // workers))  # of this thread
         results: list[Arrays | StganError] = []
         waiting: list[_Read | Arrays | StganError] = []
         for clip in some:
             waiting.append(read(clip))
             if sum(each.windows.size for each in waiting if isinstance(each, _Read)) > _MOST_VALUES:
-                results += settle(waiting)
+                results += score(waiting)
                 waiting = []
-        return results + settle(waiting)
+        return results + score(waiting)
 
     batches = [clips[start : start + batch_size] for start in range(0, len(clips), batch_size)]
     try:
-        # On GPUs convolutions would round to ten bits (TF32), and scores differ from those of a CPU in the third digit.
+        # With TF32, GPUs round to ten bits, and scores differ from those of a CPU in the third digit.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            for batch, results in zip(batches, in_order(judge, batches, workers), strict=True):
+            for batch, results in zip(batches, in_order(work, batches, workers), strict=True):
                 yield from zip(batch, results, strict=True)
     finally:
         torch.set_num_threads(cores)
@@ -228,23 +229,23 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
     starts = windows_in_view(video, frames) if protocol.windows > 1 else None
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
     order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
-    return _Read(clip.path, key, facts.sha256, [int(window[0]) for window in windows], video[windows], order)
+    return _Read(clip.path, key, facts.sha256, windows[:, 0].copy(), video[windows], order)
 
 
-def _judge_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:
-    """The results of each clip, or why the network cannot judge it."""
+def _score_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:
+    """The results of each clip, or why the network cannot score it."""
     if not reads:
         return []
     try:
-        return [*_judge_batch(reads, evaluator, batch_size)]
+        return [*_score_batch(reads, evaluator, batch_size)]
     except StganError as error:
         if len(reads) == 1:
             return [StganError(f"{quoted(reads[0].path)}: {error}")]
-        return [result for each in reads for result in _judge_all([each], evaluator, batch_size)]
+        return [result for each in reads for result in _score_all([each], evaluator, batch_size)]
 
 
-def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays]:
-    """The results of each clip; windows of one shape are judged together."""
+def _score_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays]:
+    """The results of each clip. Windows of one shape are scored together."""
     windows = [(each, window) for each in reads for window in each.windows]
     shapes: dict[tuple[int, ...], list[int]] = {}
     for i, (_, window) in enumerate(windows):
@@ -254,34 +255,29 @@ def _judge_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
         step = max(1, min(batch_size, _MOST_VALUES // math.prod(shape)))
         for start in range(0, len(indices), step):
             part = indices[start : start + step]
-            judged = _judge_windows([windows[i] for i in part], evaluator)
+            scored = _score_windows([windows[i] for i in part], evaluator)
             for row, i in enumerate(part):
-                rows[i] = {name: array[row] for name, array in judged.items()}
+                rows[i] = {name: array[row] for name, array in scored.items()}
     remaining = iter(rows)
     results = []
     for each in reads:
         own = list(islice(remaining, len(each.windows)))
-        results.append(
-            {
-                **{name: np.stack([row[name] for row in own]) for name in own[0]},
-                "start": np.array(each.starts),
-                "size": np.array(each.windows.shape[2:4]),
-                "content": np.frombuffer(bytes.fromhex(each.content), np.uint8),
-            }
-        )
+        arrays = {name: np.stack([row[name] for row in own]) for name in own[0]}
+        content = np.frombuffer(bytes.fromhex(each.content), np.uint8)
+        results.append({**arrays, "start": each.starts, "size": np.array(each.windows.shape[2:4]), "content": content})
     return results
 
 
-def _judge_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evaluator) -> Arrays:
+def _score_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evaluator) -> Arrays:
     """A row for each window, all of one shape."""
     frames = torch.from_numpy(np.stack([window for _, window in windows])).to(_device(evaluator))
     videos = frames.permute(0, 4, 1, 2, 3).contiguous().float().div_(255)
-    features, log_probabilities = evaluator.judge(videos)
+    features, log_probabilities = evaluator.classify(videos)
     shuffled = torch.full_like(log_probabilities, torch.nan)
     some = [i for i, (each, _) in enumerate(windows) if each.order is not None]
     if some:
         disordered = torch.stack([videos[i][:, torch.from_numpy(windows[i][0].order)] for i in some])
-        shuffled[some] = evaluator.judge(disordered)[1]
+        shuffled[some] = evaluator.classify(disordered)[1]
     values = {
         "features": features.float(),
         "log_probabilities": log_probabilities.double(),
@@ -296,15 +292,14 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
     for number, (clip, arrays) in enumerate(found):
         content = arrays["content"].tobytes().hex()
         for window, start in enumerate(arrays["start"]):
-            mixed = hashlib.sha256(f"{content} {start}".encode()).hexdigest()
-            rows.append((mixed, clip.name, number, window))
+            order = hashlib.sha256(f"{content} {start}".encode()).hexdigest()
+            rows.append((order, clip.name, number, window, content))
     rows.sort()
-    take = [(found[number][1], window) for _, _, number, window in rows]
-    sizes = [tuple(int(side) for side in arrays["size"]) for arrays, _ in take]
+    take = [(found[number][1], window) for _, _, number, window, _ in rows]
     return Measurements(
-        clips=tuple(found[number][0] for _, _, number, _ in rows),
-        contents=tuple(arrays["content"].tobytes().hex() for arrays, _ in take),
-        sizes=tuple((height, width) for height, width in sizes),
+        clips=tuple(found[number][0] for _, _, number, _, _ in rows),
+        contents=tuple(content for *_, content in rows),
+        sizes=tuple((int(arrays["size"][0]), int(arrays["size"][1])) for arrays, _ in take),
         features=_stack(take, "features"),
         log_probabilities=_stack(take, "log_probabilities"),
         shuffled=_stack(take, "shuffled"),

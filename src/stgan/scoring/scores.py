@@ -1,10 +1,11 @@
-"""From measurements to scores: what `stgan evaluate` says, with every choice that the numbers depend on."""
+"""From measurements to scores: what `stgan evaluate` writes, with every choice that the numbers depend on."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from stgan.metrics.classification import (
 )
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.motion import is_flickering, is_frozen
-from stgan.metrics.neighbours import nearest_distances, precision_recall_density_coverage
+from stgan.metrics.neighbours import Neighbourhood, nearest_distances, precision_recall_density_coverage
 from stgan.metrics.table import METRICS
 from stgan.names import quoted
 from stgan.records import Count, Fraction, FractionInterval, Number, Text, read_record
@@ -29,9 +30,9 @@ from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements, Skipped
 from stgan.version import __version__
 
-FORMAT = 2  # 1: another appearance change, nothing beside real clips
+FORMAT = 2  # 1: another appearance change, no comparison with real clips
 SCORES = "scores.json"
-"""The file beside clips that holds their scores."""
+"""The name of the file with the scores, in the folder of the clips."""
 GENERATED = "generated"
 """The name of the row of the clips that are scored."""
 _REMEDY = "remove it to have the clips scored again"
@@ -49,17 +50,18 @@ class InceptionScore:
 
 @dataclass(frozen=True, kw_only=True)
 class SetScores:
-    """One set of clips: a line of the table. What cannot be measured is None; units as in `stgan.metrics.table`.
+    """The scores of one set of clips: a row of the table. None is what cannot be measured; units as in
+    `stgan.metrics.table`.
 
-    num_videos:  the clips; num_windows: of them, as many or more.
+    num_videos, num_windows: the number of clips and of their windows.
     frechet_video_distance, kernel_video_distance: to the reference clips, on the feature network's features.
     diversity, appearance_drift: means of `feature_diversity` and `appearance_change`.
-    num_frozen, num_flickering: of the clips, by the rules of `stgan.metrics.motion`.
+    num_frozen, num_flickering: numbers of clips, by the rules of `stgan.metrics.motion`.
     """
 
     name: Text
     num_videos: Count
-    num_windows: Count | None = None  # not in records of before
+    num_windows: Count | None = None  # not in older records
     accuracy: Fraction | None
     accuracy_interval: FractionInterval | None
     inception_score: InceptionScore
@@ -76,11 +78,11 @@ class SetScores:
 
 @dataclass(frozen=True)
 class Compared:
-    """A value of generated clips, the same of real ones, and the first over the second; what is not known is None.
+    """A value of generated clips, that of real ones, and the first over the second; None if unknown.
 
     ratio:      None unless the real value is above 0.
     real_std:   standard deviation of the real value over splits of the real clips.
-    deviations: how many of these the generated value lies above the real one.
+    deviations: the generated value minus the real one, over `real_std`.
     """
 
     generated: Number | None
@@ -92,18 +94,18 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Generated clips beside real ones.
+    """Generated clips compared with real ones.
 
-    num_videos:     generated clips. num_windows: of each side; of each action, as many of the one as of the other.
+    num_videos:     the number of generated clips. num_windows: of each side, equally many of each action.
     values:         by the keys of `stgan.metrics.table`.
-    motion:         mean `motion` and `visible_motion` of each action, beside those of all windows of its real clips.
-    actions_within: how many actions have a ratio of 1, give or take `tolerance`, of each of the two.
-    splits:         of the real clips into halves, over which the two distances are means; split_videos: windows of each
-                    side.
+    motion:         mean `motion` and `visible_motion` of each action, compared with all windows of its real clips.
+    actions_within: for both, the number of actions whose ratio differs from 1 by at most `tolerance`.
+    splits:         the number of splits of the real clips into halves. The two distances are means over them.
+    split_videos:   windows of each side in a split.
     """
 
     num_videos: Count
-    num_windows: Count | None = None  # not in records of before
+    num_windows: Count | None = None  # not in older records
     values: dict[Text, Compared]
     motion: dict[Text, dict[Text, Compared]]
     actions_within: dict[Text, Count]
@@ -113,14 +115,14 @@ class Comparison:
 
     @property
     def shown(self) -> dict[str, Compared]:
-        """The values that are known of both sides, in the order of the table of metrics."""
+        """The values that are known for both sides, in the order of the table of metrics."""
         known = {key: self.values[key] for key in METRICS if key in self.values}
         return {key: each for key, each in known.items() if each.generated is not None and each.real is not None}
 
 
 @dataclass(frozen=True)
 class TemporalOrder:
-    """Accuracy on the same clips with their frames in order and in random order, and what the disorder costs."""
+    """Accuracy on the same clips with their frames in order and in random order, and the difference."""
 
     num_videos: Count
     ordered: Fraction
@@ -130,10 +132,11 @@ class TemporalOrder:
 
 @dataclass(frozen=True)
 class Copying:
-    """How near clips come to the nearest reference clip: see `copying`.
+    """Distances of clips to the nearest reference clip: see `copying`.
 
-    generated, unseen: medians of generated clips and of other real ones; ratio: the first over the second.
-    nearer_than_any: generated clips that come nearer than any of these. baseline: what they are, in words.
+    generated, unseen: medians for generated clips and for other real ones; ratio: the first over the second.
+    nearer_than_any: the number of generated clips that are nearer than every one of these real clips.
+    baseline: in words, which real clips these are.
     """
 
     generated: Number
@@ -145,10 +148,10 @@ class Copying:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipScores:
-    """What is known of a clip; of several windows, means.
+    """The scores of a clip. Of several windows, they are means.
 
     named:        the action that the evaluator finds most likely, or its number where it has no names.
-    probability:  of the action asked for; None if the evaluator does not know it.
+    probability:  of the action that the clip should show; None if the evaluator does not know it.
     contribution: to the Inception Score, in nats.
     """
 
@@ -169,12 +172,12 @@ class ClipScores:
 
 
 @dataclass(frozen=True)
-class JudgedWindows:
-    """What of each clip was judged, which decides its scores.
+class ScoredWindows:
+    """Which windows of each clip were scored.
 
     frames, feature_frames: of a window, for the evaluator and for the feature network.
-    usual: whether these are the numbers that both take if nobody asks for another.
-    protocol: without the share of clips that are judged with their frames shuffled as well.
+    usual: whether both numbers are the defaults of the networks.
+    protocol: its `shuffled` is always 0.
     """
 
     frames: Count
@@ -185,7 +188,7 @@ class JudgedWindows:
 
 @dataclass(frozen=True)
 class Quoted:
-    """A published Inception Score: of another evaluator on other clips, so never to be compared with ours."""
+    """A published Inception Score. Evaluator and clips are others, so it must not be compared with ours."""
 
     method: Text
     inception_score: Number
@@ -205,10 +208,10 @@ QUOTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All that is said of a folder of clips, and what `scores.json` holds; None is what cannot be measured.
+    """All scores of a folder of clips: what `scores.json` holds. None is what cannot be measured.
 
-    fooled: the evaluator, or a network it shares an ancestor with, steered a clip; None if nothing says what did.
-    judged: None in records of before: nothing says what of the clips was judged.
+    fooled: whether the evaluator, or a network that shares an ancestor with it, steered a clip; None if unknown.
+    judged: the windows that were scored; None in older records.
     clips:  sorted by file; none in a fooling study.
     """
 
@@ -217,7 +220,7 @@ class Scores:
     evaluator_network: Text
     evaluator_hash: Text
     protocol: Text
-    judged: JudgedWindows | None = None
+    judged: ScoredWindows | None = None
     feature_network: Text
     feature_hash: Text
     feature_size: Count
@@ -263,21 +266,21 @@ class Scores:
 
 
 def read_scores(path: Path) -> Scores:
-    """`scores.json`. StganError if it cannot be read or is not what `stgan evaluate` writes."""
+    """Read `scores.json`. StganError if it cannot be read or is not what `stgan evaluate` writes."""
     scores = read_record(path, Scores, _REMEDY)
     if scores.format != FORMAT:
         raise StganError(f"{quoted(path)} has format {scores.format}, not {FORMAT}; {_REMEDY}")
     return scores
 
 
-def kept_scores(folder: Path, clips: Sequence[Clip], judge: Evaluator | None = None) -> Scores | None:
-    """The scores that are kept in a folder, if they are of its clips, judged by the usual window. Else None.
+def kept_scores(folder: Path, clips: Sequence[Clip], evaluator: Evaluator | None = None) -> Scores | None:
+    """The scores that are kept in a folder, if they are of these clips and of their default windows. Else None.
 
-    Clips are the same by their contents; without a manifest, by files that have not been written since. The scores may
-    be of several splits, on another network's features or beside real clips: they say so.
+    Clips are compared by their hashes; without a manifest, by whether files were written after the scores. The scores
+    may be over several splits, on another network's features, or compared with real clips: the record says so.
 
     Args:
-        judge: who must have judged; default: anyone.
+        evaluator: the network that must have scored; default: any.
 
     Raises:
         StganError: there is a file, but it is no record of scores.
@@ -286,10 +289,11 @@ def kept_scores(folder: Path, clips: Sequence[Clip], judge: Evaluator | None = N
     if not path.exists():
         return None
     scores = read_scores(path)
-    by_judge = judge is None or (judge.hash, judge.describe(MIDDLE)) == (scores.evaluator_hash, scores.protocol)
-    judged = scores.judged  # None in records of before: nothing says which windows they are of
-    usual = judged is not None and judged.usual and judged.protocol == MIDDLE
-    return scores if by_judge and usual and _is_current(scores, path, clips) else None
+    own = (scores.evaluator_hash, scores.protocol)
+    by_it = evaluator is None or own == (evaluator.hash, evaluator.describe(MIDDLE))
+    windows = scores.judged
+    usual = windows is not None and windows.usual and windows.protocol == MIDDLE
+    return scores if by_it and usual and _is_current(scores, path, clips) else None
 
 
 def _is_current(scores: Scores, path: Path, clips: Sequence[Clip]) -> bool:
@@ -309,33 +313,30 @@ def _is_current(scores: Scores, path: Path, clips: Sequence[Clip]) -> bool:
 def make_row(
     name: str,
     measured: Measurements,
-    looked: Measurements,
+    on_features: Measurements,
     evaluator: Evaluator,
     *,
     splits: int,
     distances: tuple[float | None, float | None],
 ) -> SetScores:
-    """The scores of a set of clips that need no other clips, and distances as given.
+    """The scores of a set of clips that need no other clips, and the given distances.
 
-    measured: by the evaluator. looked: the same clips on the feature network's features.
+    measured: by the evaluator. on_features: the same clips, by the feature network.
     """
     right, known = _recognised(measured.log_probabilities, measured.clips, evaluator)
-    judged = _known_clips(measured, evaluator)
+    num_known = _known_clips(measured, evaluator)
     return SetScores(
         name=name,
         num_videos=measured.num_clips,
         num_windows=len(measured),
         accuracy=right / known if known else None,
-        # Windows of one clip are hardly more than one: it counts once.
-        accuracy_interval=wilson_interval(right / known * judged, judged) if known else None,
+        # Windows of one clip are much alike, so a clip counts once.
+        accuracy_interval=wilson_interval(right / known * num_known, num_known) if known else None,
         inception_score=inception(measured, splits),
         frechet_video_distance=distances[0],
         kernel_video_distance=distances[1],
-        diversity=within_actions(looked),
-        motion=float(measured.pixels["motion"].mean()),
-        flicker=float(measured.pixels["flicker"].mean()),
-        frozen=float(measured.pixels["frozen"].mean()),
-        appearance_drift=float(measured.pixels["appearance_drift"].mean()),
+        diversity=within_actions(on_features),
+        **{name: float(measured.pixels[name].mean()) for name in ("motion", "flicker", "frozen", "appearance_drift")},
         num_frozen=len(names_of(measured, frozen(measured))),
         num_flickering=len(names_of(measured, flickering(measured))),
     )
@@ -352,12 +353,12 @@ def flickering(measured: Measurements) -> Tensor:
 
 
 def names_of(measured: Measurements, rows: Tensor) -> tuple[str, ...]:
-    """The clips that any of these rows is a window of, sorted."""
+    """The names of the clips that have a window among these rows (a mask), sorted."""
     return tuple(sorted({clip.name for clip, found in zip(measured.clips, rows.tolist(), strict=True) if found}))
 
 
 def inception(measured: Measurements, splits: int) -> InceptionScore:
-    """The Inception Score over splits, and its interval over clips, each with all its windows."""
+    """The Inception Score over splits, and its interval over clips. A clip keeps all its windows together."""
     mean, std = inception_score(measured.log_probabilities, splits)
     number = {name: i for i, name in enumerate(dict.fromkeys(clip.name for clip in measured.clips))}
     clips = torch.tensor([number[clip.name] for clip in measured.clips])
@@ -366,31 +367,36 @@ def inception(measured: Measurements, splits: int) -> InceptionScore:
 
 
 def distances(of: Tensor, to: Tensor) -> tuple[float | None, float | None]:
-    """Fréchet and kernel distance of as many clips of the one as of the other: the first of both.
-
-    Rows come in an order as good as random, which depends on the clips alone.
-    """
+    """Fréchet and kernel distance of equally many rows of both: the first ones, whose order is as good as random."""
     k = min(len(of), len(to))
     if k < 2:
         return None, None
     return float(frechet_distance(of[:k], to[:k])), float(kernel_distance(of[:k], to[:k]))
 
 
-def manifold(generated: Tensor, reference: Tensor) -> dict[str, float | None]:
-    """Precision, recall, density and coverage of as many clips of the one as of the other."""
-    k = min(len(generated), len(reference))
-    if k < 3:
-        return dict.fromkeys(("precision", "recall", "density", "coverage"))
-    values = precision_recall_density_coverage(reference[:k], generated[:k])
-    return {name: float(getattr(values, name)) for name in ("precision", "recall", "density", "coverage")}
+def neighbourhood(generated: Measurements, reference: Measurements | None) -> dict[str, Any]:
+    """Precision, recall, density and coverage of equally many windows of both sides; None for fewer than three clips.
+
+    Windows of one clip are no neighbours of each other: their overlap would make every ball small.
+    """
+    n = min(len(generated), len(reference) if reference else 0)
+    real, made = (side.select(range(n)) for side in (reference or generated, generated))
+    if min(real.num_clips, made.num_clips) < 3:
+        return dict.fromkeys(Neighbourhood._fields)
+    return precision_recall_density_coverage(
+        real.features,
+        made.features,
+        real_groups=numbered([clip.name for clip in real.clips]),
+        generated_groups=numbered([clip.name for clip in made.clips]),
+    )._asdict()
 
 
 def copying(generated: Measurements, seen: Measurements, unseen: Measurements | None) -> Copying | None:
-    """How near generated clips come to the nearest training clip, beside how near real unseen clips come to it.
+    """Distances between features to the nearest training clip, of generated clips and of real unseen clips.
 
-    Medians of distances between features, and how many generated clips come nearer than any real unseen clip. Without
-    unseen clips, each training clip takes their place in turn, and only clips of other groups (actors) count as
-    training.
+    The result has medians, and the number of generated clips that are nearer than every real unseen clip. Without
+    unseen clips, every training clip is compared with those of other groups (actors). None if the median of the real
+    clips is 0 or unknown.
     """
     if unseen is not None:
         usual, baseline = nearest_distances(unseen.features, seen.features), "real clips not seen in training"
@@ -414,7 +420,7 @@ def copying(generated: Measurements, seen: Measurements, unseen: Measurements | 
 
 
 def temporal_order(measured: Measurements, evaluator: Evaluator) -> TemporalOrder | None:
-    """What the order of frames is worth, of the windows that were judged with shuffled frames too; None of none."""
+    """Accuracy with frames in order and shuffled, of the windows that were scored both ways; None if there is none."""
     both = measured.select((~measured.shuffled.isnan().any(1)).nonzero().flatten().tolist())
     right, known = _recognised(both.log_probabilities, both.clips, evaluator)
     still, _ = _recognised(both.shuffled, both.clips, evaluator)
@@ -424,7 +430,7 @@ def temporal_order(measured: Measurements, evaluator: Evaluator) -> TemporalOrde
 
 
 def clip_scores(measured: Measurements, evaluator: Evaluator) -> tuple[ClipScores, ...]:
-    """What is known of each clip, in the order of their names; of several windows, means."""
+    """The scores of each clip, in the order of their names. Of several windows, they are means."""
     shares = contributions(measured.log_probabilities)
     numbers = evaluator.numbers(measured.clips)
     rows: dict[str, list[int]] = {}
@@ -449,53 +455,36 @@ def clip_scores(measured: Measurements, evaluator: Evaluator) -> tuple[ClipScore
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class ByAction:
-    """Accuracy, its 95 % interval and the mean contribution of each action, and the confusion matrix of them all."""
-
-    accuracy: dict[str, float]
-    interval: dict[str, tuple[float, float]]
-    contribution: dict[str, float]
-    confusion: tuple[tuple[int, ...], ...]
-
-
-def by_action(measured: Measurements, evaluator: Evaluator) -> ByAction:
-    """What the evaluator made of each action; the contributions also of those that it does not know."""
+def by_action(measured: Measurements, evaluator: Evaluator) -> dict[str, Any]:
+    """The fields of `Scores` by action: accuracies of known actions, contributions of all, the confusion matrix."""
     numbers = evaluator.numbers(measured.clips)
     known = [i for i, number in enumerate(numbers) if number is not None]
-    asked = torch.tensor([numbers[i] for i in known], dtype=torch.long)
+    wanted = torch.tensor([numbers[i] for i in known], dtype=torch.long)
     named = measured.log_probabilities.argmax(1)[known]
-    matrix = confusion_matrix(asked, named, len(evaluator.actions)) if known else torch.zeros(0, 0, dtype=torch.long)
+    matrix = confusion_matrix(wanted, named, len(evaluator.actions)) if known else torch.zeros(0, 0, dtype=torch.long)
     right = {evaluator.actions[i]: (int(row[i]), int(row.sum())) for i, row in enumerate(matrix) if row.sum()}
     clips = Counter({clip.name: clip.action for clip in measured.clips}.values())
-    return ByAction(
-        {action: hits / n for action, (hits, n) in right.items()},
-        {action: wilson_interval(hits * clips[action] / n, clips[action]) for action, (hits, n) in right.items()},
-        _contributions_of_actions(measured),
-        tuple(map(tuple, matrix.tolist())),
-    )
-
-
-def _contributions_of_actions(measured: Measurements) -> dict[str, float]:
-    shares = contributions(measured.log_probabilities)
-    of: dict[str, list[float]] = {}
-    for clip, share in zip(measured.clips, shares.tolist(), strict=True):
+    shares: dict[str, list[float]] = {}
+    for clip, share in zip(measured.clips, contributions(measured.log_probabilities).tolist(), strict=True):
         if clip.action is not None:
-            of.setdefault(clip.action, []).append(share)
-    return {action: sum(values) / len(values) for action, values in sorted(of.items())}
+            shares.setdefault(clip.action, []).append(share)
+    return {
+        "per_action": {action: hits / n for action, (hits, n) in right.items()},
+        "per_action_interval": {a: wilson_interval(hits * clips[a] / n, clips[a]) for a, (hits, n) in right.items()},
+        "per_action_contribution": {action: sum(values) / len(values) for action, values in sorted(shares.items())},
+        "confusion": tuple(map(tuple, matrix.tolist())),
+    }
 
 
 def _recognised(log_probabilities: Tensor, clips: Sequence[Clip], evaluator: Evaluator) -> tuple[int, int]:
-    """(windows named as asked, windows whose action the evaluator knows)."""
-    named = log_probabilities.argmax(1).tolist()
-    verdicts = [
-        number == name for number, name in zip(evaluator.numbers(clips), named, strict=True) if number is not None
-    ]
-    return sum(verdicts), len(verdicts)
+    """(windows whose action is recognised, windows whose action the evaluator knows)."""
+    pairs = zip(evaluator.numbers(clips), log_probabilities.argmax(1).tolist(), strict=True)
+    right = [number == named for number, named in pairs if number is not None]
+    return sum(right), len(right)
 
 
 def _known_clips(measured: Measurements, evaluator: Evaluator) -> int:
-    """How many clips are of an action that the evaluator knows."""
+    """The number of clips whose action the evaluator knows."""
     numbers = evaluator.numbers(measured.clips)
     return len({clip.name for clip, number in zip(measured.clips, numbers, strict=True) if number is not None})
 
@@ -503,7 +492,7 @@ def _known_clips(measured: Measurements, evaluator: Evaluator) -> int:
 def within_actions(measured: Measurements) -> float | None:
     """Feature diversity of the clips of each action; None if no action has two.
 
-    Of one window a clip, its first row: two windows of a clip are no diversity.
+    Only the first row of each clip counts, because two windows of one clip are no diversity.
     """
     first = list({clip.name: i for i, clip in reversed(list(enumerate(measured.clips)))}.values())
     labels = numbered([measured.clips[i].action or "" for i in first])
@@ -513,6 +502,6 @@ def within_actions(measured: Measurements) -> float | None:
 
 
 def numbered(names: Sequence[str]) -> Tensor:
-    """Equal numbers for equal names, from 0 on."""
+    """Numbers from 0 on, equal for equal names."""
     number = {name: i for i, name in enumerate(sorted(set(names)))}
     return torch.tensor([number[name] for name in names])

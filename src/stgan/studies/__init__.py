@@ -1,1 +1,1 @@
-"""Experiments: what the method's parts are worth, measured by a network that never steered."""
+"""The experiments of the paper and further ones, scored by networks that do not steer."""

@@ -1,7 +1,7 @@
-"""What each part of the method does: variants of the presets, generated alike and scored by an evaluator.
+"""Ablations: what each part of the method does. Variants of the presets are generated alike and scored by an evaluator.
 
-The paper's claims are tested on the `paper` preset: its generator, its temporal depth, its constants. Every departure
-of the `robust` preset from it is taken back alone.
+Variants of the `paper` preset test the paper's claims about generator, temporal depth and constants. Each variant of
+the `robust` preset undoes one of its differences from `paper`.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ FIGURE = "ablations.png"
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to sample. `difference` is to the preset that it is a variant of."""
+    """A variant of a preset. difference: in words, how it differs from that preset."""
 
     name: str
     difference: str
@@ -114,13 +114,13 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class VariantScores:
-    """What became of a variant. Fractions in [0, 1]; motion, drift and variety in 0-255 units.
+    """The scores of a variant. Fractions in [0, 1]; motion, drift and variety in 0-255 units.
 
     interval:    Wilson's 95 % interval of the accuracy.
     appearance_drift: the mean `appearance_change`.
     variety:     `pixel_diversity` of the clips of an action, mean over actions; None for one clip of each.
-    probability: the mean over clips of what the networks that steered gave them, which says how far it was pushed.
-    steps:       the mean number of steps up the gradient.
+    probability: mean over clips of the probability that the steering networks gave the clip's action.
+    steps:       mean number of gradient steps.
     """
 
     variant: Text
@@ -139,7 +139,7 @@ class VariantScores:
 
 @dataclass(frozen=True)
 class AblationStudy:
-    """What `stgan ablate --json` writes. iterations: of all variants, or None for each preset's; figure: its action."""
+    """What `stgan ablate --json` writes. iterations: None for those of each preset. figure: the action it shows."""
 
     model: Text
     evaluator: Text
@@ -150,7 +150,7 @@ class AblationStudy:
 
 
 def find_variants(names: Sequence[str]) -> list[Variant]:
-    """Variants by name, each once; all of them if none is named. StganError for an unknown one."""
+    """Variants by name, without duplicates; all of them if none is named. StganError for an unknown name."""
     for name in names:
         if name not in VARIANTS:
             raise StganError(f"unknown variant {name!r}; there are {', '.join(VARIANTS)}")
@@ -168,7 +168,7 @@ def generate_variant(
     on_iteration: OnIteration | None = None,
     on_clip: Callable[[], None] = lambda: None,
 ) -> Path:
-    """`num` clips of every action in OUT/VARIANT, those that are there already kept; returns that folder."""
+    """Generate `num` clips of every action in OUT/VARIANT, and keep those that exist; returns that folder."""
     steering, preset = model.steering(condition=variant.condition), model.preset(variant.preset, iterations)
     job = GenerationJob(model, steering, preset, num, seed)
     return generate_set(job, out / variant.name, on_iteration=on_iteration, on_clip=on_clip)
@@ -201,6 +201,6 @@ def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator
 
 
 def draw_variants(path: Path, folders: dict[str, Path], action: str, columns: int = 8) -> None:
-    """A strip for each variant: its first clip of the action, `columns` of its frames from left to right."""
+    """Draw a strip for each variant: `columns` frames of its first clip of the action, from left to right."""
     strips = [Strip(name, first_frames(folder, action)) for name, folder in folders.items()]
     save_strips(path, strips, columns=columns)

@@ -1,13 +1,14 @@
-"""How much generated clips help where few people were filmed: the experiment for several numbers of actors.
+"""The augmentation experiment for several numbers of actors: do generated clips help if few people were filmed?
 
-For every setting a whole model is trained on the clips of its actors and on nothing else; it generates, its evaluator
-chooses, and a recogniser is trained on real clips, generated ones, and both. One more actor chooses where trainings
-stop; all others are tested on.
+Each setting names some actors. A whole model is trained on their clips alone. It generates clips, its evaluator selects
+some, and a classifier is trained on real clips, on generated ones, and on both. The clips of validation actors decide
+where these trainings stop; the clips of all other actors are for testing.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,7 +28,7 @@ from stgan.studies.augmentation_recipe import AugmentationRecipe, load_augmentat
 from stgan.studies.generating import first_clips, generate_set
 from stgan.studies.provenance import read_networks
 from stgan.studies.selected_set import write_set
-from stgan.studies.selection import MOST, Criterion, features_of, select, verdicts_of
+from stgan.studies.selection import MOST, Criterion, features_of, scores_by_clip, select
 from stgan.studies.splits import split_by_groups
 from stgan.training.preparation import TrainingOptions, prepare
 from stgan.training.ranges import Seed
@@ -38,7 +39,7 @@ from stgan.video import ClipFolder, find_clips
 
 STUDY, SETTING = "study.json", "setting.json"
 RECIPE, AUGMENTATION = "study.yaml", "augmentation.yaml"
-_RUNS, _CACHE = "runs", "cache"  # of all settings, beside their folders
+_RUNS, _CACHE = "runs", "cache"  # folders that all settings share
 _MODEL, _GENERATED, _SELECTED, _EXPERIMENT = "model", "generated", "selected", "augmentation"
 
 _MOST_SETTINGS = 100
@@ -51,8 +52,9 @@ OnProgress = Callable[[str, int, int], None]
 class SettingResult:
     """One experiment of a study, and what `setting.json` holds.
 
-    actors: how many people the real clips to train on show. training_seconds: of the model.
-    generated: clips, of which some were chosen. All three are None of an experiment that is no part of a study.
+    actors: number of people in the real training clips. training_seconds: of the model.
+    generated: number of generated clips, of which some were chosen. All three are None outside of a study.
+    primary: whether this setting decides.
     """
 
     name: Text
@@ -65,7 +67,7 @@ class SettingResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What `study.json` holds: settings, of which one was meant to decide."""
+    """What `study.json` holds: the settings, one of which is primary and decides."""
 
     format: Literal[1] = 1
     version: Text = __version__
@@ -73,7 +75,7 @@ class StudyResult:
 
     def __post_init__(self) -> None:
         if len(self.settings) > _MOST_SETTINGS or sum(setting.primary for setting in self.settings) != 1:
-            raise ValueError("of the settings, one is primary")
+            raise ValueError("exactly one of the settings must be primary")
 
     @property
     def primary(self) -> SettingResult:
@@ -82,10 +84,10 @@ class StudyResult:
 
 
 def read_study(path: Path) -> StudyResult:
-    """`study.json`; or `augmentation.json`, as a study of one setting without a name.
+    """Read `study.json`; or `augmentation.json`, as a study of one setting without a name.
 
     Raises:
-        StganError: the file cannot be read, or is not what is written by `stgan augment` or a study of it.
+        StganError: the file cannot be read, or is not what `stgan augment` or a study writes.
     """
     remedy = "run the study again" if path.name == STUDY else "run stgan augment again"
     values = read_json(path, remedy=remedy)
@@ -97,14 +99,14 @@ def read_study(path: Path) -> StudyResult:
 
 @dataclass(frozen=True)
 class ActorsRecipe:
-    """A study of `study.yaml`; beside it are the recipes of the model and `augmentation.yaml`.
+    """What `study.yaml` holds. Its folder also has the recipes of the model and `augmentation.yaml`.
 
-    settings:   names, and the groups (actors) whose clips are trained on.
-    primary:    the setting that decides, chosen before anything was trained.
-    validation: groups whose clips choose where trainings of the recogniser stop.
-    num, seed, preset: clips of each action that are generated.
-    by, most, least:   how clips are chosen among them (see `stgan.studies.selection`).
-    evaluator:  of the model: the network that chooses.
+    settings:   for each setting, by name, the groups (actors) whose clips are trained on.
+    primary:    the setting that decides, named before anything is trained.
+    validation: groups whose clips decide where trainings of the classifier stop.
+    num, seed, preset: number of generated clips of each action, and how they are generated.
+    by, most:   how clips are selected (see `stgan.studies.selection`).
+    evaluator:  the network of the model that selects.
     """
 
     settings: dict[str, tuple[str, ...]]
@@ -124,23 +126,23 @@ class ActorsRecipe:
             if not groups:
                 raise ValueError(f"the setting {name!r} must be a list of groups (actors)")
         if self.primary not in self.settings:
-            raise ValueError(f"the primary setting, {self.primary!r}, is none of the settings")
+            raise ValueError(f"the primary setting, {self.primary!r}, is not among the settings")
         if self.preset not in PRESETS:
             raise ValueError(f"preset is one of {', '.join(PRESETS)}, not {self.preset!r}")
 
 
 def load_actors_recipe(folder: Path, overrides: Overrides | None = None) -> ActorsRecipe:
-    """`study.yaml` of a folder of recipes. StganError if it is wrong."""
+    """Read `study.yaml` of a folder of recipes. StganError if it is wrong."""
     path = folder / RECIPE
     return as_record(ActorsRecipe, merged(read_yaml(path), (overrides or {}).get("study", {})), path)
 
 
 class ActorsStudy:
-    """The settings of a study in a folder. What is finished is kept; what was interrupted goes on.
+    """A study in a folder. Finished stages are kept, and interrupted ones continue.
 
-    data:    real clips whose groups are actors.
+    data:    folder of real clips whose groups are actors.
     recipes: the folder with the recipes.
-    overrides: settings of the recipes to replace: of `study`, `augmentation`, or a stage of the model.
+    overrides: values that replace those of the recipes: of `study`, `augmentation`, or a stage of the model.
     """
 
     def __init__(
@@ -166,20 +168,20 @@ class ActorsStudy:
         self._check()
 
     def _check(self) -> None:
-        """StganError for what would go wrong after hours of training."""
+        """Raise StganError for problems that would otherwise appear after hours of training."""
         if self.data.resolve() in (self.out.resolve(), *self.out.resolve().parents):
             raise StganError(f"{quoted(self.out)} lies in {quoted(self.data)}; choose a folder apart from the clips")
         for groups in self.recipe.settings.values():
             split_by_groups(self.clips.clips, groups, self.recipe.validation)
         if not self.recipe.validation and self.augmentation.training.stop_on == "validation":
             raise StganError(
-                f"{quoted(self.recipes / RECIPE)}: validation must name groups, which choose where to stop"
+                f"{quoted(self.recipes / RECIPE)}: validation must name groups, whose clips decide where to stop"
             )
-        judges = load_model_recipe(self.recipes, self.of_model).evaluators
-        if self.recipe.evaluator not in judges:
+        evaluators = load_model_recipe(self.recipes, self.of_model).evaluators
+        if self.recipe.evaluator not in evaluators:
             raise StganError(
-                f"{quoted(self.recipes / RECIPE)}: the evaluator is one of the model's, {', '.join(judges) or 'none'}, "
-                f"not {quoted(self.recipe.evaluator)}"
+                f"{quoted(self.recipes / RECIPE)}: the evaluator is one of the model's, "
+                f"{', '.join(evaluators) or 'none'}, not {quoted(self.recipe.evaluator)}"
             )
         self.augmentation.initial.checkpoint()
 
@@ -189,10 +191,10 @@ class ActorsStudy:
             raise StganError(f"there is no setting {quoted(name)}; there are {', '.join(self.recipe.settings)}")
 
     def run(self, name: str) -> AugmentationResult:
-        """Do one setting, and write `study.json` anew.
+        """Run one setting, and update `study.json`.
 
         Raises:
-            StganError: there is no such setting, or something in it cannot be done.
+            StganError: there is no such setting, or a stage of it fails.
         """
         self.check_setting(name)
         folder, groups = self.out / name, self.recipe.settings[name]
@@ -219,14 +221,14 @@ class ActorsStudy:
             primary=name == self.recipe.primary,
             training_seconds=sum(int(model.load(part).provenance["seconds"]) for part in model.parts),
             generated=self.recipe.num * len(model.actions),
-            result=replace(result, sources={}),  # which are of this machine
+            result=replace(result, sources={}),  # these are paths of this machine
         )
         write_record(folder / SETTING, done)
         self.write()
         return result
 
     def write(self) -> StudyResult | None:
-        """Write `study.json` of the settings that are done; None before the primary one is."""
+        """Write `study.json` with the finished settings; None if the primary one is not finished."""
         done = [
             replace(found, primary=found.name == self.recipe.primary)  # the recipe may have changed since
             for name in self.recipe.settings
@@ -239,7 +241,7 @@ class ActorsStudy:
         return study
 
     def _train(self, name: str, groups: Sequence[str], folder: Path) -> ModelFolder:
-        """A model that has seen the clips of these groups alone: all others are held out."""
+        """A model that is trained on the clips of these groups alone; all others are held out."""
         others = sorted(set(self.clips.groups) - set(groups))
         named = {"name": f"{self.data.resolve().name}_{name}", "held_out": others}
         wishes = TrainingOptions(config=self.recipes, overrides=merged(self.of_model, {"model": named}))
@@ -248,21 +250,21 @@ class ActorsStudy:
 
     def _generate(self, model: ModelFolder, folder: Path) -> None:
         stgan = STGAN.from_pretrained(model.path, str(self.fabric.device))
-        total, done = self.recipe.num * len(stgan.actions), iter(range(1, 1 << 30))
+        total, done = self.recipe.num * len(stgan.actions), count(1)
         preset = stgan.preset(self.recipe.preset)
         job = GenerationJob(stgan, stgan.steering(), preset, self.recipe.num, self.recipe.seed)
         generate_set(job, folder / _GENERATED, on_clip=lambda: self.on_progress("generate", next(done), total))
 
     def _select(self, model: ModelFolder, folder: Path) -> list[Clip]:
-        """The chosen clips, in a set of their own."""
+        """The selected clips, in a folder of their own."""
         clips = first_clips(folder / _GENERATED, self.recipe.num)
-        judge = evaluator_of(model, self.recipe.evaluator, device=self.fabric.device)
+        evaluator = evaluator_of(model, self.recipe.evaluator, device=self.fabric.device)
         by = self.recipe.by
         with closing(ScoreCache(self.out / _CACHE)) as cache:
-            verdicts = verdicts_of(evaluate(clips, judge, cache=cache))
-            features = features_of(clips, judge, cache=cache) if by is Criterion.DIVERSITY else None
-        selection = select(clips, verdicts, by=by, most=self.recipe.most, features=features)
-        write_set(folder / _SELECTED, selection, folder / _GENERATED, model, judge, overwrite=True)
+            scores = scores_by_clip(evaluate(clips, evaluator, cache=cache))
+            features = features_of(clips, evaluator, cache=cache) if by is Criterion.DIVERSITY else None
+        selection = select(clips, scores, by=by, most=self.recipe.most, features=features)
+        write_set(folder / _SELECTED, selection, folder / _GENERATED, model, evaluator, overwrite=True)
         return first_clips(folder / _SELECTED, self.recipe.num)
 
 

@@ -1,10 +1,10 @@
 """Are generated clips worth training on? The paper's Section 5.3, Table 3.
 
-One classifier is trained three times, from the same weights, with the same seed: on generated clips only, on real ones
-only, on both; and so for every seed. Random-clip accuracy (random windows of consecutive frames of each test clip, the
-same in all arms and at all times) is taken every so many iterations. The paper stops where the accuracy on the test
-clips is best, and reports that; here, clips of held-out groups choose where to stop, unless the paper's way is asked
-for. Both figures are recorded.
+For every seed, one classifier is trained three times from the same weights: on generated clips, on real clips, and on
+both. Random-clip accuracy (on random windows of consecutive frames of each test clip, the same in all arms and at all
+times) is measured after every `every` iterations. The paper stops at the best accuracy on the test clips, and reports
+it. Here, clips of held-out groups decide where to stop, unless the recipe asks for the paper's way. Both figures are
+recorded.
 """
 
 import os
@@ -44,7 +44,7 @@ from stgan.studies.provenance import (
     unseen_groups,
 )
 from stgan.studies.splits import sides_of
-from stgan.training.finetuning import CHECKPOINT, CurvePoint, Finetuned, FinetuningClips, FinetuningRecipe, finetune
+from stgan.training.finetuning import CHECKPOINT, CurvePoint, FinetuningClips, FinetuningRecipe, finetune
 from stgan.training.run import STATE, Workspace, identity
 from stgan.version import __version__
 from stgan.video import ClipFile
@@ -56,7 +56,7 @@ FIGURE = "counts.png"
 PUBLISHED: dict[ArmName, float] = {"generated": 0.156, "real": 0.506, "both": 0.522}
 """The paper's Table 3: random-clip accuracies on UCF-101, by what was trained on."""
 _ARM = "arm.json"
-_EXAMPLES = 2  # clips of an action that a report may show
+_EXAMPLES = 2  # clips of each action that a report may show
 _MOST_RUNS = 1000
 
 
@@ -64,11 +64,11 @@ _MOST_RUNS = 1000
 class Arm:
     """One training.
 
-    name:          "generated", "real" or "both": what it was trained on; clips: how many.
-    start:         hash of the weights that it began with, the same in all arms of a seed.
+    name:          "generated", "real" or "both": the clips that it was trained on; clips: their number.
+    start:         hash of the initial weights, the same in all arms of a seed.
     curve:         every evaluation.
     chosen:        the one whose weights are kept. interval: 95 % (Wilson), of its accuracy on the test clips.
-    best_on_test:  the paper's way to choose: best on the clips that it is reported on.
+    best_on_test:  the one that the paper would choose: the best on the test clips.
     checkpoint:    folder of the kept weights, within that of the experiment.
     """
 
@@ -89,7 +89,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Run:
-    """The arms of one seed, which decides the last layer's weights, the order of the clips and their augmentation."""
+    """The arms of one seed, which decides the new layer's weights, the order of the clips and their augmentation."""
 
     seed: int
     arms: tuple[Arm, ...]
@@ -105,7 +105,7 @@ class Run:
 
 @dataclass(frozen=True)
 class ArmMeans:
-    """Accuracy on the test clips of each arm, over the seeds."""
+    """Accuracy of each arm on the test clips, over the seeds."""
 
     generated: Mean
     real: Mean
@@ -114,11 +114,11 @@ class ArmMeans:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the runs come to.
+    """Means over the runs.
 
-    generated, real, both: random-clip accuracy on the test clips of each arm where it stopped, over the seeds.
-    best_on_test: the same, stopped where it is best on the test clips (the paper's way: too good).
-    gain:  by how much the generated clips raise the accuracy: "both" minus "real" of the same seed, in [-1, 1].
+    generated, real, both: random-clip accuracy on the test clips of each arm at the chosen evaluation.
+    best_on_test: the same at the evaluation that is best on the test clips (the paper's way, which is too optimistic).
+    gain:  the accuracy of "both" minus that of "real" of the same seed, in [-1, 1].
     share: the accuracy with generated clips only over that with real clips only; None if the latter is 0.
     """
 
@@ -131,7 +131,7 @@ class Summary:
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> "Summary":
-        """Of at least one run."""
+        """The summary of at least one run."""
         stopped = {name: Mean.of([run.arm(name).chosen.test for run in runs]) for name in ARMS}
         best = {name: Mean.of([run.arm(name).best_on_test.test for run in runs]) for name in ARMS}
         gain = Mean.of([run.arm("both").chosen.test - run.arm("real").chosen.test for run in runs])
@@ -140,14 +140,14 @@ class Summary:
         return cls(**stopped, best_on_test=ArmMeans(**best), gain=gain, share=share)
 
     def arm(self, name: ArmName) -> Mean:
-        """Of the arm of this name, where it stopped."""
+        """The accuracy of the arm of this name at the chosen evaluation."""
         found: Mean = getattr(self, name)
         return found
 
 
 @dataclass(frozen=True)
 class NetworkBehind:
-    """A network behind generated clips. seen: how many clips it was trained on; 0: not known."""
+    """A network behind generated clips. seen: number of clips that it was trained on; 0: unknown."""
 
     role: Text
     hash: Text
@@ -156,14 +156,14 @@ class NetworkBehind:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationResult:
-    """What `run_augmentation` found, and what `augmentation.json` holds.
+    """The result of `run_augmentation`, and what `augmentation.json` holds.
 
-    groups:   of the clips to train on, to validate and to test.
-    clips:    how many of each.
-    counts:   clips trained on, by action: of the real ones, of the generated ones.
-    sources:  of each action a few of the clips trained on, as paths from the experiment's folder.
-    networks: what was behind the generated clips.
-    proven:   whether all of these are known to have been trained on clips to train on, and nothing else.
+    groups:   groups of the training, validation and test clips.
+    clips:    their numbers.
+    counts:   numbers of training clips of each action, real and generated.
+    sources:  a few training clips of each action, as paths from the experiment's folder.
+    networks: the networks behind the generated clips.
+    proven:   whether all of these are known to have been trained on training clips only.
     """
 
     format: Literal[2] = 2  # 1: one seed
@@ -184,7 +184,7 @@ class AugmentationResult:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.runs) <= _MOST_RUNS or self.seeds != tuple(run.seed for run in self.runs):
-            raise ValueError("runs and seeds do not belong together")
+            raise ValueError("the seeds are not those of the runs")
         means = [self.summary.gain, *(self.summary.arm(name) for name in ARMS)]
         if {len(mean.values) for mean in means} != {len(self.runs)}:
             raise ValueError("the summary is not that of the runs")
@@ -206,35 +206,35 @@ def run_augmentation(
     actions: Sequence[str] | None = None,
     save_every: float = 60.0,
 ) -> AugmentationResult:
-    """Train in three arms for every seed. An interrupted run goes on where it stopped; finished arms are kept.
+    """Train three arms for every seed. An interrupted run continues where it stopped; finished arms are kept.
 
     Args:
-        initial: the classifier to start from, of any classes: its last layer is made anew.
-        real: clips whose splits are "train", "test" and, if there are such, "val", which then choose where to stop.
-            Otherwise clips of some of the groups to train on are held out for that, unless the test clips choose; of
-            groups that no network behind the generated clips was trained on, if there are such.
-        generated: those to train on (see `stgan.studies.selection`), each with the action that it should show.
+        initial: the classifier to start from. Its last layer is replaced, so it may have any classes.
+        real: clips with the splits "train", "test" and optionally "val". Clips of "val" decide where to stop. If there
+            are none, clips of some training groups are held out for this, unless the test clips decide. These groups
+            are ones that no network behind the generated clips was trained on, if there are any.
+        generated: clips to train on (see `stgan.studies.selection`), each with the action that it should show.
         recipe: of every arm.
         folder: receives a folder for each seed and arm, `augmentation.json` and `counts.png`.
         fabric: devices, launched.
         seeds: default: the recipe's alone.
-        networks: what is behind the generated clips (see `stgan.studies.provenance`).
-        allow_unknown: go on although nothing says what some of these were trained on; the result says so.
+        networks: the networks behind the generated clips (see `stgan.studies.provenance`).
+        allow_unknown: accept networks whose training clips are unknown; the result says so.
         actions: the classes in the order of the outputs; default: those of the real clips, sorted.
         save_every: seconds between two states to resume from.
 
     Raises:
-        StganError: clips are missing, damaged, of unknown actions, or on both sides of the split; a network behind
-            the generated clips has seen others than those to train on, or the weights to start from one that judges.
+        StganError: clips are missing, damaged, of unknown actions, or in two splits; a network behind the generated
+            clips was trained on others than the training clips; or the initial weights on a validation or test clip.
     """
     classes = tuple(actions) if actions is not None else tuple(sorted({clip.label for clip in real}))
-    lending = recipe.stop_on == "validation" and not any(clip.split == "val" for clip in real)
-    unseen = unseen_groups(networks, [clip for clip in real if clip.split == "train"]) if lending else None
+    hold_out = recipe.stop_on == "validation" and not any(clip.split == "val" for clip in real)
+    unseen = unseen_groups(networks, [clip for clip in real if clip.split == "train"]) if hold_out else None
     train, validation, test = sides_of(real, recipe, unseen)
     made = tuple(_generated(clip) for clip in generated)
     _check(classes, train, validation, test, made)
     check_initial(initial, (*validation, *test))
-    proven = _prove(networks, train, (*validation, *test), allow_unknown)
+    proven = _proven(networks, train, (*validation, *test), allow_unknown)
     trained_on: dict[ArmName, tuple[tuple[ClipFile, ...], tuple[ClipFile, ...]]] = {
         "generated": ((), made), "real": (train, ()), "both": (train, made)
     }  # fmt: skip
@@ -269,7 +269,7 @@ def run_augmentation(
 def _generated(clip: Clip) -> ClipFile:
     clip.check_file()
     if clip.action is None:
-        raise StganError(f"nothing says which action {quoted(clip.name)} should show; it cannot be trained on")
+        raise StganError(f"the action of {quoted(clip.name)} is unknown, so it cannot be trained on; leave it out")
     return ClipFile(clip.path, clip.action, split="train")
 
 
@@ -288,9 +288,9 @@ def _check(
     test: Sequence[ClipFile],
     generated: Sequence[ClipFile],
 ) -> None:
-    """Every clip is of a known action, and nothing that judges has been trained on."""
+    """Raise StganError unless every clip is of a known action, and no validation or test clip is trained on."""
     if not generated:
-        raise StganError("no generated clip is left to train on; select some")
+        raise StganError("there is no generated clip to train on; select some")
     for clip in (*train, *validation, *test, *generated):
         if clip.label not in classes:
             raise StganError(f"{quoted(clip.path)} shows {quoted(clip.label)}, which is not one of the classes")
@@ -301,15 +301,17 @@ def _check(
         shared = {clip.group for clip in sides[one]} & {clip.group for clip in sides[other]} - {None}
         if shared:
             group = quoted(sorted(map(str, shared))[0])
-            raise StganError(f"{group} is a group of {one} clips and of {other} clips; put each group on one side")
-    for judging, name in ((test, "test"), (validation, "validation")):
-        copied = _same_file((*train, *generated), judging)
+            raise StganError(f"{group} is a group of {one} clips and of {other} clips; put each group into one split")
+    for held_out, name in ((test, "test"), (validation, "validation")):
+        copied = _same_file((*train, *generated), held_out)
         if copied:
-            raise StganError(f"{quoted(copied[0])} is to be trained on and is the {name} clip {quoted(copied[1])} too")
+            raise StganError(
+                f"the training clip {quoted(copied[0])} is also the {name} clip {quoted(copied[1])}; leave out one"
+            )
 
 
 def _same_file(some: Sequence[ClipFile], others: Sequence[ClipFile]) -> tuple[Path, Path] | None:
-    """A file of each with the same contents. Few have the same size, so that few are read."""
+    """A file of each with the same contents. Only files of equal sizes are read."""
     sizes: dict[int, list[Path]] = {}
     for clip in others:
         sizes.setdefault(clip.path.stat().st_size, []).append(clip.path)
@@ -320,18 +322,18 @@ def _same_file(some: Sequence[ClipFile], others: Sequence[ClipFile]) -> tuple[Pa
     return None
 
 
-def _prove(
-    networks: Sequence[Network], train: Sequence[ClipFile], judging: Sequence[ClipFile], allow_unknown: bool
+def _proven(
+    networks: Sequence[Network], train: Sequence[ClipFile], held_out: Sequence[ClipFile], allow_unknown: bool
 ) -> bool:
-    """Whether nothing behind the generated clips has seen others than those to train on; StganError if it has."""
+    """Whether all networks are known to have seen training clips only. StganError if one has seen other clips."""
     if networks:
-        check_networks(networks, set(content_hashes(train).values()), content_hashes(judging))
+        check_networks(networks, set(content_hashes(train).values()), content_hashes(held_out))
     unknown = unknown_networks(networks) if networks else ["all of them"]
     if unknown and not allow_unknown:
         raise StganError(
-            "nothing says on which clips these networks behind the generated clips were trained, which may be those of "
-            f"the test: {', '.join(unknown)}; generate by a model of stgan train and choose by stgan select, or allow "
-            "it, which the result will say"
+            "it is unknown on which clips these networks behind the generated clips were trained, and test clips may "
+            f"be among them: {', '.join(unknown)}; generate with a model of stgan train and choose with stgan select, "
+            "or allow it (the result will say so)"
         )
     return not unknown
 
@@ -345,7 +347,7 @@ def _arm(
     fabric: Fabric,
     save_every: float,
 ) -> Arm:
-    """Train one arm in `folder`/`place`, or find it trained. What could resume it goes: of C3D 0.9 GB."""
+    """Train one arm, unless it is trained. Its state for resuming is removed at the end (0.9 GB for C3D)."""
     place = Path(f"seed_{recipe.seed}") / name
     path = folder / place / _ARM
     key = identity(recipe, initial.hash, repr(initial.network.config), clips.digest)
@@ -355,7 +357,17 @@ def _arm(
         fabric.barrier()
         what = f"augmentation, {name}, seed {recipe.seed}"
         tuned = finetune(initial, clips, recipe, Workspace(fabric, folder / place, save_every), what)
-        arm = _described(name, len(clips.train), tuned, place / CHECKPOINT)
+        arm = Arm(
+            name=name,
+            clips=len(clips.train),
+            start=tuned.start,
+            curve=tuned.curve,
+            chosen=tuned.chosen,
+            interval=tuned.interval(tuned.chosen),
+            best_on_test=tuned.best_on_test,
+            best_on_test_interval=tuned.interval(tuned.best_on_test),
+            checkpoint=(place / CHECKPOINT).as_posix(),
+        )
         if fabric.is_global_zero:
             write_record(path, {"key": key, **as_plain(arm)})
             (folder / place / STATE).unlink(missing_ok=True)
@@ -364,17 +376,9 @@ def _arm(
 
 
 def _read_arm(path: Path, key: str) -> Arm | None:
-    """The arm that a file describes; None if there is none, of this recipe and these clips, or it is not readable."""
+    """The arm that a file describes; None if it is of another recipe or other clips, or cannot be read."""
     try:
         values = read_json(path)
         return as_record(Arm, values, path) if isinstance(values, dict) and values.pop("key", None) == key else None
     except StganError:
         return None
-
-
-def _described(name: ArmName, clips: int, found: Finetuned, checkpoint: Path) -> Arm:
-    chosen, best = found.chosen, found.best_on_test
-    return Arm(
-        name, clips, found.start, found.curve, chosen, found.interval(chosen), best, found.interval(best),
-        checkpoint.as_posix(),
-    )  # fmt: skip

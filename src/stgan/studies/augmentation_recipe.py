@@ -1,4 +1,4 @@
-"""The recipe of an augmentation experiment: what recognises, how it is trained, how often."""
+"""The recipe of an augmentation experiment: the initial network, its training, and the seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ _MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class Initial:
-    """A recogniser with new weights, drawn from the seed. Files have its `architecture` beside it, as classifiers'."""
+    """A classifier whose weights are drawn from the seed. In files, it has an `architecture` too."""
 
     network: ClassifierConfig
     seed: Seed = 0
 
     def checkpoint(self) -> Checkpoint:
-        """The network, its weights drawn from the seed. StganError if these settings do not make one that works."""
+        """The network with weights drawn from the seed. StganError if these settings do not work."""
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
@@ -46,7 +46,7 @@ class Initial:
 
 @dataclass(frozen=True)
 class AugmentationRecipe:
-    """initial: what to start from where no checkpoint is given. seeds: of the trainings, each in three arms."""
+    """initial: the network to start from if no checkpoint is given. seeds: of the trainings, each with three arms."""
 
     initial: Initial
     training: FinetuningRecipe = FinetuningRecipe()
@@ -58,7 +58,7 @@ class AugmentationRecipe:
 
 
 def load_augmentation_recipe(path: Path = DEFAULT, overrides: Mapping[str, Any] | None = None) -> AugmentationRecipe:
-    """A recipe from a YAML file, with settings replaced.
+    """Read a recipe from a YAML file, and replace settings.
 
     Raises:
         StganError: the file or a setting is wrong.

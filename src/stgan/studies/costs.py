@@ -1,4 +1,4 @@
-"""What is left of the evaluation on UCF-101 will cost on this machine: measured on a few clips, multiplied."""
+"""Estimated costs of the remaining evaluation on UCF-101 on this machine, from measurements on a few clips."""
 
 import tempfile
 import time
@@ -20,12 +20,12 @@ from stgan.studies.ucf101_recipe import SetRecipe
 from stgan.video import ClipFile, read_video, to_uint8, write_video
 
 _CLIPS_READ = 3
-_BACKWARD = 2  # a training step costs as much more as its forward pass
+_BACKWARD = 2  # the backward pass costs about as much as two forward passes
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a stage that is not done yet. bytes: on disk; 0 where it hardly matters."""
+    """The cost of a stage that is not done yet. bytes: on disk; 0 if negligible."""
 
     stage: str
     work: str
@@ -34,7 +34,7 @@ class Cost:
 
 
 def costs(reproduction: Reproduction) -> list[Cost]:
-    """Of every stage behind "weights" and "data", which must be done, as far as it is not.
+    """The cost of every remaining stage after "weights" and "data", which must be done.
 
     Raises:
         StganError: the model or the clips are not there.
@@ -42,15 +42,15 @@ def costs(reproduction: Reproduction) -> list[Cost]:
     recipe, path = reproduction.recipe, reproduction.out / MODEL
     model = STGAN.from_pretrained(path, reproduction.device)
     evaluator = evaluator_of(find_model(path), recipe.score.evaluator, device=reproduction.device)
-    judging = _seconds(lambda: evaluator.judge(torch.rand(1, 3, evaluator.frames, 128, 128, device=model.device)))
+    scoring = _seconds(lambda: evaluator.classify(torch.rand(1, 3, evaluator.frames, 128, 128, device=model.device)))
     clips = reproduction.clips() if reproduction.record("data") else ()
     reading = _seconds_of_reading(clips)
     made = [
         _cost_of_videos(model, "generate", recipe.generate, reproduction.out / GENERATED),
-        Cost("score", f"{recipe.generate.num_videos:,} videos", recipe.generate.num_videos * judging),
-        Cost("real", f"{len(clips):,} clips", len(clips) * (judging + reading)),
+        Cost("score", f"{recipe.generate.num_videos:,} videos", recipe.generate.num_videos * scoring),
+        Cost("real", f"{len(clips):,} clips", len(clips) * (scoring + reading)),
         _cost_of_videos(model, "fooled", recipe.fooled, reproduction.out / FOOLED),
-        _cost_of_trainings(reproduction, clips, evaluator, judging, reading),
+        _cost_of_trainings(reproduction, clips, evaluator, scoring, reading),
     ]
     return [cost for cost in made if not reproduction.is_done(cost.stage)]
 
@@ -70,27 +70,27 @@ def _cost_of_videos(model: STGAN, stage: str, chosen: SetRecipe, folder: Path) -
 
 
 def _cost_of_trainings(
-    reproduction: Reproduction, clips: tuple[ClipFile, ...], evaluator: Evaluator, judging: float, reading: float
+    reproduction: Reproduction, clips: tuple[ClipFile, ...], evaluator: Evaluator, scoring: float, reading: float
 ) -> Cost:
-    """Three trainings of the initial network, which is taken to be as large as the evaluator."""
+    """Three trainings of the initial network, which is assumed to be as large as the evaluator."""
     recipe = reproduction.recipe.augment
     train = sum(clip.split == "train" for clip in clips)
-    judged = len(clips) - train + (round(recipe.validation_share * train) if recipe.stop_on == "validation" else 0)
-    steps = recipe.iterations * recipe.batch_size * ((1 + _BACKWARD) * judging + reading)
-    evaluations = recipe.iterations // recipe.every * judged * (judging + reading)
-    states = 4 * 4 * sum(parameter.numel() for parameter in evaluator.network.parameters())  # with Adam's, and the best
+    scored = len(clips) - train + (round(recipe.validation_share * train) if recipe.stop_on == "validation" else 0)
+    steps = recipe.iterations * recipe.batch_size * ((1 + _BACKWARD) * scoring + reading)
+    evaluations = recipe.iterations // recipe.every * scored * (scoring + reading)
+    # float32: weights, two moments of Adam, the best weights
+    states = 4 * 4 * sum(parameter.numel() for parameter in evaluator.network.parameters())
     work = f"{len(ARMS)} trainings of {recipe.iterations:,} steps, {recipe.iterations // recipe.every} evaluations each"
     return Cost("augment", work, len(ARMS) * (steps + evaluations), len(ARMS) * states)
 
 
 def _seconds_of_reading(clips: tuple[ClipFile, ...]) -> float:
     some = clips[:: max(1, len(clips) // _CLIPS_READ)][:_CLIPS_READ]
-    return sum(_seconds(lambda clip=clip: read_video(clip.path), 1) for clip in some) / max(1, len(some))  # type: ignore[misc]
+    return sum(_seconds(lambda clip=clip: read_video(clip.path)) for clip in some) / max(1, len(some))  # type: ignore[misc]
 
 
-def _seconds(work: Callable[[], object], warm_up: int = 1) -> float:
-    for _ in range(warm_up):
-        work()
+def _seconds(work: Callable[[], object]) -> float:
+    work()  # to warm up
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""How many clips of each action there are to train on: the paper's Figure 6."""
+"""Numbers of clips of each action to train on: the paper's Figure 6."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from stgan.files import replacing
 from stgan.names import printable
 
 MOST_ACTIONS = 200
-"""In the figure; of more, the first."""
+"""The largest number of actions in the figure. Further actions are left out."""
 _REAL, _GENERATED, _INK, _SOFT = "#8fb4dd", "#e3a276", "#1d2430", "#5d6877"
-_LONGEST = 25  # letters of a name
+_LONGEST = 25  # characters of a name
 
 
 def draw_counts(path: Path, real: Mapping[str, int], generated: Mapping[str, int]) -> None:
-    """The paper's Figure 6 as a PNG: real clips to train on and chosen generated ones, of each action."""
+    """Draw the paper's Figure 6 as a PNG: numbers of real training clips and of chosen generated clips per action."""
     actions = sorted({*real, *generated})[:MOST_ACTIONS]
     places = np.arange(len(actions))
     figure = Figure(figsize=(max(4.0, 0.17 * len(actions) + 1.2), 3.6), layout="constrained")

@@ -1,8 +1,8 @@
 """The paper's fooling experiment (Section 5.2, Table 2, Figure 5).
 
-Clips are steered by one condition network, and judged by that network and by networks that never saw them. What the
-steering network says of its own clips is how well it was fooled; the gap to the others' verdicts is what an Inception
-Score computed with it would hide.
+Clips are steered by one condition network, and scored by that network and by networks that did not steer them. The
+scores of the steering network show how well it was fooled. They exceed the scores of the others by what an Inception
+Score of the steering network would hide.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,16 +13,7 @@ from typing import Literal
 from stgan.errors import StganError
 from stgan.pipeline import STGAN
 from stgan.records import Count, Text, read_record
-from stgan.scoring import (
-    Clip,
-    Evaluator,
-    Protocol,
-    ScoreCache,
-    Scores,
-    SteeredBy,
-    as_evaluator,
-    evaluate,
-)
+from stgan.scoring import Clip, Evaluator, Protocol, ScoreCache, Scores, SteeredBy, as_evaluator, evaluate
 from stgan.studies.generating import first_clips, first_frames
 from stgan.version import __version__
 from stgan.video import read_video
@@ -34,10 +25,11 @@ RECORD = "fooling.json"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What one network says of one set of clips.
+class EvaluatorScores:
+    """The scores of one set of clips by one network.
 
     clips:  the network that steered them, or "real".
+    fooled: whether the evaluator, or a network that shares an ancestor with it, steered them.
     scores: without those of single clips.
     """
 
@@ -49,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class FoolingStudy:
-    """What `fooling.json` holds: how the clips were made, and every verdict."""
+    """What `fooling.json` holds: how the clips were made, and their scores by every network."""
 
     format: Literal[1] = 1
     model: Text
@@ -57,7 +49,7 @@ class FoolingStudy:
     seed: int
     num: Count
     steered_by: tuple[Text, ...]
-    rows: tuple[Verdict, ...]
+    rows: tuple[EvaluatorScores, ...]
     version: Text = __version__
 
 
@@ -66,11 +58,11 @@ def read_fooling(folder: Path) -> FoolingStudy:
     return read_record(folder / RECORD, FoolingStudy, "run stgan fooling again")
 
 
-def judges_of(model: STGAN) -> list[Evaluator]:
-    """Every classifier of the model: those that steer, then those that never do."""
+def evaluators_of(model: STGAN) -> list[Evaluator]:
+    """Every classifier of the model: those that can steer, then those that cannot."""
     folder = model.folder
     if not folder.evaluators:
-        raise StganError(f"{model.name} has no evaluator, so nothing in it can judge clips that its networks steered")
+        raise StganError(f"{model.name} has no evaluator, which is needed to score clips that its networks steered")
     return [
         as_evaluator(folder.load(part, model.device), name)
         for name, part in {**folder.condition, **folder.evaluators}.items()
@@ -78,26 +70,26 @@ def judges_of(model: STGAN) -> list[Evaluator]:
 
 
 def real_clips(clips: Sequence[Clip], actions: Sequence[str]) -> list[Clip]:
-    """Those of these actions, to be judged beside generated ones: the test clips where there are such, else all."""
+    """The real clips of these actions that are scored: the test clips if there are any, else all."""
     known = [clip for clip in clips if clip.action in actions]
     return [clip for clip in known if clip.split == "test"] or known
 
 
-def judge(
+def score_sets(
     sets: Mapping[str, Path],
-    judges: Sequence[Evaluator],
+    evaluators: Sequence[Evaluator],
     num: int,
     *,
     real: Sequence[Clip] = (),
     cache: ScoreCache | None = None,
     on_set: Callable[[], None] = lambda: None,
-) -> list[Verdict]:
-    """Each network's scores of each set of clips: the first `num` of every action of each set, and real ones.
+) -> list[EvaluatorScores]:
+    """Score the first `num` clips of every action of each set, and real clips, by each network.
 
     Args:
         sets: folders of clips, by the network that steered them.
-        real: brought to the size of the generated clips.
-        on_set: called after each verdict.
+        real: clips that are brought to the size of the generated ones.
+        on_set: called each time that a network has scored a set.
     """
     clips = {name: first_clips(folder, num) for name, folder in sets.items()}
     protocols = dict.fromkeys(clips, Protocol())
@@ -105,25 +97,23 @@ def judge(
         height, width = read_video(next(iter(clips.values()))[0].path).frames.shape[1:3]
         clips[REAL] = [replace(clip, steering=SteeredBy((), frozenset())) for clip in real]  # nothing steered them
         protocols[REAL] = Protocol(size=(height, width))
-    verdicts = []
+    rows = []
     for name, chosen in clips.items():
-        for each in judges:
+        for each in evaluators:
             scores = evaluate(chosen, each, protocol=protocols[name], allow_fooled=True, cache=cache)
-            verdicts.append(Verdict(name, each.name, bool(scores.fooled), replace(scores, clips=())))
+            rows.append(EvaluatorScores(name, each.name, bool(scores.fooled), replace(scores, clips=())))
             on_set()
-    return verdicts
+    return rows
 
 
-def record(model: STGAN, preset: str, seed: int, num: int, verdicts: Sequence[Verdict]) -> FoolingStudy:
-    """What is written of these verdicts."""
-    steered_by = tuple(sorted({verdict.clips for verdict in verdicts} - {REAL}))
-    return FoolingStudy(
-        model=model.name, preset=preset, seed=seed, num=num, steered_by=steered_by, rows=tuple(verdicts)
-    )
+def record(model: STGAN, preset: str, seed: int, num: int, rows: Sequence[EvaluatorScores]) -> FoolingStudy:
+    """The record of a study with these scores."""
+    steered_by = tuple(sorted({row.clips for row in rows} - {REAL}))
+    return FoolingStudy(model=model.name, preset=preset, seed=seed, num=num, steered_by=steered_by, rows=tuple(rows))
 
 
 def draw(path: Path, sets: Mapping[str, Path], actions: Sequence[str], columns: int = 8) -> None:
-    """The paper's Figure 5, beside clips that another network steered: a strip for each set and action."""
+    """Draw the paper's Figure 5 for every set: a strip for each set and action."""
     strips = [
         Strip(f"{action}, {name}", first_frames(folder, action)) for action in actions for name, folder in sets.items()
     ]

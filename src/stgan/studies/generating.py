@@ -1,4 +1,4 @@
-"""A set of clips for a study: made once, kept, and completed if a run was interrupted; the first of its clips."""
+"""Sets of clips for studies. A set is made once and kept; an interrupted run is completed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +20,12 @@ def generate_set(
     on_iteration: OnIteration | None = None,
     on_clip: Callable[[], None] = lambda: None,
 ) -> Path:
-    """The clips of a job in a folder, those that are there already kept; returns the folder.
+    """Generate the clips of a job in a folder, and keep those that exist; returns the folder.
 
     on_clip: called for every clip, made or kept.
 
     Raises:
-        StganError: the folder holds clips that were made otherwise, is in use, or cannot be written to.
+        StganError: the folder holds clips that were made with other settings, is in use, or cannot be written to.
     """
     with job.open(folder, resume=True) as run:
         for key in run.job.order():
@@ -37,7 +37,7 @@ def generate_set(
 
 
 def first_clips(folder: Path, num: int) -> list[Clip]:
-    """The first `num` clips of every action in a set: it may have more from an earlier run."""
+    """The first `num` clips of every action in a set, which may have more from an earlier run."""
     kept = {entry.file for entry in Manifest(folder).read() if entry.index < num}
     return [clip for clip in generated_clips(folder) if clip.name in kept]
 

@@ -1,8 +1,8 @@
-"""Which clips the networks behind generated clips were trained on, so that no test clip can come back in disguise.
+"""Which clips the networks behind generated clips were trained on, so that no generated clip can copy a test clip.
 
-A generator that was trained on a test clip can show it; so can one whose code prior, condition network or selecting
-evaluator was. Checkpoints list the clips that they were trained on (`seen`) and the networks that they were made from
-(`ancestors`); `networks.json` beside selected clips keeps both.
+Generated clips can show a test clip if their generator, code prior, condition network or selecting evaluator was
+trained on it. Checkpoints list the clips that they were trained on (`seen`) and the networks that they were made from
+(`ancestors`). `networks.json` in a folder of selected clips has both.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,26 +19,27 @@ from stgan.manifest import Manifest
 from stgan.names import quoted
 from stgan.records import Text, read_record, write_record
 from stgan.scoring import Evaluator
+from stgan.scoring.evaluators import seen_clips
 from stgan.training.clip_data import group_of
 from stgan.video import ClipFile
 from stgan.video.decoding import inspect_clip
 
 NETWORKS = "networks.json"
-"""The file in a folder of clips that says what was behind them."""
+"""The file in a folder of clips that lists the networks behind them."""
 _SHORT = 16  # digits of a clip's content hash in a checkpoint
-_LARGEST = 64 << 20  # bytes of the file; ten networks that saw 20,000 clips have 6 MB
+_LARGEST = 64 << 20  # bytes of the file; ten networks that saw 20,000 clips take 6 MB
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _ShortHash = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network that had a part in generated clips.
+    """A network that generated or selected clips.
 
-    role:      what it did: "generator", "condition lrcn", "selecting evaluator", ...
-    hash:      of its weights. ancestors: of the networks that it was made from or trained against, by a label.
+    role:      "generator", "condition network lrcn", "selecting evaluator", ...
+    hash:      of its weights. ancestors: hashes of the networks that it was made from or trained against, by a label.
     seen:      first 16 digits of the content hashes (`ClipFacts.sha256`) of the clips it was trained on; empty if
-               nothing says which they were.
+               unknown.
     """
 
     role: Annotated[str, Field(min_length=1, max_length=100)]
@@ -48,33 +49,35 @@ class Network:
 
     def __post_init__(self) -> None:
         if not self.role.isprintable():
-            raise ValueError("the role is no word")
+            raise ValueError("the role has characters that cannot be printed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworksRecord:
-    """What `networks.json` holds. model: the name of that which made the clips."""
+    """What `networks.json` holds. model: the name of the model that made the clips."""
 
     format: Literal[1] = 1
     model: Text
     networks: tuple[Network, ...]
 
 
-def networks_behind(model: ModelFolder, folder: Path, judge: Evaluator | None = None) -> tuple[Network, ...]:
-    """The networks that made a folder's clips, with those of `model` that they were made from, and the one that chose.
+def networks_behind(model: ModelFolder, folder: Path, evaluator: Evaluator | None = None) -> tuple[Network, ...]:
+    """The networks that made a folder's clips, the networks of `model` that they were made from, and the evaluator.
+
+    evaluator: the network that selects clips; None if there is none.
 
     Raises:
-        StganError: the folder has no manifest with hashes, or other networks than the model's made its clips.
+        StganError: the folder has no manifest with hashes, or networks of another model made its clips.
     """
     parts = {checkpoint.hash: (part, checkpoint) for part in model.parts for checkpoint in [model.load(part)]}
     wanted = _makers(folder)
     if not wanted:
-        raise StganError(f"nothing says which networks made the clips in {quoted(folder)}; generate clips anew")
+        raise StganError(f"it is unknown which networks made the clips in {quoted(folder)}; generate the clips again")
     for value, role in wanted.items():
         if value not in parts:
             raise StganError(
-                f"the {role} of the clips in {quoted(folder)} is none of {model.name}'s networks: name the model that "
-                "made them; what a classifier of your own was trained on is not known"
+                f"the {role} of the clips in {quoted(folder)} is none of {model.name}'s networks; name the model that "
+                "made them (nothing lists what a classifier of your own was trained on)"
             )
     pending = list(wanted)
     while pending:
@@ -82,24 +85,25 @@ def networks_behind(model: ModelFolder, folder: Path, judge: Evaluator | None = 
             if value in parts and value not in wanted:
                 wanted[value] = label
                 pending.append(value)
-    found = [_network(role, parts[value][1]) for value, role in wanted.items()]
-    if judge is not None:
-        own = {str(i): value for i, value in enumerate(sorted(judge.ancestors))}
-        found.append(Network("selecting evaluator", judge.hash, own, tuple(sorted(judge.seen))))
+    makers = [(role, parts[value][1]) for value, role in wanted.items()]
+    found = [Network(role, made.hash, made.ancestors, seen_clips(made)) for role, made in makers]
+    if evaluator is not None:
+        own = {str(i): value for i, value in enumerate(sorted(evaluator.ancestors))}
+        found.append(Network("selecting evaluator", evaluator.hash, own, tuple(sorted(evaluator.seen))))
     return tuple(found)
 
 
-def write_networks(folder: Path, model: ModelFolder, source: Path, judge: Evaluator) -> None:
-    """Write `networks.json` into `folder`: what made the clips of `source`, and what chose among them."""
-    networks = networks_behind(model, source, judge)
+def write_networks(folder: Path, model: ModelFolder, source: Path, evaluator: Evaluator) -> None:
+    """Write `networks.json` into `folder`: the networks that made the clips of `source`, and the evaluator."""
+    networks = networks_behind(model, source, evaluator)
     write_record(folder / NETWORKS, NetworksRecord(model=model.name, networks=networks))
 
 
 def read_networks(folder: Path) -> tuple[Network, ...]:
-    """The networks behind a folder's clips, as `networks.json` has them; none if there is no such file.
+    """The networks behind a folder's clips, from `networks.json`; none if there is no such file.
 
     Raises:
-        StganError: the file is damaged, or lacks a network that the manifest names: it is about other clips.
+        StganError: the file is damaged, or lacks a network that the manifest names, so it is about other clips.
     """
     path = folder / NETWORKS
     if not path.exists():
@@ -108,11 +112,13 @@ def read_networks(folder: Path) -> tuple[Network, ...]:
     makers = _makers(folder)
     missing = sorted({role for value, role in makers.items() if value not in {network.hash for network in networks}})
     if not makers:
-        raise StganError(f"nothing says that {quoted(path)} is about the clips beside it; select the clips again")
+        raise StganError(
+            f"the manifest does not say which networks made the clips of {quoted(path)}; select the clips again"
+        )
     if missing:
         raise StganError(
-            f"{quoted(path)} lacks the {missing[0]} that made clips beside it, so it is about others; select the clips "
-            "again"
+            f"{quoted(path)} lacks the {missing[0]} that made clips of its folder, so it is about other clips; select "
+            "the clips again"
         )
     return networks
 
@@ -123,7 +129,7 @@ def content_hashes(clips: Sequence[ClipFile]) -> dict[Path, str]:
 
 
 def unseen_groups(networks: Sequence[Network], clips: Sequence[ClipFile]) -> set[str] | None:
-    """The groups of clips of which no network was trained on any; None if that is all of them, or none is left."""
+    """The groups none of whose clips a network was trained on; None if these are all groups, or none."""
     trained = {value for network in networks for value in network.seen}
     if not trained:
         return None
@@ -132,66 +138,59 @@ def unseen_groups(networks: Sequence[Network], clips: Sequence[ClipFile]) -> set
     return groups or None
 
 
-def check_networks(networks: Sequence[Network], train: Collection[str], judging: Mapping[Path, str]) -> None:
-    """Raise StganError if a network was trained on a clip that judges, or that is not among those to train on.
+def check_networks(networks: Sequence[Network], train: Collection[str], held_out: Mapping[Path, str]) -> None:
+    """Raise StganError if a network was trained on a held-out clip, or on one that is not among the training clips.
 
     Args:
         networks: behind the generated clips.
-        train: the short content hashes of the clips to train on.
-        judging: those of validation and test clips, by path.
+        train: short content hashes of the clips to train on.
+        held_out: short content hashes of validation and test clips, by path.
     """
-    judges = {value: path for path, value in judging.items()}
+    paths = {value: path for path, value in held_out.items()}
     for network in networks:
         for value in network.seen:
-            if value in judges:
+            if value in paths:
                 raise StganError(
-                    f"the {network.role} behind the generated clips was trained on {quoted(judges[value])}, which is "
-                    "to judge; train a model on the clips to train on alone, some of them held out to choose where to "
-                    "stop, and generate with that"
+                    f"the {network.role} behind the generated clips was trained on {quoted(paths[value])}, which is "
+                    "held out; train a model on the training clips alone, some of them held out to choose where to "
+                    "stop, and generate with it"
                 )
-        strange = len(set(network.seen) - set(train))
-        if strange:
+        others = len(set(network.seen) - set(train))
+        if others:
             raise StganError(
-                f"the {network.role} behind the generated clips was trained on clips that are not among the clips to "
-                f"train on ({strange} of them); train a model on these alone, and generate with that"
+                f"the {network.role} behind the generated clips was trained on clips that are not among the training "
+                f"clips ({others} of them); train a model on these alone, and generate with it"
             )
 
 
-def check_initial(initial: Checkpoint, judging: Sequence[ClipFile]) -> None:
-    """Raise StganError if the weights that recognisers start from were trained on a clip that judges."""
-    seen = initial.provenance.get("seen")
-    if not isinstance(seen, list) or not seen:
-        return
-    for path, value in content_hashes(judging).items():
-        if value in map(str, seen):
+def check_initial(initial: Checkpoint, held_out: Sequence[ClipFile]) -> None:
+    """Raise StganError if the weights that recognisers start from were trained on a validation or test clip."""
+    seen = seen_clips(initial)
+    for path, value in content_hashes(held_out if seen else ()).items():
+        if value in seen:
             raise StganError(
-                f"the weights to start from were trained on {quoted(path)}, which is to judge; start from others"
+                f"the weights to start from were trained on {quoted(path)}, which is held out; start from others"
             )
 
 
 def unknown_networks(networks: Sequence[Network]) -> list[str]:
-    """The roles of networks of which nothing says what they, or networks that they were made from, were trained on.
+    """The roles of networks whose training clips, or those of their ancestors, are unknown.
 
-    Of known files it is known that they learned from photographs, such as ImageNet's, and not from clips.
+    Some known files were trained on photographs, such as ImageNet's, and not on clips.
     """
     known = {network.hash for network in networks if network.seen}
     known |= {file.photographs for file in KNOWN_FILES if file.photographs}
     return [network.role for network in networks if not {network.hash, *network.ancestors.values()} <= known]
 
 
-def _network(role: str, checkpoint: Checkpoint) -> Network:
-    seen = checkpoint.provenance.get("seen")
-    return Network(role, checkpoint.hash, checkpoint.ancestors, tuple(map(str, seen)) if isinstance(seen, list) else ())
-
-
 def _makers(folder: Path) -> dict[str, str]:
-    """The hashes of the networks that made a folder's clips, and their roles; none if a clip's are not told."""
+    """The hashes of the networks that made a folder's clips, with their roles; none if those of a clip are unknown."""
     entries = [dict(_made_by(entry.details.get("hashes", {}))) for entry in Manifest(folder).read()]
     return {value: role for entry in entries for role, value in entry.items()} if all(entries) else {}
 
 
 def _made_by(hashes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(role, hash) of each network of a manifest's entry."""
+    """(role, hash) of each network in an entry of a manifest."""
     for role, value in hashes.items():
         if role == "condition" and isinstance(value, dict):
             yield from ((f"condition network {name}", str(each)) for name, each in value.items())

@@ -1,6 +1,6 @@
-"""A rehearsal of the evaluation on UCF-101: small untrained files of the published formats, and made clips.
+"""A rehearsal of the evaluation on UCF-101, with small untrained weights in the published formats and synthetic clips.
 
-Every stage runs on them as on the real ones, in minutes: what fails here would have failed after days.
+Every stage runs on them in minutes, so that errors appear that the real evaluation would only show after days.
 """
 
 from collections.abc import Mapping
@@ -18,24 +18,24 @@ from stgan.video.ucf101_lists import SIDES
 from stgan.video.ucf101_names import CLASSES, Published
 
 GROUPS = 3
-"""Of each class: a clip of the first is tested on, one each of the others trained on."""
+"""Groups of each class, with one clip each. The first group is for testing, the others are for training."""
 TREE = Published(CLASSES, GROUPS, {1: ((GROUPS - 1) * len(CLASSES), len(CLASSES))})
 
 _C3D = "c3d.npz"
 _SEED, _WIDTH, _CODE, _GREY = 0, 4, 16, 100
 _FRAMES, _FPS, _CLIP = 18, 25, (160, 120)
 _CONTRAST = 60
-"""By how much the generator's last layer is stronger, as it puts out 0-255."""
+"""Factor on the weights of the generator's last layer, whose outputs are in 0-255."""
 
 Arrays = tuple[np.ndarray, ...]
 Layers = Mapping[str, tuple[str, Arrays]]
-"""Name to type and blobs."""
+"""Type and blobs of each layer, by its name."""
 
 
 def rehearsed(recipe: Recipe) -> Recipe:
-    """The recipe with few videos, iterations and steps, on the files that `write_weights` makes.
+    """The recipe with few videos, iterations and steps, for the files of `write_weights`.
 
-    The evaluator comes in Chainer's format, as TensorFlow need not be installed.
+    The evaluator has Chainer's format, because TensorFlow may not be installed.
     """
     sources = {
         recipe.score.evaluator: Source("c3d", (_C3D, "c3d-tensorflow-mean"), protocol="tensorflow"),
@@ -52,7 +52,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
 
 
 def write_weights(folder: Path) -> None:
-    """DeePSiM's generator, CaffeNet, LRCN, two C3Ds and their means: a few channels wide, with random numbers."""
+    """Write DeePSiM's generator, CaffeNet, LRCN, two C3Ds and their means, with few channels and random weights."""
     folder.mkdir(parents=True, exist_ok=True)
     random = _Random()
     lrcn = {
@@ -77,7 +77,7 @@ def write_weights(folder: Path) -> None:
 
 
 def write_tree(root: Path) -> None:
-    """UCF-101's folders and lists with three small clips of each class: a moving square in a colour of its own."""
+    """Write UCF-101's folders and lists with three small clips of each class: a moving square in the class's colour."""
     lists = root / "ucfTrainTestlist"
     lists.mkdir(parents=True, exist_ok=True)
     sides: dict[str, list[str]] = {side: [] for side in SIDES}
@@ -95,13 +95,13 @@ def write_tree(root: Path) -> None:
 
 
 class _Random:
-    """Weights of such a size that what they are multiplied with neither grows nor fades, and biases of 0."""
+    """Random weights that keep the scale of activations (He initialization), and biases of 0."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng(_SEED)
 
     def blobs(self, *shape: int, outputs: int | None = None) -> Arrays:
-        """outputs: where they are not the first axis."""
+        """outputs: number of biases, if it is not the first axis."""
         weights = self.rng.normal(size=shape) * (2 / prod(shape[1:])) ** 0.5
         return weights.astype("<f4"), np.zeros(outputs or shape[0], "<f4")
 
@@ -123,7 +123,7 @@ def _generator(random: _Random) -> Layers:
 
 
 def _frame_network(random: _Random, kernels: tuple[int, ...]) -> Layers:
-    """CaffeNet, or the frame network of LRCN: convolutions 2, 4 and 5 in two groups; 6x6 pixels reach fc6."""
+    """CaffeNet, or the frame network of LRCN. Convolutions 2, 4 and 5 have two groups; fc6 sees 6x6 pixels."""
     incoming = (3, _WIDTH // 2, _WIDTH, _WIDTH // 2, _WIDTH // 2)
     layers = {
         f"conv{i}": ("Convolution", random.blobs(_WIDTH, inputs, kernel, kernel))

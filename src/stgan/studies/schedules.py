@@ -1,10 +1,9 @@
-"""How long to generate: what an evaluator that never steers says of clips, for several numbers of iterations."""
+"""Scores of clips for several numbers of iterations, by an evaluator that does not steer."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from stgan.generation import GenerationJob
 from stgan.pipeline import STGAN
@@ -15,11 +14,11 @@ from stgan.studies.generating import first_clips, generate_set
 
 @dataclass(frozen=True)
 class SchedulePoint:
-    """What an evaluator says of clips of so many iterations.
+    """Scores of clips after a number of iterations.
 
-    seconds: of a clip, encoding included.
-    clips:   of all actions together.
-    accuracy, accuracy_interval, inception_score, motion: of `stgan evaluate`; the interval is a 95 % one.
+    seconds: time for one clip, encoding included.
+    clips:   number of clips of all actions together.
+    accuracy, accuracy_interval, inception_score, motion: as in `stgan evaluate`; the interval is a 95 % one.
     """
 
     iterations: int
@@ -29,9 +28,6 @@ class SchedulePoint:
     accuracy_interval: tuple[float, float]
     inception_score: float
     motion: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def curve(
@@ -46,12 +42,12 @@ def curve(
     actions: Sequence[str] = (),
     on_clip: Callable[[], None] = lambda: None,
 ) -> list[SchedulePoint]:
-    """`num` clips of each action for each number of iterations, in folders of their own, and their scores.
+    """Generate `num` clips of each action for each number of iterations, each in its own folder, and score them.
 
-    actions: none stands for all of the model's.
+    actions: default: all actions of the model.
 
     Raises:
-        StganError: an unknown action, the evaluator steered, or a folder holds other clips.
+        StganError: an action is unknown, the evaluator steered, or a folder holds other clips.
     """
     steering, points = model.steering(actions), []
     for number in iterations:

@@ -1,4 +1,4 @@
-"""The README.md of a set of selected clips: a data set card, whose head the Hugging Face hub and `datasets` read."""
+"""The README.md of a set of selected clips: a data set card for the Hugging Face hub and `datasets`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,12 +19,13 @@ _RULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionRecord:
-    """What `selection.json` holds: the rule, who judged, and what was chosen.
+    """What `selection.json` holds: the rule, the evaluator, and the counts.
 
     criterion, most, least, any_verdict: see `stgan.studies.selection.select`.
-    source:  the folder of the candidates, by its name.
-    counts:  chosen clips of each action that has any. thin: actions with fewer than `most`; without: with none.
-    real:    clips to train on of each action, where they were counted.
+    source:  name of the folder of the candidates.
+    counts:  number of chosen clips of each action that has any.
+    thin, without: actions with chosen clips, but fewer than `most`; actions with none.
+    real:    number of real clips to train on of each action; None if they were not counted.
     """
 
     format: Literal[1] = 1
@@ -55,13 +56,13 @@ def card(record: SelectionRecord) -> str:
         "task_categories": ["video-classification"],
         "tags": ["synthetic", "video", "human-actions", "stgan"],
         "size_categories": [next((name for limit, name in _SIZES if record.selected < limit), "1M<n<10M")],
-        # By name and not by what folders are called: an action may be called "test".
+        # The split is given, because an action may be called "test", which `datasets` would take for one.
         "configs": [
             {"config_name": "default", "data_files": [{"split": "train", "path": ["*/*.mp4", "metadata.csv"]}]}
         ],
     }
     rule = _RULES[record.criterion].format(least=record.least)
-    verdict = "whatever the evaluator names it" if record.any_verdict else "named as asked by the evaluator"
+    recognised = "" if record.any_verdict else "the evaluator recognises its action and "
     rows = [
         f"| {action} | {found.candidates} | {found.recognised} | {found.chosen} |"
         for action, found in record.classes.items()
@@ -75,7 +76,7 @@ def card(record: SelectionRecord) -> str:
             "# Generated clips of human actions",
             "",
             f"{record.selected} of {record.candidates} clips that stgan {record.version} generated with the "
-            f"model `{record.model}`. A clip was chosen if it is {verdict} and {rule}; at most {record.most} of "
+            f"model `{record.model}`. A clip was chosen if {recognised}it {rule}; at most {record.most} of "
             f"an action. The evaluator is `{record.evaluator}` (`{record.evaluator_hash[:16]}`); it did not "
             "steer the clips.",
             "",
@@ -83,9 +84,9 @@ def card(record: SelectionRecord) -> str:
             "|---|---:|---:|---:|",
             *rows,
             "",
-            "All clips are to be trained on: there are none to test on. A label is what the clip was made to show. "
-            "Which networks made and chose the clips, and on which real clips these were trained, is in "
-            "`networks.json`: do not test on those.",
+            "All clips are for training; none is for testing. A label is the action that the clip was made to show. "
+            "`networks.json` lists the networks that made and chose the clips, and the real clips that they were "
+            "trained on: do not test on those.",
             "",
             "```python",
             'datasets.load_dataset("PATH")                                                 # Hugging Face',
@@ -94,8 +95,8 @@ def card(record: SelectionRecord) -> str:
             'stgan.video.find_clips("PATH")                                                # stgan',
             "```",
             "",
-            "Licence: whoever gives this set away has to say; the licences of the model and of the clips that it was "
-            "trained on may bind them.",
+            "Licence: to be stated by whoever publishes this set. The licences of the model and of the clips that it "
+            "was trained on may apply.",
             "",
         ]
     )

@@ -4,11 +4,11 @@
     SET/clips.csv                                       path,label,group,split,... (`stgan.video.find_clips`)
     SET/classInd.txt, trainlist01.txt, testlist01.txt   lists as UCF-101 has them; the last is empty
     SET/metadata.csv, README.md                         Hugging Face's VideoFolder, and the card of the set
-    SET/manifest.jsonl, networks.json                   how the clips were made, and what was behind them
-    SET/candidates.csv, selection.json, counts.png      what was chosen among, how, and how much (the paper's Figure 6)
+    SET/manifest.jsonl, networks.json                   how the clips were made, and by which networks
+    SET/candidates.csv, selection.json, counts.png      all candidates, the rule, the counts (the paper's Figure 6)
 
-The lists lie beside the class folders and not in a folder of their own, which torchvision and PyTorchVideo would take
-for a class without clips, and refuse.
+The lists have no folder of their own, because torchvision and PyTorchVideo would take it for a class without clips and
+refuse it.
 """
 
 import csv
@@ -37,18 +37,20 @@ _LIST = "trainlist01.txt"
 
 
 def check_place(out: Path, source: Path, *, overwrite: bool = False) -> None:
-    """Raise StganError unless a set can be written to `out`: what is not there yet, an empty folder, or with
-    `overwrite` a former selection; apart from `source`.
+    """Raise StganError unless a set can be written to `out`.
+
+    `out` must not exist, or be an empty folder, or with `overwrite` an older selection. Neither `out` nor `source` may
+    lie in the other.
     """
     if out.is_symlink() or (os.path.lexists(out) and not out.is_dir()):
         raise StganError(f"{quoted(out)} is a link or a file; give the name of a new folder")
-    if out.name in ("", ".."):  # what has no name of its own cannot be replaced as a whole
-        raise StganError(f"{quoted(out)} is a folder that you are in; give the name of a new folder")
+    if out.name in ("", ".."):  # without a name, it cannot be replaced as a whole
+        raise StganError(f"{quoted(out)} is the current folder or one around it; give the name of a new folder")
     place, clips = out.resolve(), source.resolve()
     if place == clips or place in clips.parents or clips in place.parents:
-        raise StganError(f"{quoted(out)} and {quoted(source)} lie in one another; select into a folder apart from it")
+        raise StganError(f"{quoted(out)} and {quoted(source)} overlap; select into a separate folder")
     if around := next((parent for parent in place.parents if (parent / RECORD).is_file()), None):
-        raise StganError(f"{quoted(out)} lies in the selection {quoted(around)}; choose a folder apart from it")
+        raise StganError(f"{quoted(out)} lies in the selection {quoted(around)}; choose a separate folder")
     if out.is_dir() and any(out.iterdir()):
         if not (out / RECORD).is_file():
             raise StganError(f"{quoted(out)} is not empty and no selection; give the name of a new folder")
@@ -61,21 +63,21 @@ def write_set(
     selection: Selection,
     source: Path,
     model: ModelFolder,
-    judge: Evaluator,
+    evaluator: Evaluator,
     *,
     real: Mapping[str, int] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write the chosen clips and all that describes them, whole or not at all.
+    """Write the chosen clips and their descriptions. The folder appears complete or not at all.
 
     Args:
-        out: a folder that does not exist, is empty, or with `overwrite` holds a former selection, which goes.
-        selection: of clips of `source`, which `stgan generate` wrote with `model`, as `judge` saw them.
-        real: clips to train on of each action, for the figure and the record.
+        out: a folder that does not exist, is empty, or with `overwrite` holds an older selection, which is replaced.
+        selection: of clips of `source`, which `stgan generate` wrote with `model`, as scored by `evaluator`.
+        real: number of real clips to train on of each action, for the figure and the record.
 
     Raises:
         StganError: `out` cannot be written to, a chosen clip was changed or is a link, or the manifest of `source`
-            does not fit it.
+            does not match it.
     """
     check_place(out, source, overwrite=overwrite)
     for clip in selection.clips:
@@ -84,7 +86,7 @@ def write_set(
     gone = next((clip.name for clip in selection.clips if clip.name not in entries), None)
     if gone is not None:
         raise StganError(f"{quoted(gone)} is not in the manifest of {quoted(source)} any more; select again")
-    record = _record(selection, source, model, judge, real)
+    record = _record(selection, source, model, evaluator, real)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as folder:
@@ -93,21 +95,21 @@ def write_set(
                 _copy(clip, folder / clip.name)
             Manifest(folder).write(entries[clip.name] for clip in selection.clips)
             _write_lists(folder, selection)
-            write_networks(folder, model, source, judge)
+            write_networks(folder, model, source, evaluator)
             chosen = {action: found.chosen for action, found in selection.classes.items()}
             draw_counts(folder / "counts.png", real or {}, chosen)
             write_record(folder / RECORD, record)
             (folder / "README.md").write_text(card(record), encoding="utf-8")
     except OSError as error:
         raise StganError(
-            f"cannot write to {quoted(out)} ({(error.strerror or str(error)).lower()}); put that right or choose "
-            "another folder"
+            f"cannot write to {quoted(out)} ({(error.strerror or str(error)).lower()}); choose another folder"
         ) from error
 
 
 def count_real(folder: ClipFolder, groups: Collection[str] | None = None) -> dict[str, int]:
-    """Clips to train on of each action: those of these groups; by default those of the split "train", or all if there
-    is no split.
+    """The number of clips to train on of each action.
+
+    groups: whose clips are counted; default: the clips of the split "train", or all if there is no split.
 
     Raises:
         StganError: there is no such group.
@@ -130,7 +132,7 @@ def _check_name(clip: Clip) -> None:
 
 
 def _copy(clip: Clip, target: Path) -> None:
-    """The very file that the manifest describes, never what a link leads to."""
+    """Copy the file that the manifest describes, never the target of a link."""
     if clip.path.is_symlink():
         raise StganError(f"{quoted(clip.path)} is a link; put the clip itself there")
     clip.check_file()
@@ -139,45 +141,37 @@ def _copy(clip: Clip, target: Path) -> None:
 
 
 def _write_lists(folder: Path, selection: Selection) -> None:
-    clips, verdicts = selection.clips, selection.verdicts
+    clips = selection.clips
     numbers = {action: i for i, action in enumerate(sorted({str(clip.action) for clip in clips}), start=1)}
-    said = [(f"{verdicts[clip.name].contribution:.6g}", _probability(selection, clip)) for clip in clips]
+    figures = [_contribution_and_probability(selection, clip) for clip in clips]
     _write_csv(
         folder / CLIPS,
         ("path", "label", "group", "split", "contribution", "probability"),
-        # Two generated clips have nothing in common that a split would have to respect: each is its own group.
-        ((c.name, c.action, f"generated/{c.name[:-4]}", "train", *s) for c, s in zip(clips, said, strict=True)),
+        # Each generated clip is a group of its own, because no split has to keep two of them together.
+        ((c.name, c.action, f"generated/{c.name[:-4]}", "train", *f) for c, f in zip(clips, figures, strict=True)),
     )
     _write_csv(
         folder / "metadata.csv",
         ("file_name", "label", "contribution", "probability"),
-        ((clip.name, clip.action, *s) for clip, s in zip(clips, said, strict=True)),
+        ((clip.name, clip.action, *each) for clip, each in zip(clips, figures, strict=True)),
     )
-    _write_csv(
-        folder / CANDIDATES,
-        ("file", "action", "named", "probability", "contribution", "chosen", "reason"),
-        (
-            (
-                clip.name,
-                clip.action,
-                verdicts[clip.name].named,
-                _probability(selection, clip),
-                f"{verdicts[clip.name].contribution:.6g}",
-                "no" if clip.name in selection.left_out else "yes",
-                selection.left_out.get(clip.name, ""),
-            )
-            for clip in sorted(selection.candidates, key=lambda clip: clip.name)
-        ),
-    )
+    candidates = []
+    for clip in sorted(selection.candidates, key=lambda clip: clip.name):
+        contribution, probability = _contribution_and_probability(selection, clip)
+        chosen, reason = ("no" if clip.name in selection.left_out else "yes"), selection.left_out.get(clip.name, "")
+        named = selection.scores[clip.name].named
+        candidates.append((clip.name, clip.action, named, probability, contribution, chosen, reason))
+    columns = ("file", "action", "named", "probability", "contribution", "chosen", "reason")
+    _write_csv(folder / CANDIDATES, columns, candidates)
     _write_lines(folder / "classInd.txt", [f"{number} {action}" for action, number in numbers.items()])
     _write_lines(folder / _LIST, [f"{clip.name} {numbers[str(clip.action)]}" for clip in clips])
     _write_lines(folder / "testlist01.txt", [])
 
 
 def _record(
-    selection: Selection, source: Path, model: ModelFolder, judge: Evaluator, real: Mapping[str, int] | None
+    selection: Selection, source: Path, model: ModelFolder, evaluator: Evaluator, real: Mapping[str, int] | None
 ) -> SelectionRecord:
-    """It holds no path of this machine."""
+    """The record, without paths of this machine."""
     classes = selection.classes
     return SelectionRecord(
         criterion=selection.by,
@@ -185,9 +179,9 @@ def _record(
         least=selection.least,
         any_verdict=selection.any_verdict,
         model=model.name,
-        evaluator=Path(judge.name).name,
-        evaluator_network=judge.kind,
-        evaluator_hash=judge.hash,
+        evaluator=Path(evaluator.name).name,
+        evaluator_network=evaluator.kind,
+        evaluator_hash=evaluator.hash,
         source=source.resolve().name,
         candidates=len(selection.candidates),
         selected=len(selection.clips),
@@ -199,9 +193,9 @@ def _record(
     )
 
 
-def _probability(selection: Selection, clip: Clip) -> str:
-    value = selection.verdicts[clip.name].probability
-    return "" if value is None else f"{value:.6g}"
+def _contribution_and_probability(selection: Selection, clip: Clip) -> tuple[str, str]:
+    found = selection.scores[clip.name]
+    return f"{found.contribution:.6g}", "" if found.probability is None else f"{found.probability:.6g}"
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,4 +1,4 @@
-"""Which real clips train, which choose where to stop, which are asked at the end."""
+"""The split of real clips: which train, which decide where to stop, and which test."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -12,16 +12,16 @@ from stgan.training.clip_data import group_of
 from stgan.training.finetuning import FinetuningRecipe
 from stgan.video import ClipFile
 
-_HELD_OUT = 3  # tells this draw apart from those of epochs and steps
+_HELD_OUT = 3  # part of the seed, so that this draw differs from those of epochs and steps
 
 
 def split_by_groups(
     clips: Sequence[ClipFile], train: Collection[str], validation: Collection[str] = ()
 ) -> tuple[ClipFile, ...]:
-    """The same clips, their splits by their groups (actors): "train", "val", and "test" for all the others.
+    """The same clips with splits by their groups (actors): "train", "val", and "test" for all other groups.
 
     Raises:
-        StganError: a group is on both sides or unknown, a clip has none, or none is left to test.
+        StganError: a group is named for both or unknown, a clip has none, or no group is left to test on.
     """
     known = {clip.group for clip in clips}
     both = sorted(set(train) & set(validation))
@@ -33,7 +33,9 @@ def split_by_groups(
             raise StganError(f"there is no group {quoted(group)} among these clips: they have {there}")
     alone = next((clip for clip in clips if clip.group is None), None)
     if alone is not None:
-        raise StganError(f"nothing says which group {quoted(alone.path)} belongs to, so it cannot be put on a side")
+        raise StganError(
+            f"the group of {quoted(alone.path)} is unknown, so the clip has no split; leave it out or give its group"
+        )
     if known <= {*train, *validation}:
         raise StganError("no group is left to test on; train or validate on fewer")
     sides = {**dict.fromkeys(train, "train"), **dict.fromkeys(validation, "val")}
@@ -43,17 +45,18 @@ def split_by_groups(
 def hold_out(
     clips: Sequence[ClipFile], share: float, seed: int, among: Collection[str] | None = None
 ) -> tuple[tuple[ClipFile, ...], tuple[ClipFile, ...]]:
-    """(the rest, clips of held-out groups): of every action about `share` of its clips, by whole groups.
+    """(the other clips, clips of held-out groups). Whole groups are held out, about `share` of each action's clips.
 
-    Groups are taken in random order, each whose actions all lack held-out clips still, and never an action's last.
+    Groups are tried in random order. A group is held out if all its actions need more held-out clips, and each has
+    another group left.
 
-    among: the groups that may be held out, by `group_of`, which may leave actions without; None for any.
+    among: the groups that may be held out, by `group_of`, so that some actions may get none; None for any.
     """
     groups: dict[str, Counter[str]] = {}
     for clip in clips:
         groups.setdefault(group_of(clip), Counter())[clip.label] += 1
     total = Counter(clip.label for clip in clips)
-    left = Counter(label for labels in groups.values() for label in labels)  # groups of an action that stay
+    left = Counter(label for labels in groups.values() for label in labels)  # groups of each action that stay
     held: Counter[str] = Counter()
     out = set()
     for i in np.random.default_rng((seed, 0, _HELD_OUT)).permutation(len(groups)):
@@ -73,29 +76,27 @@ def hold_out(
 def sides_of(
     real: Sequence[ClipFile], recipe: FinetuningRecipe, unseen: Collection[str] | None = None
 ) -> tuple[tuple[ClipFile, ...], tuple[ClipFile, ...], tuple[ClipFile, ...]]:
-    """Clips to train on, to validate and to test, by their splits; without a split "val", clips of held-out groups
-    validate where the recipe stops on such.
+    """Training, validation and test clips, by their splits.
 
-    unseen: the groups that may be held out, as nothing behind the generated clips was trained on them; None for any.
+    If the recipe stops on validation clips and there are none, groups of the training clips are held out for this.
+
+    unseen: the groups that may be held out, because no network behind the generated clips has seen them; None for any.
 
     Raises:
-        StganError: one of them would be empty.
+        StganError: one of the three would be empty.
     """
     train, validation, test = (tuple(clip for clip in real if clip.split == name) for name in ("train", "val", "test"))
     if recipe.stop_on == "validation" and not validation:
         train, validation = hold_out(train, recipe.validation_share, recipe.seed, unseen)
     for clips, what in ((train, "to train on"), (test, "to test on")):
         if not clips:
-            raise StganError(f"no real clip is {what}: give clips with the splits train and test, or name groups")
-    if recipe.stop_on == "validation" and not validation and unseen is not None:
-        raise StganError(
-            "no clip can be held out to choose where to stop, since the groups that no network behind generated clips "
-            "has seen are the only ones of an action; give clips with the split val, or stop on the test clips as the "
-            "paper did"
-        )
+            raise StganError(f"there is no real clip {what}; give clips with the splits train and test, or name groups")
     if recipe.stop_on == "validation" and not validation:
+        why = "every action has only one group"
+        if unseen is not None:
+            why = "the groups that no network behind generated clips has seen are the only ones of an action"
         raise StganError(
-            "no clip can be held out to choose where to stop, since every action has only one group; give clips with "
-            "the split val, or stop on the test clips as the paper did"
+            f"no clip can be held out to choose where to stop, since {why}; give clips with the split val, or stop on "
+            "the test clips as the paper did"
         )
     return train, validation, test

@@ -1,11 +1,11 @@
-"""The paper's evaluation on UCF-101 (Section 5, Tables 2 and 3): stages, each with a record of its own.
+"""The paper's evaluation on UCF-101 (Section 5, Tables 2 and 3), in stages that each write a record.
 
 | stage    | what it does                                                          | the paper's figure  |
 |----------|-----------------------------------------------------------------------|---------------------|
 | weights  | published files become the checkpoints of a model                     |                     |
 | data     | the tree of UCF-101 is checked                                        |                     |
 | generate | 10,000 videos, classes drawn uniformly, steered by LRCN               |                     |
-| score    | their Inception Score by C3D, which had no part in them               | 23.44               |
+| score    | their Inception Score by C3D, which did not steer them                | 23.44               |
 | real     | the same of all real clips                                            | 70.07               |
 | fooled   | as many videos, steered by that C3D, which then scores them           | 66.33               |
 | augment  | C3D from Sports-1M, trained on generated clips, on real ones, on both | 15.6, 50.6, 52.2 %  |
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -33,7 +34,7 @@ from stgan.scoring import Clip, ScoreCache, Scores, SteeredBy, evaluate, evaluat
 from stgan.scoring.scores import InceptionScore
 from stgan.studies.augmentation import PUBLISHED, Run, run_augmentation
 from stgan.studies.generating import generate_set
-from stgan.studies.selection import select, verdicts_of
+from stgan.studies.selection import scores_by_clip, select
 from stgan.studies.ucf101_recipe import Recipe, SetRecipe
 from stgan.training.run import one_device
 from stgan.version import __version__
@@ -43,7 +44,7 @@ from stgan.video.ucf101_names import UCF101, Published
 
 STAGES = ("weights", "data", "generate", "score", "real", "fooled", "augment")
 MODEL, GENERATED, FOOLED, AUGMENTATION, RECORDS = "model", "generated", "fooled", "augmentation", "records"
-"""Folders beside one another: checkpoints, two sets of videos, trainings, and what each stage found."""
+"""Folders: checkpoints, two sets of videos, trainings, and the records of the stages."""
 CACHE = "cache"
 
 INCEPTION_SCORES = {"score": 23.44, "fooled": 66.33, "real": 70.07}
@@ -54,14 +55,14 @@ OnProgress = Callable[[str, int, int | None], None]
 
 
 def draw_classes(actions: Sequence[str], num: int, seed: int) -> dict[str, int]:
-    """How many of `num` videos each class gets where the class of each is drawn uniformly (Section 5.2)."""
+    """The number of videos of each class, if the class of each of `num` videos is drawn uniformly (Section 5.2)."""
     drawn = Counter(random.Random(f"{seed}/classes").choices(actions, k=num))
     return {action: drawn[action] for action in actions if drawn[action]}
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What a stage leaves in RECORDS/STAGE.json. inputs: what decided it; the stage is done again if they change."""
+    """What a stage writes to RECORDS/STAGE.json. inputs: what its result depends on; it is redone if they change."""
 
     stage: Text
     inputs: dict[Text, Any]
@@ -72,12 +73,12 @@ class StageRecord:
 
 
 class Reproduction:
-    """The stages of a recipe in a folder. Finished ones are kept, an unfinished one goes on where it stopped.
+    """The stages of a recipe in a folder. Finished ones are kept; an unfinished one continues where it stopped.
 
-    data:        the root of UCF-101; None if only stages that need none are asked for.
+    data:        the root of UCF-101; may be None for stages that do not need it.
     weights:     the folder with the published files.
-    published:   what UCF-101 consists of; something else in a rehearsal.
-    on_progress: is told how far a stage is; trainings show their own progress.
+    published:   the expected classes and counts of clips; a rehearsal has its own.
+    on_progress: called with the progress of a stage; trainings show their own progress.
     """
 
     def __init__(
@@ -93,19 +94,28 @@ class Reproduction:
     ) -> None:
         self.recipe, self.out, self.data, self.weights = recipe, out, data, weights
         self.device, self.published, self.on_progress = choose_device(device), published, on_progress
-        self._stages: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[], dict[str, Any]]]] = {
-            "weights": (self._weights_inputs, self._weights),
-            "data": (self._data_inputs, self._data),
-            "generate": (self._generate_inputs, self._generate),
-            "score": (self._score_inputs, self._score),
+        self._stages: dict[str, tuple[Callable[[], Any], Callable[[], dict[str, Any]]]] = {
+            "weights": (lambda: recipe.weights, self._weights),
+            "data": (lambda: recipe.data, self._data),
+            "generate": (
+                lambda: self._set_inputs("generate", recipe.generate),
+                lambda: self._generate_videos(recipe.generate, GENERATED),
+            ),
+            "score": (
+                lambda: {**asdict(recipe.score), "generate": self._needed("generate", "score").inputs},
+                lambda: _summary(self._evaluate(generated_clips(out / GENERATED), GENERATED)),
+            ),
             "real": (self._real_inputs, self._real),
-            "fooled": (self._fooled_inputs, self._fooled),
+            "fooled": (
+                lambda: {**self._set_inputs("fooled", recipe.fooled), "score": asdict(recipe.score)},
+                self._fooled,
+            ),
             "augment": (self._augment_inputs, self._augment),
         }
-        """By stage: what decides its result, and what does it."""
+        """By stage: a function for its inputs, and one that does it."""
 
     def run(self, stage: str) -> StageRecord:
-        """Do a stage, or find it done.
+        """Run a stage, unless it is done.
 
         Raises:
             StganError: something that it needs is missing or wrong, or an earlier stage has not been done.
@@ -123,15 +133,15 @@ class Reproduction:
         return record
 
     def is_done(self, stage: str) -> bool:
-        """Whether a stage has been done, and nothing that decided it has changed since."""
+        """Whether a stage has been done, and its inputs have not changed since."""
         found = self.record(stage)
         try:
             return found is not None and found.inputs == as_plain(self._stages[stage][0]())
-        except StganError:  # an earlier one has not been done
+        except StganError:  # an earlier stage has not been done
             return False
 
     def record(self, stage: str) -> StageRecord | None:
-        """What a stage has left; None before it is done, or if its record is not readable."""
+        """The record of a stage; None if there is none, or if it cannot be read."""
         try:
             return read_record(self._path(stage), StageRecord)
         except StganError:
@@ -148,13 +158,8 @@ class Reproduction:
             )
         return record
 
-    # weights
-
-    def _weights_inputs(self) -> dict[str, Any]:
-        return {name: asdict(source) for name, source in self.recipe.weights.items()}
-
     def _weights(self) -> dict[str, Any]:
-        """Published files become checkpoints in OUT/model; their hashes."""
+        """Convert published files to checkpoints in OUT/model; returns their hashes."""
         paths = {name: source.paths(self.weights) for name, source in self.recipe.weights.items()}
         wanted = dict.fromkeys(path for each in paths.values() for path in each)
         missing = [path.name for path in wanted if not _is_there(path)]
@@ -173,18 +178,15 @@ class Reproduction:
             hashes[name] = source.convert(paths[name], self.out / MODEL / name)
         self.on_progress("weights", len(paths), len(paths))
         steering = tuple(dict.fromkeys((self.recipe.generate.condition, self.recipe.fooled.condition)))
-        judge = self.recipe.score.evaluator
-        assemble(self.out / MODEL, "ucf101", condition=steering, evaluators=() if judge in steering else (judge,))
+        evaluator = self.recipe.score.evaluator
+        assemble(
+            self.out / MODEL, "ucf101", condition=steering, evaluators=() if evaluator in steering else (evaluator,)
+        )
         return hashes
-
-    # data
-
-    def _data_inputs(self) -> dict[str, Any]:
-        return asdict(self.recipe.data)
 
     def _data(self) -> dict[str, Any]:
         if self.data is None:
-            raise StganError("these stages need UCF-101: name the folder that holds it, --data FOLDER")
+            raise StganError("these stages need UCF-101; give its folder with --data FOLDER")
         chosen = self.recipe.data
         index = prepare_ucf101(
             self.data,
@@ -198,8 +200,8 @@ class Reproduction:
         if problems and not chosen.incomplete:
             raise StganError(
                 f"{quoted(self.data)} is not the whole of UCF-101: {problems[0].rstrip('.')}; stgan data prepare "
-                "ucf101 says what is missing, and with --set data.incomplete=true what is there is used (the paper "
-                "used all)"
+                "ucf101 lists what is missing, and with --set data.incomplete=true the existing clips are used (the "
+                "paper used all)"
             )
         if not index.readable:
             raise StganError(f"{quoted(self.data)} has no clip that can be read")
@@ -211,53 +213,27 @@ class Reproduction:
         return self.out / INDEX
 
     def clips(self) -> tuple[ClipFile, ...]:
-        """The clips of UCF-101 that stage data found, with the sides of the split."""
+        """The clips of UCF-101 that stage data found, with the official split."""
         return load_index(self._index).clip_files(self.recipe.data.split)
 
-    # generate and fooled
-
-    def _generate_inputs(self) -> dict[str, Any]:
-        return self._set_inputs("generate", self.recipe.generate)
-
-    def _generate(self) -> dict[str, Any]:
-        return self._generate_videos(self.recipe.generate, GENERATED)
-
-    def _fooled_inputs(self) -> dict[str, Any]:
-        return {**self._set_inputs("fooled", self.recipe.fooled), "score": asdict(self.recipe.score)}
-
     def _fooled(self) -> dict[str, Any]:
-        """Videos steered by a network, and what that network says of them."""
+        """Videos that a network steered, and their scores by that network."""
         made = self._generate_videos(self.recipe.fooled, FOOLED)
         scores = self._evaluate(generated_clips(self.out / FOOLED), FOOLED, allow_fooled=True)
         return {**made, **_summary(scores)}
 
     def _set_inputs(self, stage: str, chosen: SetRecipe) -> dict[str, Any]:
-        made = self._needed("weights", stage).result
-        return {**asdict(chosen), "weights": made}
+        return {**asdict(chosen), "weights": self._needed("weights", stage).result}
 
     def _generate_videos(self, chosen: SetRecipe, name: str) -> dict[str, Any]:
         model = STGAN.from_pretrained(self.out / MODEL, self.device)
         preset = model.preset(chosen.preset, chosen.iterations)
         counts = draw_classes(model.actions, chosen.num_videos, chosen.seed)
-        done = 0
-
-        def on_clip() -> None:
-            nonlocal done
-            done += 1
-            self.on_progress(name, done, chosen.num_videos)
-
+        done = count(1)
         steering = model.steering(condition=chosen.condition)
         job = GenerationJob(model, steering, preset, counts, chosen.seed)
-        generate_set(job, self.out / name, on_clip=on_clip)
+        generate_set(job, self.out / name, on_clip=lambda: self.on_progress(name, next(done), chosen.num_videos))
         return {"num_videos": chosen.num_videos, "classes": len(counts), "size": steering.side}
-
-    # score and real
-
-    def _score_inputs(self) -> dict[str, Any]:
-        return {**asdict(self.recipe.score), "generate": self._needed("generate", "score").inputs}
-
-    def _score(self) -> dict[str, Any]:
-        return _summary(self._evaluate(generated_clips(self.out / GENERATED), GENERATED))
 
     def _real_inputs(self) -> dict[str, Any]:
         made = self._needed("weights", "real").result
@@ -268,12 +244,10 @@ class Reproduction:
         }
 
     def _real(self) -> dict[str, Any]:
-        """Every clip of the set, train and test alike, as the paper's "whole UCF-101 dataset"."""
+        """The scores of all clips, train and test alike, as the paper's "whole UCF-101 dataset"."""
         none = SteeredBy((), frozenset())
         clips = labelled_clips(ClipFolder(load_index(self._index).videos, self.clips()))
         return _summary(self._evaluate([replace(clip, steering=none) for clip in clips], "real"))
-
-    # augment
 
     def _augment_inputs(self) -> dict[str, Any]:
         return {
@@ -285,15 +259,14 @@ class Reproduction:
         }
 
     def _augment(self) -> dict[str, Any]:
-        """Section 5.3: the clips that contributed most to the score, instead of the real ones and beside them."""
+        """Section 5.3: train on the clips that contributed most to the score, on real clips, and on both."""
         generated = generated_clips(self.out / GENERATED)
-        scores = self._evaluate(generated, GENERATED)
         chosen = select(
             generated,
-            verdicts_of(scores),
+            scores_by_clip(self._evaluate(generated, GENERATED)),
             most=self.recipe.select.most,
             least=self.recipe.select.least,
-            any_verdict=True,  # the paper says nothing of verdicts
+            any_verdict=True,  # the paper does not exclude clips that the evaluator takes for another action
         )
         found = run_augmentation(
             load_checkpoint(self.out / MODEL / self.recipe.initial),
@@ -302,7 +275,7 @@ class Reproduction:
             self.recipe.augment,
             self.out / AUGMENTATION,
             one_device(self.device),
-            allow_unknown=True,  # published weights do not say on which clips they were trained
+            allow_unknown=True,  # published weights do not list their training clips
             actions=find_model(self.out / MODEL).actions,
         )
         return {
@@ -331,7 +304,7 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Line:
-    """A figure of the paper beside ours. interval: 95 %, of ours, over the clips; fooled: who steered has judged."""
+    """A figure of the paper and ours. interval: 95 %, of ours, over clips. fooled: the evaluator steered the clips."""
 
     stage: str
     what: str
@@ -352,16 +325,16 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Trained:
-    """What is compared with the paper's Table 3; none in records of before there were several seeds."""
+    """What is compared with the paper's Table 3; empty in records from before there were several seeds."""
 
     runs: tuple[Run, ...] = ()
 
 
 def compare_with_paper(records: Mapping[str, StageRecord]) -> list[Line]:
-    """The paper's Tables 2 and 3 with what was measured; None where a stage has not been done.
+    """The paper's Tables 2 and 3, and the measured values; None if a stage has not been done.
 
     Raises:
-        StganError: a record is not what its stage leaves.
+        StganError: a record is not what its stage writes.
     """
     lines = []
     for stage, published in INCEPTION_SCORES.items():
@@ -384,19 +357,19 @@ def compare_with_paper(records: Mapping[str, StageRecord]) -> list[Line]:
 
 _WORDS = {
     "score": "Inception Score, steered by LRCN",
-    "fooled": "Inception Score, steered by the judge itself",
+    "fooled": "Inception Score, steered by the evaluator itself",
     "real": "Inception Score of UCF-101",
     "augment": "random-clip accuracy",
 }
 
 
 def _is_there(path: Path) -> bool:
-    """Of a TensorFlow checkpoint of two files, the name is what both begin with."""
+    """A TensorFlow checkpoint has two files, whose names start with the given name."""
     return path.is_file() or path.with_name(f"{path.name}.index").is_file()
 
 
 def _part(kind: type[Part], record: StageRecord) -> Part:
-    """What this type has of what a stage has found. StganError if it is not what the stage leaves."""
+    """The fields of this type from the result of a stage. StganError if they are not what the stage writes."""
     known = {each.name: record.result[each.name] for each in fields(kind) if each.name in record.result}  # type: ignore[arg-type]
     return as_record(kind, known, f"the record of stage {record.stage}", "do it again")
 

@@ -1,4 +1,4 @@
-"""The recipe of the paper's evaluation on UCF-101: which files, how many videos, how they are scored and trained on."""
+"""The recipe of the paper's evaluation on UCF-101: files of weights, numbers of videos, scoring and training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ DEFAULT = Path(__file__).with_name("ucf101.yaml")
 
 @dataclass(frozen=True)
 class Source:
-    """Published files, and the checkpoint that is made of them.
+    """Published files, and how they become a checkpoint.
 
-    kind, protocol, pool5: as of `import_weights`; "" leaves the choice to it.
-    files: the weights, and the mean where there is a file of it: names of `stgan weights list`, or of files.
+    kind, protocol, pool5: as for `import_weights`; "" is its default.
+    files: the weights, and the mean if it has a file: names of `stgan weights list`, or of files.
     """
 
     kind: str
@@ -36,12 +36,12 @@ class Source:
     pool5: str = ""
 
     def paths(self, folder: Path) -> list[Path]:
-        """Where its files are in a folder of weights."""
+        """The paths of its files in a folder of weights."""
         known = {each.name: each.file for each in KNOWN_FILES}
         return [folder / known.get(file, file) for file in self.files]
 
     def convert(self, paths: Sequence[Path], out: Path) -> str:
-        """Write the checkpoint; returns its hash. StganError if the files are not what they should be."""
+        """Write the checkpoint; returns its hash. StganError if the files are wrong."""
         made = import_weights(self.kind, paths, protocol=self.protocol or None, pool5=self.pool5 or None)
         save_checkpoint(
             out,
@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """split: the official one that trains and tests C3D. incomplete: go on although files are missing."""
+    """split: number of the official split that trains and tests C3D. incomplete: accept that files are missing."""
 
     split: Literal[1, 2, 3] = 1
     incomplete: bool = False
@@ -64,7 +64,7 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class SetRecipe:
-    """Videos of classes that are drawn uniformly. condition: the network that steers them, by its checkpoint."""
+    """Videos whose classes are drawn uniformly. condition: name of the checkpoint that steers them."""
 
     condition: str
     num_videos: Annotated[int, Ge(1)] = 10_000
@@ -79,7 +79,7 @@ class SetRecipe:
 
 @dataclass(frozen=True)
 class ScoreRecipe:
-    """evaluator: the checkpoint that scores. splits: of the Inception Score; the paper does not say how many."""
+    """evaluator: the checkpoint that scores. splits: of the Inception Score; the paper does not give the number."""
 
     evaluator: str = "c3d"
     splits: Annotated[int, Ge(1)] = 1
@@ -87,7 +87,7 @@ class ScoreRecipe:
 
 @dataclass(frozen=True)
 class SelectRecipe:
-    """most: generated clips of a class that are trained on. least: see `select`; None for the mean."""
+    """most: largest number of generated training clips of a class. least: see `select`; None for the mean."""
 
     most: Annotated[int, Ge(1)] = MOST
     least: float | None = None
@@ -95,7 +95,7 @@ class SelectRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the figures but the files; the defaults are the paper's, as far as it says.
+    """All settings of the evaluation. The defaults are the paper's, as far as it gives them.
 
     weights: the checkpoints of the model, by name.
     initial: the checkpoint that the augmentation experiment starts from.
@@ -125,7 +125,7 @@ class Recipe:
 
 
 def load_recipe(path: Path = DEFAULT, overrides: Overrides | None = None) -> Recipe:
-    """A recipe from a YAML file, with settings of its sections replaced.
+    """Read a recipe from a YAML file, and replace settings of its sections.
 
     Raises:
         StganError: the file or a setting is wrong.
