@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stgan.networks import I3D, I3DConfig, Preprocessing
 from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
+from stgan.records import checked
 
 PIXELS = Preprocessing(size=40, fit="stretch", scale=2.0, mean=(1.0, 1.0, 1.0))
 SMALL = {
@@ -154,12 +155,11 @@ def test_a_script_gets_what_i3d_gets() -> None:
 def test_scripts_that_give_something_else() -> None:
     for answer in (None, torch.zeros(2, 3), torch.zeros(1, 4), torch.zeros(1, 3, 1), torch.ones(1, 3).int()):
         network = ScriptedI3D(lambda *_, given=answer, **__: given, ScriptedI3DConfig(num_classes=3))
-        with pytest.raises(ValueError, match="no 3 logits for each video"):
+        with pytest.raises(ValueError, match="does not return 3 logits for each video"):
             network.features(torch.zeros(1, 3, 10, 8, 8))
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_unknown_settings() -> None:
     for values in ({"stages": SMALL["stages"][:2]}, {"feature_layer": "fc7"}):
         with pytest.raises(ValueError):
-            I3DConfig(**values)
+            checked(I3DConfig, values)
