@@ -160,8 +160,10 @@ class VideoClassifier(ClipClassifier):
         videos = videos.to(device).requires_grad_(True)
         with torch.enable_grad():
             output = self._output(videos)
+            gradient = None
             try:
-                gradient = _gradient(output, videos)
+                if output.requires_grad:
+                    (gradient,) = torch.autograd.grad(output[:, 0].sum(), videos, allow_unused=True)
             except RuntimeError as error:  # for example a value that was changed in place
                 raise StganError(f"{self._kind} has no gradient ({_short(error)}), so it cannot steer") from error
         if not output.isfinite().all():
@@ -204,13 +206,6 @@ def _logits_in(output: Any) -> Tensor | None:
     else:
         output = getattr(output, "logits", output)
     return output if isinstance(output, Tensor) and output.is_floating_point() else None
-
-
-def _gradient(output: Tensor, videos: Tensor) -> Tensor | None:
-    """The gradient of the first class with respect to the video; None if there is none."""
-    if not output.requires_grad:
-        return None
-    return torch.autograd.grad(output[:, 0].sum(), videos, allow_unused=True)[0]
 
 
 def _short(error: Exception) -> str:

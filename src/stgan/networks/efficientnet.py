@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stgan.networks.configuration import Configuration
 from stgan.networks.encoder import Encoder
+from stgan.networks.layout import pad_same
 from stgan.networks.preprocessing import Preprocessing
 
 STAGES = (  # kernel, stride, expansion, channels, blocks
@@ -112,13 +113,5 @@ def _convolution(incoming: int, outgoing: int, kernel: int, stride: int, groups:
 
 
 def _padded(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """TensorFlow's padding for a stride: half of the zeros on each side, an odd one at the bottom and on the right."""
-    kernel, stride = layer.kernel_size[0], layer.stride[0]
-    if stride == 1:
-        return x
-    (top, bottom), (left, right) = (
-        (missing // 2, missing - missing // 2)
-        for side in x.shape[-2:]
-        for missing in [max(0, (-(-side // stride) - 1) * stride + kernel - side)]
-    )
-    return F.pad(x, (left, right, top, bottom))
+    """The input of a layer with a stride, with TensorFlow's padding. Other layers pad themselves."""
+    return x if layer.stride[0] == 1 else pad_same(x, layer.kernel_size, layer.stride)

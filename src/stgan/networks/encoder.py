@@ -2,15 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks.layout import InnerProduct
-
-E = TypeVar("E", bound="Encoder")
 
 
 class Encoder(nn.Module, ABC):
@@ -34,7 +32,7 @@ class Encoder(nn.Module, ABC):
         self.fc6 = InnerProduct(num_features, self.config.code_size)
         self.norm6 = nn.BatchNorm1d(self.config.code_size) if self.config.batch_norm else nn.Identity()
 
-    def train(self: E, mode: bool = True) -> E:
+    def train(self, mode: bool = True) -> "Encoder":
         super().train(mode)
         if self.frozen:
             for name, layer in self.named_children():

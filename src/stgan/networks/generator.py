@@ -13,14 +13,7 @@ from torch.func import functional_call
 from stgan.networks.configuration import Configuration
 from stgan.networks.layout import InnerProduct
 from stgan.networks.preprocessing import IMAGENET_MEAN_BGR, Preprocessing, unflatten_time
-from stgan.networks.temporal import (
-    UNIFORM_KERNEL,
-    Conv3dReference,
-    TemporalPadding,
-    check_kernel,
-    mix,
-    mixing_matrix,
-)
+from stgan.networks.temporal import UNIFORM_KERNEL, Conv3dReference, TemporalPadding, check_kernel, mix, mixing_matrix
 
 
 @dataclass(frozen=True)

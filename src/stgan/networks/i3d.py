@@ -5,7 +5,7 @@ these names load unchanged. Padding is TensorFlow's SAME: as many zeros as ceil(
 zero goes after the data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration, Dropout
+from stgan.networks.layout import pad_same
 from stgan.networks.preprocessing import I3D_FRAMES, Preprocessing
 
 Size = tuple[int, int, int]
@@ -76,7 +77,7 @@ class Unit3D(nn.Module):
         self.bn = nn.BatchNorm3d(outgoing, eps=1e-3, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv3d(_pad_same(x, self.kernel, self.stride))))
+        return F.relu(self.bn(self.conv3d(pad_same(x, self.kernel, self.stride))))
 
 
 class Mixed(nn.Module):
@@ -202,13 +203,5 @@ def check_frames(videos: Tensor, least: int) -> None:
 
 
 def _max_pool(x: Tensor, window: Size, stride: Size) -> Tensor:
-    return F.max_pool3d(_pad_same(x, window, stride), window, stride)
-
-
-def _pad_same(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """Zeros around a volume, as in TensorFlow's SAME. After a ReLU these zeros do not change a maximum."""
-    padding: list[int] = []
-    for size, extent, step in zip(x.shape[2:], window, stride, strict=True):
-        missing = max((-(-size // step) - 1) * step + extent - size, 0)
-        padding = [missing // 2, missing - missing // 2, *padding]  # F.pad begins with the last dimension
-    return F.pad(x, padding) if any(padding) else x
+    """Max pooling of the output of a ReLU, so that padding with zeros does not change a maximum."""
+    return F.max_pool3d(pad_same(x, window, stride), window, stride)

@@ -1,10 +1,11 @@
 """Faster memory layouts and products of layers. The functions that the networks compute stay the same."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
@@ -55,6 +56,15 @@ class InnerProduct(nn.Linear):
 
     def forward(self, x: Float[Tensor, "batch incoming"]) -> Float[Tensor, "batch outgoing"]:
         return torch.addmm(self.bias[:, None], self.weight, x.mT).mT
+
+
+def pad_same(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """Add zeros around "batch channels ...", as TensorFlow's SAME does: an odd zero goes after the data."""
+    padding: list[int] = []
+    for size, extent, step in zip(x.shape[2:], window, stride, strict=True):
+        missing = max((-(-size // step) - 1) * step + extent - size, 0)
+        padding = [missing // 2, missing - missing // 2, *padding]  # F.pad begins with the last dimension
+    return F.pad(x, padding) if any(padding) else x
 
 
 def channels_last(network: M) -> M:

@@ -127,7 +127,9 @@ class Preprocessing:
 
     def invert(self, outputs: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """Network units to RGB in [0, 1] (not clamped), for the output of a generator's last layer."""
-        mean, std = (self._per_channel(outputs, values) for values in self._mean_and_std())
+        if self.mean == "volume":
+            raise ValueError("a generator's images have a mean per channel, not a volume")
+        mean, std = self._per_channel(outputs, self.mean), self._per_channel(outputs, self.std)
         return self._reorder((outputs * std + mean) / self.scale)
 
     def inverting(
@@ -159,11 +161,6 @@ class Preprocessing:
 
     def _reorder(self, images: Tensor) -> Tensor:
         return images.flip(1) if self.channels == "bgr" else images
-
-    def _mean_and_std(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        if self.mean == "volume":
-            raise ValueError("a generator's images have a mean per channel, not a volume")
-        return self.mean, self.std
 
     @staticmethod
     def _per_channel(like: Tensor, values: tuple[float, float, float]) -> Tensor:
