@@ -175,7 +175,7 @@ def test_names_come_with_the_network(unchecked: None) -> None:
     assert adapt(of_transformers("VideoMAE", num_frames=16)).actions == NAMES
     kinetics = adapt(videoresnet(400), size=32)
     assert len(kinetics.actions) == 400 and kinetics.actions[0] == "abseiling"
-    with pytest.raises(StganError, match=r"answers with 3 numbers for a clip, but has 400 class names; name its 3"):
+    with pytest.raises(StganError, match=r"returns 3 numbers for a clip, but has 400 class names; name its 3"):
         adapt(videoresnet(3), size=32)
     assert adapt(kinetics) is kinetics
     with pytest.raises(StganError, match="already"):
@@ -192,7 +192,7 @@ def test_a_processor_says_what_becomes_of_pixels(name: str) -> None:
     shown = processor([frame.permute(1, 2, 0).numpy() for frame in frames], return_tensors="pt").pixel_values
     mine = classifier.config.preprocessing.video(frames.transpose(0, 1)[None] / 255)
     torch.testing.assert_close(mine.transpose(1, 2), shown, atol=1e-5, rtol=0)
-    with pytest.raises(StganError, match="object does not say how it prepares clips; give"):
+    with pytest.raises(StganError, match="the settings of a object cannot be read; set"):
         adapt(of_transformers("VideoMAE", num_frames=16), processor=object())
 
 
@@ -297,21 +297,21 @@ def not_finite() -> nn.Module:
 
 def test_what_cannot_steer_is_one_sentence(unchecked: None) -> None:
     for make, changes, message in (
-        (NoGradient, {}, "no gradient reaches the video from what NoGradient answers"),
+        (NoGradient, {}, "no gradient reaches the video from the output of NoGradient"),
         (lambda: Answers(lambda x: x.detach()), {}, "no gradient reaches the video"),
         (Rounds, {}, "no gradient reaches the video"),
         (not_finite, {}, "not finite"),
-        (Raises, {}, r"cannot be shown clips of 1x3x16x32x32 as bcthw \('no such\\nlayer.'\); set"),
-        (Answers, {"layout": "btchw"}, "cannot be shown clips of 1x3x16x32x32 as btchw"),
+        (Raises, {}, r"cannot process clips of 1x3x16x32x32 as bcthw \('no such\\nlayer.'\); set"),
+        (Answers, {"layout": "btchw"}, "cannot process clips of 1x3x16x32x32 as btchw"),
         (Overwrites, {}, "has no gradient .*inplace"),
         (Answers, {"layout": "bthwc"}, "layout of a classifier is one of bcthw, btchw, slowfast, not 'bthwc'"),
         (Answers, {"output": "scores"}, "output of a classifier is one of logits, probabilities"),
-        (Answers, {"output": "probabilities"}, "are no probabilities; say so: output='logits'"),
-        (lambda: Answers(lambda x: x.softmax(1)), {}, "are probabilities; say so: output='probabilities'"),
-        (lambda: Answers(lambda x: x[:, :2]), {}, "answers with 2 numbers for a clip, but has 3 class names"),
-        (lambda: Answers(lambda x: x[0]), {}, "answers with a tensor of 3 where logits of 1x3"),
-        (lambda: Answers(lambda x: x.argmax(1)), {}, "answers with no tensor"),
-        (lambda: Answers(lambda x: ()), {}, "answers with no tensor"),
+        (Answers, {"output": "probabilities"}, "are not probabilities; set output='logits'"),
+        (lambda: Answers(lambda x: x.softmax(1)), {}, "are probabilities; set output='probabilities'"),
+        (lambda: Answers(lambda x: x[:, :2]), {}, "returns 2 numbers for a clip, but has 3 class names"),
+        (lambda: Answers(lambda x: x[0]), {}, "returns a tensor of 3 instead of logits of 1x3"),
+        (lambda: Answers(lambda x: x.argmax(1)), {}, "returns no tensor"),
+        (lambda: Answers(lambda x: ()), {}, "returns no tensor"),
         (lambda: "resnet", {}, "torch.nn.Module, not a str"),
         (Answers, {"actions": ("one", "one", "two")}, "each named once"),
         (Answers, {"actions": ("one", "two", "a/b")}, "can name a folder"),
@@ -330,9 +330,9 @@ def test_what_cannot_steer_is_one_sentence(unchecked: None) -> None:
 
 
 def test_what_nobody_says_is_asked_for() -> None:
-    with pytest.raises(StganError, match="nothing says which size, std a Answers wants; say so"):
+    with pytest.raises(StganError, match="size, std of a Answers are unknown; set them"):
         adapt(Answers(), NAMES, frames=16, mean=0.5)
-    with pytest.raises(StganError, match="nothing says what the classes of a Answers are called"):
+    with pytest.raises(StganError, match="the class names of a Answers are unknown"):
         adapt(Answers(), **PIXELS)
 
 
@@ -341,7 +341,7 @@ def test_clips_that_are_too_short_and_batches_that_come_out_otherwise() -> None:
     with pytest.raises(StganError, match="takes clips of 16 frames, not 15"):
         classifier.log_probabilities(torch.rand(1, 3, 15, 8, 8))
     one = adapt(Answers(lambda x: x[:1]), NAMES, **PIXELS)
-    with pytest.raises(StganError, match="a tensor of 1x3 where logits of 2x3"):
+    with pytest.raises(StganError, match="a tensor of 1x3 instead of logits of 2x3"):
         one.log_probabilities(torch.rand(2, 3, 16, 8, 8))
     cropping = adapt(Answers(), NAMES, fit="crop", **PIXELS)
     with pytest.raises(StganError, match="smaller than the 32-pixel crop of the network"):

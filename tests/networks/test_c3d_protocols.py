@@ -147,7 +147,7 @@ def test_a_mean_volume_that_repeats_a_mean_is_that_mean() -> None:
 
 
 def test_only_c3d_has_a_mean_volume() -> None:
-    with pytest.raises(ValueError, match="which is C3D"):
+    with pytest.raises(ValueError, match="network that has one"):
         AlexNet(AlexNetConfig(preprocessing=Preprocessing(size=227, mean="volume")))(torch.zeros(1, 3, 227, 227))
     with pytest.raises(ValueError, match="mean per channel"):
         Preprocessing(mean="volume").invert(torch.zeros(1, 3, 4, 4))

@@ -155,7 +155,7 @@ def test_a_script_gets_what_i3d_gets() -> None:
 def test_scripts_that_give_something_else() -> None:
     for answer in (None, torch.zeros(2, 3), torch.zeros(1, 4), torch.zeros(1, 3, 1), torch.ones(1, 3).int()):
         network = ScriptedI3D(lambda *_, given=answer, **__: given, ScriptedI3DConfig(num_classes=3))
-        with pytest.raises(ValueError, match="no 3 logits for each video"):
+        with pytest.raises(ValueError, match="does not return 3 logits for each video"):
             network.features(torch.zeros(1, 3, 10, 8, 8))
 
 

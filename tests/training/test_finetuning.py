@@ -294,7 +294,7 @@ def test_another_configuration_of_the_same_weights_is_another_training(
     network.load_state_dict(initial.network.state_dict())
     other = replace(initial, network=network)
     assert finetune(other, clips, RECIPE, shop).curve[-1].iteration == 45
-    assert "begins anew" in capsys.readouterr().out
+    assert "starts again" in capsys.readouterr().out
 
 
 def test_clips_that_are_lacking(initial: Checkpoint, clips: FinetuningClips, shop: Workspace) -> None:

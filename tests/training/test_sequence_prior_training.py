@@ -46,8 +46,10 @@ def codes_of(encoder: Encoder, frames: np.ndarray) -> Tensor:
 
 
 def each(sequences: Sequences) -> list[Tensor]:
-    """The codes of the clips, one by one."""
-    return [sequences.of(clip) for clip in range(len(sequences.times))]
+    """The codes of the clips, one by one: versions, time, code."""
+    ends = [*sequences.first[1:], len(sequences.codes)]
+    parts = [sequences.codes[first:end] for first, end in zip(sequences.first, ends, strict=True)]
+    return [part.unflatten(0, (sequences.versions, -1)) for part in parts]
 
 
 def test_versions_are_the_clip_its_shifts_and_mirror_images_of_both(
@@ -84,7 +86,7 @@ def test_windows_are_of_every_version_and_shared_out_among_processes(
             (version, start)
             for version in range(2)
             for start in range(5)
-            if torch.equal(sequences.of(clip)[version, start : start + 16], window)
+            if torch.equal(each(sequences)[clip][version, start : start + 16], window)
         ]
         assert places
         seen.update(places)

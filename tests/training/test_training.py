@@ -18,12 +18,12 @@ from lightning_fabric import Fabric
 from stgan import STGAN
 from stgan.errors import StganError
 from stgan.training import classifier_training, losses
-from stgan.training.classifier_training import Verdicts, train_classifier
+from stgan.training.classifier_training import ClassifierRecipe, Predictions, train_classifier
 from stgan.training.clip_data import Augmentation, ClipData, gaussian_blur
 from stgan.training.consistency import check_recipes
 from stgan.training.interruption import Interruptible
 from stgan.training.model import ModelTraining, Roles
-from stgan.training.recipes import load_classifier_recipe, load_recipes, parse_overrides
+from stgan.training.recipes import load_recipe, load_recipes, parse_overrides
 from stgan.training.run import TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness
 
@@ -121,11 +121,13 @@ def test_a_finished_stage_is_kept_whatever_settings_came_later(
 def test_values_from_a_file_and_by_default_name_the_same_training(recipes: Path) -> None:
     """Lists for tuples and whole numbers for others: what a training is recognised by does not hang on who wrote it."""
     path = recipes / "evaluator.yaml"
-    recipe = load_classifier_recipe(path, 3)
+    recipe = load_recipe(ClassifierRecipe, path, {}, num_classes=3)
     written = {"folds": [], "augmentation": {"mirror": 0, "contrast": 0.2}, "network": {"preprocessing": {"scale": 1}}}
-    assert load_classifier_recipe(path, 3, written) == recipe
-    assert identity(load_classifier_recipe(path, 3, written), "data") == identity(recipe, "data")
-    assert identity(load_classifier_recipe(path, 3, {"steps": 21}), "data") != identity(recipe, "data")
+    assert load_recipe(ClassifierRecipe, path, written, num_classes=3) == recipe
+    assert identity(load_recipe(ClassifierRecipe, path, written, num_classes=3), "data") == identity(recipe, "data")
+    assert identity(load_recipe(ClassifierRecipe, path, {"steps": 21}, num_classes=3), "data") != identity(
+        recipe, "data"
+    )
 
 
 def test_losses_fall(trained: ModelTraining) -> None:
@@ -140,7 +142,7 @@ def test_losses_fall(trained: ModelTraining) -> None:
 def test_classifier_learns_which_way_a_square_moves(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 120})
+    recipe = load_recipe(ClassifierRecipe, recipes / "c3d.yaml", {"steps": 120}, num_classes=3)
     network, _ = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path))
     assert classifier_training.test_classifier(network, data).summary()["accuracy"] >= 8 / 9
 
@@ -148,7 +150,7 @@ def test_classifier_learns_which_way_a_square_moves(
 def test_interrupted_training_equals_an_uninterrupted_one(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 40})
+    recipe = load_recipe(ClassifierRecipe, recipes / "c3d.yaml", {"steps": 40}, num_classes=3)
     whole, _ = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path / "whole"))
     take_step = TrainingRun._take_step
 
@@ -177,7 +179,7 @@ def test_piece_by_piece_with_compact_states(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
     """A deadline that has passed lets one step be taken; the state of each piece is without Adam's moments."""
-    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
+    recipe = load_recipe(ClassifierRecipe, recipes / "c3d.yaml", {"steps": 20}, num_classes=3)
     sizes = []
     for compact in (False, True):
         workspace = Workspace(fabric, tmp_path / str(compact), deadline=time.monotonic(), compact=compact)
@@ -197,7 +199,7 @@ def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
     try:
         with Interruptible() as interruption:
             os.kill(os.getpid(), signal.SIGINT)
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN and not interruption.asked
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN and not interruption.requested
     finally:
         signal.signal(signal.SIGINT, former)
 
@@ -205,7 +207,7 @@ def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
 def test_damaged_state_is_refused(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
+    recipe = load_recipe(ClassifierRecipe, recipes / "c3d.yaml", {"steps": 20}, num_classes=3)
     for content in (b"not a state", b"\x80\x02.", b""):
         (tmp_path / "state.pt").write_bytes(content)
         with pytest.raises(StganError, match="cannot resume"):
@@ -215,7 +217,7 @@ def test_damaged_state_is_refused(
 def test_state_of_another_recipe_or_other_clips_is_set_aside(
     recipes: Path, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    recipe = load_classifier_recipe(recipes / "c3d.yaml", 3, {"steps": 20})
+    recipe = load_recipe(ClassifierRecipe, recipes / "c3d.yaml", {"steps": 20}, num_classes=3)
     _, run = train_classifier(recipe, data, nothing, Workspace(fabric, tmp_path))
     for other, clips in ((replace(recipe, learning_rate=0.5), data), (recipe, data.select([True] * 8 + [False]))):
         before = (tmp_path / "state.pt").read_bytes()
@@ -420,6 +422,6 @@ def test_blur_is_each_clips_own_and_keeps_the_mean() -> None:
     np.testing.assert_allclose(blurred[1, 0, 0, 4:11, 4:11].numpy(), np.outer(profile, profile), atol=1e-6)
 
 
-def test_verdicts_are_pooled() -> None:
-    pooled = Verdicts((0, 1), (0, 0)) + Verdicts((2,), (2,))
+def test_predictions_are_pooled() -> None:
+    pooled = Predictions((0, 1), (0, 0)) + Predictions((2,), (2,))
     assert pooled.summary()["correct"] == 2 and pooled.summary()["clips"] == 3

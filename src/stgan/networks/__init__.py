@@ -1,4 +1,4 @@
-"""The networks: one file each, functions of tensors only."""
+"""The networks, one file each. They are functions of tensors only."""
 
 from stgan.networks.adapter import VideoClassifier, VideoClassifierConfig
 from stgan.networks.alexnet import AlexNet, AlexNetConfig

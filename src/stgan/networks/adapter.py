@@ -1,34 +1,34 @@
-"""Any classifier of videos as a condition network or an evaluator: what it is shown, and where its answer is."""
+"""Any video classifier as a condition network or an evaluator: how to call it, and how to read its output."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.errors import StganError
 from stgan.names import is_file_name
+from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration
 from stgan.networks.preprocessing import Fit, Preprocessing
 
 Layout = Literal["bcthw", "btchw", "slowfast"]
 Output = Literal["logits", "probabilities"]
 
-_SLOWER = 4  # alpha of SlowFast (Feichtenhofer et al. 2019): so many frames of the fast pathway for one of the slow
-_TRIAL_FRAMES, _TRIAL_SIZE = 16, 64  # of networks that take any number and any size
+_SLOWER = 4  # alpha of SlowFast (Feichtenhofer et al. 2019): frames of the fast pathway for each frame of the slow one
+_TRIAL_FRAMES, _TRIAL_SIZE = 16, 64  # for networks that take any number of frames and any size
 _LONGEST_REASON = 200  # characters of an error's text
 _TOLERANCE = 1e-2  # of a sum of probabilities, in half precision
 
 
 @dataclass(frozen=True)
 class VideoClassifierConfig(Configuration):
-    """What a network of another library is shown, and what it answers; its layers are its own affair.
+    """The input and output of a network of another library. Its layers are not described.
 
-    source: its class, by which it is recognised beside its weights: "torchvision.models.video.resnet.VideoResNet".
-    The others are as `VideoClassifier` takes them.
+    source: the network's class, such as "torchvision.models.video.resnet.VideoResNet".
+    The other fields are the arguments of `VideoClassifier`.
     """
 
     network: ClassVar[str] = "video_classifier"
@@ -40,7 +40,7 @@ class VideoClassifierConfig(Configuration):
     preprocessing: Preprocessing
 
 
-class VideoClassifier(nn.Module):
+class VideoClassifier(ClipClassifier):
     """A condition network or an evaluator around a classifier of any library.
 
     >>> classifier = VideoClassifier(network, ["walk", "run"], size=112, frames=16, mean=0.45, std=0.225)
@@ -64,23 +64,23 @@ class VideoClassifier(nn.Module):
         layout: Layout = "bcthw",
         output: Output = "logits",
     ) -> None:
-        """The network is put in eval mode, its parameters are frozen, and it is tried out once.
+        """Put the network in eval mode, freeze its parameters, and run it once as a test.
 
         Args:
-            module: called with what `layout` says; it gives a tensor "batch classes", or one as `.logits`, as
-                `["logits"]` or first in a tuple.
-            actions: class names in the order of the outputs; each can name a folder.
-            size: side of the square frames it takes, in pixels; None leaves them as they are.
-            frames: that it takes; of longer clips it is shown windows. None: any number.
-            mean, std, scale, channels, fit: see `Preprocessing`; a single number is for all three channels. Pixels
-                come to `(scale * x - mean) / std` of x in [0, 1].
+            module: called with pixels in the given `layout`. It returns a tensor "batch classes", or an object with
+                this tensor as `.logits`, as `["logits"]` or as the first element of a tuple.
+            actions: class names in the order of the outputs. Each must be a valid folder name.
+            size: side of its square input frames in pixels. None: frames keep their size.
+            frames: number of frames that it takes. Longer clips are split into windows. None: any number.
+            mean, std, scale, channels, fit: see `Preprocessing`. A single number applies to all three channels. Its
+                input is `(scale * x - mean) / std` for x in [0, 1].
             layout: "bcthw" (torchvision, pytorchvideo), "btchw" (transformers), or "slowfast": a list of two
-                pathways, of which the slow one has every fourth frame.
-            output: "logits", which log probabilities are too, or "probabilities".
+                pathways, where the slow one has every fourth frame.
+            output: "logits" (also for log probabilities) or "probabilities".
 
         Raises:
-            StganError: a setting is none, the network cannot be shown such a clip, or what it answers is not one
-                finite number for each class through which a gradient reaches the video.
+            StganError: a setting is invalid, the network cannot process such a clip, or its output is not one
+                finite number for each class with a gradient with respect to the video.
         """
         super().__init__()
         if not isinstance(module, nn.Module):
@@ -97,7 +97,7 @@ class VideoClassifier(nn.Module):
         try:
             pixels = Preprocessing(size, fit, channels, scale, _three(mean), _three(std))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
-            raise StganError(f"what a classifier wants of its pixels is wrong: {_short(error)}") from error
+            raise StganError(f"the preprocessing of a classifier is wrong: {_short(error)}") from error
         self.module = module.eval().requires_grad_(False)
         self.actions = tuple(actions)
         kind = type(module)
@@ -106,58 +106,52 @@ class VideoClassifier(nn.Module):
         )
         self._try_out()
 
-    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """Logits of RGB videos in [0, 1]; log probabilities, which are logits too, where the network gives these.
+    def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
+        """Logits of RGB videos in [0, 1], on which distances are computed, as the FVD does with I3D's logits.
+
+        A network that returns probabilities has their logarithms as logits.
 
         Raises:
-            StganError: another number of frames than the network takes, or it gives no number for each class.
+            StganError: the number of frames is wrong, or the network does not return one number for each class.
         """
         if self.config.frames not in (None, videos.shape[2]):
             raise StganError(f"{self._kind} takes clips of {self.config.frames} frames, not {videos.shape[2]}")
         output = self._output(videos).to(videos.dtype)
         return output if self.config.output == "logits" else output.clamp_min(torch.finfo(output.dtype).tiny).log()
 
-    def features_and_log_probabilities(
-        self, videos: Float[Tensor, "batch 3 time height width"]
-    ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"]]:
-        """The logits, on which distances are taken as the FVD takes them on I3D's, and `log_probabilities`."""
-        logits = self(videos)
-        return logits, F.log_softmax(logits, -1)
-
-    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log softmax of the clip."""
-        return self.features_and_log_probabilities(videos)[1]
+    def _logits(self, features: Tensor) -> Tensor:
+        return features
 
     @property
     def _kind(self) -> str:
         return type(self.module).__name__
 
     def _output(self, videos: Tensor) -> Tensor:
-        """What the network gives, a number for each clip and class."""
+        """The network's output: a number for each clip and class."""
         like = next((each for each in self.module.parameters() if each.is_floating_point()), videos)
         try:
             pixels = self.config.preprocessing.video(videos).to(like.dtype)
-            with torch.autocast(videos.device.type, enabled=False):  # it computes in its own numbers
-                output = _answer(self.module(_arranged(pixels, self.config.layout)))
-        except Exception as error:  # whatever a network of somebody else raises
+            with torch.autocast(videos.device.type, enabled=False):  # the network keeps its own precision
+                output = _logits_in(self.module(_arranged(pixels, self.config.layout)))
+        except Exception as error:  # an unknown network may raise anything
             shape = "x".join(map(str, videos.shape))
             raise StganError(
-                f"{self._kind} cannot be shown clips of {shape} as {self.config.layout} ({_short(error)}); "
-                "set frames, size, fit and layout as it was trained"
+                f"{self._kind} cannot process clips of {shape} as {self.config.layout} ({_short(error)}); "
+                "set frames, size, fit and layout to those that it was trained with"
             ) from error
         wanted = (len(videos), self.config.num_classes)
         if output is None or output.ndim != 2 or len(output) != len(videos):
             found = "no tensor" if output is None else f"a tensor of {'x'.join(map(str, output.shape))}"
-            raise StganError(f"{self._kind} answers with {found} where logits of {wanted[0]}x{wanted[1]} are expected")
+            raise StganError(f"{self._kind} returns {found} instead of logits of {wanted[0]}x{wanted[1]}")
         if output.shape != wanted:
             raise StganError(
-                f"{self._kind} answers with {output.shape[1]} numbers for a clip, but has {wanted[1]} class names; "
+                f"{self._kind} returns {output.shape[1]} numbers for a clip, but has {wanted[1]} class names; "
                 f"name its {output.shape[1]} classes: actions=[...]"
             )
         return output
 
     def _try_out(self) -> None:
-        """Run it on one clip, forth and back; StganError if it cannot steer."""
+        """Run it forward and backward on one clip. Raise StganError if it cannot steer."""
         c = self.config
         frames, size = c.frames or _TRIAL_FRAMES, c.preprocessing.size or _TRIAL_SIZE
         generator = torch.Generator().manual_seed(0)
@@ -166,32 +160,34 @@ class VideoClassifier(nn.Module):
         videos = videos.to(device).requires_grad_(True)
         with torch.enable_grad():
             output = self._output(videos)
+            gradient = None
             try:
-                gradient = _gradient(output, videos)
-            except RuntimeError as error:  # of what was overwritten on the way, among others
-                raise StganError(f"{self._kind} has no gradient ({_short(error)}), so that it cannot steer") from error
+                if output.requires_grad:
+                    (gradient,) = torch.autograd.grad(output[:, 0].sum(), videos, allow_unused=True)
+            except RuntimeError as error:  # for example a value that was changed in place
+                raise StganError(f"{self._kind} has no gradient ({_short(error)}), so it cannot steer") from error
         if not output.isfinite().all():
-            raise StganError(f"{self._kind} answers with numbers that are not finite; look at its weights")
+            raise StganError(f"{self._kind} returns numbers that are not finite; check its weights")
         if gradient is None or not gradient.any():
             raise StganError(
-                f"no gradient reaches the video from what {self._kind} answers, so that it cannot steer; "
-                "take no_grad, detach and rounding out of its forward"
+                f"no gradient reaches the video from the output of {self._kind}, so it cannot steer; "
+                "remove no_grad, detach and rounding from its forward"
             )
         if not gradient.isfinite().all():
-            raise StganError(f"the gradient of what {self._kind} answers is not finite; look at its weights")
+            raise StganError(f"the gradient of {self._kind} is not finite; check its weights")
         sums_to_one = bool((output >= 0).all()) and abs(float(output.detach().sum()) - 1) < _TOLERANCE
         if sums_to_one != (c.output == "probabilities"):
-            are, named = ("probabilities", "probabilities") if sums_to_one else ("no probabilities", "logits")
-            raise StganError(f"what {self._kind} answers are {are}; say so: output={named!r}")
+            are, named = ("are", "probabilities") if sums_to_one else ("are not", "logits")
+            raise StganError(f"the outputs of {self._kind} {are} probabilities; set output={named!r}")
 
 
 def _three(values: float | Sequence[float]) -> tuple[float, ...]:
-    """A number for each channel."""
+    """One number for each channel."""
     return (float(values),) * 3 if isinstance(values, int | float) else tuple(float(value) for value in values)
 
 
 def _arranged(pixels: Tensor, layout: Layout) -> Tensor | list[Tensor]:
-    """From "batch 3 time height width" to what a network is called with."""
+    """Pixels "batch 3 time height width" in the layout that the network takes."""
     if layout == "btchw":
         return pixels.transpose(1, 2).contiguous()
     if layout == "slowfast":
@@ -201,8 +197,8 @@ def _arranged(pixels: Tensor, layout: Layout) -> Tensor | list[Tensor]:
     return pixels.contiguous()
 
 
-def _answer(output: Any) -> Tensor | None:
-    """The logits in what a network gives; None if there are none."""
+def _logits_in(output: Any) -> Tensor | None:
+    """The logits in a network's output; None if there are none."""
     if isinstance(output, Mapping):
         output = output.get("logits")
     elif isinstance(output, tuple | list):
@@ -210,13 +206,6 @@ def _answer(output: Any) -> Tensor | None:
     else:
         output = getattr(output, "logits", output)
     return output if isinstance(output, Tensor) and output.is_floating_point() else None
-
-
-def _gradient(output: Tensor, videos: Tensor) -> Tensor | None:
-    """Of the first class, with respect to the video; None if there is no way back."""
-    if not output.requires_grad:
-        return None
-    return torch.autograd.grad(output[:, 0].sum(), videos, allow_unused=True)[0]
 
 
 def _short(error: Exception) -> str:

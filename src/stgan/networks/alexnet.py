@@ -1,4 +1,4 @@
-"""AlexNet (CaffeNet) up to fc6: the paper's encoder, and the frame network of its LRCN."""
+"""AlexNet (CaffeNet) up to fc6: the paper's encoder. A variant of it is the frame network of the paper's LRCN."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from stgan.networks.preprocessing import CAFFENET, Preprocessing
 class AlexNetConfig(Configuration):
     """Five convolutions and one inner product; the defaults are CaffeNet (Krizhevsky et al. 2012, Jia 2014).
 
-    `response_norm` is CaffeNet's local response normalisation after the first two pools; small encoders that
+    `response_norm` is CaffeNet's local response normalization after the first two poolings. Small encoders that
     are trained from scratch use `batch_norm` instead.
     """
 
@@ -41,14 +41,14 @@ LRCN_FRAME_NETWORK = AlexNetConfig(
     paddings=(0, 0, 1, 1, 1),
     groups=(1, 2, 1, 2, 2),
 )
-"""The CaffeNet / Zeiler-Fergus hybrid on which LRCN stands (Donahue et al. 2015); fc6 has 13824 inputs."""
+"""The CaffeNet / Zeiler-Fergus hybrid that LRCN is based on (Donahue et al. 2015). Its fc6 has 13824 inputs."""
 
 
 def local_response_norm(x: Float[Tensor, "batch channels height width"]) -> Tensor:
-    """Krizhevsky et al. 2012 with AlexNet's constants: x / (1 + 1e-4 / 5 s)^0.75, s the squares of 5 channels together.
+    """x / (1 + 1e-4 / 5 s)^0.75, where s is the sum of squares of 5 neighbouring channels (Krizhevsky et al. 2012).
 
-    As `torch.nn.functional.local_response_norm`, but the sums are one product with a banded matrix, which suits
-    channels that lie last: three to four times as fast.
+    The result is that of `torch.nn.functional.local_response_norm`. Here the sums are one product with a banded
+    matrix, which is three to four times as fast when channels are stored last.
     """
     channel = torch.arange(x.shape[1], device=x.device)
     band = ((channel[:, None] - channel).abs() <= 2).to(x) * (1e-4 / 5)
@@ -57,7 +57,7 @@ def local_response_norm(x: Float[Tensor, "batch channels height width"]) -> Tens
 
 
 class AlexNet(Encoder):
-    """Its features are pool5."""
+    """AlexNet as an encoder. Its features are pool5."""
 
     config: AlexNetConfig
 
@@ -73,7 +73,7 @@ class AlexNet(Encoder):
         self._add_code(incoming * self.feature_size() ** 2)
 
     def normalised(self) -> Iterator[tuple[str, str]]:
-        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
+        """Layers and the batch normalizations after them (see `stgan.networks.layout.fold_batch_norm`)."""
         if self.config.batch_norm:
             yield from ((f"conv{i + 1}", f"norm{i + 1}") for i in range(len(self.config.channels)))
         yield from super().normalised()

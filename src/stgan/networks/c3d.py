@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.preprocessing import C3D_FRAMES, Preprocessing
 
@@ -20,11 +21,11 @@ class C3DConfig(Configuration):
 
     stages:        channels of the convolutions between two poolings. The first pooling is over space only.
     pad_last_pool: "after": the last pooling keeps an odd last row and column, so that 512x1x4x4 = 8192 values reach
-                   fc6 from 16 frames of 112x112 (C3D's Caffe rounds up, as do its TensorFlow and Chainer ports);
-                   True: it is padded by one pixel on all sides, as in ports to PyTorch, which gives as many values
-                   of other cells; False: it drops them.
-    preprocessing: where its mean is "volume", the network has a buffer `mean_volume` in the units and the order of
-                   channels of its input, zero until it is filled.
+                   fc6 from 16 frames of 112x112. C3D's Caffe and its TensorFlow and Chainer ports do this. True: the
+                   input is padded by one pixel on all sides, as in ports to PyTorch. The number of values is the
+                   same, but they cover other pixels. False: the last row and column are dropped.
+    preprocessing: if its mean is "volume", the network has a buffer `mean_volume` in the units and the channel order
+                   of its input. The buffer is zero until it is filled.
     """
 
     network: ClassVar[str] = "c3d"
@@ -38,8 +39,8 @@ class C3DConfig(Configuration):
     preprocessing: Preprocessing = C3D_FRAMES
 
 
-class C3D(nn.Module):
-    """A condition network or an evaluator: the probability of an action in a video of `config.frames` frames."""
+class C3D(ClipClassifier):
+    """A condition network or an evaluator for videos of `config.frames` frames."""
 
     mean_volume: Float[Tensor, "3 time height width"] | None
 
@@ -62,12 +63,12 @@ class C3D(nn.Module):
         self.register_buffer("mean_volume", torch.zeros(3, c.frames, size, size) if has_volume else None)
 
     def normalised(self) -> Iterator[tuple[str, str]]:
-        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
+        """Layers and the batch normalizations after them (see `stgan.networks.layout.fold_batch_norm`)."""
         if self.config.batch_norm:
             yield from ((f"convolutions.{i}", f"norms.{i}") for i in range(len(self.norms)))
 
     def flat_size(self) -> int:
-        """Number of values that leave the last pooling."""
+        """Number of outputs of the last pooling."""
         c = self.config
         if c.preprocessing.size is None:
             raise ValueError("C3D needs a fixed input size: set preprocessing.size")
@@ -79,7 +80,10 @@ class C3D(nn.Module):
         return c.stages[-1][-1] * time * size * size
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
-        """The last hidden inner product after ReLU (fc7) of RGB videos in [0, 1]."""
+        """The last hidden inner product after ReLU (fc7) of RGB videos in [0, 1].
+
+        Raises ValueError if a video does not have `config.frames` frames.
+        """
         frames = self.config.frames
         if videos.shape[2] != frames:
             raise ValueError(f"this C3D takes clips of {frames} frames, not {videos.shape[2]}")
@@ -92,30 +96,18 @@ class C3D(nn.Module):
             window = (1, 2, 2) if i == 0 else (2, 2, 2)
             padding = self._padding(i, x.shape[-1])
             if any(padding):
-                x = F.pad(x, padding * 2)  # with zeros: after a ReLU nothing is below them
+                x = F.pad(x, padding * 2)  # zeros never win a maximum after a ReLU
             x = F.max_pool3d(x, window)
         x = x.flatten(1)
         for fc in self.hidden:
             x = F.dropout(F.relu(fc(x)), self.config.dropout, self.training)
         return x
 
-    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """Logits. Raises ValueError for another number of frames than the network was made for."""
-        return self.fc8(self.features(videos))
-
-    def features_and_log_probabilities(
-        self, videos: Float[Tensor, "batch 3 time height width"]
-    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
-        """`features` and `log_probabilities` in one pass."""
-        features = self.features(videos)
-        return features, F.log_softmax(self.fc8(features), -1)
-
-    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log softmax of the clip."""
-        return self.features_and_log_probabilities(videos)[1]
+    def _logits(self, features: Tensor) -> Tensor:
+        return self.fc8(features)
 
     def _padding(self, stage: int, size: int) -> tuple[int, int]:
-        """Pixels before and after each row and column of a square map, in front of a stage's pooling."""
+        """Pixels to add before and after each row and column of a square map before a stage's pooling."""
         if stage < len(self.config.stages) - 1 or self.config.pad_last_pool is False:
             return 0, 0
         return (0, size % 2) if self.config.pad_last_pool == "after" else (1, 1)

@@ -1,4 +1,4 @@
-"""What classifiers share that see a clip as a whole: features, one linear layer, softmax."""
+"""The interface that all video classifiers share: features, logits, log probabilities."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 
 class ClipClassifier(nn.Module, ABC):
-    """The probability of an action in a video, from `features` by the layer `fc` behind a dropout."""
+    """The probability of each action in a video: by default the layer `fc`, after dropout, on `features`."""
 
     config: Any
     fc: nn.Linear
 
     @abstractmethod
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
-        """What `fc` sees of RGB videos in [0, 1]."""
+        """The input of the last layer, from RGB videos in [0, 1]."""
 
-    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """Logits."""
+    def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Tensor:
+        """Logits "batch classes" of RGB videos in [0, 1]."""
         return self._logits(self.features(videos))
 
     def features_and_log_probabilities(
@@ -30,7 +30,7 @@ class ClipClassifier(nn.Module, ABC):
         return features, F.log_softmax(self._logits(features), -1)
 
     def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log softmax of the clip."""
+        """The logarithm of the clip's class probabilities."""
         return self.features_and_log_probabilities(videos)[1]
 
     def _logits(self, features: Tensor) -> Tensor:

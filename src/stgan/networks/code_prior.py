@@ -1,11 +1,11 @@
-"""The code prior: which codes are codes of natural frames.
+"""The code prior: a model of the codes of natural frames.
 
-PPGN (Nguyen et al. 2017) keeps its codes natural by a step toward R(h), the output of a denoising autoencoder,
-as (R(h) - h) / sigma^2 is the gradient of the log density of noisy codes (Alain & Bengio 2014). Here R is one
-denoiser for every noise level (Karras et al. 2022), so that codes can be annealed from noise, and it lives in the
-whitened coordinates of the codes' principal components: ReLU codes are sparse and correlated, these are not.
+PPGN (Nguyen et al. 2017) keeps its codes natural by a step toward R(h), the output of a denoising autoencoder:
+(R(h) - h) / sigma^2 is the gradient of the log density of noisy codes (Alain & Bengio 2014). Here R is one denoiser
+for all noise levels (Karras et al. 2022), so sampling can start from noise. It works on the whitened coordinates of
+the codes' principal components, because ReLU codes are sparse and correlated.
 
-It is trained on codes of single frames. It knows which frames came from one clip, never their order.
+It is trained on codes of single frames. Training uses which frames belong to one clip, but never their order.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from stgan.networks.configuration import Configuration, Depth
 class CodePriorConfig(Configuration):
     """
     rank:            number of whitened coordinates.
-    appearance_rank: how many of the first coordinates a clip's frames share (person, clothes, background).
+    appearance_rank: number of first coordinates that all frames of a clip share (person, clothes, background).
     sigma_min, sigma_max: range of noise levels, in units of a coordinate's standard deviation.
     """
 
@@ -40,9 +40,8 @@ class CodePriorConfig(Configuration):
 class CodePrior(nn.Module):
     """Coordinates w of codes z, with a denoiser D(w; sigma) = E[w | w + sigma n].
 
-    The coordinates have zero mean and unit variance over real frames and are ordered: the first ones are those
-    in which clips differ most from each other compared with frames of one clip (appearance), the last ones those
-    that change within a clip (pose).
+    The coordinates have zero mean and unit variance over real frames. They are ordered by the ratio of the variance
+    between clips to the variance within clips: appearance comes first, pose last.
     """
 
     mean: Float[Tensor, " code"]
@@ -69,13 +68,13 @@ class CodePrior(nn.Module):
         return (codes - self.mean) @ self.to_whitened.T
 
     def unwhiten(self, coordinates: Float[Tensor, "*batch rank"]) -> Float[Tensor, "*batch code"]:
-        """Coordinates to codes; negative entries are cut, as codes are taken after a ReLU."""
+        """Coordinates to codes. Negative entries become 0, because codes are the output of a ReLU."""
         return F.relu(self.mean + coordinates @ self.from_whitened)
 
     def denoise(
         self, noisy: Float[Tensor, "*batch rank"], sigma: float | Float[Tensor, "*#batch 1"]
     ) -> Float[Tensor, "*batch rank"]:
-        """D(w; sigma): the mean of the real coordinates that could have become `noisy` by noise of this strength.
+        """D(w; sigma): the expected real coordinates, given `noisy` ones with Gaussian noise of deviation `sigma`.
 
         Preconditioned as in Karras et al. 2022, Table 1, for data of unit variance.
         """
@@ -87,7 +86,7 @@ class CodePrior(nn.Module):
         return scale**2 * noisy + sigma * scale * self.out(x)
 
     def share_appearance(self, coordinates: Float[Tensor, "batch time rank"]) -> Float[Tensor, "batch time rank"]:
-        """One person, one set of clothes, one background: the appearance coordinates averaged over time."""
+        """Replace the appearance coordinates of each frame by their mean over time."""
         appearance = coordinates[..., : self.config.appearance_rank].mean(1, keepdim=True)
         pose = coordinates[..., self.config.appearance_rank :]
         return torch.cat([appearance.expand(-1, pose.shape[1], -1), pose], -1)

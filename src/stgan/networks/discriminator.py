@@ -1,4 +1,4 @@
-"""The discriminator D of DeePSiM: an image and its code to real or fake."""
+"""The discriminator D of DeePSiM: whether an image with a given code is real or generated."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -49,7 +49,7 @@ class Discriminator(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"], codes: Float[Tensor, "batch code"]
     ) -> Float[Tensor, "batch 2"]:
-        """Logits (real, fake) of RGB images in [0, 1] that claim to have these codes."""
+        """Logits (real, fake) of RGB images in [0, 1] with their codes."""
         slope = self.config.slope
         x = self.config.preprocessing(images)
         for convolution in self.convolutions:

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite (Tan & Le 2019, without squeeze-and-excitation, ReLU6 for swish), for weights learned on ImageNet.
+"""EfficientNet-Lite (Tan & Le 2019, without squeeze-and-excitation, with ReLU6 for swish), for ImageNet weights.
 
-Its batch normalizations are folded into the convolutions, as `stgan weights import` does: weights that were learned
-elsewhere are kept, or tuned a little. It is not made to be trained from nothing.
+`stgan weights import` folds its batch normalizations into the convolutions. Pretrained weights stay fixed or are
+fine-tuned. The network is not meant to be trained from scratch.
 """
 
 import math
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stgan.networks.configuration import Configuration
 from stgan.networks.encoder import Encoder
+from stgan.networks.layout import pad_same
 from stgan.networks.preprocessing import Preprocessing
 
 STAGES = (  # kernel, stride, expansion, channels, blocks
@@ -27,19 +28,19 @@ STAGES = (  # kernel, stride, expansion, channels, blocks
     (3, 1, 6, 320, 1),
 )
 STEM, HEAD = 32, 1280
-_Factor = Annotated[float, Interval(gt=0, le=4)]  # the published ones reach 1.4 and 1.8
+_Factor = Annotated[float, Interval(gt=0, le=4)]  # the largest published ones are 1.4 and 1.8
 
 
 @dataclass(frozen=True)
 class EfficientNetLiteConfig(Configuration):
     """The defaults are Lite0 with ImageNet's classes as its code.
 
-    width, depth: factors of channels and blocks; Lite1 is 1.0, 1.1 and Lite2 is 1.1, 1.2.
-    stages: how many of the seven there are. The fifth ends at a sixteenth of the input's size, the seventh at a half
-        of that.
-    head:   whether a 1x1 convolution to 1280 channels ends them, as it does in front of the classifier.
-    grid:   side of the map, averaged from the features, that the code is made from; 1 leaves no layout to invert.
-    batch_norm: behind fc6; the other layers have none.
+    width, depth: factors of the numbers of channels and blocks; Lite1 is 1.0, 1.1 and Lite2 is 1.1, 1.2.
+    stages: number of stages used, of the seven. The fifth ends at a sixteenth of the input's size, the seventh at a
+        thirty-second.
+    head:   whether the original's 1x1 convolution to 1280 channels follows the stages.
+    grid:   side of the map to which the features are averaged before fc6. With 1, codes hold no spatial layout.
+    batch_norm: whether one follows fc6; the other layers have none.
     """
 
     network: ClassVar[str] = "efficientnet_lite"
@@ -54,7 +55,7 @@ class EfficientNetLiteConfig(Configuration):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, convolve each channel by itself, narrow (Sandler et al. 2018)."""
+    """1x1 expansion, depthwise convolution, 1x1 projection (Sandler et al. 2018)."""
 
     def __init__(self, incoming: int, outgoing: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(Encoder):
-    """Its features are the last stage's, or the head's."""
+    """EfficientNet-Lite as an encoder. Its features are the outputs of the last stage or of the head."""
 
     config: EfficientNetLiteConfig
 
@@ -96,12 +97,12 @@ class EfficientNetLite(Encoder):
         return x if self.head is None else F.relu6(self.head(x))
 
     def code(self, features: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch code"]:
-        """fc6 after ReLU from `features`, averaged to the grid."""
+        """fc6 after ReLU, from `features` averaged to the grid."""
         return super().code(F.adaptive_avg_pool2d(features, self.config.grid))
 
 
 def _scaled(channels: int, width: float) -> int:
-    """Channels of a stage: a multiple of 8, no less than nine tenths of what is asked for."""
+    """Scaled channels of a stage: a multiple of 8, at least nine tenths of the exact product."""
     wanted = width * channels
     rounded = max(8, int(wanted + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * wanted else rounded + 8
@@ -112,13 +113,5 @@ def _convolution(incoming: int, outgoing: int, kernel: int, stride: int, groups:
 
 
 def _padded(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """As TensorFlow pads for a stride: a half of the zeros on each side, the odd one below and to the right."""
-    kernel, stride = layer.kernel_size[0], layer.stride[0]
-    if stride == 1:
-        return x
-    (top, bottom), (left, right) = (
-        (missing // 2, missing - missing // 2)
-        for side in x.shape[-2:]
-        for missing in [max(0, (-(-side // stride) - 1) * stride + kernel - side)]
-    )
-    return F.pad(x, (left, right, top, bottom))
+    """The input of a layer with a stride, with TensorFlow's padding. Other layers pad themselves."""
+    return x if layer.stride[0] == 1 else pad_same(x, layer.kernel_size, layer.stride)

@@ -1,8 +1,8 @@
-"""The encoder E: a network of images whose activations are the codes that the generator inverts."""
+"""The encoder E: an image network whose activations are the codes that the generator inverts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -10,31 +10,29 @@ from torch import Tensor, nn
 
 from stgan.networks.layout import InnerProduct
 
-E = TypeVar("E", bound="Encoder")
-
 
 class Encoder(nn.Module, ABC):
     """E of Eq. 3: `features` for the feature loss, `forward` (fc6 after ReLU, >= 0) for the code.
 
-    LRCN's frame network is one, too. They are `AlexNet` and `EfficientNetLite`: which one is a matter of the
-    configuration (`stgan.networks.encoder_architectures`).
+    The frame networks of LRCN and TCN are encoders too. The configuration chooses between `AlexNet` and
+    `EfficientNetLite` (`stgan.networks.encoder_architectures`).
     """
 
     fc6: InnerProduct
     norm6: nn.Module
     frozen = False
-    """Whether all but the code layer stays as it is in training, the moments of batch normalizations too."""
+    """Whether training changes the code layer only. Batch normalizations of other layers keep their moments too."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
 
     def _add_code(self, num_features: int) -> None:
-        """fc6, from so many numbers, with the batch normalization that the configuration may have."""
+        """Add fc6 with `num_features` inputs, and its batch normalization if the configuration has one."""
         self.fc6 = InnerProduct(num_features, self.config.code_size)
         self.norm6 = nn.BatchNorm1d(self.config.code_size) if self.config.batch_norm else nn.Identity()
 
-    def train(self: E, mode: bool = True) -> E:
+    def train(self, mode: bool = True) -> "Encoder":
         super().train(mode)
         if self.frozen:
             for name, layer in self.named_children():
@@ -42,16 +40,16 @@ class Encoder(nn.Module, ABC):
         return self
 
     def normalised(self) -> Iterator[tuple[str, str]]:
-        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
+        """Layers and the batch normalizations after them (see `stgan.networks.layout.fold_batch_norm`)."""
         if self.config.batch_norm:
             yield "fc6", "norm6"
 
     @abstractmethod
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
-        """The map that the code is made from, of RGB images in [0, 1]."""
+        """The feature map of RGB images in [0, 1], from which `code` computes the code."""
 
     def code(self, features: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch code"]:
-        """fc6 after ReLU from `features`."""
+        """fc6 after ReLU, from `features`."""
         return F.relu(self.norm6(self.fc6(features.flatten(1))))
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch code"]:

@@ -1,4 +1,4 @@
-"""The networks that can encode: which one is a matter of the configuration."""
+"""The encoder architectures. The configuration chooses one of them."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from stgan.networks.encoder import Encoder
 from stgan.records import OneOf
 
 ARCHITECTURE = "architecture"
-"""The name beside a network's values that tells which network they are of; an encoder's without it are AlexNet's."""
+"""The key beside a network's values that names its architecture. An encoder without it is an AlexNet."""
 
 ENCODERS: dict[str, type[AlexNetConfig] | type[EfficientNetLiteConfig]] = {
     "alexnet": AlexNetConfig,
@@ -18,7 +18,7 @@ EncoderConfig = Annotated[AlexNetConfig | EfficientNetLiteConfig, OneOf(ARCHITEC
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:
-    """The network of a configuration, with new weights."""
+    """The network of a configuration, with random weights."""
     return AlexNet(config) if isinstance(config, AlexNetConfig) else EfficientNetLite(config)
 
 

@@ -1,4 +1,4 @@
-"""The image generator G (DeePSiM; Table 1 without time) and the video generator that it is inflated to (Table 1)."""
+"""The image generator G (DeePSiM; Table 1 without time) and the video generator inflated from it (Table 1)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,17 @@ from torch.func import functional_call
 from stgan.networks.configuration import Configuration
 from stgan.networks.layout import InnerProduct
 from stgan.networks.preprocessing import IMAGENET_MEAN_BGR, Preprocessing, unflatten_time
-from stgan.networks.temporal import (
-    UNIFORM_KERNEL,
-    Conv3dReference,
-    TemporalPadding,
-    check_kernel,
-    mix,
-    mixing_matrix,
-)
+from stgan.networks.temporal import UNIFORM_KERNEL, Conv3dReference, TemporalPadding, check_kernel, mix, mixing_matrix
 
 
 @dataclass(frozen=True)
 class GeneratorConfig(Configuration):
     """The defaults are Table 1, which is the DeePSiM fc6 generator (Dosovitskiy & Brox 2016).
 
-    stages: per doubling of the resolution the channels of its upconvolution and, where there is one, of the
-            convolution behind it. One more upconvolution to 3 channels ends the network, so the output is
+    stages: for each doubling of the resolution, the channels of its upconvolution and, optionally, of the
+            convolution after it. The last layer is one more upconvolution to 3 channels, so the output is
             `base_size * 2 ** (len(stages) + 1)` pixels wide.
-    output: how the last layer's units are pixels: BGR, 0-255, ImageNet mean removed in DeePSiM.
+    preprocessing: the units of the last layer's output. DeePSiM's are BGR, 0-255, minus the ImageNet mean.
     """
 
     network: ClassVar[str] = "image_generator"
@@ -48,9 +41,9 @@ class GeneratorConfig(Configuration):
 
 
 class ImageGenerator(nn.Module):
-    """G: a code to an image. Layers carry Table 1's names: fc8, fc7, fc6, upconv5, conv5, ..., upconv0.
+    """G: a code to an image. The layers have Table 1's names: fc8, fc7, fc6, upconv5, conv5, ..., upconv0.
 
-    The `conv*` layers are transposed convolutions too, as in the published model, so that its weights fit.
+    The `conv*` layers are transposed convolutions too, as in the published model.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -76,9 +69,9 @@ class ImageGenerator(nn.Module):
         self.spatial_names.append(name)
 
     def _initialize(self, module: nn.Module) -> None:
-        if next(self.parameters()).is_meta:  # weights are about to be loaded; torch takes seconds to do nothing here
+        if next(self.parameters()).is_meta:  # weights will be loaded; drawing on meta takes torch seconds
             return
-        # He et al. 2015 with the leaky slope; a transposed layer of stride s sees kernel^2 / s^2 taps a pixel.
+        # He et al. 2015 with the leaky slope. In a transposed layer of stride s, kernel^2 / s^2 taps reach a pixel.
         gain = 2 / (1 + self.config.slope**2)
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=(gain / module.in_features) ** 0.5)
@@ -98,10 +91,10 @@ class ImageGenerator(nn.Module):
     def render(
         self, base: Tensor, mix: Callable[[Tensor], Tensor] | None = None
     ) -> Float[Tensor, "batch 3 height width"]:
-        """The spatial layers; `mix` is the temporal half of each inflated layer.
+        """The spatial layers. `mix` is the temporal half of each inflated layer.
 
-        It acts on what is smaller: the input of a layer, but the last one's output, whose 3 channels are fewer by
-        more than its pixels are more.
+        `mix` acts on the input of each layer, but on the output of the last one, whose 3 channels hold fewer numbers
+        than its input.
         """
         x = base
         for name in self.spatial_names:
@@ -112,19 +105,19 @@ class ImageGenerator(nn.Module):
         return (mix(images) if mix else images) + bias.view(3, 1, 1)
 
     def pixel_weights(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of upconv0 whose output is RGB in [0, 1] instead of what the network learned to put out."""
+        """Weight and bias of upconv0, changed so that its output is RGB in [0, 1] instead of `config.preprocessing`."""
         return self.config.preprocessing.inverting(*self.upconv0.parameters())
 
     def forward(self, codes: Float[Tensor, "batch code"]) -> Float[Tensor, "batch 3 height width"]:
-        """Images in RGB, nominally [0, 1]; not clamped, so that training and optimisation keep gradients."""
+        """Images in RGB, nominally [0, 1]. They are not clamped, so gradients do not vanish."""
         return self.render(self.base(codes))
 
 
 class VideoGenerator(nn.Module):
     """Table 1: the image generator inflated over time, one code per frame. Made by `inflate`.
 
-    It shares the image generator's weights; an inflated layer is a mixing of neighbouring frames followed by the
-    spatial layer (see `stgan.networks.temporal`). It has no parameter of its own and has never seen a video.
+    It uses the image generator's weights and has no parameters of its own, so it is not trained on videos. An inflated
+    layer mixes neighbouring frames and then applies the spatial layer (see `stgan.networks.temporal`).
     """
 
     def __init__(
@@ -144,7 +137,7 @@ class VideoGenerator(nn.Module):
         matrix = mixing_matrix(time, self.temporal_kernel, self.temporal_padding).to(base)
 
         def mix_frames(x: Tensor) -> Tensor:
-            # As the frames lie in memory, channels last: no copy before the matrix product or before the layer.
+            # Frames are stored channels last, so neither the matrix product nor the next layer needs a copy.
             pixels = x.permute(0, 2, 3, 1).unflatten(0, (batch, time))
             return mix(pixels, matrix).flatten(0, 1).permute(0, 3, 1, 2)
 
@@ -154,9 +147,9 @@ class VideoGenerator(nn.Module):
     def forward_conv3d(
         self, codes: Float[Tensor, "batch time code"], layers: Sequence[Conv3dReference] | None = None
     ) -> Float[Tensor, "batch 3 time height width"]:
-        """The same function with every layer as a plain 3D convolution (Eq. 6-7 literally): the reference.
+        """The same function with every layer as a plain 3D convolution, as Eq. 6-7 are written. For reference.
 
-        layers: of `conv3d_layers`, where they are used more than once.
+        layers: the result of `conv3d_layers`, to use it more than once.
         """
         generator, (batch, time) = self.image_generator, codes.shape[:2]
         x = generator.base(codes.flatten(0, 1)).unflatten(0, (batch, time)).transpose(1, 2)
@@ -166,7 +159,7 @@ class VideoGenerator(nn.Module):
         return last(x)
 
     def conv3d_layers(self) -> list[Conv3dReference]:
-        """Every spatial layer as the 3D convolution that it stands for; the last one yields RGB in [0, 1]."""
+        """Every spatial layer as its inflated 3D convolution. The last one returns RGB in [0, 1]."""
         generator, how = self.image_generator, (self.temporal_kernel, self.temporal_padding)
         hidden = map(generator.get_submodule, generator.spatial_names)
         return [
@@ -180,5 +173,5 @@ def inflate(
     temporal_kernel: Sequence[float] = UNIFORM_KERNEL,
     temporal_padding: TemporalPadding = "zeros",
 ) -> VideoGenerator:
-    """Eq. 6-7: an image generator as a video generator. The defaults are the paper's."""
+    """Inflate an image generator to a video generator (Eq. 6-7). The defaults are the paper's."""
     return VideoGenerator(image_generator, temporal_kernel, temporal_padding)

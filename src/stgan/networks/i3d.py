@@ -1,11 +1,11 @@
-"""I3D (Carreira & Zisserman 2017): Inception-v1 inflated to three dimensions, on whose logits the FVD is defined.
+"""I3D (Carreira & Zisserman 2017): Inception-v1 inflated to three dimensions. The FVD is defined on its logits.
 
-Layers have the names of the original and of its port to PyTorch ("Conv3d_1a_7x7", "Mixed_3b.b1a"), so that weights
-in that naming fit as they are. Padding is TensorFlow's SAME: as much as ceil(size / stride) outputs need, the larger
-half behind.
+Layers have the names of the original and of its port to PyTorch ("Conv3d_1a_7x7", "Mixed_3b.b1a"), so weights with
+these names load unchanged. Padding is TensorFlow's SAME: as many zeros as ceil(size / stride) outputs need. An odd
+zero goes after the data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration, Dropout
+from stgan.networks.layout import pad_same
 from stgan.networks.preprocessing import I3D_FRAMES, Preprocessing
 
 Size = tuple[int, int, int]
@@ -25,22 +27,23 @@ _POOLINGS: tuple[tuple[Size, Size], ...] = (
     ((3, 3, 3), (2, 2, 2)),
     ((2, 2, 2), (2, 2, 2)),
 )
-"""Window and stride of the max pooling in front of each stage."""
+"""Window and stride of the max pooling before each stage."""
 
 
 @dataclass(frozen=True)
 class I3DConfig(Configuration):
     """The defaults are the published RGB network with the classes of Kinetics-400.
 
-    stem:     channels of the first convolution (7x7x7) and of the two behind it (1x1x1, 3x3x3).
-    stages:   the three stages' blocks: for each the channels of a 1x1x1 convolution; of 1x1x1 and 3x3x3, twice; and
-              of 1x1x1 behind a pooling. What the four branches give is put together.
-    feature_layer: what `features` are: "logits", as the FVD has it, or "pooled", the 1024 averages below them.
+    stem:     channels of the first convolution (7x7x7) and of the next two (1x1x1, 3x3x3).
+    stages:   the blocks of the three stages. A block has four branches: a 1x1x1 convolution; 1x1x1 then 3x3x3, twice;
+              and a pooling then 1x1x1. The six numbers are the channels of these convolutions. The outputs of the
+              branches are concatenated.
+    feature_layer: what `features` returns: "logits", which the FVD uses, or "pooled", the 1024 averages before them.
     """
 
     network: ClassVar[str] = "i3d"
     min_frames: ClassVar[int] = 9
-    """With fewer, one map is left in time, and the average is over two."""
+    """With fewer frames, one map is left in time, but the average needs two."""
 
     num_classes: int = 400
     stem: tuple[int, int, int] = (64, 64, 192)
@@ -74,7 +77,7 @@ class Unit3D(nn.Module):
         self.bn = nn.BatchNorm3d(outgoing, eps=1e-3, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv3d(_pad_same(x, self.kernel, self.stride))))
+        return F.relu(self.bn(self.conv3d(pad_same(x, self.kernel, self.stride))))
 
 
 class Mixed(nn.Module):
@@ -96,8 +99,8 @@ class Mixed(nn.Module):
         return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(pooled)], 1)
 
 
-class I3D(nn.Module):
-    """An evaluator: the probability of a class in a video of at least `I3DConfig.min_frames` frames."""
+class I3D(ClipClassifier):
+    """An evaluator for videos of at least `I3DConfig.min_frames` frames."""
 
     def __init__(self, config: I3DConfig | None = None) -> None:
         super().__init__()
@@ -133,11 +136,11 @@ class I3D(nn.Module):
         return F.avg_pool3d(x, (2, *x.shape[-2:]), 1).mean((2, 3, 4))
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
-        """What `config.feature_layer` names, from RGB videos in [0, 1]."""
+        """The layer that `config.feature_layer` names, from RGB videos in [0, 1]."""
         return self.features_and_log_probabilities(videos)[0]
 
     def forward(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """Logits averaged over time. As they are linear, those of `pooled` are the same."""
+        """Logits averaged over time. The layer is linear, so the logits of `pooled` are the same."""
         return self._logits(self.pooled(videos))
 
     def features_and_log_probabilities(
@@ -148,10 +151,6 @@ class I3D(nn.Module):
         logits = self._logits(pooled)
         return logits if self.config.feature_layer == "logits" else pooled, F.log_softmax(logits, -1)
 
-    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log softmax of the logits averaged over time."""
-        return self.features_and_log_probabilities(videos)[1]
-
     def _logits(self, pooled: Tensor) -> Tensor:
         dropped = F.dropout(pooled, self.config.dropout, self.training)
         return self.logits["conv3d"](dropped[:, :, None, None, None]).flatten(1)
@@ -159,7 +158,7 @@ class I3D(nn.Module):
 
 @dataclass(frozen=True)
 class ScriptedI3DConfig(Configuration):
-    """An I3D whose layers are its own affair; nothing that could be saved."""
+    """The configuration of an I3D in TorchScript. Such a network cannot be saved as a checkpoint."""
 
     network: ClassVar[str] = "i3d_torchscript"
     min_frames: ClassVar[int] = 10
@@ -167,11 +166,11 @@ class ScriptedI3DConfig(Configuration):
     preprocessing: Preprocessing = I3D_FRAMES
 
 
-class ScriptedI3D(nn.Module):
-    """An I3D in TorchScript, with the interface that StyleGAN-V gave it and others took over.
+class ScriptedI3D(ClipClassifier):
+    """An I3D in TorchScript, with the interface of StyleGAN-V's file, which others also use.
 
     script: called with videos "batch 3 time 224 224" in [-1, 1] and rescale=False, resize=False,
-            return_features=True; gives the logits averaged over time, "batch classes".
+            return_features=True; returns the logits averaged over time, "batch classes".
     """
 
     def __init__(self, script: Callable[..., Any], config: ScriptedI3DConfig | None = None) -> None:
@@ -183,42 +182,26 @@ class ScriptedI3D(nn.Module):
         """The logits, from RGB videos in [0, 1].
 
         Raises:
-            ValueError: fewer frames than `ScriptedI3DConfig.min_frames`, or the script gives something else.
+            ValueError: fewer frames than `ScriptedI3DConfig.min_frames`, or the script does not return such logits.
         """
         check_frames(videos, self.config.min_frames)
         pixels = self.config.preprocessing.video(videos)
         logits = self.script(pixels, rescale=False, resize=False, return_features=True)
         wanted = (len(videos), self.config.num_classes)
         if not isinstance(logits, Tensor) or not logits.is_floating_point() or logits.shape != wanted:
-            raise ValueError(f"it gives no {wanted[1]} logits for each video")
+            raise ValueError(f"it does not return {wanted[1]} logits for each video")
         return logits
 
-    def features_and_log_probabilities(
-        self, videos: Float[Tensor, "batch 3 time height width"]
-    ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"]]:
-        """`features` and `log_probabilities` in one pass."""
-        logits = self.features(videos)
-        return logits, F.log_softmax(logits, -1)
-
-    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log softmax of the logits."""
-        return self.features_and_log_probabilities(videos)[1]
+    def _logits(self, features: Tensor) -> Tensor:
+        return features
 
 
 def check_frames(videos: Tensor, least: int) -> None:
-    """ValueError unless videos have as many frames."""
+    """Raise ValueError if videos have fewer than `least` frames."""
     if videos.shape[2] < least:
         raise ValueError(f"I3D takes clips of at least {least} frames, not {videos.shape[2]}")
 
 
 def _max_pool(x: Tensor, window: Size, stride: Size) -> Tensor:
-    return F.max_pool3d(_pad_same(x, window, stride), window, stride)
-
-
-def _pad_same(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """Zeros around a volume, as TensorFlow's SAME has them; behind a ReLU they are no maximum that was not there."""
-    padding: list[int] = []
-    for size, extent, step in zip(x.shape[2:], window, stride, strict=True):
-        missing = max((-(-size // step) - 1) * step + extent - size, 0)
-        padding = [missing // 2, missing - missing // 2, *padding]  # F.pad begins with the last dimension
-    return F.pad(x, padding) if any(padding) else x
+    """Max pooling of the output of a ReLU, so that padding with zeros does not change a maximum."""
+    return F.max_pool3d(pad_same(x, window, stride), window, stride)

@@ -1,6 +1,6 @@
-"""Classifiers of well-known libraries: what they say of themselves of the clips that they were trained on.
+"""Classifiers of torchvision and transformers: their input settings, read from the network.
 
-None of these libraries is imported here: a network of theirs has brought its own along.
+These libraries are not imported here. Whoever made such a network has imported its library.
 """
 
 import sys
@@ -13,14 +13,14 @@ from stgan.errors import StganError
 from stgan.networks.adapter import VideoClassifier
 
 FRAMES = 16
-"""Shown to torchvision's networks, which do not say how many they were trained on; most take any number."""
+"""For torchvision's networks, which do not state how many frames they were trained on. Most take any number."""
 
 _PIXELS: dict[str, tuple[Any, Any]] = {
     "videomae": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "timesformer": (0.45, 0.225),
     "vivit": (0.5, 0.5),
 }
-"""Mean and std of the published checkpoints of transformers, by model type: a network does not hold them itself."""
+"""Mean and std of the published checkpoints of transformers, by model type. The networks do not hold them."""
 
 _NEEDED = ("size", "frames", "mean", "std")
 
@@ -30,46 +30,46 @@ def adapt(
 ) -> VideoClassifier:
     """A `VideoClassifier` around a network, with the settings of its library.
 
-    Known are torchvision.models.video (size, mean, std and, with 400 outputs, the classes of Kinetics) and the
-    classifiers of videos in transformers (frames, size and the classes of their config). Frames are shown whole: their
-    short side becomes the network's size, without a border to crop.
+    Known libraries are torchvision.models.video (size, mean, std and, with 400 outputs, the classes of Kinetics) and
+    the video classifiers of transformers (frames, size and the classes in their config). The short side of a frame is
+    resized to the network's size, without first resizing to a larger size and cropping a border.
 
     Args:
-        actions: class names in the order of the outputs; needed where the network does not name them.
-        processor: of a network from transformers, its image or video processor, which knows mean and std; default:
-            those of the published VideoMAE, TimeSformer and ViViT.
-        settings: of `VideoClassifier`; they have precedence. A network of no known library needs `size`, `frames`,
-            `mean` and `std`.
+        actions: class names in the order of the outputs; required if the network does not name them.
+        processor: the image or video processor of a network from transformers, which holds mean and std. By default,
+            those of the published VideoMAE, TimeSformer and ViViT are used.
+        settings: arguments of `VideoClassifier`; they have precedence. A network of an unknown library needs `size`,
+            `frames`, `mean` and `std`.
 
     Raises:
         StganError: a setting is missing or unknown, or the network cannot steer (see `VideoClassifier`).
     """
     if isinstance(module, VideoClassifier):
         if actions is not None or processor is not None or settings:
-            raise StganError("this network is a VideoClassifier already; give the network inside with new settings")
+            raise StganError("this network is already a VideoClassifier; pass its module with the new settings")
         return module
     known = {**_of_torchvision(module), **_of_transformers(module), **_of_processor(processor), **settings}
     kind, names = type(module).__name__, known.pop("actions", None)
     if missing := [name for name in _NEEDED if name not in known]:
         raise StganError(
-            f"nothing says which {', '.join(missing)} a {kind} wants; say so: "
+            f"{', '.join(missing)} of a {kind} are unknown; set them: "
             "adapt(network, actions, size=112, frames=16, mean=0.45, std=0.225)"
         )
     if actions is None and names is None:
-        raise StganError(f"nothing says what the classes of a {kind} are called; name them: actions=[...]")
+        raise StganError(f"the class names of a {kind} are unknown; name them: actions=[...]")
     if unknown := sorted(set(known) - set(VideoClassifier.__init__.__annotations__)):
         raise StganError(f"a VideoClassifier has no setting {unknown[0]!r}")
     return VideoClassifier(module, names if actions is None else actions, **known)
 
 
 def _library(module: nn.Module, name: str) -> str | None:
-    """The file of a library, as a module's name, in which the network's class, or one it inherits from, is written."""
+    """The module of the library that defines the network's class or one of its base classes; None if there is none."""
     files = (kind.__module__ for kind in type(module).__mro__)
     return next((file for file in files if file.startswith(f"{name}.")), None)
 
 
 def _of_torchvision(module: nn.Module) -> dict[str, Any]:
-    """From the published weights beside the network's class: what they were evaluated with."""
+    """The evaluation settings of the published weights, from the module of the network's class."""
     file = _library(module, "torchvision.models.video")
     if file is None:
         return {}
@@ -85,7 +85,7 @@ def _of_torchvision(module: nn.Module) -> dict[str, Any]:
 
 
 def _of_transformers(module: nn.Module) -> dict[str, Any]:
-    """From the config that every network of transformers carries."""
+    """The settings in the config that every network of transformers has."""
     config: Any = getattr(module, "config", None)
     if _library(module, "transformers") is None or not hasattr(config, "num_frames"):
         return {}
@@ -102,7 +102,7 @@ def _of_transformers(module: nn.Module) -> dict[str, Any]:
 
 
 def _of_processor(processor: Any) -> dict[str, Any]:
-    """From a processor of transformers: bytes come to `rescale_factor * x - offset`, and from there by mean and std."""
+    """A processor of transformers maps bytes to `rescale_factor * x - offset`, then applies mean and std."""
     if processor is None:
         return {}
     try:
@@ -116,5 +116,5 @@ def _of_processor(processor: Any) -> dict[str, Any]:
         }
     except (AttributeError, TypeError, ValueError) as error:
         raise StganError(
-            f"a {type(processor).__name__} does not say how it prepares clips; give scale, mean and std instead"
+            f"the settings of a {type(processor).__name__} cannot be read; set scale, mean and std instead"
         ) from error

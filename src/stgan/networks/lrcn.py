@@ -1,7 +1,6 @@
 """LRCN (Donahue et al. 2015): a frame network, one LSTM over time, a softmax per frame averaged over time."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stgan.networks.alexnet import LRCN_FRAME_NETWORK
+from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.encoder_architectures import EncoderConfig, build_encoder, encoder_values
 from stgan.networks.preprocessing import LRCN_FRAMES, flatten_time
@@ -31,8 +31,8 @@ class LRCNConfig(Configuration):
         return {**super().to_dict(), "frame": encoder_values(self.frame)}
 
 
-class LRCN(nn.Module):
-    """A condition network: the probability of an action in a video of any number of frames."""
+class LRCN(ClipClassifier):
+    """A condition network for videos of any number of frames."""
 
     def __init__(self, config: LRCNConfig | None = None) -> None:
         super().__init__()
@@ -42,22 +42,17 @@ class LRCN(nn.Module):
         self.lstm = nn.LSTM(c.frame.code_size, c.lstm_size, batch_first=True)
         self.fc8 = nn.Linear(c.lstm_size, c.num_classes)
 
-    def normalised(self) -> Iterator[tuple[str, str]]:
-        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
-        for layer, norm in self.frame_network.normalised():
-            yield f"frame_network.{layer}", f"frame_network.{norm}"
-
     def train(self, mode: bool = True) -> "LRCN":
-        """As of any module, but the LSTM is always in training mode, which changes none of its values.
+        """Sets the mode of all layers except the LSTM, which always stays in training mode.
 
-        In the other one cuDNN computes no gradients, so that on a GPU the network could not steer.
+        cuDNN computes no gradients of an LSTM in evaluation mode. The mode does not change the LSTM's values.
         """
         super().train(mode)
         self.lstm.train()
         return self
 
     def states(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch time hidden"]:
-        """The LSTM's output at each frame."""
+        """The LSTM's output at each frame of RGB videos in [0, 1]."""
         codes = self.frame_network(flatten_time(videos)).unflatten(0, (len(videos), -1))
         states, _ = self.lstm(F.dropout(codes, self.config.frame_dropout, self.training))
         return states
@@ -73,14 +68,10 @@ class LRCN(nn.Module):
     def features_and_log_probabilities(
         self, videos: Float[Tensor, "batch 3 time height width"]
     ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
-        """`features` and `log_probabilities` in one pass."""
+        """`features`, and the logarithm of the softmax averaged over frames: LRCN's prediction for the clip."""
         states = self.states(videos)
         per_frame = F.log_softmax(self._logits(states), -1)
         return states.mean(1), torch.logsumexp(per_frame, 1) - math.log(per_frame.shape[1])
-
-    def log_probabilities(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
-        """log of the softmax averaged over frames: what LRCN predicts for the clip."""
-        return self.features_and_log_probabilities(videos)[1]
 
     def _logits(self, states: Tensor) -> Tensor:
         return self.fc8(F.dropout(states, self.config.lstm_dropout, self.training))

@@ -1,4 +1,4 @@
-"""R(2+1)D (Tran et al. 2018), small: the bundled evaluator's architecture, unlike that of any condition network."""
+"""A small R(2+1)D (Tran et al. 2018): the bundled evaluator's architecture, which no condition network has."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -37,14 +37,14 @@ def _conv2plus1d(incoming: int, outgoing: int, stride: int) -> nn.Sequential:
 
 
 class _Pool(nn.Module):
-    """Average pooling that rounds up, as the strided convolutions do, down to a single frame or pixel."""
+    """Average pooling that rounds sizes up, as the strided convolutions do, so that one frame or pixel is enough."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        window = [min(self.stride, size) for size in x.shape[2:]]  # AvgPool3d refuses a window beyond the input
+        window = [min(self.stride, size) for size in x.shape[2:]]  # AvgPool3d refuses a window larger than the input
         return F.avg_pool3d(x, window, self.stride, ceil_mode=True)
 
 
@@ -63,7 +63,7 @@ class ResidualBlock(nn.Module):
 
 
 class R2Plus1D(ClipClassifier):
-    """An evaluator: the probability of an action in a video of any number of frames."""
+    """An evaluator for videos of any number of frames."""
 
     def __init__(self, config: R2Plus1DConfig | None = None) -> None:
         super().__init__()
@@ -79,5 +79,5 @@ class R2Plus1D(ClipClassifier):
         self.fc = nn.Linear(widths[-1], c.num_classes)
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
-        """Averages over space and time of the last stage, from RGB videos in [0, 1]."""
+        """The last stage averaged over space and time, from RGB videos in [0, 1]."""
         return self.stages(self.stem(self.config.preprocessing.video(videos))).mean((2, 3, 4))

@@ -1,7 +1,9 @@
-"""The sequence prior: which sequences of codes are people who act. It learns from clips, as nothing else of the
-generator's side does; the `motion` preset samples from it, the paper's and the `robust` preset do not know it.
+"""The sequence prior: a diffusion model of sequences of codes, for the motion of people.
 
-A denoiser for every noise level (Karras et al. 2022) of whole windows of codes, conditional on the action or
+It is trained on clips. Encoder, code prior and generator are trained on single frames. The `motion` preset samples
+from it; the `paper` and `robust` presets do not use it.
+
+It denoises whole windows of codes at any noise level (Karras et al. 2022), conditional on the action or
 unconditional (classifier-free guidance, Ho & Salimans 2022).
 """
 
@@ -23,12 +25,12 @@ from stgan.spacing import window_starts
 @dataclass(frozen=True)
 class SequencePriorConfig(Configuration):
     """
-    frames:      of the windows that it knows; longer sequences are denoised window by window.
+    frames:      frames of a window; longer sequences are denoised window by window.
     rank:        number of principal coordinates of a window.
-    scene_rank:  so many of them are coordinates of its mean over time, the others of what changes around it. With many
-                 scenes the coordinates of largest variance would all tell scenes apart, and none of them motion. 0: no
-                 such parting.
-    num_classes: actions that it can be conditioned on.
+    scene_rank:  number of these coordinates that describe the window's mean over time; the others describe the change
+                 around it. If there are many scenes, the coordinates of largest variance would otherwise describe
+                 only scenes and no motion. 0: no such separation.
+    num_classes: number of actions.
     sigma_min, sigma_max: range of noise levels, in units of a coordinate's root mean variance.
     """
 
@@ -46,16 +48,16 @@ class SequencePriorConfig(Configuration):
 
     def __post_init__(self) -> None:
         if self.scene_rank and self.scene_rank > min(self.rank, self.code_size):
-            raise ValueError(f"scene_rank is from 0 to the rank and the code's size, not {self.scene_rank}")
+            raise ValueError(f"scene_rank must be at most the rank and the code size, not {self.scene_rank}")
 
 
 class SequencePrior(nn.Module):
     """D(h; sigma, action) = E[h | h + sigma n, action] of sequences h of codes z = mean + unit h.
 
-    A window has the principal coordinates y = B h; what is outside of their span is not kept. The rows of B are
-    orthonormal: those of `scene`, repeated over time, and those of `basis`. The variances of y
-    differ by orders of magnitude, as noise hides the fine ones long before the coarse ones; their mean is 1. With them
-    the network starts from the best linear denoiser (Wiener's) and learns only what that one misses.
+    A window has the principal coordinates y = B h; the part of h outside their span is dropped. The rows of B are
+    orthonormal: those of `scene`, repeated over time, and those of `basis`. The variances of y differ by orders of
+    magnitude, and their mean is 1. With them the network starts from the best linear denoiser (Wiener's) and learns
+    the correction to it.
     """
 
     mean: Float[Tensor, " code"]
@@ -69,7 +71,7 @@ class SequencePrior(nn.Module):
         self.register_buffer("mean", torch.zeros(c.code_size))
         self.register_buffer("unit", torch.ones(()))
         self.register_buffer("variance", torch.ones(c.rank))
-        # Not a buffer, so that it is stored in half precision like weights: it is the largest part.
+        # Not a buffer, so that this largest part is stored in half precision, as weights are.
         self.basis = nn.Parameter(torch.zeros(c.rank - c.scene_rank, c.frames * c.code_size), requires_grad=False)
         if c.scene_rank:
             self.scene = nn.Parameter(torch.zeros(c.scene_rank, c.code_size), requires_grad=False)
@@ -91,11 +93,11 @@ class SequencePrior(nn.Module):
 
     @property
     def any_action(self) -> int:
-        """The number that stands for no action: unconditional."""
+        """The action number for unconditional denoising."""
         return self.config.num_classes
 
     def codes(self, h: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch time code"]:
-        """z of h; negative entries are cut, as codes are taken after a ReLU."""
+        """z of h. Negative entries become 0, because codes are the output of a ReLU."""
         return F.relu(self.mean + self.unit * h)
 
     def coordinates(self, codes: Float[Tensor, "batch frames code"]) -> Float[Tensor, "batch rank"]:
@@ -110,7 +112,7 @@ class SequencePrior(nn.Module):
         return torch.cat([h.sum(1) @ self.scene.T / math.sqrt(self.config.frames), y], 1)
 
     def expand(self, y: Float[Tensor, "batch rank"]) -> Float[Tensor, "batch frames code"]:
-        """The transpose of B, y to h."""
+        """h = B^T y."""
         scene = self.config.scene_rank
         h = (y[:, scene:] @ self.basis).unflatten(1, (self.config.frames, -1))
         if not scene:
@@ -122,8 +124,8 @@ class SequencePrior(nn.Module):
     ) -> Float[Tensor, "batch time code"]:
         """D(h; sigma, action) of sequences of any length.
 
-        Longer ones are denoised in windows that overlap by half, and where they do, their estimates are averaged
-        (Bar-Tal et al. 2023); shorter ones as if their last frame went on.
+        Longer sequences are denoised in windows that overlap by half, and overlapping estimates are averaged
+        (Bar-Tal et al. 2023). Shorter ones are padded with their last frame.
         """
 
         def window(h: Float[Tensor, "batch frames code"]) -> Float[Tensor, "batch frames code"]:
@@ -144,8 +146,8 @@ class SequencePrior(nn.Module):
 
             c_skip = v / (v + sigma^2), c_out = sigma sqrt(v / (v + sigma^2)), c_in = 1 / sqrt(v + sigma^2)
 
-        with v the variance of a coordinate, where theirs is that of all data alike. actions: numbers of the actions;
-        None: unconditional.
+        with v the variance of each coordinate instead of one for all data. actions: numbers of the actions; None:
+        unconditional.
         """
         if actions is None:
             actions = torch.full((len(noisy),), self.any_action, device=noisy.device)
@@ -161,7 +163,7 @@ class SequencePrior(nn.Module):
 def over_windows(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch time n"], window: int
 ) -> Float[Tensor, "batch time n"]:
-    """A function of sequences of `window` frames, of longer ones the mean over windows that overlap by half."""
+    """Apply a function of `window` frames to longer sequences: the mean over windows that overlap by half."""
     time = x.shape[1]
     if time == window:
         return function(x)

@@ -1,10 +1,9 @@
 """A temporal convolutional network (Lea et al. 2017) on the codes of frames: an evaluator's architecture.
 
-It looks at what frames show and at how that changes, each moment beside its neighbours; it has no memory and no
-convolution over space and time, which LRCN and C3D have.
+Its input is each frame's code and the difference to the next frame's code, and it convolves over time only. It shares
+neither LRCN's recurrence nor C3D's convolutions over space and time.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -42,7 +41,7 @@ class TCNConfig(Configuration):
 
 
 class TCN(ClipClassifier):
-    """The probability of an action in a video of any number of frames."""
+    """An evaluator for videos of any number of frames."""
 
     def __init__(self, config: TCNConfig | None = None) -> None:
         super().__init__()
@@ -55,11 +54,6 @@ class TCN(ClipClassifier):
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(c.width) for _ in range(c.depth))
         self.fc = nn.Linear(c.width, c.num_classes)
-
-    def normalised(self) -> Iterator[tuple[str, str]]:
-        """Layers and the batch normalizations behind them (see `stgan.networks.layout.fold_batch_norm`)."""
-        for layer, norm in self.frame_network.normalised():
-            yield f"frame_network.{layer}", f"frame_network.{norm}"
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
         """The last convolution's output averaged over time, from RGB videos in [0, 1]."""

@@ -1,4 +1,4 @@
-"""The temporal stream (Simonyan, Zisserman 2014) on differences of frames (Wang et al. 2016): no poses, only change."""
+"""The temporal stream (Simonyan & Zisserman 2014) on differences of frames (Wang et al. 2016), not on the frames."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,8 +15,8 @@ from stgan.networks.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class TemporalStreamConfig(Configuration):
-    """frames: of a clip; their `frames` - 1 differences are the channels of the input.
-    widths: channels of the residual stages; each halves the sides.
+    """frames: frames of a clip; their `frames` - 1 differences are the channels of the input.
+    widths: channels of the residual stages; each stage halves height and width.
     """
 
     network: ClassVar[str] = "temporal_stream"
@@ -29,7 +29,7 @@ class TemporalStreamConfig(Configuration):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions beside a projection, halving the sides (a last odd row or column is kept)."""
+    """Two 3x3 convolutions plus a projection. Height and width are halved, rounded up."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class _Block(nn.Module):
 
 
 class TemporalStream(ClipClassifier):
-    """An evaluator: the probability of an action in a video of `config.frames` frames, by their differences alone."""
+    """An evaluator for videos of `config.frames` frames, which sees only their differences."""
 
     def __init__(self, config: TemporalStreamConfig | None = None) -> None:
         super().__init__()
@@ -63,9 +63,9 @@ class TemporalStream(ClipClassifier):
     def differences(
         self, videos: Float[Tensor, "batch 3 time height width"]
     ) -> Float[Tensor, "batch steps new_height new_width"]:
-        """Each frame's grey (the mean of the colours, in network units) minus that of the frame before.
+        """Each grey frame (the mean of its channels, in network units) minus the frame before it.
 
-        Raises ValueError for another number of frames than the network was made for.
+        Raises ValueError if a video does not have `config.frames` frames.
         """
         frames = self.config.frames
         if videos.shape[2] != frames:
@@ -73,5 +73,5 @@ class TemporalStream(ClipClassifier):
         return self.config.preprocessing.video(videos).mean(1).diff(dim=1)
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch hidden"]:
-        """Averages over space of the last stage, from RGB videos in [0, 1]."""
+        """The last stage averaged over space, from RGB videos in [0, 1]."""
         return self.stages(self.stem(self.differences(videos))).mean((2, 3))

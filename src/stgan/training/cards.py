@@ -1,4 +1,4 @@
-"""Model cards: the README.md beside each network's weights."""
+"""Model cards: the README.md in each network's checkpoint folder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +11,31 @@ from stgan.training.clip_data import ClipData
 from stgan.training.recipes import ModelRecipe
 
 _ROLES = {
-    "encoder": "Encoder E: the code of a frame. It defines what the generator inverts and the feature loss (Eq. 3).",
+    "encoder": "Encoder E: the code of a frame. The generator inverts it, and the feature loss (Eq. 3) uses it.",
     "image_generator": "Image generator G: a code to a frame, trained with the composite loss of Eq. 1-5; inflated "
-    "over time (Eq. 6-7) it is the video generator. It never saw a video.",
-    "code_prior": "Code prior: which codes are codes of real frames. Trained on single frames; it knows which frames "
-    "belong to one clip, never their order.",
-    "sequence_prior": "Sequence prior: which sequences of codes are people who act, conditional on the action or not. "
-    "Trained on clips and their labels; only the `motion` preset knows it.",
-    "lrcn": "LRCN (Donahue et al. 2015), small.",
-    "c3d": "C3D (Tran et al. 2015), small.",
-    "r2plus1d": "R(2+1)D (Tran et al. 2018), small.",
+    "over time (Eq. 6-7) it is the video generator. It was not trained on videos.",
+    "code_prior": "Code prior: a model of the codes of real frames. It was trained on single frames; training used "
+    "which frames belong to one clip, but never their order.",
+    "sequence_prior": "Sequence prior: a diffusion model of sequences of codes, conditional on the action or "
+    "unconditional. It was trained on clips and their labels; only the `motion` preset uses it.",
+    "lrcn": "A small LRCN (Donahue et al. 2015).",
+    "c3d": "A small C3D (Tran et al. 2015).",
+    "r2plus1d": "A small R(2+1)D (Tran et al. 2018).",
     "tcn": "A temporal convolutional network (Lea et al. 2017) on the codes of frames and their differences.",
-    "efficientnet_lite": "Encoder E: the code of a frame. It defines what the generator inverts and the feature loss "
-    "(Eq. 3). Its convolutions are EfficientNet-Lite's, as they learned on ImageNet (Apache-2.0).",
-    "temporal_stream": "The temporal stream of a two-stream network (Simonyan, Zisserman 2014), small, on differences "
-    "of neighbouring frames (Wang et al. 2016): it sees what changes and nothing that stands still.",
+    "efficientnet_lite": "Encoder E: the code of a frame. The generator inverts it, and the feature loss (Eq. 3) uses "
+    "it. Its convolutions are EfficientNet-Lite's, trained on ImageNet (Apache-2.0).",
+    "temporal_stream": "The temporal stream of a small two-stream network (Simonyan & Zisserman 2014) on differences "
+    "of neighbouring frames (Wang et al. 2016). It does not see what stands still.",
+}
+
+_LABELS = {
+    "training_clips": "accuracy on training clips",
+    "validation_clips": "accuracy on validation clips",
+    "test_clips": "accuracy on test clips",
+    "unseen_groups": "accuracy on unseen groups",
+    "psnr_training_frames": "reconstruction of training frames",
+    "psnr_validation_frames": "reconstruction of validation frames",
+    "psnr_test_frames": "reconstruction of test frames",
 }
 
 _CARD = """\
@@ -49,23 +59,25 @@ pipeline_tag: {{ "video-classification" if classifier else "text-to-video" }}
 | starts from | {{ initial }} |
 {%- endif %}
 | parameters | {{ "{:,}".format(parameters) }}, stored in half precision |
-| steps, seed | {{ provenance.steps }}{{ small_frames }}, {{ provenance.recipe.seed }} |
+| steps, seed | {{ provenance.steps }}\
+{{ " after %d on small frames" % provenance.recipe.small_steps if provenance.recipe.small_stages }}, \
+{{ provenance.recipe.seed }} |
 | training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }}\
-{{ " without those" if small_frames }} |
+{{ " without those" if provenance.recipe.small_stages }} |
 | versions | {{ versions }} |
 {%- for label, value in figures %}
 | {{ label }} | {{ value }} |
 {%- endfor %}
 
-The whole recipe and the hashes of the networks it was trained against are in `config.json` under `provenance`.
+The whole recipe and the hashes of the networks used in training are in `config.json` under `provenance`.
 {%- if provenance.ancestors["taken from"] %}
-It was not trained here but taken as it was; the hash of its weights was {{ provenance.ancestors["taken from"] }}.
+It was not trained here but copied; the hash of its weights was {{ provenance.ancestors["taken from"] }}.
 {%- endif %}
 {%- if provenance.recipe.folds %}
-Accuracy on unseen groups: one more training per fold without its groups \
-({% for fold in provenance.recipe.folds %}{{ fold|join(" + ") }}{{ "; " if not loop.last }}{% endfor %}), same recipe, \
-each clip named by the mean probability of up to ten windows; the folds' verdicts pooled, with Wilson's 95 % interval. \
-The weights in this folder are of one further training on all groups.
+Accuracy on unseen groups: one more training for each fold, without its groups \
+({% for fold in provenance.recipe.folds %}{{ fold|join(" + ") }}{{ "; " if not loop.last }}{% endfor %}), with the \
+same recipe. A clip's action is predicted by the mean probability of up to ten windows. The predictions of all folds \
+are pooled; the interval is Wilson's 95 % interval. The weights in this folder are from another training on all groups.
 {%- endif %}
 
 {% if model.citation %}Data source: {{ model.citation }} {{ model.licence }}
@@ -76,7 +88,7 @@ def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model:
     """The card as Markdown."""
     use = ""
     if name in model.condition:
-        use = "A condition network: it steers generation, so its own opinion of generated clips says nothing."
+        use = "A condition network: it steers generation, so it must not evaluate the clips that it steered."
     elif name in model.evaluators:
         use = "An evaluator: it scores generated clips and never steers."
     return (
@@ -92,46 +104,27 @@ def model_card(name: str, network: nn.Module, provenance: dict[str, Any], model:
             groups=len(set(data.groups)),
             held_out=_some(model.held_out) or "no group",
             initial=_initial(provenance),
-            small_frames=_small_frames(provenance["recipe"]),
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             provenance=provenance,
             versions=", ".join(f"{tool} {version}" for tool, version in provenance["versions"].items()),
-            figures=[(_label(key), _figure(value)) for key, value in provenance["figures"].items()],
+            figures=[(_LABELS.get(key, key), _figure(value)) for key, value in provenance["figures"].items()],
         )
     )
 
 
 def _initial(provenance: dict[str, Any]) -> str:
-    """The weights that a training began with, in words."""
+    """The weights that the training started from, in words."""
     name = provenance["recipe"].get("initial")
     if not name:
         return ""
     licences = {known.name: f"{known.purpose}, {known.licence}; " for known in KNOWN_FILES}
-    kept = "; kept as they are, but for the layers after them" if provenance["recipe"].get("frozen") else ""
+    kept = "; not changed in training, except for the layers after them" if provenance["recipe"].get("frozen") else ""
     return f"{name} ({licences.get(name, '')}hash of the weights {provenance['ancestors'][name][:16]}){kept}"
-
-
-def _small_frames(recipe: dict[str, Any]) -> str:
-    """Of a generator that learned small frames first, how long."""
-    return f" after {recipe['small_steps']} on small frames" if recipe.get("small_stages") else ""
 
 
 def _some(groups: Sequence[str], most: int = 20) -> str:
     rest = len(groups) - most
     return ", ".join(groups[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _label(key: str) -> str:
-    names = {
-        "training_clips": "accuracy on training clips",
-        "validation_clips": "accuracy on validation clips",
-        "test_clips": "accuracy on test clips",
-        "unseen_groups": "accuracy on unseen groups",
-        "psnr_training_frames": "reconstruction of training frames",
-        "psnr_validation_frames": "reconstruction of validation frames",
-        "psnr_test_frames": "reconstruction of test frames",
-    }
-    return names.get(key, key)
 
 
 def _figure(value: Any) -> str:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stgan.checkpoints.pretrained import check_frozen, freeze, initial_hash, start_from
@@ -27,15 +26,17 @@ from stgan.networks.layout import channels_last
 from stgan.records import OneOf
 from stgan.spacing import evenly_spread
 from stgan.training.clip_data import Augmentation, ClipData, to_videos
+from stgan.training.losses import classification_loss
 from stgan.training.parallel import share_batch_norm
 from stgan.training.ranges import BatchSize, LabelSmoothing, LearningRate, Pixels, Seed, Steps, WeightDecay
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
 
 TrainableClassifier = LRCN | C3D | R2Plus1D | TemporalStream | TCN
-CLASSIFIERS: dict[str, type[Any]] = {
-    config.network: config for config in (LRCNConfig, C3DConfig, R2Plus1DConfig, TemporalStreamConfig, TCNConfig)
-}
+_NETWORKS: dict[type[Any], type[TrainableClassifier]] = {
+    LRCNConfig: LRCN, C3DConfig: C3D, R2Plus1DConfig: R2Plus1D, TemporalStreamConfig: TemporalStream, TCNConfig: TCN,
+}  # fmt: skip
+CLASSIFIERS: dict[str, type[Any]] = {config.network: config for config in _NETWORKS}
 ClassifierConfig = Annotated[
     LRCNConfig | C3DConfig | R2Plus1DConfig | TemporalStreamConfig | TCNConfig, OneOf(ARCHITECTURE, CLASSIFIERS)
 ]
@@ -43,7 +44,7 @@ ClassifierConfig = Annotated[
 
 @dataclass(frozen=True)
 class ClassifierRecipe:
-    """Everything that decides a classifier's weights but the data."""
+    """All settings of a classifier's training."""
 
     network: ClassifierConfig
     augmentation: Augmentation = Augmentation()
@@ -54,29 +55,22 @@ class ClassifierRecipe:
     label_smoothing: LabelSmoothing = 0.1
     seed: Seed = 0
     size: Pixels = 0
-    """Side of the frames that it is trained on in pixels, before they are augmented; 0: that of the model's."""
+    """Side of the training frames in pixels, before augmentation; 0: the size of the model's frames."""
     initial: str = ""
-    """Weights that its frame network starts from, as in `EncoderRecipe`."""
+    """Weights that the frame network starts from, as in `EncoderRecipe`."""
     frozen: bool = False
-    """Whether of its frame network only the code layer is trained."""
+    """Whether only the code layer of the frame network is trained."""
     folds: tuple[tuple[str, ...], ...] = field(default=())
-    """Groups to leave out in turn: one more training each, to tell the accuracy on unseen actors."""
+    """Sets of groups. For each set, one more training leaves it out, to measure the accuracy on unseen actors."""
 
     def __post_init__(self) -> None:
         check_frozen(self.initial, self.frozen)
 
 
 def build(config: ClassifierConfig) -> TrainableClassifier:
-    """The network of a configuration, with new weights."""
-    if isinstance(config, LRCNConfig):
-        return LRCN(config)
-    if isinstance(config, C3DConfig):
-        return C3D(config)
-    if isinstance(config, R2Plus1DConfig):
-        return R2Plus1D(config)
-    if isinstance(config, TCNConfig):
-        return TCN(config)
-    return TemporalStream(config)
+    """The network of a configuration, with random weights."""
+    network: Any = _NETWORKS[type(config)]
+    return network(config)
 
 
 def _begin(recipe: ClassifierRecipe) -> TrainableClassifier:
@@ -85,7 +79,7 @@ def _begin(recipe: ClassifierRecipe) -> TrainableClassifier:
     if recipe.initial:
         frame_network = getattr(network, "frame_network", None)
         if frame_network is None:
-            raise StganError(f"a {recipe.network.network} has no frame network that could start from {recipe.initial}")
+            raise StganError(f"a {recipe.network.network} has no frame network to start from {recipe.initial}")
         start_from(frame_network, recipe.initial)
         if recipe.frozen:
             freeze(frame_network)
@@ -99,7 +93,7 @@ def train_classifier(
     workspace: Workspace,
     description: str = "classifier",
 ) -> tuple[TrainableClassifier, TrainingRun]:
-    """The trained classifier in eval mode. The workspace's folder receives the state and the logs."""
+    """The trained classifier in eval mode. Its state and logs are in the workspace's folder."""
     torch.manual_seed(recipe.seed)
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
@@ -114,15 +108,11 @@ def train_classifier(
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
-        videos, actions = to_videos(batch[0]), batch[1]
-        logits = wrapped(recipe.augmentation(videos, random))
-        if logits.ndim == 3:  # LRCN: every frame is asked
-            actions = actions.repeat_interleave(logits.shape[1])
-            logits = logits.flatten(0, 1)
-        loss = F.cross_entropy(logits, actions, label_smoothing=recipe.label_smoothing)
-        run.update(loss, wrapped, optimizer, max_norm=5.0)
+        logits = wrapped(recipe.augmentation(to_videos(batch[0]), random))
+        losses = classification_loss(logits, batch[1], recipe.label_smoothing)
+        run.update(losses["loss"], wrapped, optimizer, max_norm=5.0)
         schedule.step()
-        return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
+        return losses
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -143,20 +133,20 @@ def train_classifier(
         step,
         description=description,
         validate=validate if validation.clips else None,
-        validations=5,  # with a large frame network ten would take longer than the training itself
+        validations=5,  # with a large frame network, ten would take longer than the training
     )
     return network.eval(), run
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What a classifier says of whole clips: the mean of its probabilities over up to ten windows of each."""
+class Predictions:
+    """The true and the predicted actions of clips. A prediction uses the mean probability of up to ten windows."""
 
     actions: tuple[int, ...]
     predicted: tuple[int, ...]
 
-    def __add__(self, other: "Verdicts") -> "Verdicts":
-        return Verdicts(self.actions + other.actions, self.predicted + other.predicted)
+    def __add__(self, other: "Predictions") -> "Predictions":
+        return Predictions(self.actions + other.actions, self.predicted + other.predicted)
 
     @property
     def correct(self) -> int:
@@ -174,24 +164,26 @@ class Verdicts:
 
 
 @torch.no_grad()
-def test_classifier(network: TrainableClassifier, data: ClipData, most: int | None = None) -> Verdicts:
-    """The verdicts on all clips of `data`, or on `most` of them, evenly spread."""
+def test_classifier(network: TrainableClassifier, data: ClipData, most: int | None = None) -> Predictions:
+    """The predictions for all clips of `data`, or for `most` of them, evenly spread."""
     device = next(network.parameters()).device
     clips = evenly_spread(len(data.clips), min(most or len(data.clips), len(data.clips)))
     predicted = []
     for clip in clips:
         log_p = network.log_probabilities(data.test_windows(clip).to(device))
         predicted.append(int(log_p.float().exp().mean(0).argmax()))
-    return Verdicts(tuple(data.labels[clip] for clip in clips), tuple(predicted))
+    return Predictions(tuple(data.labels[clip] for clip in clips), tuple(predicted))
 
 
-def cross_validate(recipe: ClassifierRecipe, data: ClipData, workspace: Workspace, description: str) -> Verdicts | None:
-    """Train once per fold without its groups; the verdicts on the left-out clips, pooled. None without folds."""
+def cross_validate(
+    recipe: ClassifierRecipe, data: ClipData, workspace: Workspace, description: str
+) -> Predictions | None:
+    """Train once for each fold without its groups. Returns the pooled predictions for them, None without folds."""
     pooled = None
     for number, groups in enumerate(recipe.folds):
         rest, unseen = data.split_groups(groups)
         name = f"{description} without {', '.join(groups)}"
         network, _ = train_classifier(recipe, rest, unseen, workspace.subfolder(f"fold_{number}"), name)
-        verdicts = test_classifier(network, unseen)
-        pooled = verdicts if pooled is None else pooled + verdicts
+        predictions = test_classifier(network, unseen)
+        pooled = predictions if pooled is None else pooled + predictions
     return pooled

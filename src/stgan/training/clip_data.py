@@ -1,12 +1,12 @@
-"""Clips in memory as training batches: frames for the image networks, windows for the video networks."""
+"""Clips in memory, and training batches from them: frames for image networks, windows for video networks."""
 
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,19 +22,20 @@ from stgan.training.step_randomness import StepRandomness
 from stgan.video import ClipCache, ClipFile, ClipFolder, window_at, windows_in_view
 from stgan.video.decoding import ClipFacts
 
-_PIXELS_AT_ONCE = 1 << 20  # of frames that a network is shown; more of them only take memory
+_PIXELS_AT_ONCE = 1 << 20  # per batch of frames; larger batches need more memory and are not faster
 
 
 def group_of(clip: ClipFile) -> str:
-    """The group of a clip; without a known one it is a group of its own."""
+    """The group of a clip. A clip without a known group is its own group."""
     return clip.group or f"{clip.label}/{clip.path.stem}"
 
 
 @dataclass(frozen=True)
 class ClipData:
-    """Decoded clips: uint8 arrays "time height width 3" with a label, a group, a split and a SHA-256 of each.
+    """Decoded clips as uint8 arrays "time height width 3". The other lists have one entry for each clip.
 
-    sources: the SHA-256 of each clip's frames before they were brought to one size (`ClipFacts.sha256`).
+    hashes:  the SHA-256 of each clip's frames.
+    sources: the SHA-256 of each clip's frames before they were resized (`ClipFacts.sha256`).
     """
 
     clips: list[np.ndarray]
@@ -49,7 +50,7 @@ class ClipData:
 
     @classmethod
     def load(cls, folder: ClipFolder, cache: ClipCache, length: int = 16) -> "ClipData":
-        """The clips of a folder by way of a cache; a clip of no known group is one of its own."""
+        """Load the clips of a folder through a cache."""
         actions = folder.actions
         return cls(
             cache.load(folder),
@@ -63,26 +64,19 @@ class ClipData:
         )
 
     def select(self, keep: Sequence[bool]) -> "ClipData":
-        """The clips for which `keep` is true; actions and their numbers stay."""
-        return ClipData(
-            list(compress(self.clips, keep)),
-            list(compress(self.labels, keep)),
-            list(compress(self.groups, keep)),
-            list(compress(self.splits, keep)),
-            list(compress(self.hashes, keep)),
-            list(compress(self.sources, keep)),
-            self.actions,
-            self.length,
-        )
+        """The clips for which `keep` is true. Actions and their numbers do not change."""
+        names = ("clips", "labels", "groups", "splits", "hashes", "sources")
+        kept: dict[str, Any] = {name: list(compress(getattr(self, name), keep)) for name in names}
+        return replace(self, **kept)
 
     def split_groups(self, held_out: Sequence[str]) -> tuple["ClipData", "ClipData"]:
-        """(the rest, the clips of the held-out groups)."""
+        """The clips of the other groups, and those of the held-out groups."""
         out = [group in held_out for group in self.groups]
         return self.select([not held for held in out]), self.select(out)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the frames, labels and groups: what a training sees."""
+        """SHA-256 of all that a training uses: frames, labels, groups."""
         seen = (self.hashes, self.labels, self.groups, self.actions, self.length)
         return hashlib.sha256(repr(seen).encode()).hexdigest()
 
@@ -111,10 +105,10 @@ class ClipData:
             yield to_images(torch.from_numpy(frames)), torch.tensor([pairs[i][0] for i in part])
 
     def frames(self, count: int, random: StepRandomness, shift: int = 0, foreground: bool = True) -> "Frames":
-        """Random frames, actions equally often: half of them mirrored, all shifted by up to `shift` pixels each way.
+        """This process's share of `count` random frames, as bytes (see `to_images`).
 
-        Of `count` frames this process's share, as bytes: `to_images` turns them into RGB on the device.
-        foreground: whether to find out what moves, which takes a look at all clips; else nothing does.
+        All actions are equally frequent. Half of the frames are mirrored. All are shifted by up to `shift` pixels in
+        each direction. foreground: whether to compute `Frames.foreground`, which needs all clips; otherwise it is 0.
         """
         labels, weights = self._frame_labels
         chosen = random.rng.choice(len(labels), count, p=weights)
@@ -141,12 +135,12 @@ class ClipData:
 
     @cached_property
     def _backgrounds(self) -> list[np.ndarray]:
-        """Of each clip what stands still: the median over time, int16 "height width 3"."""
+        """The background of each clip: the median over time, int16 "height width 3"."""
         return [np.median(clip, 0).astype(np.int16) for clip in self.clips]
 
     @cached_property
     def _frame_labels(self) -> tuple[np.ndarray, np.ndarray]:
-        """The action of each frame in view, and the probability to draw it."""
+        """The action of each frame in view, and the probability of drawing this frame."""
         labels = np.array([self.labels[c] for c, _ in self._frames_in_view])
         weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
         return labels, weights / weights.sum()
@@ -154,20 +148,20 @@ class ClipData:
     def windows(
         self, count: int, random: StepRandomness
     ) -> tuple[UInt8[Tensor, "share time height width 3"], Int[Tensor, " share"]]:
-        """Random windows with the person in view, and their actions; actions equally often.
+        """This process's share of `count` random windows with the person in view, as bytes (see `to_videos`).
 
-        Of `count` windows this process's share, as bytes: `to_videos` turns them into RGB on the device.
+        The second tensor is their actions. All actions are equally frequent.
         """
         windows = self.window_frames(count, random)
         videos = torch.from_numpy(np.stack([self.clips[clip][frames] for clip, frames in windows]))
         return videos, torch.tensor([self.labels[clip] for clip, _ in windows])
 
     def window_frames(self, count: int, random: StepRandomness) -> list[tuple[int, Int[np.ndarray, " time"]]]:
-        """The clips and the numbers of the frames of `windows`."""
+        """Clip number and frame numbers of each window that `windows` would return."""
         labels = np.array(self.labels)
         weights = 1 / np.bincount(labels, minlength=len(self.actions))[labels]
         chosen = random.rng.choice(len(labels), count, p=weights / weights.sum())
-        places = random.rng.random(count)  # a clip's window does not depend on the other clips' lengths
+        places = random.rng.random(count)  # so that a clip's window does not depend on other clips' lengths
         mine = random.share(chosen)
         return [
             (clip, self._window(clip, place))
@@ -175,14 +169,14 @@ class ClipData:
         ]
 
     def _window(self, clip: int, place: float) -> Int[np.ndarray, " time"]:
-        """The window at this place, in [0, 1), among all of the clip."""
+        """The window at a relative place in [0, 1) among all windows of the clip."""
         starts = self._starts[clip]
         return window_at(len(self.clips[clip]), self.length, starts[int(place * len(starts))])
 
     def test_windows(self, clip: int, most: int = 10) -> Float[Tensor, "n 3 time height width"]:
         """Up to `most` windows of one clip, evenly spread over those with the person in view.
 
-        Fewer of a short clip, whose windows would share more than half of their frames.
+        A short clip has fewer, so that windows share at most about half of their frames.
         """
         frames, starts = self.clips[clip], self._starts[clip]
         count = min(most, len(starts), 1 + -(-2 * (starts[-1] - starts[0]) // self.length))
@@ -191,20 +185,20 @@ class ClipData:
 
 
 class Frames(NamedTuple):
-    """A batch of frames, as bytes, with what is known of each."""
+    """A batch of frames as bytes, with annotations of each frame."""
 
     images: UInt8[Tensor, "n height width 3"]
     actions: Int[Tensor, " n"]
     clips: Int[Tensor, " n"]
     """The numbers of their clips."""
     foreground: UInt8[Tensor, "n height width"]
-    """How far a pixel is from its clip's median over time, 0-255: high where something moves."""
+    """Distance of each pixel from its clip's median over time, 0-255. It is high where something moves."""
 
 
 def shifted(
     frames: UInt8[np.ndarray, "time height width ..."], down: int, right: int, mirror: bool
 ) -> UInt8[np.ndarray, "time height width ..."]:
-    """Frames moved by so many pixels, edges replicated, and then turned left to right or not."""
+    """Frames shifted by so many pixels, with replicated edges, and then mirrored left to right if wanted."""
     height, width = frames.shape[1:3]
     rows = np.clip(np.arange(height) - down, 0, height - 1)
     columns = np.clip(np.arange(width) - right, 0, width - 1)
@@ -212,33 +206,28 @@ def shifted(
 
 
 def emphasis(foreground: UInt8[Tensor, "n height width"], strength: float) -> Float[Tensor, "n 1 height width"]:
-    """Weights of pixels: 1 for what stands still, 1 + `strength` for what moves; sensor noise is below the ramp."""
+    """Weights of pixels: 1 for resting pixels and sensor noise, up to 1 + `strength` for moving pixels."""
     return 1 + strength * ((foreground.float() - 16) / 32).clamp(0, 1).unsqueeze(1)
 
 
 def to_images(frames: UInt8[Tensor, "n height width 3"]) -> Float[Tensor, "n 3 height width"]:
-    """Bytes, on whatever device, as RGB in [0, 1]."""
+    """Bytes, on any device, as RGB in [0, 1]."""
     return frames.permute(0, 3, 1, 2).float() / 255
 
 
-def to_bytes(images: Float[Tensor, "n 3 height width"]) -> UInt8[Tensor, "n 3 height width"]:
-    """RGB in [0, 1] as bytes, for many images in memory."""
-    return (255 * images).round().byte()
-
-
 def to_videos(frames: UInt8[Tensor, "n time height width 3"]) -> Float[Tensor, "n 3 time height width"]:
-    """Bytes, on whatever device, as RGB in [0, 1]."""
+    """Bytes, on any device, as RGB in [0, 1]."""
     return frames.permute(0, 4, 1, 2, 3).float() / 255
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a video that leave its action alone; one draw a video, the same for all its frames.
+    """Random changes of a video that do not change its action. All frames of a video change alike.
 
-    mirror: probability of a left-right flip. shift: up to so many pixels each way (edges replicated).
-    zoom: up to this fraction in or out. brightness, contrast, colour: up to this fraction. blur: largest Gaussian
-    sigma in pixels. noise: largest standard deviation in [0, 1] units. Classifiers that judge generated clips
-    need blur, noise and colour, or they call every softly rendered clip unknown.
+    mirror: probability of a left-right flip. shift: largest shift in pixels, in each direction (edges replicated).
+    zoom: largest fraction in or out. brightness, contrast, colour: largest fraction. blur: largest Gaussian sigma in
+    pixels. noise: largest standard deviation, for pixels in [0, 1]. Without blur, noise and colour, classifiers do not
+    recognize generated clips, which are softer than real ones.
     """
 
     mirror: Fraction = 0.5
@@ -261,7 +250,7 @@ class Augmentation:
         theta = torch.zeros(batch, 2, 3, device=videos.device)
         theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = flip * zoom, zoom, shift
         grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
-        # All frames of a clip move together, so time rides along as channels.
+        # All frames of a clip move alike, so frames are treated as channels.
         moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode="border", align_corners=False)
         videos = moved.unflatten(1, (3, time))
         sigmas = self.blur * random.uniform(batch)
@@ -278,9 +267,9 @@ class Augmentation:
 def gaussian_blur(
     videos: Float[Tensor, "batch 3 time height width"], sigmas: Float[Tensor, " batch"], reach: int = 3
 ) -> Float[Tensor, "batch 3 time height width"]:
-    """Blur each video over space with its own standard deviation in pixels (0 leaves it alone).
+    """Blur each video over space with its own standard deviation in pixels (0: no blur).
 
-    reach: pixels on each side that a pixel takes part of; twice the largest standard deviation at least.
+    reach: radius of the kernel in pixels; at least twice the largest standard deviation.
     """
     batch, channels, time, height, width = videos.shape
     offsets = torch.arange(-reach, reach + 1, device=videos.device, dtype=videos.dtype)

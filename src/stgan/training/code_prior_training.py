@@ -21,7 +21,7 @@ from stgan.training.step_randomness import StepRandomness, check_batch
 
 @dataclass(frozen=True)
 class CodePriorRecipe:
-    """Everything that decides the code prior's weights but the encoder and the data."""
+    """All settings of the code prior's training."""
 
     network: CodePriorConfig
     steps: Steps = 4000
@@ -38,9 +38,9 @@ class CodePriorRecipe:
 def frame_codes(
     encoder: Encoder, data: ClipData, most: int = 50_000
 ) -> tuple[Float[Tensor, "n code"], Int[Tensor, " n"]]:
-    """Codes "n code" of up to `most` frames and of their mirror images, and the number of each one's clip.
+    """Codes of up to `most` frames and of their mirror images, and each frame's clip number.
 
-    A mirrored clip counts as a clip of its own: its frames share an appearance too.
+    A mirrored clip has its own number, because its frames also share an appearance.
     """
     device = next(encoder.parameters()).device
     codes, clips, mirrored = [], [], []
@@ -53,11 +53,14 @@ def frame_codes(
 
 
 def fit_whitening(prior: CodePrior, codes: Float[Tensor, "n code"], clips: Int[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Set the prior's coordinates from real codes; returns the fraction of the codes' variance that they keep.
+    """Set the prior's coordinates from real codes. Returns the fraction of the codes' variance that they keep.
 
-    Principal components, scaled to unit variance, then turned so that the ratio of between-clip to within-clip
-    scatter falls from the first coordinate to the last. In whitened coordinates the two scatters add up to the
-    identity, so the generalised eigenvectors are simply the eigenvectors of the between-clip scatter.
+    The coordinates are principal components, scaled to unit variance and then rotated so that the ratio of
+    between-clip to within-clip scatter decreases from the first coordinate to the last. In whitened coordinates the
+    two scatters sum to the identity, so the generalized eigenvectors are the eigenvectors of the between-clip scatter.
+
+    Raises:
+        StganError: the codes span fewer directions than the prior's rank.
     """
     codes = codes.double()
     mean = codes.mean(0)
@@ -80,10 +83,11 @@ def fit_whitening(prior: CodePrior, codes: Float[Tensor, "n code"], clips: Int[T
 def train_code_prior(
     recipe: CodePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workspace: Workspace
 ) -> tuple[CodePrior, TrainingRun]:
-    """The trained prior (moving average of the weights, eval mode). The workspace's folder gets state and logs."""
+    """The trained prior in eval mode, with averaged weights. State and logs are in the workspace's folder."""
     torch.manual_seed(recipe.seed)
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
+    encoder = encoder.to(fabric.device)
     prior = CodePrior(recipe.network)
     with fabric.autocast():
         codes, clips = frame_codes(encoder, train)

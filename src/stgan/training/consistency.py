@@ -1,4 +1,4 @@
-"""Whether a model's recipes fit each other, found out before the first training instead of after the third."""
+"""Check before the first training that a model's recipes are consistent with each other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +8,14 @@ import torch
 from stgan.checkpoints.description import one_line
 from stgan.errors import StganError
 from stgan.names import is_file_name, quoted
-from stgan.networks import (
-    C3DConfig,
-    CodePrior,
-    Discriminator,
-    ImageGenerator,
-    SequencePrior,
-    TemporalStreamConfig,
-)
+from stgan.networks import C3DConfig, CodePrior, Discriminator, ImageGenerator, SequencePrior, TemporalStreamConfig
 from stgan.networks.encoder_architectures import build_encoder
 from stgan.training.classifier_training import build
 from stgan.training.recipes import Recipes
 
 
 def check_recipes(recipes: Recipes) -> None:
-    """StganError unless the networks can be built and fit each other and the clips' size and length."""
+    """Raise StganError unless the networks can be built and match each other and the clips' size and length."""
     model = recipes.model
     bad = [word for word in (model.name, *model.condition, *model.evaluators) if not is_file_name(word)]
     if bad:
@@ -31,7 +24,7 @@ def check_recipes(recipes: Recipes) -> None:
         raise StganError("model.yaml: condition must name at least one classifier that steers")
     names = (*model.condition, *model.evaluators)
     if len(set(names)) < len(names):
-        raise StganError("model.yaml: a classifier is named twice; what steers cannot score, and each is trained once")
+        raise StganError("model.yaml: a classifier is named twice; a condition network cannot be an evaluator too")
     sizes = {
         "encoder.network": recipes.encoder.network.code_size,
         "encoder.decoder": recipes.encoder.decoder.code_size,
@@ -47,7 +40,7 @@ def check_recipes(recipes: Recipes) -> None:
     if drawn != model.size:
         raise StganError(
             f"generator.network draws frames of {drawn} pixels, but model.yaml's size is {model.size}; "
-            "each of its stages doubles base_size, and so does its last layer"
+            "each of its stages and its last layer double base_size"
         )
     prior = recipes.code_prior.network
     if not 1 <= prior.appearance_rank <= prior.rank <= prior.code_size:
@@ -78,14 +71,14 @@ def check_recipes(recipes: Recipes) -> None:
             raise StganError(
                 f"{name}.yaml: network.frames is {network.frames}, but model.yaml's frames is {model.frames}"
             )
-        for side in {recipe.size or model.size, model.clip_size or model.size}:  # trained on, asked about
+        for side in {recipe.size or model.size, model.clip_size or model.size}:  # in training, in use
             trial(f"{name}.network", lambda recipe=recipe, side=side: build(recipe.network)(videos(side)))  # type: ignore[misc]
 
 
 def trial(part: str, run: Callable[[], Any]) -> None:
-    """Build and run a network with shapes only: no memory, no time."""
+    """Build and run a network on the meta device, which takes neither memory nor time."""
     try:
         with torch.device("meta"), torch.no_grad():
             run()
-    except Exception as error:  # whatever a layer says about sizes that do not fit
+    except Exception as error:  # layers raise many types for sizes that do not match
         raise StganError(f"{part} of the recipes does not work: {one_line(error)}") from error

@@ -1,9 +1,9 @@
-"""Train the encoder E on single frames, where no pretrained AlexNet is at hand.
+"""Train the encoder E on single frames, without a pretrained AlexNet.
 
-The paper's encoder comes from ImageNet. On a few thousand frames of a few actors a classifier alone learns too
-little for its fc6 to say where the limbs are, so three tasks share it: name the action, name the clip (each clip
-is a class of its own: exemplar learning, Dosovitskiy et al. 2014), and describe the frame well enough that a
-small decoder can reconstruct it from a noisy code (which also keeps codes of similar frames close to each other).
+The paper's encoder is trained on ImageNet. On a few thousand frames of a few actors, fc6 of a classifier does not
+learn where the limbs are. So the encoder learns three tasks: classify the action; classify the clip (each clip is a
+class: exemplar learning, Dosovitskiy et al. 2014); and let a small decoder reconstruct the frame from a noisy code.
+The noise also keeps the codes of similar frames close to each other.
 """
 
 from collections.abc import Callable
@@ -29,13 +29,13 @@ from stgan.training.step_randomness import StepRandomness, check_batch
 
 @dataclass(frozen=True)
 class EncoderRecipe:
-    """Everything that decides the encoder's weights but the data."""
+    """All settings of the encoder's training."""
 
     network: EncoderConfig
     decoder: GeneratorConfig
-    """It reconstructs frames as large as it makes them, which may be smaller than the clips'."""
+    """Its image size is that of the reconstructed frames, which may be smaller than the clips' frames."""
     initial: str = ""
-    """Weights to start from: a known file that a package brings along (efficientnet-lite0), or a checkpoint."""
+    """Weights to start from: a known file in a Python package (efficientnet-lite0), or a checkpoint."""
     frozen: bool = False
     """Whether only the code layer is trained."""
     steps: Steps = 2500
@@ -47,9 +47,9 @@ class EncoderRecipe:
     code_noise: CodeNoise = 0.2
     """Standard deviation of the noise on a code before it is decoded, in standard deviations of the codes."""
     foreground: Foreground = 0.0
-    """How much more what moves within its clip counts in the reconstruction: limbs are few pixels. 0: all alike."""
+    """Extra weight of moving pixels in the reconstruction, because limbs cover few pixels. 0: equal weights."""
     shift: Pixels = 0
-    """Frames are shifted by up to so many pixels each way (edges replicated)."""
+    """Largest random shift of frames in pixels, in each direction (edges replicated)."""
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class EncoderRecipe:
 
 
 class _Tasks(nn.Module):
-    """The encoder with its three tasks."""
+    """The encoder with the layers of its three tasks."""
 
     def __init__(self, recipe: EncoderRecipe, data: ClipData) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class _Tasks(nn.Module):
 def train_encoder(
     recipe: EncoderRecipe, train: ClipData, validation: ClipData, workspace: Workspace
 ) -> tuple[Encoder, TrainingRun]:
-    """The trained encoder (in eval mode). The workspace's folder receives the state, logs and pictures."""
+    """The trained encoder in eval mode. State, logs and pictures are in the workspace's folder."""
     torch.manual_seed(recipe.seed)
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
@@ -98,7 +98,7 @@ def train_encoder(
     )
 
     def small(images: Float[Tensor, "n channels _height _width"]) -> Float[Tensor, "n channels side side"]:
-        """As large as the decoder draws."""
+        """Images of the decoder's size."""
         return F.interpolate(images, recipe.decoder.image_size, mode="area")
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
@@ -154,6 +154,6 @@ def train_encoder(
 
 
 def _jitter(images: Tensor, random: StepRandomness) -> Tensor:
-    """A little brightness and noise, so that codes do not hang on exact pixel values."""
+    """Add random brightness and noise, so that codes do not depend on exact pixel values."""
     brightness = 0.05 * random.normal(len(images), 1, 1, 1)
     return (images + brightness + 0.02 * random.normal_like(images)).clamp(0, 1)

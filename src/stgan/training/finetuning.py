@@ -1,11 +1,11 @@
-"""Fine-tune a classifier on clips that are read from their files, with its last layer made anew.
+"""Fine-tune a classifier with a new last layer, on clips that are read from their files.
 
 The defaults are those of hx173149/C3D-tensorflow (`train_c3d_ucf101.py`), from which the paper's Section 5.3 takes its
-"other training parameters": Adam, 1e-4 and for the last layer 1e-3 (drawn by Xavier's rule, biases 0), 5e-4 times half
-the sum of squares of all kernels added to the loss, batches of 10, 5000 steps, the network's own dropout. Where it is
-not followed: it keeps a moving average of the weights but saves and tests the weights themselves, so there is no
-average here; it trains on frames that were extracted before, by default 5 a second, where here every frame of the file
-counts; it draws each batch anew, where here an epoch takes each clip once.
+"other training parameters": Adam; learning rate 1e-4, and 1e-3 for the last layer (Xavier initialization, biases 0);
+5e-4 times half the sum of squares of all kernels added to the loss; batches of 10; 5000 steps; the network's own
+dropout. There are three differences. That program keeps a moving average of the weights, but saves and tests the
+weights themselves; here is no average. It trains on extracted frames, by default 5 a second; here on every frame of
+the file. It draws each batch independently; here an epoch uses each clip once.
 """
 
 import csv
@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Interval
 from torch import Tensor, nn
 
@@ -33,6 +32,7 @@ from stgan.records import Count, Fraction
 from stgan.training.classifier_training import ClassifierConfig, TrainableClassifier, build
 from stgan.training.clip_data import Augmentation
 from stgan.training.logs import VALIDATION
+from stgan.training.losses import classification_loss
 from stgan.training.parallel import share_batch_norm
 from stgan.training.ranges import LabelSmoothing, LearningRate, PositiveCount, Seed, WeightDecay
 from stgan.training.reading import WindowReader, fitted, in_epochs
@@ -43,36 +43,36 @@ from stgan.video import ClipFile
 from stgan.video.decoding import in_order
 
 CHECKPOINT = "checkpoint"
-"""Folder of the weights that were chosen."""
-_FRAMES = 16  # of a window, for networks that take any number
-_JUDGED_AT_ONCE = 16
+"""Folder of the chosen weights."""
+_FRAMES = 16  # frames of a window, for networks that take any number
+_TEST_BATCH = 16
 
 ORDINARY = Augmentation(mirror=0.5, shift=0, zoom=0.0, brightness=0.1, contrast=0.2, colour=0.1, blur=0.0, noise=0.0)
-"""Flips and colours; random parts of the frames are cut out as clips are read."""
-
-Item = TypeVar("Item")
+"""Flips and colours. Random cropping happens when clips are read."""
 
 
 @dataclass(frozen=True)
 class FinetuningRecipe:
-    """Everything that decides the weights but the clips and the weights to start from.
+    """All settings of a fine-tuning.
 
     every: iterations between two evaluations; `iterations` is a multiple of it.
-    learning_rate, head_learning_rate: Adam's, of the last layer and of all others.
-    weight_decay: times half the sum of squares of every kernel (not of biases and normalisations) is added to the loss.
+    learning_rate, head_learning_rate: Adam's rates for all layers except the last one, and for the last one.
+    weight_decay: this times half the sum of squares of all kernels (not of biases and normalizations) is added to the
+        loss.
     schedule: "constant" (the TensorFlow port), or "one_cycle": both rates rise over the first fifth and then fall to
-        almost 0 (Smith and Topin 2018), as our other classifiers are trained.
-    max_norm: a gradient that is longer is cut to this length; 0 cuts none. label_smoothing: of the cross-entropy.
-    crop: a clip is trained on by a random part of its frames, so many times smaller than they are (8/7: the 112 of 128
-        rows of C3D's Caffe, which crops at random and flips). The TensorFlow port does neither: crop 1, mirror 0.
-    augmentation: what else is changed of the clips to train on, at the network's size.
-    real_share: of each batch where clips are both real and generated; 0 to shuffle all of them together (the paper).
-    in_view: train and judge by windows with somebody in view only (the paper: any window).
-    precision: what is trained in: "32-true", or "bf16-mixed", which is faster where GPU or processor have bfloat16.
-    windows: random ones of each clip that judges, each with a verdict of its own (the paper: one).
-    stop_on: what chooses the iteration whose weights are kept: "validation" (clips of other groups than those trained
-        on) or "test" (as the paper did; its accuracy is then too good).
-    validation_share: of the clips of each action, held out by groups for "validation" where no clips are set apart.
+        almost 0 (Smith and Topin 2018), as for our other classifiers.
+    max_norm: longer gradients are clipped to this norm; 0: no clipping. label_smoothing: of the cross-entropy.
+    crop: frames are cropped at random to a part that is smaller by this factor (8/7: 112 of 128 rows, as in C3D's
+        Caffe, which also flips). The TensorFlow port does neither: crop 1, mirror 0.
+    augmentation: further changes of the training clips, at the network's size.
+    real_share: share of real clips in each batch, if clips are both real and generated; 0: all of them are shuffled
+        together (the paper).
+    in_view: whether to train and test only on windows with somebody in view (the paper: any window).
+    precision: of the training: "32-true", or "bf16-mixed", which is faster on hardware with bfloat16.
+    windows: random windows of each test or validation clip, each classified separately (the paper: one).
+    stop_on: the clips whose accuracy chooses the iteration to keep: "validation" (other groups than those trained on)
+        or "test" (as in the paper; this overestimates the test accuracy).
+    validation_share: share of each action's clips to hold out by groups for validation, if none are set apart.
     """
 
     iterations: Annotated[int, Ge(1)] = 5000
@@ -98,12 +98,12 @@ class FinetuningRecipe:
         if self.iterations % self.every:
             raise ValueError(f"iterations ({self.iterations}) must be a multiple of every ({self.every})")
         if self.real_share and not 0 < round(self.real_share * self.batch_size) < self.batch_size:
-            raise ValueError(f"a real_share of {self.real_share} leaves one kind of clips out of {self.batch_size}")
+            raise ValueError(f"a batch of {self.batch_size} has no clips of one kind with real_share {self.real_share}")
 
 
 @dataclass(frozen=True)
 class FinetuningClips:
-    """The clips of a fine-tuning: real and generated ones to train on, real ones that judge.
+    """The clips of a fine-tuning: real and generated ones to train on, real ones for validation and test.
 
     actions: the classes, in the order of the network's outputs.
     """
@@ -121,7 +121,7 @@ class FinetuningClips:
 
     @property
     def digest(self) -> str:
-        """Tells sets apart, by names and sizes of files: to read 7 GB at every start would take minutes."""
+        """Identifies the clips by names and sizes of files, because reading 7 GB at every start would take minutes."""
         parts = (self.real, self.generated, self.validation, self.test)
         seen = [[(clip.label, clip.path.name, clip.path.stat().st_size) for clip in clips] for clips in parts]
         return repr((self.actions, seen))
@@ -129,7 +129,7 @@ class FinetuningClips:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Random-clip accuracies, in [0, 1], after so many iterations. validation: None without such clips."""
+    """Random-clip accuracies in [0, 1] after `iteration` iterations. validation: None without such clips."""
 
     iteration: Count
     test: Fraction
@@ -138,7 +138,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What a fine-tuning left. start: the hash of the weights that it began with; test_clips: how many judged it."""
+    """The result of a fine-tuning. start: the hash of the initial weights; test_clips: the number of test clips."""
 
     start: str
     curve: tuple[CurvePoint, ...]
@@ -147,16 +147,16 @@ class Finetuned:
 
     @property
     def chosen(self) -> CurvePoint:
-        """The evaluation whose weights are kept: the best (and of equals the last) on what `stop_on` names."""
+        """The evaluation whose weights are kept: the last of the best ones on the clips that `stop_on` names."""
         return max(reversed(self.curve), key=lambda point: _mark(point, self.stop_on))
 
     @property
     def best_on_test(self) -> CurvePoint:
-        """The paper's choice: the best on the very clips that it is reported on."""
+        """The paper's choice: the best on the test clips themselves."""
         return max(self.curve, key=lambda point: point.test)
 
     def interval(self, point: CurvePoint) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy on the test clips; windows of one clip are hardly more than one."""
+        """Wilson's 95 % interval of the test accuracy. It counts clips: windows of a clip are not independent."""
         return wilson_interval(round(point.test * self.test_clips), self.test_clips)
 
 
@@ -167,12 +167,13 @@ def finetune(
     workspace: Workspace,
     description: str = "fine-tuning",
 ) -> Finetuned:
-    """Fine-tune a classifier; a run that was interrupted goes on, and ends in the same weights.
+    """Fine-tune a classifier. An interrupted run resumes and ends with the same weights.
 
     The workspace's folder receives the state, `log.csv`, `validation.csv` (the curve) and the chosen weights.
 
     Raises:
-        StganError: the network is no classifier of a fixed input size, a clip cannot be read, or a loss is not finite.
+        StganError: the network is not a classifier with a fixed input size, a clip cannot be read, or a loss is not
+            finite.
     """
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
@@ -208,15 +209,15 @@ def finetune(
         chosen = np.array(_drawn(clips, random.step, recipe))
         seeds = random.rng.integers(2**63, size=recipe.batch_size)
         mine = random.share(chosen)
-        wanted = [(clips.train[clip], seed) for clip, seed in zip(chosen[mine], seeds[mine], strict=True)]
+        wanted = [
+            (clips.train[clip], seed) for clip, seed in zip(chosen[mine].tolist(), seeds[mine].tolist(), strict=True)
+        ]
         least = (preprocessing.size or 1) if preprocessing.fit == "crop" else 1
-        windows = in_order(
-            lambda item: reader.window(
-                item[0].path, np.random.default_rng(int(item[1])),
-                crop=recipe.crop, least=least,
-            ),
-            wanted,
-        )  # fmt: skip
+
+        def read(item: tuple[ClipFile, int]) -> np.ndarray:
+            return reader.window(item[0].path, np.random.default_rng(item[1]), crop=recipe.crop, least=least)
+
+        windows = in_order(read, wanted)
         return (*map(torch.from_numpy, windows), torch.tensor([labels[clip.label] for clip, _ in wanted]))
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
@@ -225,25 +226,22 @@ def finetune(
         videos = recipe.augmentation(fitted(windows, preprocessing), random)
         with arithmetic(recipe.precision, fabric.device):
             logits = wrapped(videos).float()
-        if logits.ndim == 3:  # LRCN: every frame is asked
-            actions = actions.repeat_interleave(logits.shape[1])
-            logits = logits.flatten(0, 1)
-        loss = F.cross_entropy(logits, actions, label_smoothing=recipe.label_smoothing)
-        run.update(loss, wrapped, optimizer, recipe.max_norm or math.inf)
+        losses = classification_loss(logits, actions, recipe.label_smoothing)
+        run.update(losses["loss"], wrapped, optimizer, recipe.max_norm or math.inf)
         schedule.step()
-        return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
+        return losses
 
-    def right(some: Sequence[ClipFile]) -> float:
+    def accuracy(some: Sequence[ClipFile]) -> float:
         windows = reader.fixed_windows(some, recipe.seed, recipe.windows)
-        asked = [labels[clip.label] for clip in some for _ in range(recipe.windows)]
+        actions = [labels[clip.label] for clip in some for _ in range(recipe.windows)]
         predicted = _predictions(network, windows, preprocessing, fabric.device)
-        return sum(p == action for p, action in zip(predicted, asked, strict=True)) / len(asked)
+        return sum(p == action for p, action in zip(predicted, actions, strict=True)) / len(actions)
 
     def evaluate() -> dict[str, float]:
         network.eval()
-        figures = {"test": right(clips.test)}
+        figures = {"test": accuracy(clips.test)}
         if clips.validation:
-            figures["validation"] = right(clips.validation)
+            figures["validation"] = accuracy(clips.validation)
         point = CurvePoint(run.step, figures["test"], figures.get("validation"))
         before = [_mark(each, recipe.stop_on) for each in read_curve(workspace.folder, clips, recipe.windows)]
         if _mark(point, recipe.stop_on) >= max(before, default=-1.0):
@@ -269,7 +267,7 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: FinetuningRecipe) -> tor
 
 
 def _drawn(clips: FinetuningClips, step: int, recipe: FinetuningRecipe) -> list[int]:
-    """Which of the clips to train on a step takes."""
+    """The numbers of the training clips in a step."""
     real = round(recipe.real_share * recipe.batch_size)
     if not real or not clips.real or not clips.generated:
         return in_epochs(len(clips.train), step, recipe.batch_size, recipe.seed)
@@ -278,18 +276,20 @@ def _drawn(clips: FinetuningClips, step: int, recipe: FinetuningRecipe) -> list[
 
 
 def with_classes(initial: Checkpoint, num_classes: int) -> ClassifierConfig:
-    """The configuration of a checkpoint's classifier for another number of classes, or StganError if it is none."""
+    """The configuration of a checkpoint's classifier with another number of classes. StganError if it is none."""
     network = initial.network
     if not isinstance(network, C3D | LRCN | R2Plus1D | TemporalStream | TCN):
-        raise StganError(f"{type(network).__name__} is no classifier that can be fine-tuned; give a C3D")
+        raise StganError(f"{type(network).__name__} is no classifier that can be fine-tuned; use a C3D")
     config = replace(network.config, num_classes=num_classes)
     if _preprocessing(config).size is None:
-        raise StganError(f"this {type(network).__name__} has no fixed input size, so clips of several sizes do not fit")
+        raise StganError(
+            f"this {type(network).__name__} has no fixed input size, so it cannot take clips of several sizes"
+        )
     return config
 
 
 def with_new_head(initial: Checkpoint, config: ClassifierConfig, seed: int) -> TrainableClassifier:
-    """The checkpoint's network, for clips that were brought to its size, with a last layer drawn from the seed."""
+    """The checkpoint's network, for clips of its size, with a random last layer drawn from the seed."""
     network = build(_for_fitted_clips(config))
     head = _head(network)
     former, own = initial.network.state_dict(), network.state_dict()
@@ -304,7 +304,7 @@ def with_new_head(initial: Checkpoint, config: ClassifierConfig, seed: int) -> T
 
 
 def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[CurvePoint, ...]:
-    """The evaluations that a fine-tuning has written down so far, by so many windows of each clip."""
+    """The evaluations in a fine-tuning's log. windows: of each clip, to restore the exact accuracies."""
     path = folder / VALIDATION
     if not path.exists():
         return ()
@@ -339,9 +339,9 @@ def _preprocessing(config: ClassifierConfig) -> Preprocessing:
 
 
 def _for_fitted_clips(config: ClassifierConfig) -> ClassifierConfig:
-    """The same network where `fitted` has done what it does to sizes: of its own square, cropping leaves all.
+    """The same network for clips that `fitted` has already resized: its crop then changes nothing.
 
-    Clips of several sizes can be one batch only after that.
+    Clips of several sizes must be resized before they form a batch.
     """
     preprocessing = replace(_preprocessing(config), fit="crop")
     if isinstance(config, LRCNConfig | TCNConfig):
@@ -350,7 +350,7 @@ def _for_fitted_clips(config: ClassifierConfig) -> ClassifierConfig:
 
 
 def _mark(point: CurvePoint, stop_on: str) -> float:
-    """By what a point is chosen."""
+    """The accuracy that chooses a point."""
     return point.validation if stop_on == "validation" and point.validation is not None else point.test
 
 
@@ -358,17 +358,12 @@ def _mark(point: CurvePoint, stop_on: str) -> float:
 def _predictions(
     network: TrainableClassifier, windows: Iterator[np.ndarray], preprocessing: Preprocessing, device: torch.device
 ) -> list[int]:
-    """The class that the network names for each window."""
+    """The predicted class of each window."""
     predicted: list[int] = []
-    for some in _batches(windows, _JUDGED_AT_ONCE):
+    while some := list(islice(windows, _TEST_BATCH)):
         videos = fitted([torch.from_numpy(window).to(device) for window in some], preprocessing)
         predicted += network.log_probabilities(videos).argmax(1).tolist()
     return predicted
-
-
-def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    while batch := list(islice(items, size)):
-        yield batch
 
 
 def _keep(
@@ -381,7 +376,7 @@ def _keep(
     point: CurvePoint,
     length: int,
 ) -> None:
-    """Write the weights as a checkpoint that prepares its clips by itself again."""
+    """Save the weights as a checkpoint that does its own preprocessing again."""
     with torch.device("meta"):
         whole = build(config)
     whole.load_state_dict(network.state_dict(), assign=True)

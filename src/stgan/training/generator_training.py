@@ -16,7 +16,7 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import CodePrior, Discriminator, DiscriminatorConfig, Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.layout import channels_last
 from stgan.records import Fraction
-from stgan.training.clip_data import ClipData, emphasis, to_bytes, to_images
+from stgan.training.clip_data import ClipData, emphasis, to_images
 from stgan.training.code_prior_training import frame_codes
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
 from stgan.training.pictures import save_image_grid
@@ -39,9 +39,9 @@ _SMALL_FRAMES = 10_000
 
 @dataclass(frozen=True)
 class GeneratorRecipe:
-    """Everything that decides the generator's weights but the encoder, the code prior and the data.
+    """All settings of the generator's training.
 
-    lambda_img, lambda_feat, lambda_adv are Eq. 1's weights, for images in [0, 1] and features of the encoder.
+    lambda_img, lambda_feat, lambda_adv are the weights of Eq. 1. Images are in [0, 1]; features are the encoder's.
     The losses are summed over pixels (Eq. 2) and over the feature map (Eq. 3).
     """
 
@@ -54,27 +54,27 @@ class GeneratorRecipe:
     lambda_feat: LossWeight = 0.02
     lambda_adv: LossWeight = 2.0
     code_noise: CodeNoise = 0.1
-    """Noise on real codes, in whitened standard deviations (0: the codes themselves, as in DeePSiM): optimised
-    codes are never quite real ones. The discriminator sees the same codes beside the real images."""
+    """Standard deviation of noise on the whitened codes, because optimized codes differ from real ones. The
+    discriminator sees the same noisy codes. 0: no noise, as in DeePSiM."""
     pause_ratio: LossWeight = 0.1
     """The discriminator is not updated while its loss is below this fraction of the adversarial loss."""
     adversarial_from: Fraction = 0.0
-    """The fraction of the steps after which the discriminator is trained and listened to; before, lambda_adv is 0.
-    Without it a step takes little more than half the time."""
+    """The fraction of the steps after which the discriminator takes part. Before, lambda_adv is 0, and a step takes
+    little more than half the time."""
     foreground: Foreground = 0.0
-    """How much more what moves within its clip counts in Eq. 2: limbs are few pixels. 0: all pixels alike, as there."""
+    """Extra weight of moving pixels in Eq. 2, because limbs cover few pixels. 0: equal weights, as in the paper."""
     shift: Pixels = 0
-    """Frames are shifted by up to so many pixels each way (edges replicated)."""
+    """Largest random shift of frames in pixels, in each direction (edges replicated)."""
     feature_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
-    """Of each batch, the share that Eq. 3 is computed for: the same loss on average, for less work."""
+    """Share of each batch for which Eq. 3 is computed. The mean loss is the same, with less work."""
     small_stages: Annotated[int, Ge(0)] = 0
-    """So many of the network's stages learn small frames first, by Eq. 2 alone; 0: there is no such beginning. A
-    generator of many scenes learns which is which for less work there."""
+    """Number of first stages that are trained on small frames before, by Eq. 2 alone; 0: none. A generator of many
+    scenes learns to distinguish them with less work there."""
     small_steps: Steps = 2000
     small_batch_size: PositiveCount = 64
     taken_rate: Fraction = 0.2
-    """Learning rate of the layers that small frames taught, as a share of the others'. They wait for the first tenth of
-    the steps: the gradient through layers that know nothing yet would undo what they know."""
+    """Learning rate of the layers trained on small frames, relative to the others. It is 0 for the first tenth of the
+    steps, because gradients through the new random layers would destroy what these layers have learned."""
     ema: Fraction = 0.998
     seed: Seed = 0
 
@@ -94,7 +94,7 @@ def train_generator(
     validation: ClipData,
     workspace: Workspace,
 ) -> tuple[ImageGenerator, TrainingRun]:
-    """The trained generator (moving average of the weights, eval mode). The workspace's folder gets state and logs."""
+    """The trained generator in eval mode, with averaged weights. State and logs are in the workspace's folder."""
     torch.manual_seed(recipe.seed)
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
@@ -105,7 +105,7 @@ def train_generator(
     if recipe.small_stages:
         small, small_run = train_small_generator(recipe, encoder, prior, train, workspace)
         taken = take_first_layers(generator, small)
-        torch.manual_seed(recipe.seed)  # what follows does not depend on whether they were trained just now
+        torch.manual_seed(recipe.seed)  # the same randomness whether they were trained now or loaded
         layers = [[layer for layer in generator.parameters() if all(layer is not each for each in taken)], taken]
     discriminator = channels_last(Discriminator(recipe.discriminator))
     optimizer_g = torch.optim.Adam([{"params": part} for part in layers], lr=recipe.learning_rate)
@@ -115,7 +115,7 @@ def train_generator(
         return 1.0 if step < recipe.steps / 2 else max(0.02, 2 - 2 * step / recipe.steps)
 
     def decay_of_taken(step: int) -> float:
-        """They wait until the layers behind them, which begin from nothing, have learned to use them."""
+        """Zero until the random layers after them have learned to use them."""
         return recipe.taken_rate * decay(step) if step >= recipe.steps / 10 else 0.0
 
     rates: list[Callable[[int], float]] = [decay, decay_of_taken]
@@ -166,10 +166,9 @@ def train_generator(
         total = recipe.lambda_img * losses["img"] + recipe.lambda_feat * losses["feat"]
         if run.step < begin:
             run.update(total, wrapped_g, optimizer_g)
-            nothing = dict.fromkeys(("adv", "discr"), total.new_zeros(()))
-            losses |= {**nothing, "paused": total.new_ones(())}
+            losses |= {"adv": total.new_zeros(()), "discr": total.new_zeros(()), "paused": total.new_ones(())}
         else:
-            discriminator.requires_grad_(False)  # this pass needs the gradient through D, not that of its weights
+            discriminator.requires_grad_(False)  # gradients with respect to D's weights are not needed
             with fabric.autocast():
                 log_d_fake = discriminator.log_probability(generated, codes).float()
             losses["adv"] = adversarial_loss(log_d_fake[:, Discriminator.REAL])
@@ -180,9 +179,9 @@ def train_generator(
         return losses
 
     def discriminate(real: Tensor, generated: Tensor, codes: Tensor, adversarial: Tensor) -> dict[str, Tensor]:
-        """The discriminator's step, unless it wins by far already: that only takes the generator's gradient away."""
+        """Update the discriminator, unless its loss is so low that the generator's gradient would vanish."""
         discriminator.requires_grad_(True)
-        # Real and generated images as one batch: D has no layer that would mix them.
+        # Real and generated images form one batch, because no layer of D mixes examples.
         log_d = wrapped_d.log_probability(torch.cat([real, generated]), torch.cat([codes, codes]))
         loss = discriminator_loss(
             log_d[: len(real), Discriminator.REAL].float(), log_d[len(real) :, Discriminator.FAKE].float()
@@ -199,7 +198,7 @@ def train_generator(
 
     @torch.no_grad()
     def picture(path: Path) -> None:
-        # Seen frames, and unseen ones where some are held out.
+        # Training frames, and validation frames if there are any.
         rows = []
         for part in [train, validation] if validation.clips else [train]:
             real = next(part.frame_batches(most=16))[0]
@@ -215,7 +214,7 @@ def train_generator(
         picture=picture,
         pictures=30,
     )
-    if workspace.probe and recipe.small_stages:  # a step's share of the time that small frames take before
+    if workspace.probe and recipe.small_stages:  # a step's share of the time for small frames
         small_seconds = small_run.pace.seconds * recipe.small_steps / recipe.steps
         run.pace = replace(run.pace, seconds=run.pace.seconds + small_seconds)
     generator.load_state_dict(smooth.state_dict())
@@ -225,9 +224,9 @@ def train_generator(
 def train_small_generator(
     recipe: GeneratorRecipe, encoder: Encoder, prior: CodePrior, train: ClipData, workspace: Workspace
 ) -> tuple[ImageGenerator, TrainingRun]:
-    """The first stages with a last layer of their own, which draw small frames from the codes of whole ones.
+    """Train a generator of the first stages and an own last layer to reconstruct small frames from codes of full ones.
 
-    Codes and small frames are computed once, of frames and their mirror images; neighbours are nearly alike.
+    Codes and small frames are computed once, for a subset of the frames and their mirror images.
     """
     fabric = workspace.fabric
     check_batch(recipe.small_batch_size, fabric.world_size)
@@ -235,7 +234,7 @@ def train_small_generator(
     optimizer = torch.optim.Adam(small.parameters(), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.small_steps, pct_start=0.1)
     wrapped, optimizer = fabric.setup(small, optimizer)
-    own = replace(  # only what matters here tells these trainings apart
+    own = replace(  # only these settings identify this training
         GeneratorRecipe(recipe.network, recipe.discriminator),
         **{
             name: getattr(recipe, name)
@@ -250,13 +249,14 @@ def train_small_generator(
     )
     if not workspace.probe:
         run.resume()
-    if run.step == recipe.small_steps:  # done before: no codes are needed
+    if run.step == recipe.small_steps:  # already trained
         return small, run
     with fabric.autocast():
         codes, _ = frame_codes(encoder, train, _SMALL_FRAMES)
     codes = prior.whiten(codes.to(fabric.device)).cpu()
     parts = train.frame_batches(_SMALL_FRAMES)
-    frames = torch.cat([to_bytes(F.interpolate(images, small.config.image_size, mode="area")) for images, _ in parts])
+    shrunk = (F.interpolate(images, small.config.image_size, mode="area") for images, _ in parts)
+    frames = torch.cat([(255 * images).round().byte() for images in shrunk])  # bytes need little memory
     frames = torch.cat([frames, frames.flip(-1)])
 
     def draw(random: StepRandomness) -> Batch:
@@ -284,13 +284,10 @@ def train_small_generator(
 
 @torch.no_grad()
 def take_first_layers(generator: ImageGenerator, small: ImageGenerator) -> list[nn.Parameter]:
-    """Give a generator the layers of one with fewer stages, but its last one; returns their parameters."""
+    """Copy all layers but the last from a generator with fewer stages. Returns the parameters of these layers."""
     taken: list[nn.Parameter] = []
-    for ours, theirs in zip(
-        ("fc8", "fc7", "fc6", *generator.spatial_names),
-        ("fc8", "fc7", "fc6", *small.spatial_names),
-        strict=False,
-    ):
+    first = ("fc8", "fc7", "fc6")
+    for ours, theirs in zip((*first, *generator.spatial_names), (*first, *small.spatial_names), strict=False):
         layer = generator.get_submodule(ours)
         layer.load_state_dict(small.get_submodule(theirs).state_dict())
         taken += layer.parameters()
@@ -299,7 +296,7 @@ def take_first_layers(generator: ImageGenerator, small: ImageGenerator) -> list[
 
 @torch.no_grad()
 def reconstruction_error(generator: ImageGenerator, encoder: Encoder, data: ClipData, most: int) -> float:
-    """Peak signal-to-noise ratio in dB of G(E(x)) over up to `most` frames of `data`: mean over frames."""
+    """Peak signal-to-noise ratio in dB of G(E(x)): the mean over up to `most` frames of `data`."""
     device = next(generator.parameters()).device
     values = []
     for images, _ in data.frame_batches(most):

@@ -1,41 +1,40 @@
-"""Ctrl-C in the middle of a training step waits for the end of the step."""
+"""Ctrl-C during a training step takes effect at the end of the step."""
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 
 
 class Interruptible:
-    """While inside, the first Ctrl-C (or SIGTERM) is only noted; `raise_if_asked` raises KeyboardInterrupt for it.
+    """Inside this context, the first Ctrl-C or SIGTERM only sets `requested`.
 
-    Half a step (some weights updated, others not) can be neither saved nor resumed from. A second Ctrl-C acts at
-    once. A signal that is ignored, as for a job in the background, stays ignored.
+    After half a step, with some weights updated and others not, the state cannot be saved. A second Ctrl-C acts
+    immediately. A signal that was ignored before, as in a background job, stays ignored.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
-    def raise_if_asked(self) -> None:
-        if self.asked:
+    def raise_if_requested(self) -> None:
+        """Raise KeyboardInterrupt if there was a signal."""
+        if self.requested:
             raise KeyboardInterrupt
 
     def __enter__(self) -> "Interruptible":
-        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
             heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
             self._former = {number: signal.signal(number, self._note) for number in heard}
         else:
             self._former = {}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.requested = True
         self._restore()
 
     def _restore(self) -> None:

@@ -1,9 +1,8 @@
-"""What a training writes down: `log.csv`, `validation.csv`, and the same for TensorBoard."""
+"""The logs of a training: `log.csv`, `validation.csv`, and the same for TensorBoard."""
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from tensorboardX import SummaryWriter
 
@@ -13,7 +12,7 @@ LOSSES, VALIDATION = "log.csv", "validation.csv"
 
 
 class Log:
-    """The logs of one run, from `step` on: what a killed run wrote after its last saved state is taken back.
+    """The logs of one run, continued after `step`. Rows that a killed run wrote after its last saved state are removed.
 
     enabled: False in all processes but the first.
     """
@@ -28,16 +27,14 @@ class Log:
             self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1, flush_secs=30)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.enabled:
             self.board.close()
 
     def losses(
         self, step: int, seconds: float, losses: Mapping[str, float], smooth: Mapping[str, float], to_csv: bool
     ) -> None:
-        """Every step to TensorBoard, now and then the moving averages to `log.csv`."""
+        """Log a step's losses to TensorBoard and, if `to_csv`, their moving averages to `log.csv`."""
         if not self.enabled:
             return
         for name, value in losses.items():
@@ -46,6 +43,7 @@ class Log:
             self._append(LOSSES, {"step": step, "seconds": round(seconds, 1), **smooth})
 
     def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Log the figures of a validation to TensorBoard and `validation.csv`."""
         for name, value in figures.items():
             self.board.add_scalar(f"validation/{name}", value, step)
         self._append(VALIDATION, {"step": step, **figures})
@@ -61,7 +59,7 @@ class Log:
 
 
 def _cut(path: Path, step: int) -> None:
-    """Drop the rows after `step`, and a row that was cut short."""
+    """Remove the rows after `step`, and an incomplete row."""
     if not path.exists():
         return
     header, *rows = path.read_text().splitlines(keepends=True) or [""]

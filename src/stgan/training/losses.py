@@ -1,15 +1,16 @@
-"""Losses: Eq. 1-5 of the image networks (DeePSiM, Dosovitskiy & Brox 2016), and that of the priors' denoisers."""
+"""Losses: Eq. 2-5 of the image networks (DeePSiM, Dosovitskiy & Brox 2016), of classifiers, and of denoisers."""
 
 from collections.abc import Callable
 
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
 def image_loss(
     generated: Float[Tensor, "n 3 h w"], real: Float[Tensor, "n 3 h w"], weights: Float[Tensor, "n 1 h w"] | float = 1.0
 ) -> Float[Tensor, ""]:
-    """Eq. 2: squared Euclidean distance of images, summed over pixels, mean over the batch; pixels may have weights."""
+    """Eq. 2: squared Euclidean distance of images, summed over (weighted) pixels, mean over the batch."""
     return (weights * (generated - real).square()).sum((1, 2, 3)).mean()
 
 
@@ -28,14 +29,27 @@ def discriminator_loss(log_d_real: Float[Tensor, " n"], log_not_d_fake: Float[Te
     return -(log_d_real.mean() + log_not_d_fake.mean())
 
 
+def classification_loss(
+    logits: Float[Tensor, "n *time classes"], actions: Int[Tensor, " n"], label_smoothing: float
+) -> dict[str, Tensor]:
+    """The cross-entropy as `loss`, and the `accuracy` (0-1). LRCN's logits of every frame count."""
+    if logits.ndim == 3:
+        actions = actions.repeat_interleave(logits.shape[1])
+        logits = logits.flatten(0, 1)
+    loss = F.cross_entropy(logits, actions, label_smoothing=label_smoothing)
+    return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
+
+
 def denoising_loss(
     denoise: Callable[[Tensor, Tensor], Tensor],
     clean: Float[Tensor, "batch *n"],
     sigma: Float[Tensor, "batch 1"],
     noise: Float[Tensor, "batch *n"],
 ) -> Float[Tensor, ""]:
-    """Squared error of D(w + sigma n; sigma), weighted so that the network's own error counts equally at every noise
-    level (Karras et al. 2022, Table 1, for data of unit variance)."""
+    """Squared error of D(w + sigma n; sigma), weighted so that the network's error counts equally at each noise level.
+
+    The weights are those of Karras et al. 2022, Table 1, for data of unit variance.
+    """
     strength = sigma.view(-1, *[1] * (clean.ndim - 1))
     error = denoise(clean + strength * noise, sigma) - clean
     return ((1 + strength**2) / strength**2 * error.square()).mean()

@@ -1,4 +1,4 @@
-"""From clips to a model: every stage in order, each skipped if its checkpoint is already there."""
+"""Train all stages of a model in order. A stage whose checkpoint exists is skipped."""
 
 import platform
 import time
@@ -16,15 +16,15 @@ from stgan.checkpoints.description import CARD
 from stgan.checkpoints.pretrained import initial_hash
 from stgan.errors import StganError
 from stgan.files import write_text
-from stgan.networks import CodePrior, Encoder
+from stgan.networks import Encoder
 from stgan.records import RecordError, as_plain, checked, completed
 from stgan.spacing import evenly_spread
 from stgan.training.cards import model_card
-from stgan.training.classifier_training import ClassifierRecipe, cross_validate, test_classifier, train_classifier
+from stgan.training.classifier_training import cross_validate, test_classifier, train_classifier
 from stgan.training.clip_data import ClipData
 from stgan.training.code_prior_training import train_code_prior
 from stgan.training.consistency import check_recipes
-from stgan.training.encoder_training import EncoderRecipe, train_encoder
+from stgan.training.encoder_training import train_encoder
 from stgan.training.generator_training import reconstruction_error, train_generator
 from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, SEQUENCE_PRIOR, Recipes
 from stgan.training.run import Pace, TrainingRun, Workspace
@@ -32,18 +32,24 @@ from stgan.training.sequence_prior_training import train_sequence_prior
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
-EMPTY: Mapping[int, ClipData] = {}
-_MOST_TESTED = {"training": 200}  # clips; of those that were seen a sample says enough, of the others all count
-_MOST_SEEN = 20_000  # clips that a card lists: 26 bytes each
+_MOST_TESTED = {"training": 200}  # a sample of the training clips is enough; all others are tested
+_MOST_SEEN = 20_000  # clips listed in a checkpoint, 26 bytes each
+_RENAMED = {"untold": "unconditional"}  # settings of recipes that had another name when a model was trained
 
-_RENAMED = {"untold": "unconditional"}  # settings of recipes, since models were trained by them
+_TRAININGS: dict[str, Callable[..., tuple[Any, TrainingRun]]] = {
+    ENCODER: train_encoder, CODE_PRIOR: train_code_prior, SEQUENCE_PRIOR: train_sequence_prior,
+    GENERATOR: train_generator,
+}  # fmt: skip
+"""Each takes a recipe, the networks of the stages that it needs, training clips, validation clips and a workspace."""
+_NEEDED = {CODE_PRIOR: (ENCODER,), SEQUENCE_PRIOR: (ENCODER,), GENERATOR: (ENCODER, CODE_PRIOR)}
 
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
+"""A stage's network, its training (None if it was copied) and its figures."""
 
 
 @dataclass(frozen=True)
 class _MadeFrom:
-    """What of a checkpoint's provenance decided its weights."""
+    """The parts of a checkpoint's provenance that determine its weights."""
 
     data: dict[str, Any]
     recipe: dict[str, Any]
@@ -52,7 +58,7 @@ class _MadeFrom:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which clips train, which choose nothing but are watched during training, which are asked once at the end."""
+    """The clips for training, for validation during training, and for the test at the end."""
 
     train: ClipData
     validation: ClipData
@@ -60,7 +66,7 @@ class Roles:
 
     @classmethod
     def of(cls, data: ClipData, held_out: tuple[str, ...]) -> "Roles":
-        """By the clips' split where they have one (train, val, test); held-out groups of the rest validate."""
+        """Divide clips by their split (train, val, test), if any. Held-out groups of the others are for validation."""
         held = [group in held_out for group in data.groups]
         train = [split in (None, "train") and not out for split, out in zip(data.splits, held, strict=True)]
         validation = [split == "val" or (split != "test" and out) for split, out in zip(data.splits, held, strict=True)]
@@ -69,7 +75,7 @@ class Roles:
 
     @property
     def parts(self) -> dict[str, ClipData]:
-        """Those that have clips, by name."""
+        """The roles that have clips, by name."""
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
         return {name: clips for name, clips in parts.items() if clips.clips}
 
@@ -77,22 +83,29 @@ class Roles:
 class ModelTraining:
     """Trains the stages of one model.
 
-    data:     the clips, of the recipes' size.
-    smaller:  the same clips in the other sizes that recipes of classifiers ask for.
-    out:      the model's folder.
-    workspace: devices, and the folder for logs, pictures and states to resume from.
+    data:      the clips in the model's size.
+    smaller:   the same clips in the other sizes in the classifiers' recipes.
+    out:       the model's folder.
+    workspace: devices, and the folder for logs, pictures and saved states.
 
     Raises:
-        StganError: the recipes do not fit each other or these clips.
+        StganError: the recipes are not consistent with each other or with these clips.
     """
 
     def __init__(
-        self, recipes: Recipes, data: ClipData, out: Path, workspace: Workspace, smaller: Mapping[int, ClipData] = EMPTY
+        self,
+        recipes: Recipes,
+        data: ClipData,
+        out: Path,
+        workspace: Workspace,
+        smaller: Mapping[int, ClipData] | None = None,
     ) -> None:
         self.recipes, self.recipe, self.data = recipes, recipes.model, data
         self.out, self.workspace = out, workspace
-        self.roles = Roles.of(data, self.recipe.held_out)
-        self.sized_roles = {size: Roles.of(clips, self.recipe.held_out) for size, clips in smaller.items()}
+        sized = {0: data, **(smaller or {})}
+        self.sized_roles = {size: Roles.of(clips, self.recipe.held_out) for size, clips in sized.items()}
+        """By the `size` in classifiers' recipes; 0: the model's size."""
+        self.roles = self.sized_roles[0]
         check_recipes(recipes)
         self._check_clips()
 
@@ -101,23 +114,21 @@ class ModelTraining:
         return tuple(self.recipes.stages)
 
     def train(self, stage: str) -> Checkpoint:
-        """Train one stage, or load it if the model already has it from the same recipe and clips."""
+        """Train one stage, or load it if it was already trained with the same recipe and clips."""
         if stage not in self.stages:
             raise StganError(f"{self.recipe.name} has no stage {stage!r}; it has {', '.join(self.stages)}")
-        making = {
-            ENCODER: self._encoder, CODE_PRIOR: self._code_prior, SEQUENCE_PRIOR: self._sequence_prior,
-            GENERATOR: self._generator,
-        }  # fmt: skip
-        return making[stage]() if stage in making else self._classifier(stage)
+        if stage == ENCODER and self.recipe.encoder:
+            return self._pretrained_encoder(Path(self.recipe.encoder))
+        needed = {name: self.train(name) for name in _NEEDED.get(stage, ())}
+        initial = _initial(getattr(self.recipes.stages[stage], "initial", ""))
+        ancestors = {name: checkpoint.hash for name, checkpoint in needed.items()} | initial
+        networks = [checkpoint.network for checkpoint in needed.values()]
+        return self._stage(stage, ancestors, lambda: self._make(stage, networks))
 
     def train_all(self) -> ModelFolder:
-        """All stages and `model.json`."""
+        """Train all stages and write `model.json`."""
         for stage in self.stages:
             self.train(stage)
-        return self.write_model()
-
-    def write_model(self) -> ModelFolder:
-        """Write `model.json` once all stages are there."""
         model = ModelFolder(
             path=self.out,
             name=self.recipe.name,
@@ -136,124 +147,78 @@ class ModelTraining:
         return model
 
     def paces(self) -> dict[str, Pace]:
-        """How fast each stage trains on this machine: a few steps of each, timed."""
+        """The training speed of each stage on this machine, from a few steps of each."""
         probe = replace(self.workspace, probe=_PROBE_STEPS)
         few = evenly_spread(len(self.roles.train.clips), _PROBE_CLIPS)
         train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])
         nothing = train.select([False] * len(train.clips))
-        recipes, runs = self.recipes, dict[str, TrainingRun]()
-        encoder, runs[ENCODER] = train_encoder(recipes.encoder, train, nothing, probe)
-        prior, runs[CODE_PRIOR] = train_code_prior(recipes.code_prior, encoder, train, nothing, probe)
-        _, runs[SEQUENCE_PRIOR] = train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, probe)
-        _, runs[GENERATOR] = train_generator(recipes.generator, encoder, prior, train, nothing, probe)
-        for name, recipe in recipes.classifiers.items():
-            own = self.roles_of(recipe).train
+        networks, runs = dict[str, nn.Module](), dict[str, TrainingRun]()
+        for stage, training in _TRAININGS.items():
+            needed = [networks[name] for name in _NEEDED.get(stage, ())]
+            networks[stage], runs[stage] = training(self.recipes.stages[stage], *needed, train, nothing, probe)
+        for name, recipe in self.recipes.classifiers.items():
+            own = self.sized_roles[recipe.size].train
             few_own = own.select([i in few for i in range(len(own.clips))])
             _, runs[name] = train_classifier(recipe, few_own, nothing, probe)
         return {stage: run.pace for stage, run in runs.items()}
 
     def seconds_of_steps(self, paces: Mapping[str, Pace]) -> dict[str, float]:
-        """How long each stage's steps should take, in seconds."""
+        """The expected time of each stage's steps in seconds."""
         return {
             stage: paces[stage].seconds * recipe.steps * (1 + len(getattr(recipe, "folds", ())))
             for stage, recipe in self.recipes.stages.items()
         }
 
-    def _encoder(self) -> Checkpoint:
-        if self.recipe.encoder:
-            return self._pretrained_encoder(Path(self.recipe.encoder))
-
-        def make() -> Made:
-            return *train_encoder(self.recipes.encoder, *self._clips, self.workspace.subfolder(ENCODER)), {}
-
-        return self._stage(ENCODER, self.recipes.encoder, _initial(self.recipes.encoder), make, actions=())
-
     def _pretrained_encoder(self, folder: Path) -> Checkpoint:
-        """An encoder that somebody else trained, as it is."""
+        """Copy an encoder that was trained elsewhere."""
         given = load_checkpoint(folder)
-        network = _as(Encoder, given)
+        network = given.network
+        if not isinstance(network, Encoder):
+            raise StganError(f"{folder} holds a {type(network).__name__}, which is no encoder")
         if network.config.code_size != self.recipes.generator.network.code_size:
             raise StganError(
-                f"the encoder in {folder} has codes of {network.config.code_size} numbers, but the generator's recipe "
-                f"takes {self.recipes.generator.network.code_size}: set code_size in the recipes to the encoder's"
+                f"the encoder in {folder} has code_size {network.config.code_size}, but the generator's recipe has "
+                f"{self.recipes.generator.network.code_size}: set code_size in the recipes to the encoder's"
             )
         ancestors = {**given.provenance.get("ancestors", {}), "taken from": given.hash}
-        return self._stage(ENCODER, self.recipes.encoder, ancestors, lambda: (network, None, {}), actions=())
+        return self._stage(ENCODER, ancestors, lambda: (network, None, {}))
 
-    def _code_prior(self) -> Checkpoint:
-        encoder = self.train(ENCODER)
-
-        def make() -> Made:
-            workspace = self.workspace.subfolder(CODE_PRIOR)
-            network = _as(Encoder, encoder).to(self.workspace.fabric.device)
-            return *train_code_prior(self.recipes.code_prior, network, *self._clips, workspace), {}
-
-        return self._stage(CODE_PRIOR, self.recipes.code_prior, {ENCODER: encoder.hash}, make, actions=())
-
-    def _sequence_prior(self) -> Checkpoint:
-        encoder = self.train(ENCODER)
-
-        def make() -> Made:
-            workspace, network = self.workspace.subfolder(SEQUENCE_PRIOR), _as(Encoder, encoder)
-            return *train_sequence_prior(self.recipes.sequence_prior, network, *self._clips, workspace), {}
-
-        ancestors = {ENCODER: encoder.hash}
-        return self._stage(SEQUENCE_PRIOR, self.recipes.sequence_prior, ancestors, make, actions=self.data.actions)
-
-    def _generator(self) -> Checkpoint:
-        encoder, prior = self.train(ENCODER), self.train(CODE_PRIOR)
-
-        def make() -> Made:
-            network, run = train_generator(
-                self.recipes.generator,
-                _as(Encoder, encoder),
-                _as(CodePrior, prior),
-                *self._clips,
-                self.workspace.subfolder(GENERATOR),
-            )
+    def _make(self, stage: str, networks: list[Any]) -> Made:
+        """Train a stage from the networks that it needs. Returns its figures too."""
+        if stage in self.recipes.classifiers:
+            return self._make_classifier(stage)
+        recipe, roles = self.recipes.stages[stage], self.roles
+        workspace = self.workspace.subfolder(stage)
+        network, run = _TRAININGS[stage](recipe, *networks, roles.train, roles.validation, workspace)
+        figures: dict[str, Any] = {}
+        if stage == GENERATOR:
             figures = {
-                f"psnr_{name}_frames": reconstruction_error(network, _as(Encoder, encoder), clips, most=2000)
-                for name, clips in self.roles.parts.items()
+                f"psnr_{name}_frames": reconstruction_error(network, networks[0], clips, most=2000)
+                for name, clips in roles.parts.items()
             }
-            return network, run, figures
+        return network, run, figures
 
-        ancestors = {ENCODER: encoder.hash, CODE_PRIOR: prior.hash}
-        return self._stage(GENERATOR, self.recipes.generator, ancestors, make, actions=())
-
-    def _classifier(self, name: str) -> Checkpoint:
-        recipe = self.recipes.classifiers[name]
-        roles = self.roles_of(recipe)
-
-        def make() -> Made:
-            workspace = self.workspace.subfolder(name)
-            network, run = train_classifier(recipe, roles.train, roles.validation, workspace, name)
-            with self.workspace.fabric.autocast():
-                figures = {
-                    f"{part}_clips": test_classifier(network, clips, _MOST_TESTED.get(part)).summary()
-                    for part, clips in roles.parts.items()
-                }
-            pooled = cross_validate(recipe, roles.train, workspace, name)
-            if pooled:
-                figures["unseen_groups"] = pooled.summary()
-            return network, run, figures
-
-        return self._stage(name, recipe, _initial(recipe), make, actions=self.data.actions)
-
-    def roles_of(self, recipe: ClassifierRecipe) -> Roles:
-        """The clips of the size that a classifier is trained on."""
-        return self.sized_roles[recipe.size] if recipe.size else self.roles
+    def _make_classifier(self, name: str) -> Made:
+        recipe, workspace = self.recipes.classifiers[name], self.workspace.subfolder(name)
+        roles = self.sized_roles[recipe.size]
+        network, run = train_classifier(recipe, roles.train, roles.validation, workspace, name)
+        with self.workspace.fabric.autocast():
+            figures = {
+                f"{part}_clips": test_classifier(network, clips, _MOST_TESTED.get(part)).summary()
+                for part, clips in roles.parts.items()
+            }
+        pooled = cross_validate(recipe, roles.train, workspace, name)
+        if pooled:
+            figures["unseen_groups"] = pooled.summary()
+        return network, run, figures
 
     def _card(self, name: str, network: nn.Module, provenance: dict[str, Any]) -> str:
         return model_card(name, network, provenance, self.recipe, self.data)
 
-    @property
-    def _clips(self) -> tuple[ClipData, ClipData]:
-        return self.roles.train, self.roles.validation
-
     def _check_clips(self) -> None:
-        """The recipes' groups must be there, and every action must have a clip to learn from."""
+        """Raise StganError unless the recipes' groups exist and every action has a training clip."""
         if len(self.data.actions) < 2:
-            raise StganError("these clips show one action only; a classifier needs at least two")
+            raise StganError("these clips show only one action; a classifier needs at least two")
         folds = {name: recipe.folds for name, recipe in self.recipes.classifiers.items()}
         named = {"model.yaml: held_out": self.recipe.held_out}
         named |= {f"{name}.yaml: folds": tuple(chain.from_iterable(fold)) for name, fold in folds.items()}
@@ -272,24 +237,12 @@ class ModelTraining:
         if missing:
             raise StganError(
                 f"no clip of {self.data.actions[missing[0]]!r} is left to train on, "
-                f"after test clips and {len(self.recipe.held_out)} held-out groups; hold out fewer, or add clips"
+                f"without the test clips and {len(self.recipe.held_out)} held-out groups; hold out fewer, or add clips"
             )
 
-    def _seen(self) -> list[str]:
-        """The clips trained on, by the first 16 digits of their content hashes, so that scores on them can say so."""
-        sources = self.roles.train.sources
-        return sorted(source[:16] for source in sources) if len(sources) <= _MOST_SEEN else []
-
-    def _stage(
-        self,
-        name: str,
-        recipe: Any,
-        ancestors: Mapping[str, str | None],
-        make: Callable[[], Made],
-        actions: tuple[str, ...],
-    ) -> Checkpoint:
-        """Load the stage if it is there and was made the same way; else make it, save it, and load what was saved."""
-        fabric, folder = self.workspace.fabric, self.out / name
+    def _stage(self, name: str, ancestors: Mapping[str, str | None], make: Callable[[], Made]) -> Checkpoint:
+        """Load the stage if it exists and was made in the same way. Otherwise make it, save it and load it again."""
+        fabric, folder, recipe = self.workspace.fabric, self.out / name, self.recipes.stages[name]
         made_from = {
             "data": {
                 "clips": len(self.data.clips),
@@ -313,7 +266,7 @@ class ModelTraining:
             former = {_RENAMED.get(setting, setting): value for setting, value in known.recipe.items()}
             if as_plain(replace(known, recipe=completed(former, recipe))) == made_from:
                 fabric.barrier()
-                if fabric.is_global_zero:  # cards are words, not weights: they follow the template of today
+                if fabric.is_global_zero:  # an old card is replaced by one from the current template
                     write_text(folder / CARD, self._card(name, present.network, present.provenance))
                 return present
         except (CheckpointError, RecordError):
@@ -321,9 +274,11 @@ class ModelTraining:
         fabric.barrier()
         started = time.monotonic()
         network, run, figures = make()
+        sources = self.roles.train.sources
         provenance = {
             **made_from,
-            "seen": self._seen(),
+            # The training clips by the first 16 digits of their hashes, so that scoring can recognize them.
+            "seen": sorted(source[:16] for source in sources) if len(sources) <= _MOST_SEEN else [],
             "figures": figures,
             "steps": run.step if run else 0,
             "seconds": round(run.seconds if run else time.monotonic() - started),
@@ -336,20 +291,15 @@ class ModelTraining:
         }
         if fabric.is_global_zero:
             card = self._card(name, network, provenance)
+            actions = () if name in (ENCODER, CODE_PRIOR, GENERATOR) else self.data.actions
             save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
         fabric.barrier()
         return load_checkpoint(folder)
 
 
-def _initial(recipe: EncoderRecipe | ClassifierRecipe) -> dict[str, str | None]:
-    """Hash of the weights that a training starts from, by their name; None where they are no longer there."""
+def _initial(name: str) -> dict[str, str | None]:
+    """The hash of the weights that a training starts from, by their name; None if they no longer exist."""
     try:
-        return {**initial_hash(recipe.initial)}
+        return {**initial_hash(name)}
     except CheckpointError:
-        return {recipe.initial: None}
-
-
-def _as(kind: type[Any], checkpoint: Checkpoint) -> Any:
-    if not isinstance(checkpoint.network, kind):
-        raise StganError(f"expected a {kind.__name__}, found a {type(checkpoint.network).__name__}")
-    return checkpoint.network
+        return {name: None}

@@ -1,6 +1,6 @@
-"""Batch normalization over the whole batch where several processes share it.
+"""Batch normalization over a batch that several processes share.
 
-`torch.nn.SyncBatchNorm` does this on GPUs only; this works on CPUs (gloo) and GPUs (nccl) alike.
+`torch.nn.SyncBatchNorm` does this on GPUs only. This works on CPUs (gloo) and GPUs (nccl).
 """
 
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum of each process's values; each value's gradient is the sum of the gradients that all of them got."""
+    """The sum of the values of all processes. In the backward pass, gradients are summed over all processes too."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -30,10 +30,10 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 class SharedBatchNorm(_BatchNorm):
-    """Batch normalization whose mean and variance are those of all processes' rows together."""
+    """Batch normalization with the mean and variance over the rows of all processes."""
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions behind (batch, channels)."""
+        """Allow any number of dimensions after (batch, channels)."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
@@ -57,7 +57,7 @@ class SharedBatchNorm(_BatchNorm):
 
 
 def share_batch_norm(network: M, world_size: int) -> M:
-    """Make every batch normalization of `network` a `SharedBatchNorm`, in place, if there are several processes."""
+    """With several processes, replace every batch normalization by a `SharedBatchNorm`, in place."""
     if world_size > 1:
         for parent in network.modules():
             for name, child in parent.named_children():

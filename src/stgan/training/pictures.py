@@ -1,4 +1,4 @@
-"""Pictures that a training leaves behind, to be looked at."""
+"""Pictures that a training saves for inspection."""
 
 from pathlib import Path
 
@@ -9,6 +9,6 @@ from torch import Tensor
 
 
 def save_image_grid(path: Path, rows: list[Float[Tensor, "n 3 height width"]]) -> None:
-    """Rows of images in [0, 1], each row a batch."""
+    """Save batches of images in [0, 1] as the rows of one picture."""
     grid = np.concatenate([np.concatenate(list(row.clamp(0, 1).permute(0, 2, 3, 1).numpy()), 1) for row in rows])
     Image.fromarray((grid * 255).round().astype(np.uint8)).save(path)

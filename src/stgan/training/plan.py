@@ -1,4 +1,4 @@
-"""A plan for somebody's own clips: recipes whose sizes fit them, written out so that they can be read and changed."""
+"""Plan recipes for a user's own clips, as files that the user can read and change."""
 
 import hashlib
 import re
@@ -21,24 +21,24 @@ CONDITION, EVALUATORS = ("lrcn", "c3d"), ("evaluator",)
 _DEFAULTS = Path(__file__).with_name("defaults")
 _LARGEST_ON_CPU = 64
 _VALIDATION_SHARE = 0.2
-_CODES_PER_COORDINATE = 8  # frames that a whitened coordinate should rest on
+_CODES_PER_COORDINATE = 8  # least number of frames for each whitened coordinate
 
 RecipeValues = dict[str, dict[str, Any]]
-"""Stage to the values of its YAML file."""
+"""Maps a stage to the values of its YAML file."""
 
 
 def choose_size(short_sides: list[int], gpu: bool) -> int:
-    """The side of the frames: the largest of `SIZES` that the middle clip fills; on a CPU 64 at most."""
+    """The side of the frames: the largest of `SIZES` not above the median short side; on a CPU at most 64."""
     middle = sorted(short_sides)[len(short_sides) // 2]
     possible = [size for size in SIZES if size <= middle and (gpu or size <= _LARGEST_ON_CPU)]
     return max(possible, default=SIZES[0])
 
 
 def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
-    """Groups (of a clip without a group: the clip itself) to hold out: about a fifth of each action's clips.
+    """Groups to hold out for validation: about a fifth of each action's clips.
 
-    None where the folder has a validation split of its own. No action loses more than two fifths of its clips or
-    its last group. The choice hangs on the groups' names alone.
+    There are none if the folder has its own validation split. No action loses more than two fifths of its clips or its
+    last group. The choice depends only on the groups' names.
     """
     if any(clip.split == "val" for clip in clips.clips):
         return ()
@@ -61,14 +61,14 @@ def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
 
 
 def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) -> RecipeValues:
-    """The recipes for clips of `num_frames` frames in all, at frames of `size` pixels, one of `SIZES`."""
+    """The recipes for clips with `num_frames` frames in total, resized to `size` pixels (one of `SIZES`)."""
     values: RecipeValues = {
         stage: read_yaml(_DEFAULTS / f"{stage}.yaml")
         for stage in (ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
     }
     _fit_size(values, size)
     _fit_amount(values, num_frames)
-    if any(_has_a_side(label) for label in clips.actions):
+    if any(_names_a_side(label) for label in clips.actions):
         for stage in (*CONDITION, *EVALUATORS):
             values[stage].setdefault("augmentation", {})["mirror"] = 0.0
         values[SEQUENCE_PRIOR]["mirror"] = False
@@ -86,7 +86,7 @@ def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) ->
 
 
 def scale_steps(values: RecipeValues, factor: float) -> RecipeValues:
-    """Every training `factor` times as long, but no shorter than a tenth of its plan."""
+    """Multiply the steps of every training by `factor`, but by no less than a tenth."""
     scaled = {stage: dict(settings) for stage, settings in values.items()}
     for settings in scaled.values():
         if "steps" in settings:
@@ -95,7 +95,7 @@ def scale_steps(values: RecipeValues, factor: float) -> RecipeValues:
 
 
 def write_recipes(folder: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """A YAML file a stage; model.yaml last, so that where it is, all of them are."""
+    """Write a YAML file for each stage. model.yaml is last, so if it exists, all of them do."""
     folder.mkdir(parents=True, exist_ok=True)
     for stage, settings in sorted(values.items(), key=lambda item: item[0] == MODEL):
         text = yaml.safe_dump(dict(settings), sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
@@ -103,7 +103,7 @@ def write_recipes(folder: Path, values: Mapping[str, Mapping[str, Any]]) -> None
 
 
 def _fit_size(values: RecipeValues, size: int) -> None:
-    """From the defaults' 64 pixels to another size: the first strides, and one doubling more or less."""
+    """Adapt first strides, kernels and numbers of stages from the defaults' 64 pixels to another size."""
     doublings = SIZES.index(size) + 2
     stride, kernel = min(4, size // 32), {32: 5, 64: 5, 128: 7, 256: 11}[size]
     frame = values["lrcn"]["network"]["frame"]
@@ -123,7 +123,7 @@ def _fit_size(values: RecipeValues, size: int) -> None:
 
 
 def _fit_amount(values: RecipeValues, num_frames: int) -> None:
-    """Fewer whitened coordinates where there are too few frames to tell them."""
+    """Use fewer whitened coordinates if there are few frames."""
     prior = values[CODE_PRIOR]["network"]
     prior["rank"] = max(4, min(prior["rank"], num_frames // _CODES_PER_COORDINATE))
     prior["appearance_rank"] = max(1, prior["rank"] // 4)
@@ -131,6 +131,6 @@ def _fit_amount(values: RecipeValues, num_frames: int) -> None:
     sequences["rank"] = max(4, min(sequences["rank"], num_frames // _CODES_PER_COORDINATE))
 
 
-def _has_a_side(label: str) -> bool:
-    """Whether a mirror image would belong to another action."""
+def _names_a_side(label: str) -> bool:
+    """Whether the action's name says that a mirror image would show another action."""
     return bool(re.search(r"(^|[^a-zA-Z])(left|right|clockwise)([^a-z]|$)|(Left|Right|LEFT|RIGHT)([^a-z]|$)", label))

@@ -1,9 +1,10 @@
-"""From a folder and a few options to a `ModelTraining`: look at the clips, plan or read the recipes, decode once."""
+"""Prepare a `ModelTraining` from a folder of clips and options: survey and decode the clips, plan or read recipes."""
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -15,14 +16,7 @@ from stgan.records import as_plain, merged, read_yaml, write_record
 from stgan.spacing import evenly_spread
 from stgan.training.clip_data import ClipData
 from stgan.training.model import ModelTraining
-from stgan.training.plan import (
-    SIZES,
-    RecipeValues,
-    choose_size,
-    plan_recipes,
-    scale_steps,
-    write_recipes,
-)
+from stgan.training.plan import SIZES, RecipeValues, choose_size, plan_recipes, scale_steps, write_recipes
 from stgan.training.recipes import (
     CODE_PRIOR,
     ENCODER,
@@ -41,15 +35,15 @@ from stgan.video.decoding import inspect_clip
 from stgan.video.survey import SURVEY, Survey, survey_clips
 
 RECIPES = "recipes"
-"""Where in a model's folder the recipes are kept that it was trained by."""
+"""Folder of the training's recipes, inside the model's folder."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What somebody wants of a training; what is None is left to the plan or to the recipes.
+    """The user's options of a training. For an option that is None, the plan or the recipes decide.
 
-    config: folder of recipes. size: side of the frames in pixels. minutes: how long all of it may take.
-    encoder: checkpoint folder to take the encoder from. overrides: settings that replace those of the recipes.
+    config: folder of recipes. size: side of the frames in pixels. minutes: time for all trainings.
+    encoder: checkpoint folder of an encoder to use. overrides: settings that replace those of the recipes.
     csv, split_column, ucf_split: see `stgan.video.find_clips`.
     """
 
@@ -64,17 +58,8 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How to read a folder of clips, see `stgan.video.find_clips`."""
-
-    csv: str = ""
-    split_column: str = "split"
-    ucf_split: int = 1
-
-
-@dataclass(frozen=True)
 class Prepared:
-    """A training that can begin, and what was seen on the way."""
+    """A training that can start, and the survey of its clips."""
 
     training: ModelTraining
     survey: Survey
@@ -89,25 +74,27 @@ def prepare(
     say: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
-    """Check the clips, decode them into a cache, and settle the recipes.
+    """Check the clips, decode them into a cache, and read or plan the recipes.
 
-    The recipes are those in `options.config`; else those in `out`/recipes, which an earlier call planned; else a new
-    plan, written there. Overrides become part of a plan. With several processes the first one plans and the others
-    read what it wrote.
+    The recipes are those in `options.config`, otherwise those in `out`/recipes from an earlier call, otherwise a new
+    plan, which is written there. Overrides become part of a plan. With several processes, the first one plans and the
+    others read its files.
+
+    say: receives messages for the user. progress: receives the numbers of surveyed clips and of all clips.
 
     Raises:
-        StganError: clips or recipes are wrong, or a wish contradicts the plan that `out` was begun with.
+        StganError: clips or recipes are invalid, or an option contradicts the earlier plan in `out`.
     """
     fabric, planned = workspace.fabric, out / RECIPES
-    out.mkdir(parents=True, exist_ok=True)  # whether it can be written to is better known now than after an hour
+    out.mkdir(parents=True, exist_ok=True)  # fail now, not after an hour, if it cannot be written
     source = options.config or (planned if (planned / "model.yaml").is_file() else None)
     fabric.barrier()  # all processes look before the first one writes
     if source == planned:
-        say(f"going on with the recipes in {planned}")
+        say(f"using the recipes in {planned}")
     model = load_model_recipe(source, options.overrides) if source else None
     _check_options(options, model, out)
     reading = _reading(options, model)
-    clips = find_clips(data, csv=reading.csv or None, split_column=reading.split_column, ucf_split=reading.ucf_split)
+    clips = find_clips(data, **(reading | {"csv": reading["csv"] or None}))
     size = model.size if model else options.size or choose_size(_short_sides(clips), fabric.device.type != "cpu")
     cache = ClipCache(workspace.folder / "cache", size)
     survey = survey_clips(clips, cache=cache, progress=progress)
@@ -138,16 +125,16 @@ def prepare(
         return prepared
     num_frames = sum(facts.frames for facts in survey.facts.values())
     values = plan_recipes(survey.readable, num_frames, name=out.resolve().name, size=size)
-    values[MODEL] |= {"csv": reading.csv, "split_column": reading.split_column, "ucf_split": reading.ucf_split}
+    values[MODEL] |= reading
     if options.encoder:
         _take_encoder(values, options.encoder)
     values = merged(values, options.overrides)
     trial = workspace.folder / "trial_recipes"
     _write_for_all(fabric, trial, values)
-    tried = training(trial)  # before anything is kept: a plan that cannot work would stand in the way of the next call
+    tried = training(trial)  # before the plan is saved: the next call would use a plan that cannot work
     if options.minutes:
         values[MODEL]["minutes"] = options.minutes
-        paces = tried.paces()  # every process times them, the first one's plan is kept
+        paces = tried.paces()  # every process takes part; the first one's plan is used
         seconds = sum(tried.seconds_of_steps(paces).values())
         values = merged(scale_steps(values, 60 * options.minutes / seconds), options.overrides)
     _write_for_all(fabric, planned, values)
@@ -155,14 +142,14 @@ def prepare(
 
 
 def _write_for_all(fabric: Fabric, folder: Path, values: RecipeValues) -> None:
-    """Recipes that the first process writes and all processes may read afterwards."""
+    """Write recipes in the first process, before any process continues."""
     if fabric.is_global_zero:
         write_recipes(folder, values)
     fabric.barrier()
 
 
 def _short_sides(clips: ClipFolder, most: int = 9) -> list[int]:
-    """Height or width, whichever is less, of a few clips spread over the folder; [0] if none of them can be read."""
+    """The smaller of height and width of a few clips, evenly spread; [0] if none of them can be read."""
     sides = []
     for number in evenly_spread(len(clips), min(most, len(clips))):
         with suppress(VideoError):
@@ -180,32 +167,31 @@ def _check_options(options: TrainingOptions, model: ModelRecipe | None, out: Pat
         return
     if options.minutes and options.minutes != model.minutes:
         raise StganError(
-            f"--minutes {options.minutes:g} is for a new plan, and these recipes say how many steps to take; "
-            "leave it away, or change steps with --set, or choose another --out"
+            f"--minutes {options.minutes:g} is for a new plan, but these recipes already set the number of steps; "
+            "omit it, change steps with --set, or choose another --out"
         )
     if options.size and options.size != model.size:
         raise StganError(
             f"--size {options.size} contradicts the recipes, which are for frames of {model.size} pixels; "
-            f"leave it away, delete {out / RECIPES} to plan anew, or choose another --out"
+            f"omit it, delete {out / RECIPES} for a new plan, or choose another --out"
         )
     if options.encoder and str(options.encoder.resolve()) != model.encoder:
         raise StganError(
-            "--encoder is for a new plan; in recipes it is `encoder` in model.yaml (--set model.encoder=...)"
+            "--encoder is for a new plan; for existing recipes, set `encoder` in model.yaml (--set model.encoder=...)"
         )
 
 
-def _reading(options: TrainingOptions, model: ModelRecipe | None) -> Reading:
-    """How to read the folder of clips: as given, else as in the recipes."""
-    known = Reading(model.csv, model.split_column, model.ucf_split) if model else Reading()
-    given = {name: value for name in asdict(known) if (value := getattr(options, name)) is not None}
-    return replace(known, **given)
+def _reading(options: TrainingOptions, model: ModelRecipe | None) -> dict[str, Any]:
+    """How to read the folder of clips: the options, otherwise the recipe, otherwise the recipe's defaults."""
+    values = {name: getattr(model or ModelRecipe, name) for name in ("csv", "split_column", "ucf_split")}
+    return {name: value if getattr(options, name) is None else getattr(options, name) for name, value in values.items()}
 
 
 def _take_encoder(values: RecipeValues, folder: Path) -> None:
-    """Fit the plan to an encoder that is there already."""
+    """Adapt the plan to an existing encoder."""
     network = load_checkpoint(folder).network
     if not isinstance(network, Encoder):
-        raise StganError(f"{folder} holds {type(network).__name__}, which is no encoder")
+        raise StganError(f"{folder} holds a {type(network).__name__}, which is no encoder")
     values[MODEL]["encoder"] = str(folder.resolve())
     config = as_plain(encoder_values(network.config))
     values[ENCODER][ARCHITECTURE] = config.pop(ARCHITECTURE, "alexnet")

@@ -1,6 +1,6 @@
-"""Windows read from clips' files as they are needed, for sets that are too large to be kept decoded.
+"""Windows that are read from clips' files when needed, for sets that are too large to keep decoded.
 
-A window depends on a generator of random numbers and its own file alone, not on the clips that it is read beside.
+A window depends only on its random generator and its own file, not on other clips.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from stgan.video.decoding import in_order
 
 
 class WindowReader:
-    """Windows of `length` consecutive frames. A clip is decoded as a whole once, and kept while there is room for it.
+    """Reads windows of `length` consecutive frames. A clip is decoded completely once, and kept if memory allows.
 
-    Of a clip that there is no room for it remembers how long it is, so that from then on it is decoded to the end of
-    the window that is wanted, which more than halves the work.
+    Of other clips only the length is kept. From then on they are decoded only to the end of the wanted window, which
+    more than halves the work.
 
-    in_view: take only windows with somebody in view (see `windows_in_view`); every clip is then decoded as a whole.
-    memory: bytes for decoded clips, which are few: the first ones that are read.
+    in_view: take only windows with somebody in view (see `windows_in_view`). Every clip is then decoded completely.
+    memory: bytes for decoded clips. The first clips that are read are kept.
     """
 
     def __init__(self, length: int, in_view: bool = False, memory: int = 1 << 30) -> None:
@@ -39,11 +39,11 @@ class WindowReader:
     def window(
         self, path: Path, rng: np.random.Generator, *, crop: float = 1.0, least: int = 1
     ) -> UInt8[np.ndarray, "time height width 3"]:
-        """A random window of a clip, of each frame the same random part.
+        """A random window of a clip. All its frames are cropped to the same random part.
 
         Args:
-            crop: at least 1; the part is so many times smaller than the frame, on both sides.
-            least: pixels that no side of the part goes below, unless the frame does.
+            crop: at least 1; height and width of the part are smaller than the frame's by this factor.
+            least: smallest side of the part in pixels, unless the frame is smaller.
 
         Raises:
             VideoError: the file cannot be read.
@@ -55,7 +55,7 @@ class WindowReader:
         return np.ascontiguousarray(frames[:, top : top + height, left : left + width])
 
     def fixed_window(self, clip: ClipFile, seed: int, number: int = 0) -> UInt8[np.ndarray, "time height width 3"]:
-        """A random window by which a clip is judged: whole frames, drawn from the seed, the clip's name, a number."""
+        """A test window with whole frames, drawn from the seed, the clip's name and a number."""
         name = f"{seed} {clip.label}/{clip.path.name}{f' {number}' * (number > 0)}"
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         return self.window(clip.path, np.random.default_rng(int(digest[:16], 16)))
@@ -63,7 +63,7 @@ class WindowReader:
     def fixed_windows(
         self, clips: Sequence[ClipFile], seed: int, each: int = 1
     ) -> Iterator[UInt8[np.ndarray, "_time _height _width 3"]]:
-        """`each` windows of each clip, clip after clip, a few of them decoded side by side."""
+        """`each` windows of each clip, in the order of the clips. Several are decoded in parallel."""
         wanted = [(clip, number) for clip in clips for number in range(each)]
         with closing(in_order(lambda item: self.fixed_window(item[0], seed, item[1]), wanted)) as windows:
             yield from windows
@@ -73,7 +73,7 @@ class WindowReader:
         if whole is None and (self.in_view or path not in self._frames):
             whole = read_video(path).frames
             self._frames[path] = len(whole)
-            if whole.nbytes <= self._memory_left:  # threads that decode side by side may overdraw it by a clip each
+            if whole.nbytes <= self._memory_left:  # parallel threads may exceed it by a clip each
                 self._memory_left -= whole.nbytes
                 self._kept[path] = whole
         if whole is not None:
@@ -83,7 +83,7 @@ class WindowReader:
         return read_video(path, part=range(first, int(wanted.max()) + 1)).frames[wanted - first]
 
     def _window(self, path: Path, whole: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Frames of a random window of a clip that is decoded."""
+        """Frame numbers of a random window of a decoded clip."""
         if not self.in_view or len(whole) <= self.length:
             return random_window(len(whole), self.length, rng)
         if path not in self._starts:
@@ -94,13 +94,13 @@ class WindowReader:
 def fitted(
     windows: Iterable[UInt8[Tensor, "time _height _width 3"]], preprocessing: Preprocessing
 ) -> Float[Tensor, "n 3 time size size"]:
-    """Windows of any sizes as one batch of RGB in [0, 1], each brought to the network's size as the network would."""
+    """Windows of any sizes as one batch of RGB in [0, 1], resized as the network would do it."""
     videos = (to_videos(window.unsqueeze(0)) for window in windows)
     return torch.cat([unflatten_time(preprocessing.resize(flatten_time(video)), 1) for video in videos])
 
 
 def in_epochs(count: int, step: int, batch_size: int, seed: int) -> list[int]:
-    """Which of `count` clips a step takes: all of them in random order, then all in another, and so on."""
+    """The clips of a step. Each epoch uses all `count` clips in a new random order."""
     places = range(step * batch_size, (step + 1) * batch_size)
     orders = {
         epoch: np.random.default_rng((seed, epoch, 1)).permutation(count) for epoch in {p // count for p in places}

@@ -1,4 +1,4 @@
-"""Recipes: YAML files that hold everything that decides a network's weights but the data."""
+"""Recipes: YAML files with all settings of a network's training except the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,20 +24,21 @@ MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR = "model", "encoder", "cod
 R = TypeVar("R")
 
 Overrides = Mapping[str, Mapping[str, Any]]
-"""Stage to settings (nested as in its file) that replace those of the recipe."""
+"""Maps a stage to settings (nested as in its file) that replace those of the recipe."""
 
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """`model.yaml`: what a model consists of. Each name is a recipe file beside it and a folder in the model.
+    """`model.yaml`: the parts of a model. Each classifier's name is a recipe file beside it and a folder in the model.
 
-    size: side of the frames in pixels. condition: classifiers that may steer. evaluators: those that never do.
-    held_out: groups (actors, source videos) that no network of the model is trained on; they validate.
-    encoder: a checkpoint folder to take the encoder from instead of training one.
-    description, citation, licence: of the clips, for the cards.
-    clip_size: side of the square in the middle of the frames that clips keep; 0: as much as what steers sees.
+    size: side of the frames in pixels. condition: classifiers that can steer. evaluators: classifiers that only score.
+    held_out: groups (actors, source videos) for validation; no network of the model is trained on them.
+    encoder: checkpoint folder of an encoder to use instead of training one.
+    description, citation, licence: of the clips, for the model cards.
+    clip_size: side of the centre square of the frames that generated clips keep; 0: the part that the condition
+        networks see.
     csv, split_column, ucf_split: how to read the folder of clips, see `stgan.video.find_clips`.
-    minutes: how long the trainings were planned to take; 0 for no such plan.
+    minutes: planned time of all trainings; 0: no such plan.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Recipes:
     def stages(
         self,
     ) -> dict[str, EncoderRecipe | CodePriorRecipe | SequencePriorRecipe | GeneratorRecipe | ClassifierRecipe]:
-        """Each stage's recipe by its name, in the order of training."""
+        """Each stage's recipe by name, in the order of training."""
         return {
             ENCODER: self.encoder, CODE_PRIOR: self.code_prior, SEQUENCE_PRIOR: self.sequence_prior,
             GENERATOR: self.generator, **self.classifiers,
@@ -80,15 +81,15 @@ class Recipes:
 
 
 def load_model_recipe(folder: Path, overrides: Overrides | None = None) -> ModelRecipe:
-    """`model.yaml` of a folder of recipes. StganError if it is wrong."""
-    return _load(ModelRecipe, folder / f"{MODEL}.yaml", (overrides or {}).get(MODEL, {}))
+    """Read `model.yaml` of a folder of recipes. StganError if it is invalid."""
+    return load_recipe(ModelRecipe, folder / f"{MODEL}.yaml", (overrides or {}).get(MODEL, {}))
 
 
 def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = None) -> Recipes:
-    """All recipes of a folder.
+    """Read all recipes of a folder.
 
     Raises:
-        StganError: a file is missing or wrong, or an override is for a stage that the model does not have.
+        StganError: a file is missing or invalid, or an override is for a stage that the model does not have.
     """
     overrides = overrides or {}
     model = load_model_recipe(folder, overrides)
@@ -96,10 +97,10 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     stages = (MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *names)
     unknown = sorted(overrides.keys() - set(stages))
     if unknown:
-        raise StganError(f"there is no stage {quoted(unknown[0])} to set anything of; there are {', '.join(stages)}")
+        raise StganError(f"there is no stage {quoted(unknown[0])} to change; there are {', '.join(stages)}")
 
     def load(kind: type[R], stage: str, **given: Any) -> R:
-        return _load(kind, folder / f"{stage}.yaml", overrides.get(stage, {}), **given)
+        return load_recipe(kind, folder / f"{stage}.yaml", overrides.get(stage, {}), **given)
 
     return Recipes(
         model=model,
@@ -111,21 +112,15 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     )
 
 
-def load_classifier_recipe(
-    path: Path, num_classes: int, overrides: Mapping[str, Any] | None = None
-) -> ClassifierRecipe:
-    """The recipe of one classifier. StganError if it is wrong."""
-    return _load(ClassifierRecipe, path, overrides or {}, num_classes=num_classes)
-
-
-def _load(kind: type[R], path: Path, overrides: Mapping[str, Any], **given: Any) -> R:
+def load_recipe(kind: type[R], path: Path, overrides: Mapping[str, Any], **given: Any) -> R:
+    """Read one recipe. given: values of its network that the file does not contain. StganError if it is invalid."""
     return as_record(kind, with_network(merged(read_yaml(path), overrides), **given), path)
 
 
 def with_network(values: Any, **given: Any) -> Any:
-    """Values of a recipe with `architecture`, which files have beside `network`, among the network's own.
+    """Move `architecture`, which files have beside `network`, into the values of the network.
 
-    given: values of the network that the file does not decide.
+    given: further values of the network that the file does not contain.
     """
     if not isinstance(values, dict) or not isinstance(values.get("network"), dict | None):
         return values
@@ -135,7 +130,7 @@ def with_network(values: Any, **given: Any) -> Any:
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`generator.steps=500` and the like, values in YAML, as `Overrides`."""
+    """Parse settings such as `generator.steps=500`, with values in YAML. StganError if one is invalid."""
     overrides: dict[str, dict[str, Any]] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -150,6 +145,6 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         for key in keys[:-1]:
             place = place.setdefault(key, {})
             if not isinstance(place, dict):
-                raise StganError(f"{quoted(setting)} sets a part of something that another setting sets as a whole")
+                raise StganError(f"{quoted(setting)} sets a part of a value that another setting replaces")
         place[keys[-1]] = value
     return overrides

@@ -1,8 +1,8 @@
-"""What every training shares: a folder, devices, a progress bar with losses, logs, and steps that can be resumed.
+"""The training loop of all networks: folder, devices, progress bar with losses, logs, and resumable steps.
 
-Each step draws all its randomness from (seed, step), so a run that was killed and resumed takes the same steps as
-one that was not, without any generator state in its checkpoint; and it draws for the whole batch, of which each
-process keeps its share, so that several processes take the same steps as one.
+All randomness of a step is drawn from (seed, step), so a run that was killed and resumed takes the same steps as an
+uninterrupted one, without saving a generator's state. Randomness is drawn for the whole batch, and each process keeps
+its share, so several processes take the same steps as one.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import math
 import os
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,26 +30,25 @@ from stgan.training.interruption import Interruptible
 from stgan.training.logs import Log
 from stgan.training.step_randomness import StepRandomness
 
-Losses = Mapping[str, float]
 Batch = tuple[Tensor, ...]
 STATE = "state.pt"
-"""The file of a training's folder that it is resumed from."""
+"""The file in a training's folder with its saved state."""
 _SMOOTHING = 0.95  # of the logged losses
 _DAMAGE = (
     pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, ValueError, TypeError, EOFError, OSError,
 )  # fmt: skip
-"""What reading a damaged state may raise."""
+"""Errors from reading a damaged state."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where and on what a training runs.
+    """The folder and devices of a training.
 
-    folder: for logs, pictures and states. save_every: seconds between two states.
-    probe: 0, or take only so many steps to time them and write nothing.
-    deadline: time.monotonic() of the last step of a training, which takes one at least; saved as on Ctrl-C.
-    compact: states are saved without what optimizers remember, which is half of them or more. Who goes on
-        from such a state takes other steps than one who was not interrupted.
+    folder: for logs, pictures and states. save_every: seconds between two saved states.
+    probe: number of steps to time without writing anything; 0: train.
+    deadline: time.monotonic() after which a training saves its state and stops, after one step at least.
+    compact: whether to save states without the optimizers' moments, which are half of a state or more. A run resumed
+        from such a state takes other steps than an uninterrupted one.
     """
 
     fabric: Fabric
@@ -60,15 +59,15 @@ class Workspace:
     compact: bool = False
 
     def subfolder(self, name: str) -> "Workspace":
-        """The same devices, a folder inside this one."""
+        """A workspace with the same devices in a folder inside this one."""
         return replace(self, folder=self.folder / name)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a training is: seconds of a step, and how well it is fed.
+    """The speed of a training. seconds: of a step.
 
-    fed: the speed as a share of that with clips which are at hand already; below 1 the device waits for clips.
+    fed: the speed relative to that with clips already in memory; below 1 the device waits for clips.
     """
 
     seconds: float
@@ -76,15 +75,15 @@ class Pace:
 
 
 def one_device(device: torch.device) -> Fabric:
-    """Fabric on one device."""
+    """Fabric for one device."""
     return Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [device.index or 0])
 
 
 class TrainingRun:
-    """One training in one folder: `state.pt` to resume from (written atomically), logs, pictures.
+    """One training in one folder with its state (`state.pt`, written atomically), logs and pictures.
 
     state: modules and optimizers by name, saved and restored together with the step and the seconds spent.
-    key:   `identity` of the recipe and the data; the state of another training is not resumed from.
+    key:   `identity` of the recipe and the data. A saved state with another key is not used.
     """
 
     def __init__(self, workspace: Workspace, state: dict[str, Any], seed: int, key: str = "") -> None:
@@ -93,17 +92,17 @@ class TrainingRun:
         self.step, self.seconds = 0, 0.0
         self.losses: dict[str, float] = {}
         self.pace = Pace(0.0, 1.0)
-        """Of a probe: medians without the first steps, in which memory is asked for and kernels are chosen."""
+        """The result of a probe: medians without the first steps, which allocate memory and choose kernels."""
 
     @property
     def state_file(self) -> Path:
         return self.folder / STATE
 
     def resume(self) -> None:
-        """Continue from the folder's last saved state, if there is one of this training.
+        """Continue from the folder's last saved state, if it is of this training.
 
-        The state of another one, before the recipe or the clips changed, is set aside as `state.previous.pt`.
-        Raises StganError for a damaged state.
+        If the recipe or the clips have changed since, the state is renamed to `state.previous.pt`.
+        Raises StganError if the state is damaged.
         """
         other = False
         if self.state_file.exists():
@@ -116,16 +115,16 @@ class TrainingRun:
                     self.step, self.seconds, self.losses = saved["step"], saved["seconds"], saved["losses"]
             except _DAMAGE as error:
                 raise StganError(
-                    f"cannot resume from {self.state_file}: it is damaged; delete it to start anew, "
-                    "or choose another folder to work in"
+                    f"cannot resume from {self.state_file}: it is damaged; delete it to start again, "
+                    "or choose another folder"
                 ) from error
         self.fabric.barrier()  # all processes look before the first one moves it
         if other and self.fabric.is_global_zero:
-            print(f"{self.folder.name} begins anew, its recipe or clips have changed; the former state is kept")
+            print(f"{self.folder.name} starts again because its recipe or clips have changed; the old state is kept")
             os.replace(self.state_file, self.state_file.with_name("state.previous.pt"))
 
     def save(self) -> None:
-        """Write the state; the previous one stays in place until the new one is complete."""
+        """Write the state. The previous one is replaced once the new one is complete."""
         if not self.fabric.is_global_zero:
             return
         parts = {name: self._saved(part) for name, part in self.state.items()}
@@ -137,23 +136,23 @@ class TrainingRun:
                 torch.save(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except (OSError, RuntimeError) as error:  # of a full disk torch.save makes a RuntimeError
+        except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError if the disk is full
             raise StganError(
-                f"cannot write {self.state_file}: make room there, and the same command goes on where it was last saved"
+                f"cannot write {self.state_file}: make room there and run the same command again; "
+                "it continues from the last saved state"
             ) from error
 
     def _saved(self, part: Any) -> dict[str, Any]:
         saved: dict[str, Any] = part.state_dict()
-        # An optimizer is told by its groups; what it remembers is its state.
-        forgotten: dict[str, Any] = {"state": {}} if self.workspace.compact and "param_groups" in saved else {}
-        return {**saved, **forgotten}
+        is_optimizer = "param_groups" in saved
+        return {**saved, "state": {}} if self.workspace.compact and is_optimizer else saved
 
     def update(
         self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float = float("inf")
     ) -> None:
-        """One step down the loss, its gradient cut to `max_norm`.
+        """One optimizer step, with the gradient clipped to `max_norm`.
 
-        Raises StganError, before the weights are touched, if the gradient is not finite.
+        Raises StganError, before weights change, if the loss or its gradient is not finite.
         """
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
@@ -185,11 +184,11 @@ class TrainingRun:
     ) -> None:
         """Run `step_function(random, draw(random))` until `steps`.
 
-        `draw` runs one step ahead on a thread of its own, so that the device does not wait for clips. Losses are
-        averaged over processes, checked, and logged; the state is saved now and then, on Ctrl-C and at the end.
-        `validate` and `picture` are called so many times in all, on the first process only.
+        `draw` runs one step ahead in its own thread, so that the device does not wait for clips. Losses are averaged
+        over processes and logged. The state is saved regularly, on Ctrl-C and at the end. The first process calls
+        `validate` and `picture` about `validations` and `pictures` times.
 
-        Raises StganError when a loss stops being finite: the last saved state is then from before.
+        Raises StganError if a loss is not finite. The last saved state is then from before this step.
         """
         if self.workspace.probe:
             return self._probe(draw, step_function)
@@ -199,10 +198,10 @@ class TrainingRun:
         self.fabric.barrier()
         self.resume()
         last_save = time.monotonic()
-        chief = self.fabric.is_global_zero
+        is_first = self.fabric.is_global_zero
         with (
-            bars(None, TextColumn("{task.fields[losses]}"), hidden=not chief) as progress,
-            Log(self.folder, self.step, enabled=chief) as log,
+            bars(None, TextColumn("{task.fields[losses]}"), hidden=not is_first) as progress,
+            Log(self.folder, self.step, enabled=is_first) as log,
             ThreadPoolExecutor(1) as ahead,
             Interruptible() as interruption,
         ):
@@ -210,19 +209,20 @@ class TrainingRun:
             following = ahead.submit(draw, self._randomness(self.step))
             while self.step < steps:
                 started = time.monotonic()
-                interruption.asked |= started > self.workspace.deadline
+                interruption.requested |= started > self.workspace.deadline
                 batch = following.result()
                 following = ahead.submit(draw, self._randomness(self.step + 1))
                 losses, interrupted = self._take_step(step_function, batch, interruption)
                 self.seconds += time.monotonic() - started
-                progress.update(task, completed=self.step, losses=_sentence(self.losses))
+                shown = " ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
+                progress.update(task, completed=self.step, losses=shown)
                 last = self.step == steps
                 log.losses(
                     self.step, self.seconds, losses, self.losses, to_csv=last or self.step == 1 or self.step % 20 == 0
                 )
-                if chief and validate and (last or self.step % max(1, steps // validations) == 0):
+                if is_first and validate and (last or self.step % max(1, steps // validations) == 0):
                     log.validation(self.step, validate())
-                if chief and picture and (last or self.step % max(1, steps // pictures) == 0):
+                if is_first and picture and (last or self.step % max(1, steps // pictures) == 0):
                     picture(self.folder / f"step_{self.step:06d}.png")
                 if interrupted or time.monotonic() - last_save > self.workspace.save_every:
                     self.save()
@@ -230,7 +230,7 @@ class TrainingRun:
                 if interrupted:
                     raise KeyboardInterrupt
             self.save()
-            interruption.raise_if_asked()
+            interruption.raise_if_requested()
         self.fabric.barrier()
 
     def _take_step(
@@ -239,15 +239,16 @@ class TrainingRun:
         batch: Batch,
         interruption: Interruptible,
     ) -> tuple[dict[str, float], bool]:
-        """The step's losses, and whether any process was asked to stop: all must, after the same step.
+        """Take one step. Returns its losses, and whether any process was requested to stop.
 
-        One that stopped alone would leave the others waiting for its share of the next step.
+        All processes must stop after the same step, or the others would wait for the next step of the stopped one.
         """
         random = self._randomness(self.step)
         random.seed_dropout()
         means = step_function(random, tuple(part.to(self.fabric.device, non_blocking=True) for part in batch))
         values = [loss.detach().float() for loss in means.values()]
-        *averages, stop = self.mean(torch.stack([*values, values[0].new_tensor(float(interruption.asked))])).tolist()
+        stopping = values[0].new_tensor(float(interruption.requested))
+        *averages, stop = self.mean(torch.stack([*values, stopping])).tolist()
         losses = dict(zip(means, averages, strict=True))
         self.step += 1
         for name, value in losses.items():
@@ -281,10 +282,6 @@ class TrainingRun:
         return StepRandomness(self.seed, step, self.fabric.global_rank, self.fabric.world_size, self.fabric.device)
 
 
-def _sentence(losses: Losses) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in losses.items())
-
-
 def identity(recipe: Any, *made_from: str) -> str:
-    """Tells trainings apart: a hash of a recipe (a dataclass) and of the hashes of what goes into it."""
+    """Identifies a training: a hash of its recipe (a dataclass) and of the hashes of its inputs."""
     return hashlib.sha256(json.dumps([asdict(recipe), *made_from], sort_keys=True).encode()).hexdigest()

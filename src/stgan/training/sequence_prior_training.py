@@ -26,7 +26,7 @@ _BASIS_WINDOWS = 2048
 
 @dataclass(frozen=True)
 class SequencePriorRecipe:
-    """Everything that decides the sequence prior's weights but the encoder and the data."""
+    """All settings of the sequence prior's training."""
 
     network: SequencePriorConfig
     steps: Steps = 8000
@@ -38,20 +38,20 @@ class SequencePriorRecipe:
     noise_std: NoiseStd = 1.6
     """log sigma in training is N(noise_mean, noise_std^2), as in Karras et al. 2022."""
     unconditional: Fraction = 0.15
-    """Of each batch, the share that is trained without its action, so that the prior also knows clips of any action."""
+    """Share of each batch that is trained without its action, for unconditional denoising."""
     copies: Annotated[int, Interval(ge=1, le=1000)] = 4
-    """How many versions of each clip there are: as it is, then shifted by up to `shift` pixels each way."""
+    """Number of copies of each clip: the first unchanged, the others shifted by up to `shift` pixels."""
     shift: Pixels = 3
     mirror: bool = True
-    """Mirror images too: not where an action has a side."""
+    """Whether to add mirror images. Not for actions that a mirror image changes, such as turning left."""
     seed: Seed = 0
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Codes of every version of each clip, one after the other, so that a batch is one look-up.
+    """Codes of all versions (copies and mirror images) of all clips in one tensor, so that a batch is one indexing.
 
-    first, times: of each clip, where its codes begin, and how many frames a version has.
+    first: index of each clip's first code. times: number of frames of each clip.
     """
 
     codes: Float[Tensor, "n code"]
@@ -59,14 +59,10 @@ class Sequences:
     times: list[int]
     versions: int
 
-    def of(self, clip: int) -> Float[Tensor, "versions time code"]:
-        """The codes of a clip."""
-        end = self.first[clip] + self.versions * self.times[clip]
-        return self.codes[self.first[clip] : end].unflatten(0, (self.versions, -1))
-
 
 @torch.no_grad()
 def code_sequences(encoder: Encoder, data: ClipData, recipe: SequencePriorRecipe) -> Sequences:
+    """Encode all versions of all clips."""
     device = next(encoder.parameters()).device
     rng = np.random.default_rng(recipe.seed)
     sequences, first = [], [0]
@@ -89,7 +85,7 @@ def code_sequences(encoder: Encoder, data: ClipData, recipe: SequencePriorRecipe
 def draw_windows(
     sequences: Sequences, data: ClipData, count: int, random: StepRandomness
 ) -> tuple[Float[Tensor, "share frames code"], list[int]]:
-    """Random windows of codes, and the numbers of their clips; actions equally often. This process's share of them."""
+    """This process's share of `count` random windows of codes, and their clip numbers. Actions are equally frequent."""
     versions = random.rng.integers(sequences.versions, size=count)
     windows = data.window_frames(count, random)
     wanted = [
@@ -100,9 +96,12 @@ def draw_windows(
 
 
 def fit_basis(network: SequencePrior, windows: Float[Tensor, "n frames code"]) -> None:
-    """Set mean, basis, variance and unit: the principal components of windows of codes.
+    """Set mean, basis, variance and unit from the principal components of windows of codes.
 
-    With a `scene_rank` those of their means over time, and of what is left of them without these.
+    With a `scene_rank`, these are the components of the windows' means over time, and of the windows minus their means.
+
+    Raises:
+        StganError: the codes span fewer directions than the prior's rank.
     """
     c = network.config
     mean = windows.double().mean((0, 1))
@@ -113,7 +112,7 @@ def fit_basis(network: SequencePrior, windows: Float[Tensor, "n frames code"]) -
         h = h - means
         components, variance = _principal(means.squeeze(1), c.scene_rank)
         network.scene.data.copy_(components)
-        variances.append(c.frames * variance)  # of the sum over time, divided by the square root of the frames
+        variances.append(c.frames * variance)  # of the sum over time / sqrt(frames)
     components, variance = _principal(h.flatten(1), c.rank - c.scene_rank)
     network.basis.data.copy_(components)
     variance = torch.cat([*variances, variance])
@@ -124,12 +123,12 @@ def fit_basis(network: SequencePrior, windows: Float[Tensor, "n frames code"]) -
 
 
 def _principal(rows: Float[Tensor, "n width"], rank: int) -> tuple[Float[Tensor, "rank width"], Float[Tensor, " rank"]]:
-    """The first principal components of rows of mean 0, and their variances."""
+    """The first principal components of rows with mean 0, and their variances."""
     _, singular, components = torch.linalg.svd(rows, full_matrices=False)
     variance = singular.square() / len(rows)
     if rank and (len(variance) < rank or variance[rank - 1] < 1e-9 * variance[0]):
         raise StganError(
-            f"windows of these clips' codes span fewer directions than the {rank} that the sequence prior is to have; "
+            f"windows of these clips' codes span fewer directions than the {rank} that the sequence prior needs; "
             "lower its rank or scene_rank"
         )
     return components[:rank], variance[:rank]
@@ -138,7 +137,7 @@ def _principal(rows: Float[Tensor, "n width"], rank: int) -> tuple[Float[Tensor,
 def train_sequence_prior(
     recipe: SequencePriorRecipe, encoder: Encoder, train: ClipData, validation: ClipData, workspace: Workspace
 ) -> tuple[SequencePrior, TrainingRun]:
-    """The trained prior (moving average of the weights, eval mode). The workspace's folder gets state and logs."""
+    """The trained prior in eval mode, with averaged weights. State and logs are in the workspace's folder."""
     torch.manual_seed(recipe.seed)
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
@@ -146,7 +145,7 @@ def train_sequence_prior(
     network = SequencePrior(recipe.network).to(fabric.device)
     with fabric.autocast():
         sequences, unseen = code_sequences(encoder, train, recipe), code_sequences(encoder, validation, recipe)
-    if not workspace.probe:  # of which the steps take as long with any basis, and whose clips may be too few for one
+    if not workspace.probe:  # its few clips may not span a basis, which does not change the time of a step
         fit_basis(network, draw_windows(sequences, train, _BASIS_WINDOWS, StepRandomness(recipe.seed, 0))[0])
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)

@@ -1,4 +1,4 @@
-"""The randomness of one training step: drawn for the whole batch, of which each process keeps its share."""
+"""The randomness of a training step. It is drawn for the whole batch, and each process keeps its share."""
 
 import numpy as np
 import torch
@@ -9,22 +9,21 @@ from stgan.errors import StganError
 
 
 class StepRandomness:
-    """All that is random in a step, from (seed, step) alone.
+    """All randomness of a step, drawn from (seed, step).
 
-    Every process draws what the whole batch needs and keeps its own rows, so that `world_size` processes with a
-    share each compute what one process with all of it would. Dropout is the exception: its masks are each
-    process's own.
+    Every process draws for the whole batch and keeps its own rows, so `world_size` processes compute the same as one.
+    Only dropout masks differ between processes.
     """
 
     def __init__(self, seed: int, step: int, rank: int = 0, world_size: int = 1, device: torch.device | str = "cpu"):
         self.seed, self.step, self.rank, self.world_size = seed, step, rank, world_size
         self.device = torch.device(device)
         self.rng = np.random.default_rng((seed, step))
-        """The same in every process: which clips, frames and windows the whole batch holds."""
+        """The same in every process. It chooses the clips, frames and windows of the whole batch."""
         self._noise: torch.Generator | None = None
 
     def share(self, whole: np.ndarray | Tensor) -> slice:
-        """The rows of the whole batch that are this process's."""
+        """This process's rows of the whole batch."""
         each = len(whole) // self.world_size
         return slice(self.rank * each, (self.rank + 1) * each)
 
@@ -37,11 +36,11 @@ class StepRandomness:
         return self._own(torch.rand(rows * self.world_size, *shape, generator=self._generator, device=self.device))
 
     def normal_like(self, values: Tensor) -> Tensor:
-        """N(0, 1) of the shape of this process's `values`, whose rows are clips or frames of the batch."""
+        """N(0, 1) in the shape of this process's `values`, whose rows are clips or frames of the batch."""
         return self.normal(*values.shape)
 
     def seed_dropout(self) -> None:
-        """Seed PyTorch's global generator, which dropout draws from."""
+        """Seed PyTorch's global generator, which dropout uses."""
         torch.manual_seed(_mixed(self.seed, self.step, 1 + self.rank))
 
     @property
@@ -55,9 +54,9 @@ class StepRandomness:
 
 
 def check_batch(batch_size: int, world_size: int) -> None:
-    """StganError unless a batch can be shared out equally."""
+    """Raise StganError unless the batch can be divided equally among the processes."""
     if batch_size % world_size:
-        raise StganError(f"a batch of {batch_size} cannot be shared by {world_size} processes; choose a multiple")
+        raise StganError(f"a batch of {batch_size} cannot be divided among {world_size} processes; choose a multiple")
 
 
 def _mixed(*numbers: int) -> int:
