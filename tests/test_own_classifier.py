@@ -163,8 +163,8 @@ def test_longer_clips_are_looked_at_by_windows_and_shorter_ones_are_refused(tiny
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
-        ({"both": classifier(*OTHERS)}, "cannot be called 'both'"),
-        ({"a/b": classifier(*OTHERS)}, "cannot be called 'a/b'"),
+        ({"both": classifier(*OTHERS)}, "cannot be named 'both'"),
+        ({"a/b": classifier(*OTHERS)}, "cannot be named 'a/b'"),
         ({"a": classifier(*OTHERS), "b": classifier("swim", "run")}, "the same actions in the same order"),
         ({}, "the same actions"),
         (nn.Conv3d(3, 3, 3), "nothing says which size, frames, mean, std a Conv3d wants"),

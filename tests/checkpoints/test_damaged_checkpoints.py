@@ -105,7 +105,7 @@ def test_other_tensors(model: Path) -> None:
             lambda tensors: tensors.update({"norm6.num_batches_tracked": torch.tensor(1.0)}),
             "as F32, which is not one of I64",
         ),
-        (lambda tensors: tensors["norm1.running_var"].fill_(-1), "no encoder that works"),
+        (lambda tensors: tensors["norm1.running_var"].fill_(-1), "not a working encoder"),
     ):
         tensors = {name: value.clone() for name, value in intact.items()}
         damage(tensors)

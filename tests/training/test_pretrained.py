@@ -182,7 +182,7 @@ def test_what_has_no_frame_network(data: ClipData, recipes: Path, tmp_path: Path
         train_classifier(replace(c3d, initial="efficientnet-lite0"), data, data, Workspace(fabric, tmp_path))
     with pytest.raises(StganError, match="architecture must be one of alexnet, efficientnet_lite, not 'vgg'"):
         load_recipes(recipes, 3, {"encoder": {"architecture": "vgg"}})
-    with pytest.raises(StganError, match="frozen keeps the weights of initial, and none is named"):
+    with pytest.raises(StganError, match="frozen keeps the weights of initial, but initial is empty"):
         load_recipes(recipes, 3, {"encoder": {"initial": ""}})
     with pytest.raises(StganError, match="clip_size: must be at most 1024"):
         load_recipes(recipes, 3, {"model": {"clip_size": 5000}})

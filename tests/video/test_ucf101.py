@@ -168,11 +168,11 @@ def test_lists_that_are_not_the_official_ones(prepare: Callable[..., Index], roo
         return found
 
     (lists / "trainlist02.txt").unlink()
-    assert faults() == "the list trainlist02.txt is not there."
+    assert faults() == "the list trainlist02.txt is missing."
     (lists / "classInd.txt").write_text("1 HandstandPushups\n2 Biking\n")
     assert faults() == "the list classInd.txt is not the official one of 2 classes."
     (lists / "classInd.txt").unlink()
-    assert faults() == "the list classInd.txt is not there."
+    assert faults() == "the list classInd.txt is missing."
     write_lists(root, NAMES[:-1])
     found = faults()
     assert "trainlist01.txt names 7 clips, the official one 8" in found and "11 different clips, 12 were" in found
@@ -181,7 +181,7 @@ def test_lists_that_are_not_the_official_ones(prepare: Callable[..., Index], roo
     assert "there are 4 clips to which the list trainlist01.txt gives the number of another class" in faults()
     (lists / "testlist01.txt").write_text((lists / "testlist01.txt").read_text() + train.split()[0] + "\n")
     found = faults()
-    assert "1 clips that split 1 names twice" in found and "tears 1 groups apart, first group 2 of Biking" in found
+    assert "1 clips that split 1 names twice" in found and "divides 1 groups, first group 2 of Biking" in found
     (lists / "trainlist01.txt").write_text(train.replace("v_Biking_g02_c01", "v_Biking_g04_c01"))
     found = faults()
     assert "4 groups of Biking, not 3" in found and "13 different clips" in found

@@ -1,17 +1,18 @@
 """Networks and models on disk.
 
-What loads PyTorch, which takes seconds, is imported when it is asked for: a model can be described without it.
+Names that need PyTorch are imported at first use, since PyTorch takes seconds to load.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stgan.checkpoints.description import CheckpointError
+from stgan.checkpoints.known_files import FVD_SHA256
 from stgan.checkpoints.model_folder import ModelFolder, assemble, bundled_models, find_model
 
 if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-    from stgan.checkpoints.i3d_files import FVD_SHA256, load_i3d
+    from stgan.checkpoints.i3d_files import load_i3d
     from stgan.checkpoints.own_classifier import (
         OWN,
         Classifier,
@@ -40,7 +41,7 @@ __all__ = [
 
 _MODULES = {
     "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
-    "i3d_files": ("FVD_SHA256", "load_i3d"),
+    "i3d_files": ("load_i3d",),
     "own_classifier": ("OWN", "Classifier", "is_own_classifier", "load_own_classifier", "own_checkpoints"),
 }
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints.description import one_line
 from stgan.errors import StganError
-from stgan.names import is_file_name, quoted
+from stgan.names import is_file_name, one_line, quoted
 from stgan.networks import (
     C3DConfig,
     CodePrior,

@@ -1,4 +1,4 @@
-"""Clips: video files, windows of frames, and folders of labelled clips."""
+"""Video files, windows of frames, and folders of labelled clips."""
 
 from stgan.video.clip_cache import ClipCache
 from stgan.video.folders import (

@@ -90,7 +90,7 @@ def test_starting_from_a_checkpoint_that_has_more_stages(tmp_path: Path) -> None
     assert all(torch.equal(value, whole.blocks.state_dict()[name]) for name, value in part.blocks.state_dict().items())
     freeze(part)
     assert [name for name, each in part.named_parameters() if each.requires_grad] == ["fc6.weight", "fc6.bias"]
-    with pytest.raises(CheckpointError, match="of another network: 87 of 98 arrays"):
+    with pytest.raises(CheckpointError, match="to another network: 87 of 98 arrays"):
         start_from(EfficientNetLite(EfficientNetLiteConfig(width=0.5)), str(tmp_path / "whole"))
 
 

@@ -1,7 +1,7 @@
-"""Published weights of other programs as our networks.
+"""Import of published weights of other programs.
 
-A file is read by what is in it, never by its name, never as a program, and never beyond `MOST_BYTES`. Each format has
-a room that reads it as layers, and each network one that knows what its layers are called elsewhere.
+A file's format is recognised by its content, not by its name. Nothing in a file is run, and at most `MOST_BYTES` are
+read. One module per format reads layers; one module per network knows the names that other programs give its layers.
 """
 
 from stgan.checkpoints.importing.c3d_files import PROTOCOLS
