@@ -88,7 +88,7 @@ class OneOf:
         return core_schema.no_info_plain_validator_function(self.read)
 
 
-def as_record(kind: Callable[..., T], values: Any, source: str | Path, remedy: str = "") -> T:
+def as_record(kind: Callable[..., T] | types.UnionType, values: Any, source: str | Path, remedy: str = "") -> T:
     """Convert plain values (of JSON or YAML) to a record: a dataclass, or any type that pydantic knows.
 
     Types are strict: text is not accepted for a number, and unknown names, NaN and infinities are refused. Lists
@@ -108,7 +108,7 @@ def as_record(kind: Callable[..., T], values: Any, source: str | Path, remedy: s
         raise StganError(f"{where}: {error}" + (f"; {remedy}" if remedy else "")) from error
 
 
-def checked(kind: Callable[..., T], values: Any) -> T:
+def checked(kind: Callable[..., T] | types.UnionType, values: Any) -> T:
     """As `as_record`, but raises RecordError, whose message names no source."""
     try:
         text = json.dumps([values])  # pydantic reports the place of a NaN

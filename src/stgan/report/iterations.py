@@ -132,7 +132,7 @@ def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
     if entry.get("init") or entry.get("target"):
         return "clips that started from a video or show a target are not made again here"
     try:
-        preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")  # type: ignore[arg-type]
+        preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
         stgan = STGAN(model, choose_device())

@@ -223,4 +223,3 @@ def _file(path: Path, root: Path) -> _File:
     except OSError:  # decoding it will report why
         return _File(relative, -1, -1)
     return _File(relative, status.st_size, status.st_mtime_ns)
-
