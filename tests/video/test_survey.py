@@ -58,9 +58,9 @@ def test_a_real_survey(tmp_path: Path) -> None:
     (tmp_path / "walk" / "copy of 2.mp4").write_bytes((tmp_path / "walk" / "2.mp4").read_bytes())
     (tmp_path / "walk" / "broken\n.avi").write_text("no video")
     clips = find_clips(tmp_path)
-    for options in ({"workers": 1}, {"cache": ClipCache(tmp_path / "cache", 8)}, {"workers": 4}):
+    for cache in (ClipCache(tmp_path / "cache", 8), None):
         calls: list[tuple[int, int]] = []
-        survey = survey_clips(clips, progress=lambda *call: calls.append(call), **options)  # type: ignore[arg-type]  # noqa: B023
+        survey = survey_clips(clips, progress=lambda *call: calls.append(call), cache=cache)  # noqa: B023
         assert calls == [(number, 5) for number in range(1, 6)]
         broken = tmp_path / "walk" / "broken\n.avi"
         assert list(survey.unreadable) == [broken] and str(tmp_path) not in survey.unreadable[broken]

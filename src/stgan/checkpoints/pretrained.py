@@ -54,7 +54,7 @@ def start_from(network: Encoder, name: str) -> None:
     missing = [name for name, value in wanted.items() if name not in given or given[name].shape != value.shape]
     if missing:
         raise CheckpointError(
-            f"the weights to start from belong to another network: {len(missing)} of {len(wanted)} arrays are missing or "
+            f"the pretrained weights belong to another network: {len(missing)} of {len(wanted)} arrays are missing or "
             f"have other shapes, the first is {missing[0]}"
         )
     with torch.no_grad():
