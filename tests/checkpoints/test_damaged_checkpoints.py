@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from stgan.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from stgan.checkpoints import CheckpointError
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.networks import GeneratorConfig, ImageGenerator
 
 pytestmark = [

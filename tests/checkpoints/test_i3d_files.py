@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stgan.checkpoints import CheckpointError, i3d_files, load_checkpoint, load_i3d, save_checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints import CheckpointError, i3d_files
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint, weights_hash
+from stgan.checkpoints.i3d_files import load_i3d
 from stgan.networks import I3D, I3DConfig, Preprocessing
 
 pytestmark = pytest.mark.usefixtures("unchecked")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from published import c3d, deepsim, write_binaryproto, write_caffemodel
 
-from stgan.checkpoints import load_checkpoint
+from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.cli.weights_import import read_classes
 from stgan.errors import StganError
 from stgan.files import sha256

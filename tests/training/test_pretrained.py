@@ -12,7 +12,8 @@ from lightning_fabric import Fabric
 from tiny_recipes import GENERATOR
 
 from stgan import STGAN
-from stgan.checkpoints import assemble, load_checkpoint, pretrained, save_checkpoint
+from stgan.checkpoints import assemble, pretrained
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.checkpoints.pretrained import find_encoder, freeze
 from stgan.errors import StganError
 from stgan.networks import AlexNet, AlexNetConfig, EfficientNetLite, EfficientNetLiteConfig, Preprocessing

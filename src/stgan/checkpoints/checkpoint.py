@@ -6,17 +6,17 @@ cache consists of links.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stgan import networks
 from stgan.checkpoints.description import (
     CARD,
     CONFIG,
@@ -24,37 +24,14 @@ from stgan.checkpoints.description import (
     WEIGHTS,
     CheckpointConfig,
     CheckpointError,
-    check_header,
+    difference,
     hash_of_arrays,
+    open_weights,
     read_config,
 )
 from stgan.checkpoints.trial import try_out
 from stgan.files import replacing, write_text
 from stgan.names import one_line, quoted
-from stgan.networks import (
-    C3D,
-    I3D,
-    LRCN,
-    TCN,
-    AlexNet,
-    AlexNetConfig,
-    C3DConfig,
-    CodePrior,
-    CodePriorConfig,
-    EfficientNetLite,
-    EfficientNetLiteConfig,
-    GeneratorConfig,
-    I3DConfig,
-    ImageGenerator,
-    LRCNConfig,
-    R2Plus1D,
-    R2Plus1DConfig,
-    SequencePrior,
-    SequencePriorConfig,
-    TCNConfig,
-    TemporalStream,
-    TemporalStreamConfig,
-)
 from stgan.records import checked, write_record
 
 _LONGEST_NETWORK = 4096  # characters of a network's configuration; a longer one would have thousands of layers
@@ -64,17 +41,17 @@ _STORED = {torch.float32: ("F16", "BF16", "F32", "F64"), torch.int64: ("I64",)}
 _BAD_VALUES = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
-    "encoder": (AlexNetConfig, AlexNet),
-    "efficientnet_lite": (EfficientNetLiteConfig, EfficientNetLite),
-    "image_generator": (GeneratorConfig, ImageGenerator),
-    "code_prior": (CodePriorConfig, CodePrior),
-    "sequence_prior": (SequencePriorConfig, SequencePrior),
-    "lrcn": (LRCNConfig, LRCN),
-    "c3d": (C3DConfig, C3D),
-    "r2plus1d": (R2Plus1DConfig, R2Plus1D),
-    "tcn": (TCNConfig, TCN),
-    "temporal_stream": (TemporalStreamConfig, TemporalStream),
-    "i3d": (I3DConfig, I3D),
+    "encoder": (networks.AlexNetConfig, networks.AlexNet),
+    "efficientnet_lite": (networks.EfficientNetLiteConfig, networks.EfficientNetLite),
+    "image_generator": (networks.GeneratorConfig, networks.ImageGenerator),
+    "code_prior": (networks.CodePriorConfig, networks.CodePrior),
+    "sequence_prior": (networks.SequencePriorConfig, networks.SequencePrior),
+    "lrcn": (networks.LRCNConfig, networks.LRCN),
+    "c3d": (networks.C3DConfig, networks.C3D),
+    "r2plus1d": (networks.R2Plus1DConfig, networks.R2Plus1D),
+    "tcn": (networks.TCNConfig, networks.TCN),
+    "temporal_stream": (networks.TemporalStreamConfig, networks.TemporalStream),
+    "i3d": (networks.I3DConfig, networks.I3D),
 }
 """Configuration and class of each architecture, by its name in `config.json`."""
 
@@ -179,30 +156,18 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 
 def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All tensors of a safetensors file, in the types that the network computes in."""
-    if not os.path.isfile(path):
-        raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
-    try:
-        check_header(path)
-        with safe_open(path, framework="pt") as file:
-            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
-            found = {key: tuple(part.get_shape()) for key, part in slices.items()}
-            wanted = {key: tuple(value.shape) for key, value in expected.items()}
-            if found != wanted:
-                wrong = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
-                raise CheckpointError(
-                    f"{quoted(path)} does not fit its config: {len(wrong)} tensors differ, the first is "
-                    f"{quoted(wrong[0])} ({found.get(wrong[0], 'missing')} in the file, "
-                    f"{wanted.get(wrong[0], 'none')} expected)"
-                )
-            odd = [key for key, part in slices.items() if part.get_dtype() not in _STORED[expected[key].dtype]]
-            if odd:
-                raise CheckpointError(
-                    f"{quoted(path)} holds {odd[0]!r} as {slices[odd[0]].get_dtype()}, which is not one of "
-                    f"{', '.join(_STORED[expected[odd[0]].dtype])}"
-                )
-            tensors = {key: file.get_tensor(key).to(expected[key].dtype) for key in found}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
+    with open_weights(path, "pt") as file:
+        slices = {key: file.get_slice(key) for key in list(file.keys())}
+        found = {key: tuple(part.get_shape()) for key, part in slices.items()}
+        if wrong := difference(found, {key: tuple(value.shape) for key, value in expected.items()}):
+            raise CheckpointError(f"{quoted(path)} does not fit its config: {wrong}")
+        odd = [key for key, part in slices.items() if part.get_dtype() not in _STORED[expected[key].dtype]]
+        if odd:
+            raise CheckpointError(
+                f"{quoted(path)} holds {odd[0]!r} as {slices[odd[0]].get_dtype()}, which is not one of "
+                f"{', '.join(_STORED[expected[odd[0]].dtype])}"
+            )
+        tensors = {key: file.get_tensor(key).to(expected[key].dtype) for key in found}
     bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
     if bad:
         raise CheckpointError(f"{quoted(path)} has values that are not finite numbers, first in {bad[0]!r}")

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -42,6 +43,31 @@ def check_header(path: Path) -> None:
         start = file.read(8)
     if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_CONFIG:
         raise ValueError(f"its table of contents is longer than {_LARGEST_CONFIG} bytes")
+
+
+@contextmanager
+def open_weights(path: Path, framework: str) -> Iterator[Any]:
+    """Open a safetensors file for "pt" or "numpy". CheckpointError if it is missing, or damaged."""
+    if not os.path.isfile(path):
+        raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
+    try:
+        check_header(path)
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
+
+
+def difference(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> str:
+    """The difference between shapes of tensors by name, in words; empty if there is none."""
+    wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    if not wrong:
+        return ""
+    first, shape = wrong[0], expected.get(wrong[0], "none")
+    return (
+        f"{len(wrong)} tensors differ, the first is {quoted(first)} ({found.get(first, 'missing')} in the file, "
+        f"{shape} expected)"
+    )
 
 
 def check_actions(actions: Sequence[str], path: Path) -> None:
@@ -115,17 +141,11 @@ def describe_checkpoint(folder: Path) -> Description:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    config, path = read_config(folder / CONFIG), folder / WEIGHTS
-    if not os.path.isfile(path):
-        raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
-    try:
-        check_header(path)
-        with safe_open(path, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-            readable = all(part.get_dtype() in _DTYPES for part in slices.values())
-            digest = hash_of_arrays((name, _rounded(file.get_tensor(name))) for name in slices) if readable else None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
+    config = read_config(folder / CONFIG)
+    with open_weights(folder / WEIGHTS, "numpy") as file:
+        slices = {name: file.get_slice(name) for name in sorted(file.keys())}
+        readable = all(part.get_dtype() in _DTYPES for part in slices.values())
+        digest = hash_of_arrays((name, _rounded(file.get_tensor(name))) for name in slices) if readable else None
     trained = [part.get_shape() for name, part in slices.items() if name.rpartition(".")[2] not in _BUFFERS]
     return Description(
         network=config.network,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
-from stgan.checkpoints.description import CheckpointError
+from stgan.checkpoints.description import CheckpointError, difference
 from stgan.checkpoints.importing.layers import MOST_BYTES, Array
 from stgan.checkpoints.importing.pytorch import read_safetensors, read_torch_file
 from stgan.files import sha256
@@ -71,12 +71,8 @@ def _load_weights(path: Path) -> Checkpoint:
         network = I3D(config)
     counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}  # optional: training's
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if name not in counters}
-    wrong = sorted(name for name in (shapes.keys() | wanted.keys()) - counters if shapes.get(name) != wanted.get(name))
-    if wrong:
-        raise CheckpointError(
-            f"{quoted(path)} does not fit I3D: {len(wrong)} tensors differ, the first is {quoted(wrong[0])} "
-            f"({shapes.get(wrong[0], 'missing')} in the file, {wanted.get(wrong[0], 'none')} expected)"
-        )
+    if wrong := difference({name: shapes[name] for name in shapes.keys() - counters}, wanted):
+        raise CheckpointError(f"{quoted(path)} does not fit I3D: {wrong}")
     tensors = {name: arrays[name].read() for name in wanted}
     network.load_state_dict(tensors | {name: torch.tensor(0) for name in counters}, assign=True)
     return Checkpoint(channels_last(network.eval().requires_grad_(False)), hash=weights_hash(network.state_dict()))

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints import Checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
 from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
 from stgan.names import one_line

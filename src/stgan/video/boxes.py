@@ -15,7 +15,7 @@ _MOST_BOXES = 200_000
 _DEEPEST = 16
 
 
-def promised_entries(path: Path) -> int:
+def declared_entries(path: Path) -> int:
     """The number of index entries that an mp4 or mov file declares in constant space; 0 for other files.
 
     A complete file has at least as many bytes, since each entry stands for at least one byte of picture or sound.

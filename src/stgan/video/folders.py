@@ -60,30 +60,19 @@ class ClipFolder:
         """The groups that occur, sorted."""
         return tuple(sorted({clip.group for clip in self.clips if clip.group is not None}))
 
-    def select(
-        self,
-        *,
-        groups: Collection[str] | None = None,
-        exclude_groups: Collection[str] | None = None,
-        split: str | None = None,
-        actions: Collection[str] | None = None,
-    ) -> "ClipFolder":
-        """The clips that meet all conditions; None means no condition.
+    def select(self, *, groups: Collection[str] | None = None, split: str | None = None) -> "ClipFolder":
+        """The clips of these groups and this split; None means any.
 
         Raises:
-            StganError: no clip has one of the groups, actions or splits, or no clip meets all conditions.
+            StganError: no clip has one of the groups or the split, or no clip has both.
         """
-        self._check_known("group", {*(groups or ()), *(exclude_groups or ())}, self.groups)
-        self._check_known("action", set(actions or ()), self.actions)
+        self._check_known("group", set(groups or ()), self.groups)
         known_splits = sorted({clip.split for clip in self.clips if clip.split is not None})
         self._check_known("split", set() if split is None else {split}, known_splits)
         kept = tuple(
             clip
             for clip in self.clips
-            if (groups is None or clip.group in groups)
-            and (exclude_groups is None or clip.group not in exclude_groups)
-            and (split is None or clip.split == split)
-            and (actions is None or clip.label in actions)
+            if (groups is None or clip.group in groups) and (split is None or clip.split == split)
         )
         if not kept:
             raise StganError(f"no clip of {quoted(self.root)} meets the selection: loosen it.")

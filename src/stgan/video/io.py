@@ -25,7 +25,7 @@ from torch import Tensor
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.names import quoted
-from stgan.video.boxes import promised_entries
+from stgan.video.boxes import declared_entries
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf"
@@ -238,7 +238,7 @@ def _check_readable(path: Path) -> None:
             raise VideoError(f"{quoted(path)} is a pipe or a device: give a video file.")
         if path.stat().st_size == 0:
             raise VideoError(f"{quoted(path)} is an empty file: get the file again.")
-        if promised_entries(path) > path.stat().st_size + _FREE_ENTRIES:
+        if declared_entries(path) > path.stat().st_size + _FREE_ENTRIES:
             raise ValueError("more index entries than bytes")
     except ValueError as error:
         raise VideoError(f"{quoted(path)} declares more frames than it has bytes: get the whole file.") from error

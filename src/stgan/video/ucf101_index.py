@@ -213,15 +213,15 @@ def prepare_ucf101(
         raise StganError(f"{quoted(root)} has no folder ucfTrainTestlist: {WHERE}.")
     videos, lists = found[0].resolve(), found[1]
     sides, faults = read_lists(lists, splits, published)
-    there = {name: status for name in sorted(sides) if (status := _status(videos / name))}
+    clips = [clip for name in sorted(sides) if (clip := _entry(videos, name, sides[name]))]
+    there = {clip.file for clip in clips}
     all_listed = any(all(list_path(lists, split, side).is_file() for side in SIDES) for split in splits)
-    clips = [_entry(name, sides[name], *status) for name, status in there.items()]
     result = Index(
         videos,
         tuple(splits),
         len(sides),
         tuple(faults),
-        tuple(sorted(sides.keys() - there.keys())),
+        tuple(sorted(sides.keys() - there)),
         tuple(sorted(_clips_on_disk(videos) - sides.keys())) if all_listed else (),
         tuple(clips),
     )
@@ -254,19 +254,13 @@ def prepare_ucf101(
     return result
 
 
-def _status(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and time of the last change of a regular file; None if there is no such file."""
-    try:
-        status = path.stat()
-    except OSError:
+def _entry(videos: Path, name: str, sides: Mapping[int, Side]) -> IndexedClip | None:
+    """The entry of a listed clip; None if it is not a regular file."""
+    path, parsed = videos / name, parse_name(name)
+    if parsed is None or not os.path.isfile(path):
         return None
-    return (status.st_size, status.st_mtime_ns) if path.is_file() else None
-
-
-def _entry(name: str, sides: Mapping[int, Side], size: int, mtime_ns: int) -> IndexedClip:
-    parsed = parse_name(name)
-    assert parsed is not None  # `read_lists` returns no other names
-    return IndexedClip(name, parsed.label, parsed.group, parsed.number, sides, size, mtime_ns)
+    status = path.stat()
+    return IndexedClip(name, parsed.label, parsed.group, parsed.number, sides, status.st_size, status.st_mtime_ns)
 
 
 def _clips_on_disk(videos: Path) -> set[str]:

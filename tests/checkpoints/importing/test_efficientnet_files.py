@@ -9,7 +9,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from frames import relative
 from torch import Tensor, nn
 
-from stgan.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from stgan.checkpoints import CheckpointError
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.checkpoints.fetching import FetchError, fetch, installed
 from stgan.checkpoints.importing import import_weights
 from stgan.checkpoints.known_files import known_file

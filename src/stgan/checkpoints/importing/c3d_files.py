@@ -9,15 +9,7 @@ import torch
 from torch import Tensor
 
 from stgan.checkpoints.importing.layers import Array, FileLayer, shown
-from stgan.networks import C3D, C3DConfig, Preprocessing
-from stgan.networks.preprocessing import (
-    C3D_CAFFE,
-    C3D_JFZHANG95,
-    C3D_MMACTION,
-    C3D_TENSORFLOW,
-    C3D_TGAN,
-    C3D_TGAN2,
-)
+from stgan.networks import C3D, C3DConfig, Preprocessing, preprocessing
 
 _SIZE, _FRAMES = 112, 16
 _MEAN = (3, _FRAMES, 128, 171)
@@ -40,12 +32,12 @@ class C3DProtocol:
 
 
 PROTOCOLS: dict[str, C3DProtocol] = {
-    "caffe": C3DProtocol(C3D_CAFFE, corner=(8, 29)),
-    "tensorflow": C3DProtocol(C3D_TENSORFLOW),
-    "tgan": C3DProtocol(C3D_TGAN, corner=(8, 29)),
-    "tgan2": C3DProtocol(C3D_TGAN2, corner=(8, 8)),
-    "jfzhang95": C3DProtocol(C3D_JFZHANG95),
-    "mmaction": C3DProtocol(C3D_MMACTION),
+    "caffe": C3DProtocol(preprocessing.C3D_CAFFE, corner=(8, 29)),
+    "tensorflow": C3DProtocol(preprocessing.C3D_TENSORFLOW),
+    "tgan": C3DProtocol(preprocessing.C3D_TGAN, corner=(8, 29)),
+    "tgan2": C3DProtocol(preprocessing.C3D_TGAN2, corner=(8, 8)),
+    "jfzhang95": C3DProtocol(preprocessing.C3D_JFZHANG95),
+    "mmaction": C3DProtocol(preprocessing.C3D_MMACTION),
 }
 """Protocols by name: C3D's own Caffe, C3D-tensorflow, TGAN, TGANv2, and two ports to PyTorch."""
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, weights_hash
-from stgan.checkpoints.description import CheckpointError, check_actions
+from stgan.checkpoints.description import CheckpointError, check_actions, difference
 from stgan.checkpoints.importing.c3d_files import PROTOCOLS, Pads, c3d
 from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
 from stgan.checkpoints.importing.efficientnet_files import STEM, efficientnet_lite
 from stgan.checkpoints.importing.file_formats import FORMATS, Format, recognise
 from stgan.checkpoints.importing.image_networks import alexnet, caffenet, generator, lrcn
-from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer, shown
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, read_npz
 from stgan.checkpoints.importing.pytorch import layers_by_name, read_safetensors, read_torch_file
 from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files, read_variables, tensorflow_layers
@@ -211,13 +211,8 @@ def _assemble(config: Any, arrays: Mapping[str, Array]) -> Any:
     with torch.device("meta"):  # shapes only
         network = NETWORKS[config.network][1](config)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    wrong = [name for name in expected if name not in arrays or arrays[name].shape != expected[name]]
-    if wrong:
-        found = shown(arrays[wrong[0]].shape) if wrong[0] in arrays else "missing"
-        raise ValueError(
-            f"its layers do not fit each other: {len(wrong)} arrays differ, the first is {wrong[0]} ({found} in the "
-            f"file, {shown(expected[wrong[0]])} expected)"
-        )
+    if wrong := difference({name: arrays[name].shape for name in arrays.keys() & expected.keys()}, expected):
+        raise ValueError(f"its layers do not fit each other: {wrong}")
     if 4 * sum(prod(shape) for shape in expected.values()) > MOST_BYTES:
         raise ValueError(f"it would take more than {MOST_BYTES} bytes")
     tensors = {name: arrays[name].read() for name in expected}
