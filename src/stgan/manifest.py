@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NoReturn
+from typing import Any
 
 from stgan.errors import StganError
 from stgan.files import replacing
@@ -85,9 +85,23 @@ class Manifest:
             return
         if not self.path.is_file():  # opening a pipe would block
             raise StganError(f"{quoted(self.path)} is not a regular file; remove it")
+        files: set[str] = set()
+        number = 1
         try:
             with self.path.open("rb") as file:
-                yield from self._entries(file)
+                while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+                    entry = Entry.from_line(line)
+                    if entry.file in files:
+                        raise ValueError(f"it names {quoted(entry.file)} a second time")
+                    files.add(entry.file)
+                    yield entry
+                    number += 1
+            if len(line) == _LONGEST_LINE:
+                raise ValueError("it is too long")
+        except ValueError as error:
+            raise StganError(
+                f"{quoted(self.path)} line {number} is not a manifest entry ({error}); repair or remove it"
+            ) from error
         except OSError as error:
             raise StganError(
                 f"{quoted(self.path)} cannot be read ({error.strerror or error}); correct that or remove it"
@@ -120,25 +134,6 @@ class Manifest:
             finally:
                 if file.seek(0, os.SEEK_END) != end + len(line):
                     file.truncate(end)
-
-    def _entries(self, file: BinaryIO) -> Iterator[Entry]:
-        files: set[str] = set()
-        number = 0
-        while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
-            number += 1
-            try:
-                entry = Entry.from_line(line)
-            except ValueError as error:
-                self._complain(number, f"is not a manifest entry ({error})", error)
-            if entry.file in files:
-                self._complain(number, f"names {quoted(entry.file)} a second time")
-            files.add(entry.file)
-            yield entry
-        if len(line) == _LONGEST_LINE:
-            self._complain(number + 1, "is too long for a manifest entry")
-
-    def _complain(self, number: int, what: str, error: Exception | None = None) -> NoReturn:
-        raise StganError(f"{quoted(self.path)} line {number} {what}; repair or remove it") from error
 
 
 def _end_of_lines(file: FileIO) -> int:

@@ -63,7 +63,7 @@ def test_the_cache_holds_what_decoding_gives(tmp_path: Path, clips: ClipFolder, 
 def test_a_second_load_decodes_nothing(tmp_path: Path, clips: ClipFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = decoded(clips)
     ClipCache(tmp_path, 8).load(clips)
-    monkeypatch.setattr("stgan.video.clip_cache.decode_clip", None)
+    monkeypatch.setattr("stgan.video.clip_cache.decode_clip", pytest.fail)
     assert_equal(ClipCache(tmp_path, 8).load(clips), expected)
     assert_equal(ClipCache(tmp_path, 8).load(ClipFolder(clips.root, clips.clips[3:1:-1])), expected[3:1:-1])
     assert ClipCache(tmp_path, 8).load(ClipFolder(clips.root, ())) == []

@@ -45,10 +45,10 @@ def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
     try:
         if not os.path.isfile(path):
             raise CheckpointError(f"there is no file {quoted(path)} with an I3D")
-        _check_size(path)
+        scripted = _is_torchscript(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the way in which the file was saved
-            checkpoint = _load_script(path) if _is_torchscript(path) else _load_weights(path)
+            checkpoint = _load_script(path) if scripted else _load_weights(path)
         _check_answers(checkpoint.network)
     except CheckpointError:
         raise
@@ -120,19 +120,15 @@ def _check_code(path: Path) -> None:
 
 
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _check_size(path: Path) -> None:
-    size = path.stat().st_size
+    """Whether a file is TorchScript. CheckpointError if it is too large, also unpacked."""
+    members: list[zipfile.ZipInfo] = []
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(info.file_size for info in archive.infolist()))
+            members = archive.infolist()
+    size = max(path.stat().st_size, sum(member.file_size for member in members))
     if size > MOST_BYTES:
         raise CheckpointError(f"{quoted(path)} is too large to be an I3D ({size} bytes)")
+    return any(member.filename.endswith("/constants.pkl") for member in members)
 
 
 @torch.no_grad()

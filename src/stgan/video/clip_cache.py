@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +29,7 @@ from jaxtyping import UInt8
 from stgan.errors import StganError
 from stgan.files import locked
 from stgan.records import checked, parse_json
-from stgan.video.decoding import ClipFacts, decode_clip, in_order
+from stgan.video.decoding import ClipFacts, attempt, decode_clip, in_order
 from stgan.video.folders import ClipFolder
 from stgan.video.io import VideoError
 
@@ -136,11 +137,12 @@ class ClipCache:
         """The entry of each clip, or the error that decoding it raised. strict: raise the first error instead."""
         known: dict[_File, _Entry | VideoError] = {**self._recover()}
         end = max((entry.end for entry in known.values() if isinstance(entry, _Entry)), default=0)
-        limit = self._limit(end)
+        limit = min(_LARGEST, end + int(_SHARE_OF_DISK * shutil.disk_usage(self.folder).free))
+        limit = limit if self.max_bytes is None else self.max_bytes
         files = [_file(clip.path, clips.root) for clip in clips.clips]
         paths = {file: clip.path for file, clip in zip(files, clips.clips, strict=True)}
         missing = [path for file, path in paths.items() if file not in known]
-        decoded = in_order(self._decode, missing)
+        decoded = in_order(partial(attempt, partial(decode_clip, size=self.size)), missing)
         with closing(decoded), self._frames.open("ab") as frames, self._index.open("ab") as index:
             for number, file in enumerate(files, start=1):
                 if file not in known:
@@ -166,17 +168,6 @@ class ClipCache:
                         end = entry.end
                 progress(number, len(files))
         return [known[file] for file in files]
-
-    def _decode(self, path: Path) -> tuple[ClipFacts, np.ndarray] | VideoError:
-        try:
-            return decode_clip(path, self.size)
-        except VideoError as error:
-            return error
-
-    def _limit(self, end: int) -> int:
-        if self.max_bytes is not None:
-            return self.max_bytes
-        return min(_LARGEST, end + int(_SHARE_OF_DISK * shutil.disk_usage(self.folder).free))
 
     def _recover(self) -> dict[_File, _Entry]:
         """The complete clips, after removing what a killed run left unfinished behind them."""

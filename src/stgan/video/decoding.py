@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan.video.folders import resize_and_crop
-from stgan.video.io import read_video
+from stgan.video.io import VideoError, read_video
 
 _MOST_WORKERS = 8  # each may hold a decoded clip
 
@@ -54,6 +54,14 @@ def decode_clip(
 def inspect_clip(path: Path) -> ClipFacts:
     """A clip's facts, with only one of its frames in memory at a time. VideoError if the file cannot be read."""
     return _decode(path, lambda frame: frame[:0])[0]
+
+
+def attempt(function: Callable[[Path], Result], path: Path) -> Result | VideoError:
+    """The function's result, or the VideoError that it raised."""
+    try:
+        return function(path)
+    except VideoError as error:
+        return error
 
 
 def in_order(

@@ -8,14 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median_low
 
 from stgan.names import printable, quoted
 from stgan.records import Count, Text
 from stgan.video.clip_cache import ClipCache
-from stgan.video.decoding import ClipFacts, in_order, inspect_clip
+from stgan.video.decoding import ClipFacts, attempt, in_order, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import VideoError
 
@@ -58,10 +58,6 @@ class Duplicate:
     """Clips with identical frames. across: those of "split", "group" and "label" that differ between the clips."""
 
     clips: tuple[ClipFile, ...]
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(clip.path for clip in self.clips)
 
     @property
     def across(self) -> tuple[str, ...]:
@@ -220,7 +216,8 @@ class Survey:
             actions=self.actions,
             unreadable={self._relative(path): reason for path, reason in self.unreadable.items()},
             duplicates=tuple(
-                DuplicateNames(tuple(map(self._relative, each.paths)), each.across) for each in self.duplicates
+                DuplicateNames(tuple(self._relative(clip.path) for clip in each.clips), each.across)
+                for each in self.duplicates
             ),
             leaking_groups=self.leaking_groups,
             problems=tuple(self.problems()),
@@ -304,7 +301,7 @@ class Survey:
     def _about_duplicates(self) -> list[str]:
         found = []
         if self.duplicates:
-            first = " = ".join(repr(self._relative(path)) for path in self.duplicates[0].paths[:3])
+            first = " = ".join(repr(self._relative(clip.path)) for clip in self.duplicates[0].clips[:3])
             extra = sum(len(each.clips) - 1 for each in self.duplicates)
             found.append(
                 f"the frames of another clip are repeated in {_count(extra, 'clip')}, first {first}: keep one of each."
@@ -355,7 +352,7 @@ def survey_clips(
         found = cache.inspect(folder, progress)
         outcomes = {clip.path: outcome for clip, outcome in zip(folder.clips, found, strict=True)}
     else:
-        with closing(in_order(_inspect, paths)) as inspected:
+        with closing(in_order(partial(attempt, inspect_clip), paths)) as inspected:
             for path, outcome in zip(paths, inspected, strict=True):
                 outcomes[path] = outcome
                 progress(len(outcomes), len(paths))
@@ -368,13 +365,6 @@ def survey_clips(
             if isinstance(outcome, VideoError)
         },
     )
-
-
-def _inspect(path: Path) -> ClipFacts | VideoError:
-    try:
-        return inspect_clip(path)
-    except VideoError as error:
-        return error
 
 
 def _relative(path: Path, folder: ClipFolder) -> str:

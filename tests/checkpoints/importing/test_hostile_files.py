@@ -15,7 +15,8 @@ import torch
 from published import Source, c3d, deepsim, write_binaryproto, write_caffemodel, write_chainer
 
 from stgan.checkpoints import CheckpointError
-from stgan.checkpoints.importing import MOST_BYTES, import_weights, recognise
+from stgan.checkpoints.importing import import_weights, recognise
+from stgan.checkpoints.importing.layers import MOST_BYTES
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -52,7 +52,7 @@ def read_variables(path: Path) -> dict[str, Array]:
             last = name.split("/")[-1]
             if last in variables:
                 raise ValueError(f"it has several variables named {last}")
-            variables[last] = _kept(array)
+            variables[last] = _from_tensor(array.read())  # the file is removed
     return variables
 
 
@@ -101,9 +101,8 @@ def _permuted(array: Array, order: tuple[int, ...]) -> Array:
     return Array(tuple(array.shape[axis] for axis in order), lambda: array.read().permute(order).contiguous())
 
 
-def _kept(array: Array) -> Array:
-    tensor = array.read()
-    return Array(array.shape, lambda: tensor)
+def _from_tensor(tensor: Tensor) -> Array:
+    return Array(tuple(tensor.shape), lambda: tensor)
 
 
 def _run_child(prefix: Path, out: Path) -> None:
