@@ -170,7 +170,7 @@ def load_and_stop(clips: ClipFolder, folder: Path, connection: Connection) -> No
             connection.send("began")
             connection.recv()
 
-    ClipCache(folder, 8).load(clips, progress=progress)
+    ClipCache(folder, 8).inspect(clips, progress)
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -132,7 +132,7 @@ def test_leaking_groups() -> None:
     rows = [*good(8, "train"), ("run", "actor1", "test"), ("walk", "actor1", "val"), ("run", "dan", "test")]
     survey = survey_of(rows)
     assert survey.leaking_groups == {"actor1": {"train": 6, "test": 1, "val": 1}}
-    assert "the splits share 1 group (actor1), 6 clips to train on: figures" in only(survey.warnings())
+    assert "the splits share 1 group (actor1), 6 clips to train on: scores" in only(survey.warnings())
     clean = [*good(8, "train"), ("run", "dan", "test"), ("walk", "dan", "val")]
     assert survey_of(clean).leaking_groups == {} and survey_of(clean).warnings() == []
 

@@ -182,7 +182,7 @@ def _place(known: KnownFile, part: Path, path: Path, url: str) -> Fetched:
 def _check(known: KnownFile, path: Path) -> None:
     size = path.stat().st_size
     if known.size is not None and size != known.size:
-        raise AddressError(f"it sent {size} bytes instead of the published file's {known.size}, and was removed")
+        raise AddressError(f"it sent {size} bytes instead of the published file's {known.size}, which were removed")
     if known.checksum and not is_published(known, path):
         raise AddressError(f"what it sent does not have the published {known.checksum.split(':')[0]} and was removed")
     if not size:

@@ -280,7 +280,8 @@ class Survey:
         if 0 < ungrouped.total() < len(clips):
             found.append(
                 f"no group (actor or source video) is given for {_count(ungrouped.total(), 'clip')} of "
-                f"{_names(list(ungrouped))}, but for others: each counts as a group of its own; complete the list."
+                f"{_names(list(ungrouped))}, while others have one: each counts as a group of its own; complete the "
+                "list."
             )
         single = [a for a, survey in self.actions.items() if survey.groups == 1 and survey.clips > 1]
         if single:

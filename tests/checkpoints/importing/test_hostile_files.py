@@ -211,7 +211,7 @@ def test_layers_that_do_not_belong_together(
     other = Source("deconv1", "Deconvolution", layers[-2].arrays, stride=1, pad=1)
     assert "has stride 1 and padding 1" in import_generator([*layers[:-2], other, layers[-1]])
     narrow = Source("defc6", "InnerProduct", tuple(array[:-1] for array in layers[1].arrays))
-    assert "2 tensors differ, the first is 'fc7.weight' ((23, 24) in the file, (24, 24) expected)" in import_generator(
+    assert "2 tensors differ, the first is 'fc7.bias' ((23,) in the file, (24,) expected)" in import_generator(
         [first, narrow, *layers[2:]]
     )
     assert "cannot be imported; networks that can are" in refused(
