@@ -106,7 +106,8 @@ def tiny_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with untrained 16x16 networks: everything runs, nothing can be recognised."""
-    from stgan.checkpoints import ModelFolder, save_checkpoint
+    from stgan.checkpoints import ModelFolder
+    from stgan.checkpoints.checkpoint import save_checkpoint
     from stgan.networks import (
         C3D,
         LRCN,

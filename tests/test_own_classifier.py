@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from stgan import STGAN
-from stgan.checkpoints import load_checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.checkpoint import load_checkpoint, weights_hash
 from stgan.cli.commands import app
 from stgan.errors import StganError
 from stgan.networks import VideoClassifier
@@ -164,7 +163,7 @@ def test_longer_clips_are_looked_at_by_windows_and_shorter_ones_are_refused(tiny
     ("condition", "message"),
     [
         ({"both": classifier(*OTHERS)}, "cannot be called 'both'"),
-        ({"a/b": classifier(*OTHERS)}, "cannot be called 'a/b'"),
+        ({"a/b": classifier(*OTHERS)}, "cannot be named 'a/b'"),
         ({"a": classifier(*OTHERS), "b": classifier("swim", "run")}, "the same actions in the same order"),
         ({}, "the same actions"),
         (nn.Conv3d(3, 3, 3), "nothing says which size, frames, mean, std a Conv3d wants"),

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from stgan import STGAN
-from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
+from stgan.checkpoints import CheckpointError, find_model
+from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.errors import StganError
 from stgan.networks import LRCN, Preprocessing, SequencePrior, SequencePriorConfig, inflate
 from stgan.sampling import MOTION, ROBUST

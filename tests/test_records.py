@@ -98,7 +98,7 @@ def test_through_a_file_and_back(tmp_path: Path) -> None:
         ({"others": {"b": {"sides": 1}}}, "others.b.sides: unknown name (did you mean side?); known are side, corner"),
         ({"others": [1]}, "others: must hold names and values"),
         ({"splits": {"1": "both"}}, "splits.1: must be 'train' or 'test', not 'both'"),
-        ({"name": {1}}, "holds what is no plain value"),
+        ({"name": {1}}, "holds a value that JSON cannot hold"),
     ],
 )
 def test_what_is_wrong_and_where(change: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever stops the process that writes them."""
+"""Atomic writes, locks, hashes, and standard folders."""
 
 import hashlib
 import os
@@ -22,17 +22,16 @@ _LEFTOVER = re.compile(r"\..+\.\d+\.part")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it if the block succeeds and removed if it does not.
+    """Yield a temporary path beside `path`. It replaces `path` if the block succeeds and is removed if it does not.
 
-    The block makes a file or a folder there. Only a process that is killed leaves it behind: `remove_leftovers` takes
-    it away.
+    The block makes a file or a folder there. A killed process leaves it behind; `remove_leftovers` removes it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     former = path.with_name(f".{path.name}.former.{os.getpid()}.part")
     try:
         yield temporary
         if temporary.is_dir() and os.path.lexists(path):
-            os.replace(path, former)  # no system call moves a folder onto one that is not empty
+            os.replace(path, former)  # no system call replaces a folder that is not empty
         os.replace(temporary, path)
     finally:
         if os.path.lexists(former) and not os.path.lexists(path):
@@ -49,20 +48,20 @@ def locked(
     file: str = LOCK,
     wait: bool = False,
 ) -> Iterator[None]:
-    """Make these folders, and let no other process into the same block for one of them.
+    """Make these folders and lock them, so that only one process at a time runs such a block for a folder.
 
-    The system frees the lock of a process that was killed. The lock file stays: to remove it could let two processes
-    each lock a file of their own.
+    The system frees the lock of a killed process. The lock file stays: if it were removed, two processes could each
+    lock a different file.
 
     Args:
-        doing: what the other process does to the folder, for the message: "another process works in 'clips'; ...".
-        remedy: what the user can do besides waiting, for the message.
+        doing: what the other process does, for the message: "another process works in 'clips'; ...".
+        remedy: what the user can do instead of waiting, for the message.
         file: name of the lock file in each folder.
-        wait: wait for the other process, instead of refusing.
+        wait: wait for the other process instead of raising an error.
 
     Raises:
         StganError: another process holds the lock of one of the folders.
-        OSError: a folder cannot be made or written to.
+        OSError: a folder cannot be made or written.
     """
     with ExitStack() as locks:
         for folder in folders:
@@ -75,23 +74,23 @@ def locked(
 
 
 def typed(text: str) -> str | Path:
-    """What a user typed where a path or a name is meant: the path, if it is one with a separator; else the text."""
+    """An argument that may be a path or a name: a `Path` if it exists and has a separator, else the text itself."""
     return Path(text) if "/" in text and os.path.exists(text) else text
 
 
 def default_cache() -> Path:
-    """The folder of caches that users expect: `$XDG_CACHE_HOME/stgan`, or `~/.cache/stgan`."""
+    """The folder for caches: `$XDG_CACHE_HOME/stgan`, or `~/.cache/stgan`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "stgan"
 
 
 def write_text(path: Path, text: str) -> None:
-    """A file with this text."""
+    """Write a text file, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def remove(path: Path) -> None:
-    """A file, or a folder with all that is in it; a link itself. Nothing if there is none."""
+    """Remove a file, a link, or a folder with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -99,15 +98,20 @@ def remove(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left of files that were never finished; only safe while nobody writes there."""
+    """Remove unfinished files of killed processes. This is only safe while no process writes there."""
     for path in folder.iterdir():
         if _LEFTOVER.fullmatch(path.name):
             remove(path)
 
 
 def sha256(path: Path) -> str:
-    """Of the bytes of a file, hexadecimal."""
-    digest = hashlib.sha256()
+    """The SHA-256 of a file, hexadecimal."""
+    return file_hash(path, "sha256")
+
+
+def file_hash(path: Path, kind: str) -> str:
+    """The hash of a file, hexadecimal. kind: a name that `hashlib.new` knows."""
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

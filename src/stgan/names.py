@@ -1,40 +1,48 @@
-"""Words for sentences: names from files that are not trusted, and which of them may name a file; durations."""
+"""Parts of messages: names from untrusted files, errors on one line, durations."""
 
 import os
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import PurePath
 
-_LISTED = 24  # names in a sentence; of more the nearest few
+_LISTED = 24  # names in a sentence; of a longer list only the most similar are shown
 _NEAREST = 5
-_LONGEST = 300  # characters; a path that is really there is hardly ever longer
+_LONGEST = 300  # characters of a name; real paths are hardly ever longer
+_LONGEST_REASON = 500  # characters of an error's text
 
 
 def is_file_name(word: str) -> bool:
-    """Whether a word from an untrusted file may name a folder or a file, here and on other systems."""
+    """Whether a word from an untrusted file is safe as the name of a folder or file on any system."""
     return word.isprintable() and 0 < len(word.encode()) <= 100 and word[0] != "." and not set(word) & set("/\\:")
 
 
 def printable(name: str, most: int | None = None) -> str:
-    """A name for a picture or a page: escaped if it has letters that cannot be printed, cut beyond `most` letters."""
+    """A name for a picture or a page: escaped if it has unprintable characters, cut to `most` characters."""
     name = name if name.isprintable() else ascii(name)
     return name if most is None or len(name) <= most else f"{name[: most - 3]}..."
 
 
 def quoted(name: str | PurePath) -> str:
-    """A name or a path for a message: in quotes, on one line whatever is in it, and not longer than a few lines."""
+    """A name or a path for a message: in quotes, escaped, and at most 300 characters long."""
     text = repr(os.fspath(name))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 50]}...{text[-40:]}"
 
 
+def one_line(error: object, lines: int | None = None) -> str:
+    """The text of an error (or its first `lines`) on one line of at most 500 printable characters."""
+    text = " ".join(" ".join(str(error).strip().splitlines()[:lines]).split()) or type(error).__name__
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
+
+
 def as_path(path: PurePath) -> str:
-    """A path for a command to copy, with a separator: `./weizmann` cannot be taken for a name."""
+    """A path to print in a command, always with a separator: `./weizmann` is a path, `weizmann` could be a name."""
     text = os.fspath(path)
     return text if text.startswith(("/", "./", "../")) else f"./{text}"
 
 
 def listed(known: Collection[str], wrong: str) -> str:
-    """Names for a message about a wrong one: all of them, or of very many those that are most like it."""
+    """The known names, for a message about a wrong one: all of them, or only the most similar of a long list."""
     if len(known) <= _LISTED:
         return ", ".join(known)
     nearest = get_close_matches(wrong, known, _NEAREST, cutoff=0)
@@ -42,7 +50,7 @@ def listed(known: Collection[str], wrong: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that suits it."""
+    """A duration in words, in the unit that suits it: "2.5 minutes"."""
     for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stgan.checkpoints import Checkpoint, CheckpointError, Classifier, ModelFolder, find_model, own_checkpoints
+from stgan.checkpoints import CheckpointError, ModelFolder, find_model
+from stgan.checkpoints.checkpoint import Checkpoint
+from stgan.checkpoints.own_classifier import Classifier, own_checkpoints
 from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL

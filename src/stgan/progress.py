@@ -23,7 +23,7 @@ T = TypeVar("T")
 def bars(
     console: Console | None = None, *more: ProgressColumn, transient: bool = False, hidden: bool = False
 ) -> Progress:
-    """Bars with counts and times; `more` are columns at their end."""
+    """Progress bars with counts and times. more: further columns at their end."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -31,7 +31,7 @@ def bars(
 
 
 def download_bar(console: Console) -> Progress:
-    """A bar in bytes, on terminals only; it disappears at its end."""
+    """A progress bar in bytes, on terminals only; it disappears at its end."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -40,14 +40,14 @@ def download_bar(console: Console) -> Progress:
 
 @contextmanager
 def one_bar(console: Console, description: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar; the function takes how many are done and how many there are."""
+    """Show a progress bar. Yields a function that takes the number done and the total."""
     with bars(console) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def watching(console: Console) -> Callable[[Iterable[T], str, int], Iterator[T]]:
-    """A function that passes results on and shows a bar meanwhile; it takes them, what is done, and how many."""
+    """A function of results, a description and the total that yields the results and shows a bar meanwhile."""
 
     def watch(results: Iterable[T], what: str, total: int) -> Iterator[T]:
         with bars(console) as progress:
@@ -57,14 +57,14 @@ def watching(console: Console) -> Callable[[Iterable[T], str, int], Iterator[T]]
 
 
 class Stages:
-    """Bars of one stage after another, which appear when there is progress and make room for other output."""
+    """Progress bars of stages. They appear with the first progress and can be cleared for other output."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.progress: Progress | None = None
 
     def show(self, what: str, done: int, total: int | None) -> None:
-        """Set the bar of this name, which is added if there is none."""
+        """Update the bar of this name, or add it."""
         if self.progress is None:
             self.progress = bars(self.console, transient=True)
             self.progress.start()
@@ -74,7 +74,7 @@ class Stages:
         self.progress.update(task, completed=done, total=total)
 
     def clear(self) -> None:
-        """Remove the bars; the next `show` makes new ones."""
+        """Remove the bars. The next `show` makes new ones."""
         if self.progress is not None:
             self.progress.stop()
         self.progress = None

@@ -1,7 +1,7 @@
-"""Typed records: what JSON and YAML files hold, read into frozen dataclasses and checked here, once.
+"""Typed records: JSON and YAML files are read into frozen dataclasses and checked here.
 
-A file format is a frozen dataclass. Nothing in such a file is trusted: it may be of any size, hold any names and
-values, or be no regular file at all.
+Each file format is one frozen dataclass; `annotated_types` give the limits of its values. No file is trusted: it may
+have any size, hold any names and values, or not be a regular file.
 """
 
 import dataclasses
@@ -16,25 +16,26 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from annotated_types import Interval, MaxLen
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from stgan.errors import StganError
 from stgan.files import write_text
-from stgan.names import listed, quoted
+from stgan.names import listed, one_line, quoted
 
 T = TypeVar("T")
 
 LARGEST_JSON = 1 << 28
 """Bytes; the scores of 10,000 clips take about 3 million."""
 LARGEST_YAML = 1 << 16
-"""Bytes; recipes take about 2,000, and PyYAML takes long over nested lists."""
-_MOST_YAML_VALUES = 10_000  # of a YAML file, whose aliases could stand for any number
+"""Bytes; recipes take about 2,000, and PyYAML is slow on nested lists."""
+_MOST_YAML_VALUES = 10_000  # in a YAML file; aliases could multiply them without limit
 _DEEPEST = 50  # levels of lists and mappings
 _LONGEST_NUMBER = 1 << 63
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # YAML 1.1 takes it for a number with a dot and a sign only
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # YAML 1.1 needs a dot and a sign to read it as a number
 
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
@@ -43,27 +44,28 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
-# For figures that are shown to people: larger numbers and longer texts mean nothing and would break a page.
-Number = Annotated[float, Field(gt=-1e12, lt=1e12)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+# Values that pages show. Larger numbers and longer texts have no meaning there and would break the layout.
+Number = Annotated[float, Interval(gt=-1e12, lt=1e12)]
+Fraction = Annotated[float, Interval(ge=0, le=1)]
 FractionInterval = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
-Count = Annotated[int, Field(ge=0, lt=10**12)]
-Text = Annotated[str, Field(max_length=20_000)]
+Count = Annotated[int, Interval(ge=0, lt=10**12)]
+Text = Annotated[str, MaxLen(20_000)]
 
 
 class RecordError(ValueError):
-    """What is wrong with values, and where inside them: "network.layers[2]", or "" for all of them."""
+    """Values do not fit a record. place: where inside them ("network.layers[2]"; "" for the whole). reason: why."""
 
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(_one_line(f"{place}: {reason}" if place else reason))
+        super().__init__(one_line(f"{place}: {reason}" if place else reason))
         self.place, self.reason = place, reason
 
 
 @dataclasses.dataclass(frozen=True)
 class OneOf:
-    """Annotates a union of records: the value of the name `key` beside a record's own values tells which one it is.
+    """Annotates a union of records. The file names the type of a record under `key`, beside the record's own values.
 
-    kinds: by that value; without it the record is of the kind `default`, and if that is empty, it is refused.
+    kinds:   record types by the name in the file.
+    default: the name where the file has none; if it is empty, the name is required.
 
     >>> Shape = Annotated[Circle | Square, OneOf("shape", {"circle": Circle, "square": Square})]
     """
@@ -73,7 +75,7 @@ class OneOf:
     default: str = ""
 
     def read(self, values: Any) -> Any:
-        """The record of plain values. ValueError if they are none."""
+        """The record that plain values describe. ValueError if they do not describe one."""
         if not isinstance(values, dict):
             raise ValueError(_MAPPING)
         name = values.get(self.key, self.default)
@@ -87,17 +89,17 @@ class OneOf:
 
 
 def as_record(kind: Callable[..., T] | types.UnionType, values: Any, source: str | Path, remedy: str = "") -> T:
-    """Plain values (of JSON or YAML) as a record of this type: a dataclass, or any type that pydantic knows.
+    """Convert plain values (of JSON or YAML) to a record: a dataclass, or any type that pydantic knows.
 
-    Types are strict: no text for a number, no unknown names, no NaN and no infinity. Lists become tuples where the
-    type says so. `__post_init__` of a dataclass may raise ValueError for what a type cannot say.
+    Types are strict: text is not accepted for a number, and unknown names, NaN and infinities are refused. Lists
+    become tuples where the type says so. `__post_init__` of a dataclass may raise ValueError for further rules.
 
     Args:
-        source: where the values are from, for the message.
-        remedy: what the user can do about it, as the message's second half.
+        source: where the values come from, for the message.
+        remedy: what the user can do, as the second half of the message.
 
     Raises:
-        StganError: the values are something else; the message names the place inside and what is wrong with it.
+        StganError: the values do not fit the type; the message names the place inside them and the reason.
     """
     try:
         return checked(kind, values)
@@ -107,11 +109,11 @@ def as_record(kind: Callable[..., T] | types.UnionType, values: Any, source: str
 
 
 def checked(kind: Callable[..., T] | types.UnionType, values: Any) -> T:
-    """As `as_record`. RecordError if the values are something else; its message names no source."""
+    """As `as_record`, but raises RecordError, whose message names no source."""
     try:
-        text = json.dumps([values])  # where a NaN stands, pydantic says
+        text = json.dumps([values])  # pydantic reports the place of a NaN
     except (TypeError, ValueError, RecursionError) as error:
-        raise RecordError("", f"holds what is no plain value ({_one_line(error)})") from error
+        raise RecordError("", f"holds a value that JSON cannot hold ({one_line(error)})") from error
     try:
         (record,) = _adapter(kind).validate_json(text)
         return record
@@ -120,12 +122,12 @@ def checked(kind: Callable[..., T] | types.UnionType, values: Any) -> T:
 
 
 def as_plain(record: Any) -> Any:
-    """A record, also inside lists and mappings, as plain values: what JSON gives back, so that both can be compared."""
+    """Convert a record, or lists and mappings of records, to the plain values that reading its JSON would give."""
     return json.loads(json.dumps(record, default=dataclasses.asdict, allow_nan=False))
 
 
 def completed(values: Any, record: Any) -> Any:
-    """Plain values that were once written of such a record, and the defaults of settings that it has had since then."""
+    """Plain values of an older version of `record`, completed with the defaults of fields that were added since."""
     if not (dataclasses.is_dataclass(record) and isinstance(values, dict)):
         return values
     result = dict(values)
@@ -140,24 +142,22 @@ def completed(values: Any, record: Any) -> Any:
 
 
 def read_json(path: Path, most: int = LARGEST_JSON, remedy: str = "") -> Any:
-    """The plain values of a JSON file of at most `most` bytes. No name may come twice in an object.
-
-    remedy: see `as_record`.
+    """Read the plain values of a JSON file of at most `most` bytes. For `remedy` see `as_record`.
 
     Raises:
-        StganError: there is no such regular file, or it is something else.
+        StganError: there is no such regular file, or `parse_json` refuses it.
     """
     then = f"; {remedy}" if remedy else ""
     try:
-        return parse_json(read_bounded(path, most))
+        return parse_json(_read_bounded(path, most))
     except StganError as error:
         raise StganError(f"{error}{then}") from error
     except ValueError as error:
-        raise StganError(f"{quoted(path)} is not valid JSON: {_one_line(error)}{then}") from error
+        raise StganError(f"{quoted(path)} is not valid JSON: {one_line(error)}{then}") from error
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Plain values from JSON. ValueError for anything else: also NaN, infinities and names that come twice."""
+    """Parse JSON to plain values. ValueError for invalid JSON, NaN, infinities, and names that appear twice."""
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_without_duplicates)
     except RecursionError as error:
@@ -165,28 +165,28 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_record(path: Path, kind: Callable[..., T], remedy: str = "", most: int = LARGEST_JSON) -> T:
-    """A record from a JSON file; errors as of `read_json` and `as_record`."""
+    """Read a record from a JSON file. Raises what `read_json` and `as_record` raise."""
     return as_record(kind, read_json(path, most, remedy), path, remedy)
 
 
 def write_record(path: Path, record: Any) -> None:
-    """A record, or plain values, as a JSON file that appears whole or not at all."""
+    """Write a record, or plain values, as a JSON file, atomically."""
     write_text(path, json.dumps(as_plain(record), indent=2, allow_nan=False) + "\n")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The names and values of a YAML file. StganError if it is something else."""
+    """Read the names and values of a YAML file. StganError if it cannot be read or holds something else."""
     try:
-        values = parse_yaml(read_bounded(path, LARGEST_YAML).decode())
+        values = parse_yaml(_read_bounded(path, LARGEST_YAML).decode())
     except (yaml.YAMLError, ValueError) as error:
-        raise StganError(f"{quoted(path)} is not valid YAML: {_one_line(error)}") from error
+        raise StganError(f"{quoted(path)} is not valid YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise StganError(f"{quoted(path)}: it must hold names and values")
     return values
 
 
 def parse_yaml(text: str) -> Any:
-    """Plain values of bounded size from YAML. YAMLError or ValueError for anything else."""
+    """Parse YAML to plain values of bounded size. YAMLError or ValueError for anything else."""
     try:
         values = yaml.safe_load(text)
     except RecursionError as error:
@@ -198,14 +198,14 @@ def parse_yaml(text: str) -> Any:
         if count > _MOST_YAML_VALUES or depth > _DEEPEST:
             raise ValueError("it holds too many values, or they are nested too deep")
         if isinstance(value, int) and abs(value) >= _LONGEST_NUMBER:
-            raise ValueError("it holds a number of insane size")
+            raise ValueError("it holds a whole number of more than 63 bits")
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         left += [(item, depth + 1) for item in inner]
     return values
 
 
 def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with those of `overrides` in their place, nested mappings likewise."""
+    """`values` updated with `overrides`; nested mappings are merged in the same way."""
     result = dict(values)
     for name, value in overrides.items():
         inner = result.get(name)
@@ -213,10 +213,10 @@ def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return result
 
 
-def read_bounded(path: Path, most: int) -> bytes:
-    """The bytes of a regular file. StganError if it is none, cannot be read, or is larger than `most` bytes."""
+def _read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a regular file. StganError if it is not regular, cannot be read, or has more than `most` bytes."""
     try:
-        if os.path.lexists(path) and not path.is_file():  # to open a pipe would wait for ever
+        if os.path.lexists(path) and not path.is_file():  # opening a pipe would block
             raise StganError(f"{quoted(path)} is not a regular file")
         with path.open("rb") as file:
             content = file.read(most + 1)
@@ -229,12 +229,12 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 @cache
 def _adapter(kind: Any) -> Any:  # a TypeAdapter, which beartype does not know
-    # pydantic takes a configuration for a container only; from there it holds for the dataclasses inside.
+    # pydantic accepts a configuration for a container; it then holds for the dataclasses inside.
     return TypeAdapter(tuple[kind], config=_CONFIG)
 
 
 def _first(error: ValidationError, kind: Any) -> RecordError:
-    """The first thing that is wrong: "network.layers[2]: must be a whole number, not 'x'"."""
+    """The first error: "network.layers[2]: must be a whole number, not 'x'"."""
     errors = [(*_place(kind, each["loc"][1:]), each) for each in error.errors(include_url=False)]
     place, holder, first = errors[0]
     if first["type"] == "unexpected_keyword_argument":
@@ -247,7 +247,7 @@ def _first(error: ValidationError, kind: Any) -> RecordError:
         place, reason = f"{place}.{getattr(inner, 'place', '')}".strip("."), getattr(inner, "reason", str(inner))
     elif first["type"] in ("missing", "json_invalid"):
         reason = "is missing" if first["type"] == "missing" else first["msg"]
-    else:  # of a union, all that it could be
+    else:  # for a union, name every accepted type
         here = [each for other, _, each in errors if other == place]
         reason = " or ".join(dict.fromkeys(_wanted(each) for each in here))
         value = first["input"]
@@ -271,7 +271,7 @@ _WANTED = {
     "list_type": "must be a list",
     "none_required": "must be empty",
 }
-"""What a value should be, by the type of pydantic's error."""
+"""Our words for pydantic's types of errors."""
 _PLAIN = {
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
@@ -288,11 +288,11 @@ def _wanted(error: Any) -> str:
 
 
 def _place(kind: Any, steps: Sequence[int | str]) -> tuple[str, Any]:
-    """Where an error is, and the type that holds what is wrong there. pydantic also counts the choices of a union."""
+    """The place of an error, and the type that holds it. pydantic's steps include the choices of a union."""
     place, holder = "", kind
     for step in steps:
         kind = _plain_type(kind)
-        if isinstance(kind, tuple):  # a union of several
+        if isinstance(kind, tuple):  # a union
             same = [choice for choice in kind if getattr(choice, "__name__", "") == step]
             kind = same[0] if same else next((choice for choice in kind if get_args(choice)), Any)
             continue
@@ -308,7 +308,7 @@ def _place(kind: Any, steps: Sequence[int | str]) -> tuple[str, Any]:
 
 
 def _plain_type(kind: Any) -> Any:
-    """A type without annotations; the choices of a union, if there are several but for None."""
+    """A type without its annotations, or the choices of a union, without None, where more than one is left."""
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if get_origin(kind) not in (Union, types.UnionType):
@@ -317,16 +317,11 @@ def _plain_type(kind: Any) -> Any:
     return choices if len(choices) > 1 else _plain_type(choices[0])
 
 
-def _one_line(message: object) -> str:
-    text = " ".join(str(message).split()) or type(message).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."
-
-
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the name {quoted(next(name for name in names if names.count(name) > 1))} comes twice")
+        raise ValueError(f"the name {quoted(next(name for name in names if names.count(name) > 1))} appears twice")
     return values
 
 

@@ -8,8 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from stgan.checkpoints import load_checkpoint, save_checkpoint
-from stgan.checkpoints.checkpoint import NETWORKS
+from stgan.checkpoints.checkpoint import NETWORKS, load_checkpoint, save_checkpoint
 from stgan.networks.layout import channels_last
 
 PARTS = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream")

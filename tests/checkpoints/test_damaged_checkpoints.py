@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from stgan.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from stgan.checkpoints import CheckpointError
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.networks import GeneratorConfig, ImageGenerator
 
 pytestmark = [
@@ -105,7 +106,7 @@ def test_other_tensors(model: Path) -> None:
             lambda tensors: tensors.update({"norm6.num_batches_tracked": torch.tensor(1.0)}),
             "as F32, which is not one of I64",
         ),
-        (lambda tensors: tensors["norm1.running_var"].fill_(-1), "no encoder that works"),
+        (lambda tensors: tensors["norm1.running_var"].fill_(-1), "not a working encoder"),
     ):
         tensors = {name: value.clone() for name, value in intact.items()}
         damage(tensors)

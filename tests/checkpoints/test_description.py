@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stgan.checkpoints import CheckpointError, find_model, load_checkpoint, save_checkpoint
+from stgan.checkpoints import CheckpointError, find_model
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.checkpoints.description import describe_checkpoint
 
 

@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stgan.checkpoints import CheckpointError, i3d_files, load_checkpoint, load_i3d, save_checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints import CheckpointError, i3d_files
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint, weights_hash
+from stgan.checkpoints.i3d_files import load_i3d
 from stgan.networks import I3D, I3DConfig, Preprocessing
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -113,11 +114,15 @@ def refused(path: Path) -> str:
     return message
 
 
-def outline(**changes: Any) -> dict[str, Tensor]:
+def outline() -> dict[str, Tensor]:
     """The names and shapes of all weights, in a file of a few kilobytes."""
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in in_port(I3D()).items()}
-    weights = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()} | changes
+    return {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
+
+
+def zeros(**changes: Any) -> dict[str, Tensor]:
+    weights = {name: torch.zeros(value.shape) for name, value in outline().items()} | changes
     return {name: value for name, value in weights.items() if value is not None}
 
 
@@ -126,19 +131,19 @@ FIRST, LAST = "Conv3d_1a_7x7.conv3d.weight", "logits.conv3d.weight"
 
 def test_other_weights(tmp_path: Path) -> None:
     for content, complaint in (
-        (outline(), "more numbers than it has bytes"),
-        (outline(**{LAST: torch.zeros(()).expand(10**9, 1024, 1, 1, 1)}), "logits.conv3d.bias"),
-        (outline(**{LAST: None}), "has no logits.conv3d.weight"),
-        (outline(**{LAST: torch.zeros(())}), "is no I3D"),
-        (outline(**{"Mixed_4c.b1b.bn.bias": None}), "'Mixed_4c.b1b.bn.bias' (missing in the file, (224,) expected)"),
-        (outline(**{"Mixed_9z.b0.bn.bias": torch.zeros(3)}), "'Mixed_9z.b0.bn.bias' ((3,) in the file, none expected)"),
-        (outline(**{FIRST: torch.zeros(64, 2, 7, 7, 7)}), "(64, 2, 7, 7, 7) in the file, (64, 3, 7, 7, 7) expected"),
-        ({"conv1.weight": torch.zeros(3)}, "no tensor that is called Conv3d_1a_7x7.conv3d.weight"),
-        ({"state_dict": {FIRST: "a word"}}, "no tensor that is called"),
-        ({}, "no tensor that is called"),
-        ([torch.zeros(3)], "no tensor that is called"),
-        (torch.zeros(3), "no tensor that is called"),
-        ("weights", "no tensor that is called"),
+        (outline(), "more values than it has bytes"),
+        (outline() | {LAST: torch.zeros(()).expand(10**9, 1024, 1, 1, 1)}, "more values than it has bytes"),
+        (zeros(**{LAST: None}), "has no logits.conv3d.weight"),
+        (zeros(**{LAST: torch.zeros(())}), "is no I3D"),
+        (zeros(**{"Mixed_4c.b1b.bn.bias": None}), "'Mixed_4c.b1b.bn.bias' (missing in the file, (224,) expected)"),
+        (zeros(**{"Mixed_9z.b0.bn.bias": torch.zeros(3)}), "'Mixed_9z.b0.bn.bias' ((3,) in the file, none expected)"),
+        (zeros(**{FIRST: torch.zeros(64, 2, 7, 7, 7)}), "(64, 2, 7, 7, 7) in the file, (64, 3, 7, 7, 7) expected"),
+        ({"conv1.weight": torch.zeros(3)}, "no tensor named Conv3d_1a_7x7.conv3d.weight"),
+        ({"state_dict": {FIRST: "a word"}}, "no tensor named"),
+        ({}, "no tensor named"),
+        ([torch.zeros(3)], "no tensor named"),
+        (torch.zeros(3), "no tensor named"),
+        ("weights", "no tensor named"),
     ):
         torch.save(content, tmp_path / "i3d.pt")
         assert complaint in refused(tmp_path / "i3d.pt")
@@ -146,9 +151,12 @@ def test_other_weights(tmp_path: Path) -> None:
 
 def test_weights_that_fit_and_do_not_work(network: I3D, tmp_path: Path) -> None:
     for damage, complaint in (
-        (lambda weights: {name: torch.zeros_like(value) for name, value in weights.items()}, "no trained weights"),
+        (lambda weights: {name: torch.zeros_like(value) for name, value in weights.items()}, "are not trained"),
         (lambda weights: weights | {"Mixed_5c.b0.bn.bias": torch.full((384,), float("nan"))}, "not finite"),
-        (lambda weights: weights | {"Mixed_5c.b0.bn.bias": torch.zeros(384, dtype=torch.int64)}, "as torch.int64"),
+        (
+            lambda weights: weights | {"Mixed_5c.b0.bn.bias": torch.zeros(384, dtype=torch.int64)},
+            "(missing in the file",
+        ),
     ):
         torch.save(damage(in_port(network)), tmp_path / "i3d.pt")
         assert complaint in refused(tmp_path / "i3d.pt")
@@ -193,12 +201,13 @@ def test_no_code_is_run(tmp_path: Path) -> None:
     for dump in (pickle.dump, torch.save):
         with (tmp_path / "i3d.pt").open("wb") as file:
             dump({FIRST: torch.zeros(3), "more": Payload(tmp_path / "executed")}, file)
-        assert "more than tensors, which could run code" in refused(tmp_path / "i3d.pt")
+        complaint = refused(tmp_path / "i3d.pt")
+        assert "more than tensors" in complaint and "could run code" in complaint
         assert not (tmp_path / "executed").exists()
 
 
 def test_a_small_file_that_unpacks_to_a_large_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(i3d_files, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(i3d_files, "MOST_BYTES", 1 << 20)
     with zipfile.ZipFile(tmp_path / "i3d.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("i3d/data/0", bytes(1 << 21))
     assert (tmp_path / "i3d.pt").stat().st_size < 1 << 14
@@ -267,6 +276,6 @@ class Constant(nn.Module):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_other_scripts(tmp_path: Path) -> None:
-    for module, complaint in ((Other, "is no I3D"), (Scalar, "no logits"), (Constant, "no trained weights")):
+    for module, complaint in ((Other, "is no I3D"), (Scalar, "no logits"), (Constant, "are not trained")):
         torch.jit.script(module()).save(str(tmp_path / "i3d.pt"))
         assert complaint in refused(tmp_path / "i3d.pt")

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from stgan.checkpoints import (
-    CheckpointError,
-    ModelFolder,
-    assemble,
-    bundled_models,
-    find_model,
-    model_folder,
-    save_checkpoint,
-)
+from stgan.checkpoints import CheckpointError, ModelFolder, assemble, bundled_models, find_model, model_folder
+from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.files import BUNDLED, typed
 from stgan.networks import LRCN
 

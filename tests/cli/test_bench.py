@@ -84,7 +84,7 @@ def test_another_precision_and_the_published_form_of_the_generator(stgan: Any, t
         (["--precision", "tf32", "--device", "cpu"], "--precision tf32 is of NVIDIA GPUs"),
         (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' lies in no folder"),
         (["--memory", 0], "--memory must be at least 0.1"),
-        (["--device", "toaster"], "device 'toaster' is not to be had here"),
+        (["--device", "toaster"], "device 'toaster' is not available here"),
     ],
 )
 def test_bad_options_are_one_sentence(stgan: Any, options: list[Any], sentence: str) -> None:

@@ -82,7 +82,7 @@ def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert end.value.exit_code == 1
     assert shown.count("missing: Biking/v_Biking_g") == 10 and "missing: 5 more" in shown
-    assert "problem: the list classInd.txt is not there." in shown
+    assert "problem: the list classInd.txt is missing." in shown
     assert "incomplete: https://www.crcv.ucf.edu/data/UCF101.php" in shown
     found = json.loads((tmp_path / "found.json").read_text())
     assert len(found["missing"]) == 15 and not found["complete"] and (tmp_path / "out" / "index.json").is_file()

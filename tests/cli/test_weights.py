@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from web_server import BODY, Page, Server
 
 from stgan import STGAN
-from stgan.checkpoints import load_checkpoint
+from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.checkpoints.importing import KINDS, POOL5, PROTOCOLS
 from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile
 from stgan.cli.weights import assemble_

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from published import c3d, deepsim, write_binaryproto, write_caffemodel
 
-from stgan.checkpoints import load_checkpoint
+from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.cli.weights_import import read_classes
 from stgan.errors import StganError
 from stgan.files import sha256
@@ -64,14 +64,14 @@ def test_a_c3d_with_its_mean_and_classes(stgan, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("c4d", "c3d.caffemodel"), "is no network that can be imported; these are generator, encoder, lrcn, c3d"),
+        (("c4d", "c3d.caffemodel"), "cannot be imported; networks that can are generator, encoder, lrcn, c3d"),
         (("c3d", "nothing"), "there is no file"),
-        (("c3d", "words"), "is no file of weights"),
-        (("c3d", "c3d.caffemodel"), "a mean volume (3x16x128x171) belongs to it"),
+        (("c3d", "words"), "is not a file of weights"),
+        (("c3d", "c3d.caffemodel"), "it needs a mean volume (3x16x128x171)"),
         (("lrcn", "c3d.caffemodel"), "it has no layer 'conv1'"),
-        (("encoder", "c3d.caffemodel", "--protocol", "tgan"), "protocol is a matter of C3D"),
-        (("c3d", "c3d.caffemodel", "--protocol", "tgan3"), "protocol is one of caffe"),
-        (("c3d", "c3d.caffemodel", "--protocol", "jfzhang95", "--pool5", "last"), "pool5 is one of"),
+        (("encoder", "c3d.caffemodel", "--protocol", "tgan"), "protocol is for C3D only"),
+        (("c3d", "c3d.caffemodel", "--protocol", "tgan3"), "protocol must be one of caffe"),
+        (("c3d", "c3d.caffemodel", "--protocol", "jfzhang95", "--pool5", "last"), "pool5 must be one of"),
         (("c3d", "c3d.caffemodel", "--protocol", "jfzhang95", "--classes", "words"), "1 names of classes, but"),
         (("c3d", "c3d.caffemodel", "--classes", "none.txt"), "cannot read the names of classes"),
     ],

@@ -19,7 +19,8 @@ import yaml
 from mutations import HOSTILE_STRINGS, damage_bytes, damage_lines, damage_values
 from published_weights import Weights
 
-from stgan.checkpoints import find_model, load_checkpoint
+from stgan.checkpoints import find_model
+from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.files import sha256
 from stgan.manifest import MANIFEST
 from stgan.networks import CodePrior, Encoder, ImageGenerator, Preprocessing, inflate

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stgan.checkpoints import load_checkpoint, save_checkpoint
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.networks import C3D, AlexNet, AlexNetConfig, C3DConfig, Preprocessing
 from stgan.networks.preprocessing import C3D_CAFFE, C3D_TENSORFLOW, C3D_TGAN, C3D_TGAN2
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from stgan.checkpoints import Checkpoint, find_model
+from stgan.checkpoints import find_model
+from stgan.checkpoints.checkpoint import Checkpoint
 from stgan.networks import C3D
 from stgan.scoring import Evaluator, Protocol, as_evaluator, find_evaluator, folder_clips, measure
 from stgan.video import center_window, read_video, to_float

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from stgan.checkpoints import CheckpointError, find_model, save_checkpoint
+from stgan.checkpoints import CheckpointError, find_model
+from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.metrics.distances import kernel_distance

@@ -15,8 +15,7 @@ from lightning_fabric import Fabric
 from PIL import Image
 from scipy import stats
 
-from stgan.checkpoints import Checkpoint, load_checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint, weights_hash
 from stgan.errors import StganError
 from stgan.files import locked
 from stgan.networks import C3D, C3DConfig, Preprocessing

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from manifest_lines import read_lines, write_lines
 
-from stgan.checkpoints import find_model, load_checkpoint, save_checkpoint
+from stgan.checkpoints import find_model
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.errors import StganError
 from stgan.generation import GenerationJob

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from stgan.checkpoints import Checkpoint, load_checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint, weights_hash
 from stgan.errors import StganError
 from stgan.networks import C3D, LRCN, AlexNet, AlexNetConfig, C3DConfig, LRCNConfig, Preprocessing
 from stgan.networks.preprocessing import Fit

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from lightning_fabric import Fabric
 
-from stgan.checkpoints import load_checkpoint, save_checkpoint
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.errors import StganError
 from stgan.training.run import TrainingRun, Workspace
 

@@ -12,7 +12,8 @@ from lightning_fabric import Fabric
 from tiny_recipes import GENERATOR
 
 from stgan import STGAN
-from stgan.checkpoints import assemble, load_checkpoint, pretrained, save_checkpoint
+from stgan.checkpoints import assemble, pretrained
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.checkpoints.pretrained import find_encoder, freeze
 from stgan.errors import StganError
 from stgan.networks import AlexNet, AlexNetConfig, EfficientNetLite, EfficientNetLiteConfig, Preprocessing
@@ -182,7 +183,7 @@ def test_what_has_no_frame_network(data: ClipData, recipes: Path, tmp_path: Path
         train_classifier(replace(c3d, initial="efficientnet-lite0"), data, data, Workspace(fabric, tmp_path))
     with pytest.raises(StganError, match="architecture must be one of alexnet, efficientnet_lite, not 'vgg'"):
         load_recipes(recipes, 3, {"encoder": {"architecture": "vgg"}})
-    with pytest.raises(StganError, match="frozen keeps the weights of initial, and none is named"):
+    with pytest.raises(StganError, match="frozen keeps the weights of initial, but initial is empty"):
         load_recipes(recipes, 3, {"encoder": {"initial": ""}})
     with pytest.raises(StganError, match="clip_size: must be at most 1024"):
         load_recipes(recipes, 3, {"model": {"clip_size": 5000}})

@@ -322,7 +322,7 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["model.condition=c3d"], "condition: must be a list"),
         (["model.size=.inf"], "size: must be a whole number"),
         (["model.minutes=.inf"], "minutes: must be a finite number"),
-        (["model.name=2026-01-01"], "no plain value"),
+        (["model.name=2026-01-01"], "JSON cannot hold"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused_before_any_training(

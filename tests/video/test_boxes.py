@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stgan.video import VideoError, read_video, write_video
-from stgan.video.boxes import promised_entries
+from stgan.video.boxes import declared_entries
 
 
 def box(kind: str, *contents: bytes) -> bytes:
@@ -26,7 +26,7 @@ def track(*tables: bytes) -> bytes:
 
 def promised(path: Path, data: bytes) -> int:
     path.write_bytes(data)
-    return promised_entries(path)
+    return declared_entries(path)
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def path(tmp_path: Path) -> Path:
 
 def test_whole_files_promise_nothing(path: Path, encode, stripes: np.ndarray) -> None:
     write_video(path, stripes)
-    assert promised_entries(path) == 0
-    assert promised_entries(encode("clip.avi", stripes, "mpeg4")) == 0
-    assert promised_entries(encode("clip.webm", stripes, "libvpx")) == 0
+    assert declared_entries(path) == 0
+    assert declared_entries(encode("clip.avi", stripes, "mpeg4")) == 0
+    assert declared_entries(encode("clip.webm", stripes, "libvpx")) == 0
     assert promised(path, b"words, no boxes" * 99) == promised(path, b"") == promised(path, b"short") == 0
 
 
@@ -49,7 +49,7 @@ def test_fragments_promise_their_frames(path: Path, stripes: np.ndarray) -> None
         for array in stripes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
         container.mux(stream.encode())
-    assert promised_entries(path) == len(stripes)
+    assert declared_entries(path) == len(stripes)
     assert len(read_video(path).frames) == len(stripes)
 
 

@@ -148,7 +148,7 @@ def test_what_ucf_lists_may_hold(tmp_path: Path) -> None:
 def test_folders_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("x" * 300, "a\0b", "two\nlines", "\x1b[31m"):
         assert "is not a folder" in refusal(tmp_path / name)
-        with pytest.raises(StganError, match="is not there"):
+        with pytest.raises(StganError, match="does not exist"):
             data_root(tmp_path / name)
     monkeypatch.setenv("STGAN_DATA", "~nobody_of_this_name/data")
     with pytest.raises(StganError, match="STGAN_DATA"):

@@ -58,9 +58,9 @@ def test_a_real_survey(tmp_path: Path) -> None:
     (tmp_path / "walk" / "copy of 2.mp4").write_bytes((tmp_path / "walk" / "2.mp4").read_bytes())
     (tmp_path / "walk" / "broken\n.avi").write_text("no video")
     clips = find_clips(tmp_path)
-    for options in ({"workers": 1}, {"cache": ClipCache(tmp_path / "cache", 8)}, {"workers": 4}):
+    for cache in (ClipCache(tmp_path / "cache", 8), None):
         calls: list[tuple[int, int]] = []
-        survey = survey_clips(clips, progress=lambda *call: calls.append(call), **options)  # type: ignore[arg-type]  # noqa: B023
+        survey = survey_clips(clips, progress=lambda *call: calls.append(call), cache=cache)  # noqa: B023
         assert calls == [(number, 5) for number in range(1, 6)]
         broken = tmp_path / "walk" / "broken\n.avi"
         assert list(survey.unreadable) == [broken] and str(tmp_path) not in survey.unreadable[broken]
@@ -68,7 +68,7 @@ def test_a_real_survey(tmp_path: Path) -> None:
         assert survey.sizes == {(16, 24): 4} and survey.frame_rates == {30.0: 3, 25.0: 1}
         assert survey.lengths and vars(survey.lengths) == {"min": 5, "median": 6, "max": 7}
         (same,) = survey.duplicates
-        assert {path.name for path in same.paths} == {"2.mp4", "copy of 2.mp4"} and same.across == ("group",)
+        assert {clip.path.name for clip in same.clips} == {"2.mp4", "copy of 2.mp4"} and same.across == ("group",)
         assert survey.actions["walk"].clips == 2 and survey.actions["walk"].unreadable == 1
         for path, found in survey.facts.items():
             assert (found.frames, found.height, found.width, 3) == read_video(path).frames.shape
@@ -81,7 +81,7 @@ def test_a_known_survey_is_taken_from_the_cache(
 ) -> None:
     clips, cache = find_clips(tiny_clips), ClipCache(tmp_path, 8)
     first = survey_clips(clips, cache=cache)
-    monkeypatch.setattr("stgan.video.clip_cache.decode_clip", None)
+    monkeypatch.setattr("stgan.video.clip_cache.decode_clip", pytest.fail)
     assert survey_clips(clips, cache=ClipCache(tmp_path, 8)) == first
     assert len(cache.load(first.readable)) == 9
 
@@ -132,7 +132,7 @@ def test_leaking_groups() -> None:
     rows = [*good(8, "train"), ("run", "actor1", "test"), ("walk", "actor1", "val"), ("run", "dan", "test")]
     survey = survey_of(rows)
     assert survey.leaking_groups == {"actor1": {"train": 6, "test": 1, "val": 1}}
-    assert "the splits share 1 group (actor1), 6 clips to train on: figures" in only(survey.warnings())
+    assert "the splits share 1 group (actor1), 6 clips to train on: scores" in only(survey.warnings())
     clean = [*good(8, "train"), ("run", "dan", "test"), ("walk", "dan", "val")]
     assert survey_of(clean).leaking_groups == {} and survey_of(clean).warnings() == []
 
@@ -170,7 +170,7 @@ def test_every_clip_is_counted_once_whatever_the_folder(rows: list[Row], content
     assert sum(action.unreadable for action in survey.actions.values()) == len(survey.unreadable)
     for counts in (survey.splits, survey.sizes, survey.frame_rates):
         assert sum(counts.values()) == len(survey.readable)
-    repeated = [path for duplicate in survey.duplicates for path in duplicate.paths]
+    repeated = [clip.path for duplicate in survey.duplicates for clip in duplicate.clips]
     assert len(set(repeated)) == len(repeated) and set(repeated) <= set(survey.facts)
     assert len({facts.sha256 for facts in survey.facts.values()}) == len(survey.facts) - len(repeated) + len(
         survey.duplicates

@@ -119,10 +119,10 @@ def test_an_interrupted_run_goes_on(prepare: Callable[..., Index], tmp_path: Pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(progress=stop, workers=1)
+        prepare(progress=stop)
     kept = load_index(tmp_path / "out" / "index.json")
     assert len(kept.readable) == 5 and len(kept.clip_files(1)) == 5
-    assert kept.problems() == ["7 of 12 clips have not been looked at: run the same command again."]
+    assert kept.problems() == ["7 of 12 clips have not been checked: run the same command again."]
     seen: list[int] = []
     assert prepare(progress=lambda done, total: seen.append(done)).problems() == [] and seen[0] == 5
 
@@ -140,11 +140,11 @@ def test_damage(prepare: Callable[..., Index], root: Path, clip: bytes) -> None:
     assert index.missing == (NAMES[0],) and index.extra == ("Biking/v_Biking_g09_c01.avi",)
     assert set(index.unreadable) == {NAMES[1], NAMES[2]} and "empty file" in index.unreadable[NAMES[2]]
     assert all(str(root) not in reason for reason in index.unreadable.values())
-    assert index.unusual == {NAMES[4]: "32x32 at 30 frames a second"}
+    assert index.unusual == {NAMES[4]: "32x32 at 30 frames per second"}
     problems, warnings = " ".join(index.problems()), " ".join(index.warnings())
-    assert f"1 of 12 clips are on the lists but not there, first '{NAMES[0]}'." in problems
+    assert f"1 of 12 clips are listed but missing, first '{NAMES[0]}'." in problems
     assert "2 of 12 clips cannot be read" in problems and len(index.problems()) == 2
-    assert "1 clips are on no list" in warnings and "32x32 at 30" in warnings
+    assert "1 clips are not listed" in warnings and "32x32 at 30" in warnings
     assert len(index.clip_files(1)) == 9
     assert sum(index.counts(1).values()) == 9
     summary = index.summary()
@@ -156,7 +156,7 @@ def test_damage(prepare: Callable[..., Index], root: Path, clip: bytes) -> None:
 def test_files_in_another_spelling(prepare: Callable[..., Index], root: Path) -> None:
     for path in (root / "UCF-101" / "HandstandPushups").iterdir():
         path.rename(path.with_name(path.name.replace("HandStand", "Handstand")))
-    assert any("6 clips are there under another spelling" in problem for problem in prepare().problems())
+    assert any("6 clips have another spelling" in problem for problem in prepare().problems())
 
 
 def test_lists_that_are_not_the_official_ones(prepare: Callable[..., Index], root: Path) -> None:
@@ -168,11 +168,11 @@ def test_lists_that_are_not_the_official_ones(prepare: Callable[..., Index], roo
         return found
 
     (lists / "trainlist02.txt").unlink()
-    assert faults() == "the list trainlist02.txt is not there."
+    assert faults() == "the list trainlist02.txt is missing."
     (lists / "classInd.txt").write_text("1 HandstandPushups\n2 Biking\n")
     assert faults() == "the list classInd.txt is not the official one of 2 classes."
     (lists / "classInd.txt").unlink()
-    assert faults() == "the list classInd.txt is not there."
+    assert faults() == "the list classInd.txt is missing."
     write_lists(root, NAMES[:-1])
     found = faults()
     assert "trainlist01.txt names 7 clips, the official one 8" in found and "11 different clips, 12 were" in found
@@ -181,7 +181,7 @@ def test_lists_that_are_not_the_official_ones(prepare: Callable[..., Index], roo
     assert "there are 4 clips to which the list trainlist01.txt gives the number of another class" in faults()
     (lists / "testlist01.txt").write_text((lists / "testlist01.txt").read_text() + train.split()[0] + "\n")
     found = faults()
-    assert "1 clips that split 1 names twice" in found and "tears 1 groups apart, first group 2 of Biking" in found
+    assert "1 clips that split 1 names twice" in found and "divides 1 groups, first group 2 of Biking" in found
     (lists / "trainlist01.txt").write_text(train.replace("v_Biking_g02_c01", "v_Biking_g04_c01"))
     found = faults()
     assert "4 groups of Biking, not 3" in found and "13 different clips" in found

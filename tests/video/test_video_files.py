@@ -102,11 +102,6 @@ def test_reads_other_formats(encode, stripes: np.ndarray) -> None:
         assert difference(read.frames.mean((0, 1)), stripes.mean((0, 1))).mean() < 20
 
 
-def test_threads_change_nothing(encode, stripes: np.ndarray) -> None:
-    path = encode("clip.mp4", stripes, "libx264")
-    assert np.array_equal(read_video(path, threads=0).frames, read_video(path, threads=1).frames)
-
-
 def test_a_name_with_a_colon_is_a_file(tmp_path: Path, stripes: np.ndarray, monkeypatch) -> None:
     write_video(tmp_path / "clip.mp4", stripes)
     if os.name == "nt":

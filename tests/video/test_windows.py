@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from stgan.video import (
     center_window,
     find_clips,
-    foreground,
     random_window,
     read_video,
     spread_windows,
     window_at,
     windows_in_view,
 )
+from stgan.video.windows import foreground
 
 num_frames_ = st.integers(1, 60)
 lengths = st.integers(1, 40)

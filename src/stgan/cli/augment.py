@@ -90,7 +90,8 @@ def augment(
     has seen a test clip. After an interruption, the same command goes on where it stopped. stgan report OUT makes a
     page of it.
     """
-    from stgan.checkpoints import find_model, load_checkpoint
+    from stgan.checkpoints import find_model
+    from stgan.checkpoints.checkpoint import load_checkpoint
     from stgan.devices import choose_device
     from stgan.scoring import folder_clips
     from stgan.studies.augmentation import RECORD, run_augmentation

@@ -98,7 +98,8 @@ def evaluate(
     interruption, the same command goes on. Scores of clips that stgan generated are also written to
     FOLDER/scores.json.
     """
-    from stgan.checkpoints import find_model, is_own_classifier
+    from stgan.checkpoints import find_model
+    from stgan.checkpoints.own_classifier import is_own_classifier
     from stgan.cli.score_tables import show_scores
     from stgan.devices import choose_device
     from stgan.scoring import Real, evenly, find_evaluator, folder_clips, labelled_clips

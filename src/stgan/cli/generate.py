@@ -102,7 +102,7 @@ def generate(
 
     Clips are optimised until the condition network, a video classifier, recognises the action in them.
     """
-    from stgan.checkpoints import OWN, is_own_classifier, load_own_classifier
+    from stgan.checkpoints.own_classifier import OWN, is_own_classifier, load_own_classifier
     from stgan.generation import CONTACT_SHEET, FPS, MOST_TOGETHER, PREVIOUS, GenerationJob
     from stgan.manifest import MANIFEST
     from stgan.pipeline import STGAN

@@ -45,7 +45,7 @@ def info(
     if condition is not None and not layers:
         raise StganError("--condition names the classifier whose layers are listed; add --layers")
     if layers:
-        from stgan.checkpoints import load_own_classifier
+        from stgan.checkpoints.own_classifier import load_own_classifier
         from stgan.pipeline import STGAN
 
         own = None if condition is None else load_own_classifier(condition)

@@ -92,7 +92,8 @@ def select(
     the result for every candidate (candidates.csv); and the paper's Figure 6 (counts.png). The figure also counts the
     clips of --real.
     """
-    from stgan.checkpoints import find_model, is_own_classifier
+    from stgan.checkpoints import find_model
+    from stgan.checkpoints.own_classifier import is_own_classifier
     from stgan.devices import choose_device
     from stgan.scoring import find_evaluator, generated_clips
     from stgan.studies.provenance import networks_behind

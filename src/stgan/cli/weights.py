@@ -20,7 +20,7 @@ from stgan.names import is_file_name, quoted
 from stgan.progress import download_bar
 
 if TYPE_CHECKING:
-    from stgan.checkpoints import Checkpoint
+    from stgan.checkpoints.checkpoint import Checkpoint
     from stgan.checkpoints.fetching import Fetched
     from stgan.checkpoints.known_files import KnownFile
 
@@ -103,7 +103,7 @@ def info(
     json_file: JsonOption = None,
 ) -> None:
     """Show what a checkpoint holds, or the format of a file of weights of another program."""
-    from stgan.checkpoints import load_checkpoint
+    from stgan.checkpoints.checkpoint import load_checkpoint
 
     console = new_console()
     check_output("--json", json_file)
@@ -178,7 +178,7 @@ def export(
     Settings, preprocessing and class names go into the metadata of a .safetensors file, or into a JSON file beside the
     other formats.
     """
-    from stgan.checkpoints import load_checkpoint
+    from stgan.checkpoints.checkpoint import load_checkpoint
     from stgan.checkpoints.exporting import export_weights
 
     console = new_console()

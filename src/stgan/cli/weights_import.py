@@ -13,7 +13,7 @@ from stgan.errors import StganError
 from stgan.names import quoted
 
 if TYPE_CHECKING:
-    from stgan.checkpoints import Checkpoint
+    from stgan.checkpoints.checkpoint import Checkpoint
 
 _LARGEST_LIST = 1 << 20  # bytes of a file of names
 _NUMBERED = re.compile(r"(\d{1,6})\s+(\S.*)")  # a line of UCF-101's classInd.txt
@@ -57,7 +57,7 @@ def import_(
     The content of a file says its format. The command prints how pixels are prepared and everything else that was
     chosen, and writes it to the checkpoint's README.md. docs/weights.md describes the files and their protocols.
     """
-    from stgan.checkpoints import save_checkpoint
+    from stgan.checkpoints.checkpoint import save_checkpoint
     from stgan.checkpoints.importing import import_card, import_weights
 
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):

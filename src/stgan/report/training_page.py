@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, find_model, load_checkpoint
+from stgan.checkpoints import CheckpointError, ModelFolder, find_model
+from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from stgan.checkpoints.description import CONFIG
 from stgan.errors import StganError
 from stgan.names import as_path, duration

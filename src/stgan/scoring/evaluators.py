@@ -10,16 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.checkpoints import (
-    Checkpoint,
-    CheckpointError,
-    ModelFolder,
-    is_own_classifier,
-    load_checkpoint,
-    load_i3d,
-    load_own_classifier,
-)
+from stgan.checkpoints import CheckpointError, ModelFolder
+from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from stgan.checkpoints.description import check_unambiguous
+from stgan.checkpoints.i3d_files import load_i3d
+from stgan.checkpoints.own_classifier import is_own_classifier, load_own_classifier
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.networks import Preprocessing, VideoClassifier

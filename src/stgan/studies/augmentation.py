@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 from lightning_fabric import Fabric
 
-from stgan.checkpoints import Checkpoint
+from stgan.checkpoints.checkpoint import Checkpoint
 from stgan.errors import StganError
 from stgan.files import locked, sha256
 from stgan.metrics.means import Mean

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints import Checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
-from stgan.checkpoints.description import one_line
+from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
 from stgan.checkpoints.trial import try_out
 from stgan.errors import StganError
+from stgan.names import one_line
 from stgan.records import as_record, merged, read_yaml
 from stgan.training.classifier_training import ClassifierConfig, build
 from stgan.training.finetuning import FinetuningRecipe

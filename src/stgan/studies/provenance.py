@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stgan.checkpoints import Checkpoint, ModelFolder
+from stgan.checkpoints import ModelFolder
+from stgan.checkpoints.checkpoint import Checkpoint
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.errors import StganError
 from stgan.manifest import Manifest

@@ -22,7 +22,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from stgan.checkpoints import assemble, find_model, load_checkpoint
+from stgan.checkpoints import assemble, find_model
+from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.devices import choose_device
 from stgan.errors import StganError

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from stgan.checkpoints import save_checkpoint
+from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.checkpoints.importing import import_card, import_weights
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.names import is_file_name, quoted

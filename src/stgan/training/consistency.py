@@ -5,10 +5,16 @@ from typing import Any
 
 import torch
 
-from stgan.checkpoints.description import one_line
 from stgan.errors import StganError
-from stgan.names import is_file_name, quoted
-from stgan.networks import C3DConfig, CodePrior, Discriminator, ImageGenerator, SequencePrior, TemporalStreamConfig
+from stgan.names import is_file_name, one_line, quoted
+from stgan.networks import (
+    C3DConfig,
+    CodePrior,
+    Discriminator,
+    ImageGenerator,
+    SequencePrior,
+    TemporalStreamConfig,
+)
 from stgan.networks.encoder_architectures import build_encoder
 from stgan.training.classifier_training import build
 from stgan.training.recipes import Recipes

@@ -21,8 +21,7 @@ import torch
 from annotated_types import Ge, Interval
 from torch import Tensor, nn
 
-from stgan.checkpoints import Checkpoint, save_checkpoint
-from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.checkpoint import Checkpoint, save_checkpoint, weights_hash
 from stgan.devices import Precision, arithmetic
 from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval

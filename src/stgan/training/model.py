@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stgan.checkpoints import Checkpoint, CheckpointError, ModelFolder, load_checkpoint, save_checkpoint
+from stgan.checkpoints import CheckpointError, ModelFolder
+from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from stgan.checkpoints.description import CARD
 from stgan.checkpoints.pretrained import initial_hash
 from stgan.errors import StganError

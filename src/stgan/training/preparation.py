@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from stgan.checkpoints import load_checkpoint
+from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.errors import StganError
 from stgan.networks import Encoder
 from stgan.networks.encoder_architectures import ARCHITECTURE, encoder_values

@@ -1,25 +1,10 @@
-"""Clips: video files, windows of frames, and folders of labelled clips."""
+"""Video files, windows of frames, and folders of labelled clips."""
 
 from stgan.video.clip_cache import ClipCache
-from stgan.video.folders import (
-    EXTENSIONS,
-    SPLITS,
-    ClipFile,
-    ClipFolder,
-    data_root,
-    find_clips,
-    resize_and_crop,
-)
+from stgan.video.folders import EXTENSIONS, SPLITS, ClipFile, ClipFolder, data_root, find_clips, resize_and_crop
 from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.survey import Survey, survey_clips
-from stgan.video.windows import (
-    center_window,
-    foreground,
-    random_window,
-    spread_windows,
-    window_at,
-    windows_in_view,
-)
+from stgan.video.windows import center_window, random_window, spread_windows, window_at, windows_in_view
 
 __all__ = [
     "EXTENSIONS",
@@ -33,7 +18,6 @@ __all__ = [
     "center_window",
     "data_root",
     "find_clips",
-    "foreground",
     "random_window",
     "read_video",
     "resize_and_crop",

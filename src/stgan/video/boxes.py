@@ -1,7 +1,7 @@
-"""How long an index the header of an mp4 or mov file asks for.
+"""The size of the index that the header of an mp4 or mov file declares.
 
-A table in such a header can say "so many samples (frames, pieces of sound) of the same size" in a few bytes. ffmpeg
-makes an index entry for each before it reads the first, so that one wrong number in a small file may cost gigabytes.
+A table in such a header can declare any number of samples (frames, pieces of sound) of equal size in a few bytes.
+ffmpeg allocates an index entry for each before it reads the first, so a small hostile file can take gigabytes.
 """
 
 import struct
@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-# Boxes that hold boxes, wherever they are: as ffmpeg, which does not mind the order of a header's levels, reads them.
+# Boxes that contain boxes. Like ffmpeg, this module accepts them at any level.
 _HOLDERS = frozenset(b"moov trak mdia minf stbl moof traf mvex edts dinf udta tref wave gmhd sinf schi".split())
 _MOST_BOXES = 200_000
 _DEEPEST = 16
 
 
-def promised_entries(path: Path) -> int:
-    """The index entries that an mp4 or mov file promises without spending a byte on each; 0 for other files.
+def declared_entries(path: Path) -> int:
+    """The number of index entries that an mp4 or mov file declares in constant space; 0 for other files.
 
-    A whole file has at least as many bytes, as each entry stands for at least one byte of picture or sound.
+    A complete file has at least as many bytes, since each entry stands for at least one byte of picture or sound.
 
     Raises:
-        ValueError: it has more boxes, or boxes within boxes, than any real file.
+        ValueError: the file has more boxes, or deeper nested ones, than any real file.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -40,12 +40,12 @@ def promised_entries(path: Path) -> int:
                 runs.append(list(zip(values[::3], values[1::3], strict=True)))
             elif kind in (b"stco", b"co64"):
                 chunks.append(min(_numbers(file, start + 4, stop, 1)[0], (stop - start) // 4))
-        # Of plain sound, 1024 samples make an entry. Every track has one table of each kind.
+        # For plain sound, 1024 samples make an entry. Every track has one table of each kind.
         return entries + sum(map(_samples_in_chunks, runs, chunks)) // 1024
 
 
 def _samples_in_chunks(runs: list[tuple[int, int]], chunks: int) -> int:
-    """Runs of chunks with the same number of samples: (the first one's number, counted from 1; samples in each)."""
+    """The samples of a track. runs: (number of the run's first chunk, from 1; samples of each of its chunks)."""
     total, at = 0, 0
     for number, (_, samples) in enumerate(runs):
         following = runs[number + 1][0] - 1 if number + 1 < len(runs) else chunks
@@ -56,7 +56,7 @@ def _samples_in_chunks(runs: list[tuple[int, int]], chunks: int) -> int:
 
 
 def _boxes(file: BinaryIO, start: int, end: int, depth: int, seen: list[int]) -> Iterator[tuple[bytes, int, int]]:
-    """The kind of each box that holds no boxes, and where its content starts and stops."""
+    """Yield the kind of each box that contains no boxes, and the start and end of its content."""
     while start + 8 <= end:
         seen[0] += 1
         if seen[0] > _MOST_BOXES or depth > _DEEPEST:
@@ -78,7 +78,7 @@ def _boxes(file: BinaryIO, start: int, end: int, depth: int, seen: list[int]) ->
 
 
 def _numbers(file: BinaryIO, start: int, stop: int, count: int) -> list[int]:
-    """`count` 32-bit numbers from `start` on; zeros for those behind `stop`."""
+    """Read `count` 32-bit numbers from `start`; those behind `stop` are zero."""
     file.seek(start)
     data = file.read(max(0, min(4 * count, stop - start)))
     return list(struct.unpack(f">{count}I", data.ljust(4 * count, b"\0")))

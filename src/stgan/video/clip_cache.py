@@ -1,12 +1,12 @@
-"""Decoded clips on disk, in one file that is mapped into memory.
+"""A cache of decoded clips on disk, in one file that is mapped into memory.
 
-A folder holds for each frame size:
+For each frame size the folder holds two files:
 
-- ``frames_64.u8``: the RGB bytes of one clip after the other;
-- ``index_64.jsonl``: a first line that says what this is, then a line a clip, written after its bytes are on disk.
+- ``frames_64.u8``: the RGB bytes of all clips;
+- ``index_64.jsonl``: a header line, then one line per clip, written after its bytes are on disk.
 
-Both only grow, so that a run that is killed loses at most the clips under way, and what other processes have mapped
-stays as it is. A clip whose file has changed gets a new line.
+Both files only grow. A killed run loses only unfinished clips, and memory maps of other processes stay valid. A clip
+whose file has changed gets a new line.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +29,7 @@ from jaxtyping import UInt8
 from stgan.errors import StganError
 from stgan.files import locked
 from stgan.records import checked, parse_json
-from stgan.video.decoding import ClipFacts, decode_clip, in_order
+from stgan.video.decoding import ClipFacts, attempt, decode_clip, in_order
 from stgan.video.folders import ClipFolder
 from stgan.video.io import VideoError
 
@@ -41,7 +42,7 @@ _Side = Annotated[int, Ge(1)]
 
 @dataclass(frozen=True)
 class _File:
-    """A clip's file as it was when it was decoded: relative path, bytes, time of the last change."""
+    """A clip's file when it was decoded: relative path, size in bytes, time of the last change."""
 
     path: str
     bytes: int
@@ -64,12 +65,12 @@ class _Entry:
 
 
 class ClipCache:
-    """Clips, decoded once and then read from disk as they are needed, whatever the memory.
+    """Clips that are decoded once and then read from disk on demand, so that they need not fit into memory.
 
     Args:
-        folder: where the cache lies; made if missing. Processes that share it wait for each other.
-        size: height and width to `resize_and_crop` to; None keeps each clip as it is. Each size has its own files.
-        max_bytes: the most that the frames may take on disk; default: 64 GiB, or 80 % of what the disk has free.
+        folder: the folder of the cache; made if missing. Processes that share it wait for each other.
+        size: height and width for `resize_and_crop`; None keeps each clip's own. Each size has its own files.
+        max_bytes: limit of the frames on disk; default: 64 GiB, or 80 % of the disk's free space if that is less.
     """
 
     def __init__(self, folder: Path, size: int | None, *, max_bytes: int | None = None) -> None:
@@ -78,25 +79,16 @@ class ClipCache:
         self._frames, self._index = folder / f"frames_{name}.u8", folder / f"index_{name}.jsonl"
         self._lock = f".frames_{name}.lock"
 
-    def load(
-        self,
-        clips: ClipFolder,
-        *,
-        progress: Callable[[int, int], None] | None = None,
-        workers: int | None = None,
-    ) -> list[UInt8[np.ndarray, "_time _height _width 3"]]:
+    def load(self, clips: ClipFolder) -> list[UInt8[np.ndarray, "_time _height _width 3"]]:
         """The frames of every clip, in the folder's order, as read-only views into one map of the file.
 
-        Args:
-            clips: the clips; those that the cache does not hold are decoded into it.
-            progress: called after each clip with the number done and the number in all.
-            workers: decoding threads; default: one a core, at most eight.
+        Clips that the cache does not hold are decoded into it.
 
         Raises:
             StganError: a clip cannot be read, there is no room for the frames, or the folder cannot be written.
         """
         with self._locked():
-            entries = [_readable(entry) for entry in self._complete(clips, progress, workers, strict=True)]
+            entries = self._readable(clips)
             if not entries:
                 return []
             with self._frames.open("rb") as file:
@@ -104,22 +96,20 @@ class ClipCache:
         return [mapped[entry.offset : entry.end].reshape(entry.shape) for entry in entries]
 
     def inspect(
-        self,
-        clips: ClipFolder,
-        *,
-        progress: Callable[[int, int], None] | None = None,
-        workers: int | None = None,
+        self, clips: ClipFolder, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> list[ClipFacts | VideoError]:
-        """What decoding each clip told of it, or why it cannot be read. Arguments and errors as for `load`."""
+        """The facts of each clip, or why it cannot be read. Decodes and raises as `load` does.
+
+        progress: called after each clip with the number done and the total.
+        """
         with self._locked():
-            entries = self._complete(clips, progress, workers, strict=False)
+            entries = self._complete(clips, progress)
         return [entry if isinstance(entry, VideoError) else entry.facts for entry in entries]
 
     def hashes(self, clips: ClipFolder) -> list[str]:
-        """SHA-256 of each clip's frames as `load` gives them (hexadecimal), without reading them again."""
+        """SHA-256 of each clip's frames as `load` returns them (hexadecimal), without reading them again."""
         with self._locked():
-            entries = self._complete(clips, None, None, strict=True)
-        return [_readable(entry).sha256 for entry in entries]
+            return [entry.sha256 for entry in self._readable(clips)]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -132,17 +122,27 @@ class ClipCache:
                 "room there, or choose another folder."
             ) from error
 
+    def _readable(self, clips: ClipFolder) -> list[_Entry]:
+        """The entry of each clip; raises the VideoError of the first clip that cannot be read."""
+        entries = self._complete(clips, strict=True)
+        return [entry for entry in entries if isinstance(entry, _Entry)]
+
     def _complete(
-        self, clips: ClipFolder, progress: Callable[[int, int], None] | None, workers: int | None, *, strict: bool
+        self,
+        clips: ClipFolder,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        *,
+        strict: bool = False,
     ) -> list[_Entry | VideoError]:
-        """The entry of each clip, or why it has none; `strict`: raise that instead."""
+        """The entry of each clip, or the error that decoding it raised. strict: raise the first error instead."""
         known: dict[_File, _Entry | VideoError] = {**self._recover()}
         end = max((entry.end for entry in known.values() if isinstance(entry, _Entry)), default=0)
-        limit = self._limit(end)
+        limit = min(_LARGEST, end + int(_SHARE_OF_DISK * shutil.disk_usage(self.folder).free))
+        limit = limit if self.max_bytes is None else self.max_bytes
         files = [_file(clip.path, clips.root) for clip in clips.clips]
         paths = {file: clip.path for file, clip in zip(files, clips.clips, strict=True)}
         missing = [path for file, path in paths.items() if file not in known]
-        decoded = in_order(self._decode, missing, workers)
+        decoded = in_order(partial(attempt, partial(decode_clip, size=self.size)), missing)
         with closing(decoded), self._frames.open("ab") as frames, self._index.open("ab") as index:
             for number, file in enumerate(files, start=1):
                 if file not in known:
@@ -166,26 +166,14 @@ class ClipCache:
                         index.write(json.dumps(asdict(entry)).encode() + b"\n")
                         index.flush()
                         end = entry.end
-                if progress is not None:
-                    progress(number, len(files))
+                progress(number, len(files))
         return [known[file] for file in files]
 
-    def _decode(self, path: Path) -> tuple[ClipFacts, np.ndarray] | VideoError:
-        try:
-            return decode_clip(path, self.size)
-        except VideoError as error:
-            return error
-
-    def _limit(self, end: int) -> int:
-        if self.max_bytes is not None:
-            return self.max_bytes
-        return min(_LARGEST, end + int(_SHARE_OF_DISK * shutil.disk_usage(self.folder).free))
-
     def _recover(self) -> dict[_File, _Entry]:
-        """The clips that are whole, after cutting off what a killed run left unfinished behind them."""
+        """The complete clips, after removing what a killed run left unfinished behind them."""
         entries = self._read_index()
         if entries is None:
-            # New files instead of emptied ones: another process may have the old ones mapped.
+            # New files, not truncated ones: another process may have mapped the old ones.
             self._index.unlink(missing_ok=True)
             self._frames.unlink(missing_ok=True)
             self._frames.touch()
@@ -201,7 +189,7 @@ class ClipCache:
         return json.dumps({"format": _FORMAT, "size": self.size}).encode() + b"\n"
 
     def _read_index(self) -> list[_Entry] | None:
-        """The lines of the index, without an unfinished last one; None if there is no index or it is damaged."""
+        """The entries of the index, without an unfinished last line; None if there is no index or it is damaged."""
         try:
             with self._index.open("rb") as file:
                 *lines, torn = file.read().split(b"\n")
@@ -223,12 +211,6 @@ def _file(path: Path, root: Path) -> _File:
     relative = Path(os.path.relpath(path, root)).as_posix()
     try:
         status = path.stat()
-    except OSError:  # decoding it will say why
+    except OSError:  # decoding it will report why
         return _File(relative, -1, -1)
     return _File(relative, status.st_size, status.st_mtime_ns)
-
-
-def _readable(entry: _Entry | VideoError) -> _Entry:
-    if isinstance(entry, VideoError):
-        raise entry
-    return entry

@@ -1,4 +1,4 @@
-"""Clips as small files, to carry to a machine that does not have them."""
+"""Smaller copies of clips, to move to another machine."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import write_video
 
 QUALITIES = (18, 21, 24, 27, 30, 33, 36)
-"""Of x264 (its rate factor), best first; 18 is called visually lossless, of 36 blocks are seen."""
+"""Rate factors of x264, best first: 18 is considered visually lossless, 36 shows blocks."""
 
-_TRIED = 24  # clips by which a quality is chosen
-_MARGIN = 0.95  # of the bytes that there is room for, since clips differ
+_TRIED = 24  # clips that are encoded to choose the quality
+_MARGIN = 0.95  # of the allowed bytes, since clips differ
 
 
 def compact_clips(
@@ -32,19 +32,19 @@ def compact_clips(
     split_column: str = "split",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[int, int]:
-    """Write each clip as square frames of `size` pixels, in the best quality that all of them fit in together.
+    """Write each clip with square frames of `size` pixels, in the best quality for which all fit into `most_bytes`.
 
     Args:
-        out: a new folder, which is there once all is done: mp4 files in the folders that the clips are in, and
-            `table`, a csv file with the columns path, label, group and `split_column`.
-        progress: called with the number of clips done and in all.
+        out: a new folder, which appears when everything is written: mp4 files in the clips' subfolders, and `table`, a
+            csv file with the columns path, label, group and `split_column`.
+        progress: called with the number of clips done and the total.
 
     Returns:
         The quality (one of `QUALITIES`), and the bytes of all clips.
 
     Raises:
-        StganError: the folder is not empty, a clip cannot be read, two would be called the same, or there is too little
-            room for the worst quality.
+        StganError: the folder is not empty, a clip cannot be read, two would have the same name, or the clips do not
+            fit even in the worst quality.
     """
     if out.is_dir() and any(out.iterdir()):
         raise StganError(f"{quoted(out)} is not empty; name a new folder")
@@ -53,7 +53,7 @@ def compact_clips(
     if twice:
         raise StganError(f"two clips would both become {quoted(twice)}; rename one of them")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:  # gone again, if anything stops it
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:  # removed after an error
         new = Path(folder) / out.name
         some = list(clips.clips[:: -(-len(clips) // _TRIED)])
         budget = _MARGIN * most_bytes * len(some) / len(clips)
@@ -73,7 +73,7 @@ def compact_clips(
 
 
 def _table(clips: ClipFolder, places: Mapping[Path, Path], split_column: str) -> str:
-    """The list of the clips as csv; groups and split only if they have some."""
+    """The list of the clips as csv, with columns of groups and splits only if there are any."""
     rows = [
         {"path": str(places[clip.path]), "label": clip.label, "group": clip.group or "", split_column: clip.split or ""}
         for clip in clips.clips
@@ -94,7 +94,7 @@ def _write(
     quality: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Write these clips; returns their bytes."""
+    """Write these clips and return their bytes."""
 
     def write(clip: ClipFile) -> int:
         facts, frames = decode_clip(clip.path, size)

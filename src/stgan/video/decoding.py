@@ -1,4 +1,4 @@
-"""Many clips decoded side by side, handed out in order, with only a few of them in memory."""
+"""Decoding of many clips in parallel, in order, with only a few of them in memory."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan.video.folders import resize_and_crop
-from stgan.video.io import read_video
+from stgan.video.io import VideoError, read_video
 
 _MOST_WORKERS = 8  # each may hold a decoded clip
 
@@ -24,10 +24,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What decoding a clip tells of it, as it is stored: before any resizing.
+    """Facts of a decoded clip, before any resizing.
 
-    fps: frames per second. sha256: of the RGB bytes of all frames, hexadecimal; clips that differ only in their
-    container or file name share it.
+    fps: frames per second. sha256: of the RGB bytes of all frames, hexadecimal; it does not depend on the container
+    or the file name.
     """
 
     frames: int
@@ -40,38 +40,39 @@ class ClipFacts:
 def decode_clip(
     path: Path, size: int | tuple[int, int] | None = None
 ) -> tuple[ClipFacts, UInt8[np.ndarray, "time height width 3"]]:
-    """A clip's facts and its frames, `resize_and_crop`ped to (height, width) or a square (None: as stored).
+    """A clip's facts and its frames. VideoError if the file cannot be read.
 
-    Raises:
-        VideoError: the file cannot be read.
+    size: (height, width), or the side of a square, for `resize_and_crop`; None keeps the stored size.
     """
 
     def keep(frame: np.ndarray) -> np.ndarray:
         return frame if size is None else resize_and_crop(frame[None], size)[0]
 
-    facts, frames = _decode(path, keep)
-    return facts, frames
+    return _decode(path, keep)
 
 
 def inspect_clip(path: Path) -> ClipFacts:
-    """A clip's facts; no more than one of its frames is in memory at a time.
-
-    Raises:
-        VideoError: the file cannot be read.
-    """
+    """A clip's facts, with only one of its frames in memory at a time. VideoError if the file cannot be read."""
     return _decode(path, lambda frame: frame[:0])[0]
+
+
+def attempt(function: Callable[[Path], Result], path: Path) -> Result | VideoError:
+    """The function's result, or the VideoError that it raised."""
+    try:
+        return function(path)
+    except VideoError as error:
+        return error
 
 
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
 ) -> Generator[Result, None, None]:
-    """`function` of each item, in the order of the items, on a pool of threads.
+    """Yield `function` of each item, in the order of the items, computed on a pool of threads.
 
-    At most two items a worker are under way or finished and waiting for their turn. What the function raises is
-    raised in its turn; nothing further is then started.
+    At most two items per worker are running or waiting to be yielded. An error of the function is raised at its
+    item's turn, and no further item is started.
 
-    Args:
-        workers: threads; default: one a core, at most eight.
+    workers: threads; default: one per core, at most eight.
     """
     workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
     left = iter(items)

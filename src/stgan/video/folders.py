@@ -1,4 +1,4 @@
-"""A folder of clips as a data set: which files, which action, who acts, which side of the split."""
+"""A folder of clips as a data set: files, actions, groups (actors or source videos) and splits."""
 
 import csv as csv_module
 import os
@@ -29,9 +29,9 @@ _LAYOUTS = (
 
 @dataclass(frozen=True)
 class ClipFile:
-    """One clip: its file, its action, and where it stands in the data set.
+    """One clip: its file, its action (`label`), and its group and split.
 
-    Clips of one `group` (one actor, one source video) look alike and must never be split.
+    Clips of one group (one actor, one source video) look alike, so all of them belong to the same split.
     """
 
     path: Path
@@ -60,38 +60,26 @@ class ClipFolder:
         """The groups that occur, sorted."""
         return tuple(sorted({clip.group for clip in self.clips if clip.group is not None}))
 
-    def select(
-        self,
-        *,
-        groups: Collection[str] | None = None,
-        exclude_groups: Collection[str] | None = None,
-        split: str | None = None,
-        actions: Collection[str] | None = None,
-    ) -> "ClipFolder":
-        """The clips that meet every condition given; what is None is no condition.
+    def select(self, *, groups: Collection[str] | None = None, split: str | None = None) -> "ClipFolder":
+        """The clips of these groups and this split; None means any.
 
         Raises:
-            StganError: a group, split or action is asked for that no clip here has, or no clip is left.
+            StganError: no clip has one of the groups or the split, or no clip has both.
         """
-        asked_groups = {*(groups or ()), *(exclude_groups or ())}
-        self._check_known("group", asked_groups, self.groups)
-        self._check_known("action", set(actions or ()), self.actions)
+        self._check_known("group", set(groups or ()), self.groups)
         known_splits = sorted({clip.split for clip in self.clips if clip.split is not None})
         self._check_known("split", set() if split is None else {split}, known_splits)
         kept = tuple(
             clip
             for clip in self.clips
-            if (groups is None or clip.group in groups)
-            and (exclude_groups is None or clip.group not in exclude_groups)
-            and (split is None or clip.split == split)
-            and (actions is None or clip.label in actions)
+            if (groups is None or clip.group in groups) and (split is None or clip.split == split)
         )
         if not kept:
             raise StganError(f"no clip of {quoted(self.root)} meets the selection: loosen it.")
         return replace(self, clips=kept)
 
-    def _check_known(self, kind: str, asked: set[str], known: Collection[str]) -> None:
-        unknown = sorted(asked - set(known))
+    def _check_known(self, kind: str, wanted: set[str], known: Collection[str]) -> None:
+        unknown = sorted(wanted - set(known))
         if unknown:
             there = f"choose from {', '.join(known)}" if known else f"its clips have no {kind}"
             raise StganError(f"{quoted(self.root)} has no {kind} {quoted(unknown[0])}: {there}.")
@@ -109,31 +97,31 @@ def data_root(path: str | Path | None) -> Path:
     root = Path(os.path.expanduser(given))  # Path.expanduser raises where there is no such user
     if not os.path.isdir(root):
         source = "--data" if path is not None else "STGAN_DATA"
-        raise StganError(f"the data folder {quoted(root)} is not there: correct {source}.")
+        raise StganError(f"the data folder {quoted(root)} does not exist: correct {source}.")
     return root
 
 
 def find_clips(
     root: str | Path, *, csv: str | None = None, split_column: str = "split", ucf_split: int = 1
 ) -> ClipFolder:
-    """The clips of a folder, which is laid out in one of three ways (the first that fits):
+    """Find the clips of a folder, in the first of three layouts that fits:
 
-    1. A csv file in the folder with the columns ``path`` (relative to the folder) and ``label``, and if there
-       are such, ``actor`` or ``group``, and ``split``. Every clip it names must exist.
-    2. UCF-101: the folder ``UCF-101`` (or the one above it) with the official lists in ``ucfTrainTestlist``
-       inside it or beside it; or class folders with such lists beside them, as ``stgan select`` writes. Clips
-       on the lists that are not on disk are left out, so that a part of UCF-101 will do; so are files on no
-       list. The group is the ``gNN`` of the name, within its action.
+    1. A csv file in the folder with the columns ``path`` (relative to the folder) and ``label`` and, optionally,
+       ``actor`` or ``group``, and ``split``. Every clip it names must exist.
+    2. UCF-101: the folder ``UCF-101`` (or its parent) with the official lists in ``ucfTrainTestlist`` inside it or
+       beside it; or class folders with such lists beside them, as ``stgan select`` writes. Listed clips that are not
+       on disk and files that are not listed are skipped, so a part of UCF-101 is enough. The group is the ``gNN`` of
+       the name, within its action.
     3. A folder per action: ``<label>/<clip>``. Such clips have no group and no split.
 
-    Hidden files, and whatever is not a regular file, are no clips. A label must be able to name a folder.
+    Hidden files and files that are not regular are skipped. A label must be a valid name of a folder.
 
     Args:
         root: the folder.
-        csv: the name of the csv file, where there are several.
-        split_column: the csv column to take the split from, for example ``strict`` for J-HMDB. Where there is
-            that column, clips whose entry is not ``train``, ``val`` or ``test`` are left out.
-        ucf_split: which of UCF-101's three official splits.
+        csv: the name of the csv file, if there are several.
+        split_column: the csv column of the split, for example ``strict`` for J-HMDB. If the column exists, clips whose
+            entry is not ``train``, ``val`` or ``test`` are skipped.
+        ucf_split: the number of one of UCF-101's three official splits.
 
     Raises:
         StganError: there are no clips, or the lists or labels are wrong.
@@ -158,7 +146,7 @@ def find_clips(
 def resize_and_crop(
     frames: UInt8[np.ndarray, "time _height _width 3"], size: int | tuple[int, int]
 ) -> UInt8[np.ndarray, "time _new_height _new_width 3"]:
-    """Scale (antialiased) until the frame just covers `size`, (height, width), and cut the centre out."""
+    """Scale frames (antialiased) to just cover `size`, (height, width) or the side of a square, and crop the centre."""
     height, width = (size, size) if isinstance(size, int) else size
     old_height, old_width = frames.shape[1:3]
     if (old_height, old_width) == (height, width):
@@ -171,10 +159,10 @@ def resize_and_crop(
 
 
 def choose_csv(root: Path, name: str | None) -> Path | None:
-    """The list of a folder of clips: the one of this name, else the only one that is a list; None if there is none.
+    """The csv file of a folder of clips: the one of this name, or the only one that lists clips; None if none does.
 
     Raises:
-        StganError: there is no such file, or there are several lists.
+        StganError: there is no such file, or several files list clips.
     """
     if name is not None:
         table = root / _inside(name, root)
@@ -186,12 +174,12 @@ def choose_csv(root: Path, name: str | None) -> Path | None:
     tables = [path for path in files if {"path", "label"} <= set(_columns(path))]
     if len(tables) > 1:
         names = quoted(", ".join(path.name for path in tables))
-        raise StganError(f"{quoted(root)} has several lists of clips, {names}: say which csv file to use.")
+        raise StganError(f"{quoted(root)} has several lists of clips, {names}: name the csv file to use.")
     return tables[0] if tables else None
 
 
 def _columns(table: Path) -> list[str]:
-    """The column names of a csv file; none of one that is something else, which may well lie beside the clips."""
+    """The column names of a csv file; empty if the file is not csv, since any file may lie beside the clips."""
     try:
         with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             return [name.strip() for name in next(csv_module.reader(_lines(file)), ())]
@@ -202,7 +190,7 @@ def _columns(table: Path) -> list[str]:
 
 
 def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The column names and the rows, with every entry stripped and missing entries empty."""
+    """The column names and the rows; entries are stripped, and missing ones are empty."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv_module.DictReader(_lines(file), restval="")
@@ -215,7 +203,7 @@ def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a file that may turn out to be one endless line."""
+    """Yield the lines of a file. csv.Error for a line that is too long."""
     while line := file.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise csv_module.Error("a line is too long")
@@ -252,7 +240,7 @@ def _clips_from_csv(root: Path, table: Path, split_column: str) -> list[ClipFile
 
 
 def find_ucf(root: Path) -> tuple[Path, Path] | None:
-    """The folder of UCF-101's class folders and the folder of its lists; None if there is none of lists."""
+    """The folder of UCF-101's class folders and the folder of its lists; None if there are no lists."""
     videos = root / "UCF-101" if (root / "UCF-101").is_dir() else root
     beside = [root.resolve().parent] if root.resolve().name == "UCF-101" else []
     for parent in (root, videos, *beside):
@@ -262,10 +250,10 @@ def find_ucf(root: Path) -> tuple[Path, Path] | None:
 
 
 def read_ucf_list(listing: Path) -> list[tuple[PurePosixPath, int | None]]:
-    """The clips of a list of UCF-101, action/clip, and the number of the class where the list has it (train lists).
+    """The clips of a list of UCF-101 as action/clip, each with the number of its class (None in test lists).
 
     Raises:
-        StganError: the list cannot be read, or a line is something else.
+        StganError: the list cannot be read, or a line does not name a clip.
     """
     try:
         lines = listing.read_text(encoding="utf-8").splitlines()
@@ -312,7 +300,7 @@ def _clips_from_folders(root: Path) -> list[ClipFile]:
 
 
 def _listing(folder: Path) -> list[str]:
-    """What is in a folder, sorted."""
+    """The sorted names in a folder."""
     try:
         return sorted(os.listdir(folder))
     except OSError as error:
@@ -320,13 +308,13 @@ def _listing(folder: Path) -> list[str]:
 
 
 def _check_labels(root: Path, labels: Collection[str]) -> None:
-    """Labels become names of folders, and of classes that one has to be able to tell apart."""
+    """StganError unless all labels can name folders and differ also on file systems that ignore case."""
     seen: dict[str, str] = {}
     for label in sorted(labels):
         if not is_file_name(label):
             raise StganError(
                 f"{quoted(root)} has the label {quoted(label)}, which cannot name a folder: use at most 100 bytes of "
-                "printable characters, no slash, backslash or colon, and no dot in front."
+                "printable characters, no slash, backslash or colon, and no dot at the start."
             )
         alike = seen.setdefault(unicodedata.normalize("NFC", label).casefold(), label)
         if alike != label:
@@ -337,8 +325,8 @@ def _check_labels(root: Path, labels: Collection[str]) -> None:
 
 
 def _inside(name: str, source: Path) -> PurePosixPath:
-    """`name`, from a list that is not trusted, as a path that cannot leave its folder."""
-    parts = name.replace("\\", "/").split("/")  # both kinds of slashes, so that a list means the same everywhere
+    """A name from an untrusted list as a path inside the list's folder. StganError if it leads outside."""
+    parts = name.replace("\\", "/").split("/")  # both slashes, so that a list means the same on all systems
     if not parts[0] or parts[0][1:2] == ":" or ".." in parts:
         raise StganError(f"{quoted(source)} names {quoted(name)}, which is outside the folder: use paths within it.")
     return PurePosixPath(name)

@@ -1,8 +1,7 @@
-"""Video files in and out.
+"""Reading and writing of video files.
 
-This is the only place where a video is a stack of bytes, ``uint8 (time, height, width, 3)``. Everywhere
-else in stgan a video is an RGB tensor of floats in [0, 1] shaped ``(3, time, height, width)``, or
-``(batch, 3, time, height, width)``; `to_float` and `to_uint8` go from the one to the other.
+Videos of files are RGB bytes, ``uint8 (time, height, width, 3)``. Networks use RGB floats in [0, 1], shaped
+``(3, time, height, width)`` or ``(batch, 3, time, height, width)``; `to_float` and `to_uint8` convert between the two.
 """
 
 import math
@@ -26,18 +25,17 @@ from torch import Tensor
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.names import quoted
-from stgan.video.boxes import promised_entries
+from stgan.video.boxes import declared_entries
 
-# Containers that hold a video and nothing else. Playlists (HLS, concat, ...) stay out: they name further
-# files and addresses for ffmpeg to open, which a clip from a stranger must not be able to do.
+# Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf"
-_FREE_ENTRIES = 1 << 20  # of an index, whatever the size of the file; they take some 60 MB
+_FREE_ENTRIES = 1 << 20  # index entries allowed for a file of any size; they take about 60 MB
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 _GIB = 1024**3
-# "psnr" turns off x264's psychovisual tricks, which trade true colour at sharp edges for an air of detail.
-# The colour space is named because players guess another one for large frames.
-# "mbtree" reads memory that it has not written on processors with AVX-512, so that equal frames gave different files.
+# "psnr" turns off x264's psychovisual optimisations, which change colours at sharp edges.
+# The colour space is declared because players assume another one for large frames.
+# "mbtree" reads uninitialised memory on processors with AVX-512, so that equal frames gave different files.
 _LOSSLESS_TO_THE_EYE = {
     "crf": "8",
     "tune": "psnr",
@@ -46,12 +44,11 @@ _LOSSLESS_TO_THE_EYE = {
     "color_range": "tv",
 }
 
-
 LARGEST_GIF = 65_535  # pixels: the format has two bytes for each side
 
 
 class VideoError(StganError):
-    """A video file that cannot be read or written; the message says which and why."""
+    """A video file cannot be read or written; the message says which file and why."""
 
 
 @dataclass(frozen=True)
@@ -69,39 +66,39 @@ def read_video(
     part: range | None = None,
     max_pixels: int = 4096 * 4096,
     max_bytes: int = 4 * _GIB,
-    threads: int = 1,
     transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
-    """Decode a whole video file (mp4, avi, webm, gif, ...).
+    """Decode a video file (mp4, avi, webm, gif, ...).
 
-    The frames come as stored: every frame once, in order, whatever its time stamp, and not rotated.
+    The frames are returned as stored: each frame once, in order, regardless of time stamps, and not rotated.
 
     Args:
         path: the file.
-        max_frames: the most frames to accept; None for no limit.
-        part: frames to return, one after the other; those before are decoded only, those behind not even that, so
-            that whether the file is whole is not checked. Default: all.
+        max_frames: the largest number of frames to accept; None for no limit.
+        part: the frames to return, a range of step 1; default: all. Frames behind it are not decoded, so it is not
+            checked whether the file is complete.
         max_pixels: the largest frame to accept, as height x width.
-        max_bytes: the most memory that the frames may take. The file is not trusted: each limit is checked
-            before the memory is asked for.
-        threads: decoding threads, 0 to let ffmpeg choose. One is the fastest for small clips.
-        transform: what to keep of a frame, for example a smaller copy. It is called as each frame is decoded, so
-            that the frames as stored are never in memory together; all its results have one size.
+        max_bytes: the largest memory to use for frames. The file is not trusted: each limit is checked before the
+            memory is allocated.
+        transform: applied to each frame as it is decoded, for example to make it smaller; all its results have the
+            same size. The original frames are never in memory together.
 
     Returns:
         At least one frame, ``uint8 (time, height, width, 3)``, and the frame rate (25 if the file has none).
 
     Raises:
-        VideoError: the file is missing, empty, cut short, damaged, not a video, or over a limit.
+        VideoError: the file is missing, empty, cut short, damaged, not a video, or exceeds a limit.
     """
     path = Path(path)
     _check_readable(path)
-    data = bytearray()  # grows in place, so that the frames are never in memory twice
+    data = bytearray()  # grows in place, so that memory holds the frames once
     first, behind = (part.start, part.stop) if part is not None else (0, None)
     count, size = 0, (0, 0)
     try:
-        with _open_for_reading(path) as container:
-            # The cover of a piece of music is a video stream of its own, of one picture.
+        # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
+        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+        with av.open(os.path.abspath(path), options=options, metadata_errors="replace") as container:
+            # The cover picture of an audio file is a video stream of one frame.
             streams = [
                 stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
             ]
@@ -112,9 +109,9 @@ def read_video(
             if context is None:
                 raise VideoError(f"{quoted(path)} uses a video codec that is not supported: convert it to mp4.")
             _check_frame_size(path, context.height, context.width, max_pixels)
-            context.options = {"max_pixels": str(max_pixels)}  # the header's size is only a claim
-            context.thread_count = threads
-            # One for all frames: `frame.to_ndarray` would set up the conversion anew for each, and a thread a core.
+            context.options = {"max_pixels": str(max_pixels)}  # the header's size may be wrong
+            context.thread_count = 1  # the fastest for small clips
+            # `frame.to_ndarray` would set up a new conversion for each frame, with a thread per core.
             converter = VideoReformatter()
             last = 0.0  # the time of the last frame, in seconds
             for frame in _decode(path, container, stream):
@@ -154,17 +151,16 @@ def read_video(
 def write_video(
     path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0, *, quality: int | None = None
 ) -> None:
-    """Write an mp4 file: H.264, visually lossless, any frame size.
+    """Write an mp4 file (H.264, any frame size), atomically.
 
-    Colour is kept at full resolution (4:4:4), because on a small clip the usual halved colour smears every
-    edge; most players show it, a few hardware decoders do not. The file appears whole or not at all.
+    By default it is visually lossless, with colour at full resolution (4:4:4), because the usual half resolution blurs
+    the edges of small clips. Most players support that; a few hardware decoders do not.
 
     Args:
         path: where to write; ends in ``.mp4``.
         frames: RGB, at least one.
         fps: frames per second.
-        quality: x264's rate factor, 0 (best) to 51, with colour at half the resolution, where files have to be small;
-            default: visually lossless.
+        quality: x264's rate factor, 0 (best) to 51, with colour at half the resolution, for small files.
 
     Raises:
         VideoError: the file cannot be written there.
@@ -189,12 +185,11 @@ def write_video(
 
 
 def write_gif(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:
-    """Write a GIF that loops for ever, with one palette of 256 colours made from the whole clip.
+    """Write a GIF that loops forever, with one palette of 256 colours for the whole clip, atomically.
 
-    GIF counts time in units of 10 ms: each frame starts at its true time rounded to that, so that the clip
-    as a whole keeps its speed (24 fps becomes 40 ms, with a 50 ms now and then). Above 50 fps it plays at
-    50, since players slow down anything shorter than 20 ms. A frame equal to the one before it is stored as
-    a longer showing of that one. The file appears whole or not at all.
+    GIF counts time in units of 10 ms. The start of each frame is rounded to that, so that the clip keeps its speed
+    (at 24 fps, most frames take 40 ms and some 50 ms). Above 50 fps the GIF plays at 50, because players slow down
+    frames of less than 20 ms. A frame that equals the one before it is stored as a longer duration of that one.
 
     Args:
         path: where to write; ends in ``.gif``.
@@ -210,7 +205,7 @@ def write_gif(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"]
         raise VideoError(f"{path} cannot be written: a GIF is at most {LARGEST_GIF} pixels wide and high")
     starts = [round(100 * i / min(fps, 50.0)) for i in range(len(frames) + 1)]
     durations = [10 * (end - start) for start, end in pairwise(starts)]
-    # One palette, and no dithering: both would make the still parts of the picture flicker.
+    # Several palettes or dithering would make the still parts of the picture flicker.
     sample = np.concatenate(list(frames[:: math.ceil(len(frames) / 32)]))
     palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
@@ -219,12 +214,12 @@ def write_gif(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"]
 
 
 def to_float(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[Tensor, "3 time height width"]:
-    """RGB bytes as a float32 tensor in [0, 1], channels first."""
+    """Convert RGB bytes to a float32 tensor in [0, 1], channels first."""
     return torch.from_numpy(np.ascontiguousarray(frames.transpose(3, 0, 1, 2))).float() / 255
 
 
 def to_uint8(video: Float[Tensor, "3 time height width"]) -> UInt8[np.ndarray, "time height width 3"]:
-    """A float video as RGB bytes: clamped to [0, 1], rounded to the nearest of 256 levels."""
+    """Convert a float video to RGB bytes: clamped to [0, 1], rounded to the nearest of 256 levels."""
     levels = (video.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
     return levels.permute(1, 2, 3, 0).contiguous().cpu().numpy()
 
@@ -239,22 +234,16 @@ def _check_readable(path: Path) -> None:
             raise VideoError(f"{quoted(path)} is a folder: give a video file.")
         if not path.exists():
             raise VideoError(f"{quoted(path)} does not exist: give the path of a video file.")
-        if not path.is_file():  # opening a pipe would wait for ever
+        if not path.is_file():  # opening a pipe would block
             raise VideoError(f"{quoted(path)} is a pipe or a device: give a video file.")
         if path.stat().st_size == 0:
             raise VideoError(f"{quoted(path)} is an empty file: get the file again.")
-        if promised_entries(path) > path.stat().st_size + _FREE_ENTRIES:
+        if declared_entries(path) > path.stat().st_size + _FREE_ENTRIES:
             raise ValueError("more index entries than bytes")
     except ValueError as error:
-        raise VideoError(f"{quoted(path)} promises more frames than it has bytes: get the whole file.") from error
+        raise VideoError(f"{quoted(path)} declares more frames than it has bytes: get the whole file.") from error
     except OSError as error:
         raise VideoError(f"{quoted(path)} cannot be opened ({_reason(error)}): check the path.") from error
-
-
-def _open_for_reading(path: Path) -> av.container.InputContainer:
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-    # An absolute path, because ffmpeg takes "a:b.mp4" for a protocol.
-    return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
 
 
 def _check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> None:
@@ -265,7 +254,7 @@ def _check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> N
 
 
 def _frame_rate(container: av.container.InputContainer, stream: av.VideoStream, count: int, last: float) -> float:
-    # A GIF has no rate, only a time for each frame: ffmpeg's guess goes by the shortest.
+    # A GIF has no rate, only a duration for each frame, and ffmpeg's guess uses the shortest.
     mean_rate = (count - 1) / last if last and container.format.name == "gif" else None
     for rate in (mean_rate, stream.average_rate, stream.guessed_rate):
         if rate is not None and 0 < rate <= _MAX_FPS:
@@ -276,11 +265,11 @@ def _frame_rate(container: av.container.InputContainer, stream: av.VideoStream, 
 def _check_whole(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, count: int, end: float
 ) -> None:
-    """Complain if the container promises clearly more than was found.
+    """VideoError if the container declares clearly more than was decoded.
 
-    Clearly: a frame or two may be promised that no decoder returns (Xvid's packed frames, edit lists).
-    Matroska and WebM promise seconds, not frames; those are only the video's where there is no sound. A GIF
-    promises nothing: one that was cut short gives the frames that it has.
+    One or two missing frames are normal, since decoders do not return all declared ones (Xvid's packed frames, edit
+    lists). Matroska and WebM declare a duration instead, which is the video's only if there is no sound. A GIF declares
+    nothing, so a GIF that was cut short yields the frames that it has.
     """
     if count < stream.frames - max(2, stream.frames // 50):
         raise VideoError(f"{quoted(path)} is cut short ({count} of {stream.frames} frames): get the whole file.")
@@ -307,9 +296,9 @@ def _check_writable(frames: np.ndarray, fps: float) -> Fraction:
 
 @contextmanager
 def _replacing(path: Path, suffix: str) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it if the block succeeds and removed if it does not."""
+    """As `files.replacing`, for an output file with this suffix. VideoError if it cannot be written."""
     if path.suffix.lower() != suffix:
-        raise VideoError(f"{quoted(path)} does not end in {suffix}: name the output with that ending.")
+        raise VideoError(f"{quoted(path)} does not end in {suffix}: give the output that ending.")
     if not path.parent.is_dir():
         raise VideoError(f"{quoted(path)} cannot be written (its folder does not exist): make the folder first.")
     try:

@@ -1,4 +1,4 @@
-"""Pictures of videos: frames side by side, a row a video (a contact sheet, the paper's Figure 3)."""
+"""Pictures of videos: frames side by side, one row per video (a contact sheet, the paper's Figure 3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from stgan.spacing import evenly_spread
 COLUMNS = 16
 _GAP = 4  # pixels between strips
 _LABEL = 96  # pixels for a row's text
-_WIDEST, _HIGHEST = 4096, 8192  # pixels of a picture; frames are made smaller to fit
+_WIDEST, _HIGHEST = 4096, 8192  # pixels of a picture; frames are scaled down to fit
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Frames side by side with a word on the left."""
+    """One row of a picture: frames side by side, with a label on the left."""
 
     label: str
     frames: UInt8[np.ndarray, "time height width 3"]
 
 
 def save_strips(path: Path, strips: Sequence[Strip], columns: int = COLUMNS) -> None:
-    """One row a strip, up to `columns` frames evenly spread over it; a label shown once for equal neighbours.
+    """Write a PNG file with one row per strip, each of up to `columns` evenly spread frames, atomically.
 
-    The PNG is written atomically, at most 4096 pixels wide and 8192 high: larger frames are scaled down. All
-    strips have frames of one size.
+    All frames have the same size. They are scaled down if the picture would be wider than 4096 or higher than 8192
+    pixels. Neighbouring rows with the same label show it once.
     """
     columns = min(columns, max(len(strip.frames) for strip in strips))
     rows = [thumbnails(strip.frames, columns, len(strips)) for strip in strips]
@@ -49,7 +49,7 @@ def save_strips(path: Path, strips: Sequence[Strip], columns: int = COLUMNS) -> 
 def thumbnails(
     frames: UInt8[np.ndarray, "time height width 3"], columns: int = COLUMNS, rows: int = 1
 ) -> UInt8[np.ndarray, "columns small_height small_width 3"]:
-    """`columns` frames evenly spread over a video, small enough for a picture of so many columns and rows."""
+    """`columns` evenly spread frames of a video, scaled down to fit a picture of so many columns and rows."""
     chosen = frames[evenly_spread(len(frames), columns)]
     height, width = frames.shape[1:3]
     scale = min(1.0, (_WIDEST - _LABEL) / (columns * width), (_HIGHEST / rows - _GAP) / height)

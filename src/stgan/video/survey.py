@@ -1,6 +1,6 @@
-"""Look at every clip of a folder before a training: what is there, what cannot be read, what would spoil the figures.
+"""Survey of a folder of clips before training: its contents, unreadable clips, and what would bias the results.
 
-Clips with equal frames are found by their hash. Near-duplicates (another encoding, size or cut) are not.
+Clips with equal frames are found by their hash. Near-duplicates (another encoding, size or cut) are not found.
 """
 
 import os
@@ -8,30 +8,30 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median_low
 
 from stgan.names import printable, quoted
 from stgan.records import Count, Text
 from stgan.video.clip_cache import ClipCache
-from stgan.video.decoding import ClipFacts, in_order, inspect_clip
+from stgan.video.decoding import ClipFacts, attempt, in_order, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import VideoError
 
 SURVEY = "survey.json"
 """Name of a file with `Survey.summary`."""
 TRAIN = "train"
-_WINDOW = 16  # frames; what the networks look at
-_FEW = 5  # clips of an action
-_IMBALANCE = 10
-_TOLERATED = 1 / 3  # of the clips may be unreadable
-_NAMED = 5  # names in a sentence, the others are counted
+_WINDOW = 16  # frames of the networks' input
+_FEW = 5  # clips of an action; fewer give a warning
+_IMBALANCE = 10  # ratio of clips of two actions that gives a warning
+_TOLERATED = 1 / 3  # fraction of the clips that may be unreadable
+_NAMED = 5  # names in a sentence; the others are counted
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Frames of the shortest, the middle and the longest clip."""
+    """Frames of the shortest, the median and the longest clip."""
 
     min: Count
     median: Count
@@ -40,7 +40,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class ActionSurvey:
-    """The readable clips of one action. groups: how many are named; splits: clips by split, if there are splits."""
+    """The clips of one action. clips: readable ones; groups: their number; splits: clips by split, if they have one."""
 
     clips: Count
     unreadable: Count
@@ -55,13 +55,9 @@ class ActionSurvey:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Clips with identical frames. across: which of "split", "group" and "label" are not the same for all of them."""
+    """Clips with identical frames. across: those of "split", "group" and "label" that differ between the clips."""
 
     clips: tuple[ClipFile, ...]
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(clip.path for clip in self.clips)
 
     @property
     def across(self) -> tuple[str, ...]:
@@ -83,9 +79,9 @@ class DuplicateNames:
 
 @dataclass(frozen=True, kw_only=True)
 class SurveySummary:
-    """What `survey.json` holds: a survey without its files' facts; paths are relative to the folder.
+    """The content of `survey.json`: a survey without the facts of single clips. Paths are relative to the folder.
 
-    sizes: clips by "WIDTHxHEIGHT". frame_rates: clips by frames a second. See `Survey` for the others.
+    sizes: clips by "WIDTHxHEIGHT". frame_rates: clips by frames per second. For the others see `Survey`.
     """
 
     clips: Count
@@ -105,9 +101,9 @@ class SurveySummary:
 
 @dataclass(frozen=True)
 class Survey:
-    """What `survey_clips` found.
+    """The result of `survey_clips`.
 
-    facts: of the clips that can be read. unreadable: why the others cannot, a sentence each.
+    facts: those of the readable clips. unreadable: why the other clips cannot be read, a sentence each.
     """
 
     folder: ClipFolder
@@ -116,12 +112,12 @@ class Survey:
 
     @cached_property
     def readable(self) -> ClipFolder:
-        """The clips that can be read, in the folder's order."""
+        """The readable clips, in the folder's order."""
         return replace(self.folder, clips=tuple(clip for clip in self.folder.clips if clip.path in self.facts))
 
     @cached_property
     def actions(self) -> dict[str, ActionSurvey]:
-        """Each action of the folder, also those of which no clip can be read."""
+        """Every action of the folder, including those without readable clips."""
         clips: dict[str, list[ClipFile]] = {action: [] for action in self.folder.actions}
         lost = Counter(clip.label for clip in self.folder.clips if clip.path in self.unreadable)
         for clip in self.readable.clips:
@@ -144,22 +140,22 @@ class Survey:
 
     @property
     def lengths(self) -> Lengths | None:
-        """Of all readable clips; None if there are none."""
+        """The lengths of the readable clips; None if there are none."""
         return self._lengths(self.readable.clips)
 
     @property
     def sizes(self) -> dict[tuple[int, int], int]:
-        """Readable clips by (height, width), the commonest first."""
-        return dict(Counter((self.facts[c.path].height, self.facts[c.path].width) for c in self._clips).most_common())
+        """Readable clips by (height, width), the most frequent first."""
+        return dict(Counter((facts.height, facts.width) for facts in self._facts).most_common())
 
     @property
     def frame_rates(self) -> dict[float, int]:
-        """Readable clips by frames per second (to two decimals), the commonest first."""
-        return dict(Counter(round(self.facts[clip.path].fps, 2) for clip in self._clips).most_common())
+        """Readable clips by frames per second (to two decimals), the most frequent first."""
+        return dict(Counter(round(facts.fps, 2) for facts in self._facts).most_common())
 
     @cached_property
     def duplicates(self) -> tuple[Duplicate, ...]:
-        """Clips that show the same frames, also a file that is listed twice."""
+        """Sets of clips with the same frames, including files that are listed twice."""
         same: dict[tuple[str, int, int], list[ClipFile]] = defaultdict(list)
         for clip in self.readable.clips:
             facts = self.facts[clip.path]
@@ -168,7 +164,7 @@ class Survey:
 
     @cached_property
     def leaking_groups(self) -> dict[str, dict[str, int]]:
-        """Groups with clips in "train" and in another split, and how many in each."""
+        """Groups with clips in "train" and in another split, and their clips by split."""
         sides: dict[str, Counter[str]] = defaultdict(Counter)
         for clip in self.readable.clips:
             if clip.group is not None and clip.split is not None:
@@ -185,7 +181,7 @@ class Survey:
         )
 
     def problems(self) -> list[str]:
-        """What makes a training impossible, a sentence each."""
+        """Reasons why training is impossible, a sentence each."""
         total, lost = len(self.folder), len(self.folder) - len(self.readable)
         if lost == total:
             return [f"none of the {total} clips can be read; the first: {next(iter(self.unreadable.values()), '')}"]
@@ -204,11 +200,11 @@ class Survey:
         return found
 
     def warnings(self) -> list[str]:
-        """What a training can live with but its user should know, a sentence each."""
+        """Facts that do not prevent training but affect its results, a sentence each."""
         return [*self._about_files(), *self._about_amounts(), *self._about_groups(), *self._about_duplicates()]
 
     def summary(self) -> SurveySummary:
-        """Everything above but the files' facts."""
+        """The survey without the facts of single clips."""
         return SurveySummary(
             clips=len(self.folder),
             readable=len(self.readable),
@@ -220,7 +216,8 @@ class Survey:
             actions=self.actions,
             unreadable={self._relative(path): reason for path, reason in self.unreadable.items()},
             duplicates=tuple(
-                DuplicateNames(tuple(map(self._relative, each.paths)), each.across) for each in self.duplicates
+                DuplicateNames(tuple(self._relative(clip.path) for clip in each.clips), each.across)
+                for each in self.duplicates
             ),
             leaking_groups=self.leaking_groups,
             problems=tuple(self.problems()),
@@ -228,8 +225,8 @@ class Survey:
         )
 
     @property
-    def _clips(self) -> tuple[ClipFile, ...]:
-        return self.readable.clips
+    def _facts(self) -> list[ClipFacts]:
+        return [self.facts[clip.path] for clip in self.readable.clips]
 
     def _lengths(self, clips: Iterable[ClipFile]) -> Lengths | None:
         frames = [self.facts[clip.path].frames for clip in clips]
@@ -272,39 +269,40 @@ class Survey:
             least, most = min(amounts, key=amounts.__getitem__), max(amounts, key=amounts.__getitem__)
             found.append(
                 f"{most!r} has {amounts[most]} clips to train on and {least!r} only {amounts[least]}: actions are "
-                "drawn equally often, so the few clips will be learned by heart."
+                "drawn equally often, so the few clips will be overfitted."
             )
         return found
 
     def _about_groups(self) -> list[str]:
         found = []
-        grouped = [clip for clip in self._clips if clip.group is not None]
-        if 0 < len(grouped) < len(self._clips):
-            partly = Counter(clip.label for clip in self._clips if clip.group is None)
+        clips = self.readable.clips
+        ungrouped = Counter(clip.label for clip in clips if clip.group is None)
+        if 0 < ungrouped.total() < len(clips):
             found.append(
-                f"no group (actor or source video) is given for {_count(sum(partly.values()), 'clip')} of "
-                f"{_names(list(partly))}, while others have one: each counts as a group of its own; complete the list."
+                f"no group (actor or source video) is given for {_count(ungrouped.total(), 'clip')} of "
+                f"{_names(list(ungrouped))}, while others have one: each counts as a group of its own; complete the "
+                "list."
             )
         single = [a for a, survey in self.actions.items() if survey.groups == 1 and survey.clips > 1]
         if single:
             found.append(
-                f"all clips of {_names(single)} come from one group: whether the action is recognised when someone "
-                "else does it cannot be measured."
+                f"all clips of {_names(single)} come from one group: the recognition of these actions by other people "
+                "cannot be measured."
             )
         leaks = self.leaking_groups
         if leaks:
-            clips = sum(counts[TRAIN] for counts in leaks.values())
+            leaking = _count(sum(counts[TRAIN] for counts in leaks.values()), "clip")
             found.append(
-                f"the splits share {_count(len(leaks), 'group')} ({_names(list(leaks))}), {_count(clips, 'clip')} to "
-                "train on: figures on the other splits will be too good, because the networks have seen the same "
-                "people and scenes; leave these clips out of the training."
+                f"the splits share {_count(len(leaks), 'group')} ({_names(list(leaks))}), {leaking} to train on: "
+                "scores on the other splits will be too high, because the networks have seen the same people and "
+                "scenes; leave these clips out of the training."
             )
         return found
 
     def _about_duplicates(self) -> list[str]:
         found = []
         if self.duplicates:
-            first = " = ".join(repr(self._relative(path)) for path in self.duplicates[0].paths[:3])
+            first = " = ".join(repr(self._relative(clip.path)) for clip in self.duplicates[0].clips[:3])
             extra = sum(len(each.clips) - 1 for each in self.duplicates)
             found.append(
                 f"the frames of another clip are repeated in {_count(extra, 'clip')}, first {first}: keep one of each."
@@ -317,16 +315,16 @@ class Survey:
                 f"more than one label is given to {_count(len(contradicting), 'set')} of clips with the same frames, "
                 f"first {self._relative(clips[0].path)!r} ({_names(labels)}): correct them."
             )
-        torn = [each for each in self.duplicates if "group" in each.across and all(clip.group for clip in each.clips)]
-        if torn:
+        divided = [each for each in self.duplicates if "group" in each.across and all(c.group for c in each.clips)]
+        if divided:
             found.append(
-                f"more than one group is given to {_count(len(torn), 'set')} of clips with the same frames: figures on "
-                "unseen groups will be too good."
+                f"more than one group is given to {_count(len(divided), 'set')} of clips with the same frames: scores "
+                "on unseen groups will be too high."
             )
         if self.leaking_duplicates:
             found.append(
                 f"the splits share {_count(len(self.leaking_duplicates), 'set')} of clips with the same frames: "
-                f"figures on the splits other than {TRAIN!r} will be too good."
+                f"scores on the splits other than {TRAIN!r} will be too high."
             )
         return found
 
@@ -335,32 +333,30 @@ def survey_clips(
     folder: ClipFolder,
     *,
     progress: Callable[[int, int], None] | None = None,
-    workers: int | None = None,
     cache: ClipCache | None = None,
 ) -> Survey:
-    """Decode every clip of `folder` once and say what is there.
+    """Decode every clip of `folder` once and survey the results.
 
     Args:
         folder: the clips.
-        progress: called after each clip with the number done and the number in all.
-        workers: decoding threads; default: one a core, at most eight.
-        cache: decode into this cache, and take from it what is known already. Without it no more than a frame a
-            worker is kept in memory, and nothing on disk.
+        progress: called after each clip with the number done and the total.
+        cache: decode into this cache, and use what it holds already. Without it, memory holds one frame per worker,
+            and nothing is written.
 
     Raises:
         StganError: the cache cannot be written or has no room.
     """
+    progress = progress or (lambda done, total: None)
     outcomes: dict[Path, ClipFacts | VideoError] = {}
     paths = list(dict.fromkeys(clip.path for clip in folder.clips))
     if cache is not None:
-        found = cache.inspect(folder, progress=progress, workers=workers)
+        found = cache.inspect(folder, progress)
         outcomes = {clip.path: outcome for clip, outcome in zip(folder.clips, found, strict=True)}
     else:
-        with closing(in_order(_inspect, paths, workers)) as inspected:
+        with closing(in_order(partial(attempt, inspect_clip), paths)) as inspected:
             for path, outcome in zip(paths, inspected, strict=True):
                 outcomes[path] = outcome
-                if progress is not None:
-                    progress(len(outcomes), len(paths))
+                progress(len(outcomes), len(paths))
     return Survey(
         folder,
         {path: outcome for path, outcome in outcomes.items() if isinstance(outcome, ClipFacts)},
@@ -370,13 +366,6 @@ def survey_clips(
             if isinstance(outcome, VideoError)
         },
     )
-
-
-def _inspect(path: Path) -> ClipFacts | VideoError:
-    try:
-        return inspect_clip(path)
-    except VideoError as error:
-        return error
 
 
 def _relative(path: Path, folder: ClipFolder) -> str:

@@ -1,6 +1,6 @@
-"""Whether a copy of UCF-101 is complete and whole, and an index of its clips.
+"""A check of a copy of UCF-101, and an index of its clips.
 
-The index is also what makes a second look fast: clips whose files have not changed since are not decoded again.
+With the index, a second check is fast: clips whose files have not changed are not decoded again.
 """
 
 import os
@@ -22,18 +22,18 @@ from stgan.video.ucf101_names import FRAME_RATES, SIZE, UCF101, WHERE, ClipName,
 
 INDEX = "index.json"
 _FORMAT = 1
-_BEGINNING = 4  # frames; enough to see that a decoder takes the file
+_BEGINNING = 4  # frames; enough to see that the file can be decoded
 _SAVE_EVERY = 30.0  # seconds
 
 
 @dataclass(frozen=True)
 class IndexedClip:
-    """A clip on the lists whose file is there.
+    """A listed clip whose file exists.
 
     file:   class/name.avi. group, number: see `stgan.video.ucf101_names.ClipName`.
     splits: "train" or "test" by the number of the split.
-    frames: None if only the beginning was decoded. fps is None too if the file cannot be read, and `reason` says why,
-            or has not been looked at, in the index of an interrupted run.
+    frames: None if only the beginning was decoded.
+    fps:    None if the file cannot be read (`reason` says why), or was not reached by an interrupted run.
     """
 
     file: str
@@ -56,13 +56,13 @@ class IndexedClip:
 
 @dataclass(frozen=True)
 class Index:
-    """What `prepare_ucf101` found.
+    """The result of `prepare_ucf101`.
 
     videos:  the folder of the class folders.
-    splits:  those that were looked at.
-    listed:  how many clips the lists name.
-    faults:  what is wrong with the lists, a sentence each.
-    missing: clips on the lists that are not on disk; extra: the reverse.
+    splits:  the numbers of the splits that were checked.
+    listed:  the number of listed clips.
+    faults:  faults of the lists, a sentence each.
+    missing: listed clips that are not on disk. extra: clips on disk that are not listed.
     """
 
     videos: Path
@@ -79,49 +79,49 @@ class Index:
 
     @property
     def unreadable(self) -> dict[str, str]:
-        """Why clips cannot be read, by their files."""
+        """Why clips cannot be read, by file."""
         return {clip.file: clip.reason for clip in self.clips if clip.reason}
 
     @property
     def unusual(self) -> dict[str, str]:
-        """Clips of another size or frame rate than the published ones, and which, by their files."""
+        """Sizes and frame rates of clips that differ from the published ones, by file."""
         return {
-            clip.file: f"{clip.width}x{clip.height} at {clip.fps:.4g} frames a second"
+            clip.file: f"{clip.width}x{clip.height} at {clip.fps:.4g} frames per second"
             for clip in self.readable
             if clip.fps is not None
             and not ((clip.height, clip.width) == SIZE and any(abs(clip.fps - rate) < 0.01 for rate in FRAME_RATES))
         }
 
     def problems(self) -> list[str]:
-        """What keeps this from being UCF-101, a sentence each; none of a complete set."""
+        """Differences that make the set incomplete, a sentence each; empty for a complete set."""
         found = list(self.faults)
-        for names, what in ((self.missing, "are on the lists but not there"), (self.unreadable, "cannot be read")):
+        for names, what in ((self.missing, "are listed but missing"), (self.unreadable, "cannot be read")):
             if names:
                 found.append(f"{len(names)} of {self.listed} clips {what}, first {quoted(next(iter(names)))}.")
         waiting = len(self.clips) - len(self.readable) - len(self.unreadable)
         if waiting:
-            found.append(f"{waiting} of {self.listed} clips have not been looked at: run the same command again.")
+            found.append(f"{waiting} of {self.listed} clips have not been checked: run the same command again.")
         on_disk = {name.lower(): name for name in self.extra}
         respelled = [name for name in self.missing if name.lower() in on_disk]
         if respelled:
             listed, there = respelled[0], on_disk[respelled[0].lower()]
             found.append(
-                f"{len(respelled)} clips are there under another spelling, first {quoted(there)} for {quoted(listed)}: "
-                "rename them as on the lists."
+                f"{len(respelled)} clips have another spelling, first {quoted(there)} for {quoted(listed)}: rename "
+                "them as listed."
             )
         return found
 
     def warnings(self) -> list[str]:
-        """What differs from the published set without making it incomplete, a sentence each."""
+        """Differences from the published set that do not make it incomplete, a sentence each."""
         found = []
         if self.unusual:
             file, facts = next(iter(self.unusual.items()))
             found.append(
-                f"{len(self.unusual)} clips are not of 320x240 at 25 or 29.97 frames a second, first {quoted(file)} "
+                f"{len(self.unusual)} clips are not of 320x240 at 25 or 29.97 frames per second, first {quoted(file)} "
                 f"({facts}): they are not the published files, so results are not comparable."
             )
         if self.extra:
-            found.append(f"{len(self.extra)} clips are on no list and not used, first {quoted(self.extra[0])}.")
+            found.append(f"{len(self.extra)} clips are not listed and not used, first {quoted(self.extra[0])}.")
         return found
 
     def counts(self, split: int) -> dict[str, int]:
@@ -132,7 +132,7 @@ class Index:
         """The readable clips of a split, with "train" or "test" as their split and "class_gNN" as their group.
 
         Raises:
-            StganError: that split was not looked at.
+            StganError: that split was not checked.
         """
         if split not in self.splits:
             raise StganError(f"the index has no split {split}: run stgan data prepare ucf101 with its lists.")
@@ -143,7 +143,7 @@ class Index:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Everything but the single clips, as plain data for JSON."""
+        """The index without the single clips, as plain values for JSON."""
         return {
             "format": _FORMAT,
             "videos": str(self.videos),
@@ -164,16 +164,12 @@ class Index:
         }
 
     def save(self, path: Path) -> None:
-        """Write the index, or replace it."""
+        """Write the index to a JSON file, or replace it."""
         write_record(path, {**self.summary(), "clips": self.clips})
 
 
 def load_index(path: Path) -> Index:
-    """Read what `Index.save` wrote.
-
-    Raises:
-        StganError: there is none, or it is damaged.
-    """
+    """Read what `Index.save` wrote. StganError if it is missing or damaged."""
     if not path.exists():
         raise StganError(f"there is no {quoted(path)}: make it with stgan data prepare ucf101.")
     try:
@@ -194,22 +190,20 @@ def prepare_ucf101(
     splits: Sequence[int] = (1, 2, 3),
     quick: bool = False,
     published: Published = UCF101,
-    progress: Callable[[int, int], None] | None = None,
-    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Index:
-    """Check a copy of UCF-101 and write its index, also if something is missing or broken: the index says what.
+    """Check a copy of UCF-101 and write its index. Missing and broken clips are recorded in the index.
 
     Args:
         root: holds `UCF-101` (class folders) and `ucfTrainTestlist` (the official lists).
-        index: the file to write; what it knows of unchanged files already is kept. An interrupted run goes on there.
-        splits: those whose lists are needed.
-        quick: decode the beginning of each clip only.
-        published: what it should consist of.
-        progress: called after each clip with the number done and the number in all.
-        workers: decoding threads; default: one a core, at most eight.
+        index: the file to write. Its entries of unchanged files are kept, so an interrupted run can be continued.
+        splits: the numbers of the splits to check.
+        quick: decode only the beginning of each clip.
+        published: the size of the complete set.
+        progress: called after each clip with the number done and the total.
 
     Raises:
-        StganError: there is no folder of lists, a list cannot be understood, or the index cannot be written.
+        StganError: there is no folder of lists, a list cannot be parsed, or the index cannot be written.
     """
     unknown = sorted(set(splits) - set(published.splits))
     if unknown:
@@ -219,33 +213,34 @@ def prepare_ucf101(
         raise StganError(f"{quoted(root)} has no folder ucfTrainTestlist: {WHERE}.")
     videos, lists = found[0].resolve(), found[1]
     sides, faults = read_lists(lists, splits, published)
-    there = {name: status for name in sorted(sides) if (status := _status(videos / name))}
+    clips = [clip for name in sorted(sides) if (clip := _entry(videos, name, sides[name]))]
+    there = {clip.file for clip in clips}
     all_listed = any(all(list_path(lists, split, side).is_file() for side in SIDES) for split in splits)
-    clips = [_entry(name, sides[name], *status) for name, status in there.items()]
     result = Index(
         videos,
         tuple(splits),
         len(sides),
         tuple(faults),
-        tuple(sorted(sides.keys() - there.keys())),
+        tuple(sorted(sides.keys() - there)),
         tuple(sorted(_clips_on_disk(videos) - sides.keys())) if all_listed else (),
         tuple(clips),
     )
     known = _known(index, videos, quick)
-    inspected = (_inherit(clip, known.get((clip.file, clip.bytes, clip.mtime_ns))) for clip in clips)
-    done = {clip.file: clip for clip in inspected if clip}
+    done = {
+        clip.file: replace(former, splits=clip.splits)
+        for clip in clips
+        if (former := known.get((clip.file, clip.bytes, clip.mtime_ns)))
+    }
     try:
         index.parent.mkdir(parents=True, exist_ok=True)
-        if progress is not None:
-            progress(len(done), len(clips))
+        progress(len(done), len(clips))
         todo = [clip for clip in clips if clip.file not in done]
         saved = time.monotonic()
         try:
-            with closing(in_order(lambda clip: _inspect(videos, clip, quick), todo, workers)) as outcomes:
+            with closing(in_order(lambda clip: _inspect(videos, clip, quick), todo)) as outcomes:
                 for outcome in outcomes:
                     done[outcome.file] = outcome
-                    if progress is not None:
-                        progress(len(done), len(clips))
+                    progress(len(done), len(clips))
                     if time.monotonic() - saved > _SAVE_EVERY:
                         _with_clips(result, done).save(index)
                         saved = time.monotonic()
@@ -259,19 +254,13 @@ def prepare_ucf101(
     return result
 
 
-def _status(path: Path) -> tuple[int, int] | None:
-    """Bytes and time of the last change of a regular file."""
-    try:
-        status = path.stat()
-    except OSError:
+def _entry(videos: Path, name: str, sides: Mapping[int, Side]) -> IndexedClip | None:
+    """The entry of a listed clip; None if it is not a regular file."""
+    path, parsed = videos / name, parse_name(name)
+    if parsed is None or not os.path.isfile(path):
         return None
-    return (status.st_size, status.st_mtime_ns) if path.is_file() else None
-
-
-def _entry(name: str, sides: Mapping[int, Side], size: int, mtime_ns: int) -> IndexedClip:
-    parsed = parse_name(name)
-    assert parsed is not None  # `read_lists` keeps no others
-    return IndexedClip(name, parsed.label, parsed.group, parsed.number, sides, size, mtime_ns)
+    status = path.stat()
+    return IndexedClip(name, parsed.label, parsed.group, parsed.number, sides, status.st_size, status.st_mtime_ns)
 
 
 def _clips_on_disk(videos: Path) -> set[str]:
@@ -285,7 +274,7 @@ def _clips_on_disk(videos: Path) -> set[str]:
 
 
 def _known(index: Path, videos: Path, quick: bool) -> dict[tuple[str, int, int], IndexedClip]:
-    """What an earlier run found of readable files, by name, size and time; empty if there was none."""
+    """The readable clips of an earlier run, by name, size and time; empty if there was none."""
     try:
         former = load_index(index)
     except StganError:
@@ -297,10 +286,6 @@ def _known(index: Path, videos: Path, quick: bool) -> dict[tuple[str, int, int],
         for clip in former.clips
         if clip.fps is not None and (quick or clip.frames is not None)
     }
-
-
-def _inherit(clip: IndexedClip, former: IndexedClip | None) -> IndexedClip | None:
-    return former and replace(former, splits=clip.splits)
 
 
 def _inspect(videos: Path, clip: IndexedClip, quick: bool) -> IndexedClip:
@@ -317,5 +302,5 @@ def _inspect(videos: Path, clip: IndexedClip, quick: bool) -> IndexedClip:
 
 
 def _with_clips(index: Index, done: Mapping[str, IndexedClip]) -> Index:
-    """The index with what is known of its clips; those that were not reached stay as they are."""
+    """The index with the clips of `done` in place of its own; clips that were not reached are unchanged."""
     return replace(index, clips=tuple(done.get(clip.file, clip) for clip in index.clips))

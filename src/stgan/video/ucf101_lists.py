@@ -1,4 +1,4 @@
-"""The official lists of UCF-101: which clips there are, where each split puts them, whether that is as published."""
+"""The official lists of UCF-101: their clips and splits, checked against what was published."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ SIDES: tuple[Side, Side] = ("train", "test")
 
 
 def list_path(lists: Path, split: int, side: str) -> Path:
-    """The list of one side, "train" or "test", of a split."""
+    """The path of the list of one side, "train" or "test", of a split."""
     return lists / f"{side}list{split:02d}.txt"
 
 
 def read_lists(
     lists: Path, splits: Sequence[int], published: Published
 ) -> tuple[dict[str, dict[int, Side]], list[str]]:
-    """For each clip of the lists its side in each split, and what is wrong with the lists."""
+    """The side of each listed clip in each split, by the clip's name, and the faults of the lists, a sentence each."""
     sides: dict[str, dict[int, Side]] = defaultdict(dict)
     faults = _check_classes(lists / "classInd.txt", published.classes)
     numbers = {label: number for number, label in enumerate(published.classes, start=1)}
@@ -30,7 +30,7 @@ def read_lists(
         for side, expected in zip(SIDES, published.splits[split], strict=True):
             listing = list_path(lists, split, side)
             if not listing.is_file():
-                faults.append(f"the list {listing.name} is not there.")
+                faults.append(f"the list {listing.name} is missing.")
                 continue
             clips = read_ucf_list(listing)
             if len(clips) != expected:
@@ -39,12 +39,12 @@ def read_lists(
             again = [name for name in names if split in sides[name]]
             again += [name for name, times in Counter(names).items() if times > 1]
             wrong = [path.as_posix() for path, number in clips if number not in (None, numbers.get(path.parts[0]))]
-            faults += _some(again, f"that split {split} names twice (list {listing.name})")
-            faults += _some(wrong, f"to which the list {listing.name} gives the number of another class")
+            faults += _fault(again, f"that split {split} names twice (list {listing.name})")
+            faults += _fault(wrong, f"to which the list {listing.name} gives the number of another class")
             for name in names:
                 sides[name][split] = side
     strange = [name for name in sides if (parsed := parse_name(name)) is None or parsed.label not in numbers]
-    faults += _some(strange, "on the lists whose names no clip of UCF-101 has")
+    faults += _fault(strange, "on the lists whose names no clip of UCF-101 has")
     for name in strange:
         del sides[name]
     if len(sides) != published.clips:
@@ -52,14 +52,14 @@ def read_lists(
     return dict(sides), faults + _check_groups(sides, splits, published)
 
 
-def _some(names: Sequence[str], what: str) -> list[str]:
+def _fault(names: Sequence[str], what: str) -> list[str]:
     """A sentence about clips, if there are any."""
     return [f"there are {len(names)} clips {what}, first {quoted(names[0])}."] if names else []
 
 
 def _check_classes(path: Path, classes: Sequence[str]) -> list[str]:
     if not path.is_file():
-        return [f"the list {path.name} is not there."]
+        return [f"the list {path.name} is missing."]
     try:
         found = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -69,7 +69,7 @@ def _check_classes(path: Path, classes: Sequence[str]) -> list[str]:
 
 
 def _check_groups(sides: Mapping[str, Mapping[int, str]], splits: Sequence[int], published: Published) -> list[str]:
-    """Faults of lists that are all there but do not make up the published set, or that tear groups apart."""
+    """Faults of lists that do not name the published groups, or that divide groups between train and test."""
     groups: dict[tuple[str, int], list[Mapping[int, str]]] = defaultdict(list)
     for name, side in sides.items():
         if parsed := parse_name(name):
@@ -80,11 +80,11 @@ def _check_groups(sides: Mapping[str, Mapping[int, str]], splits: Sequence[int],
     if odd:
         faults.append(
             f"the lists name {per_class[odd[0]]} groups of {odd[0]}, not {published.groups}"
-            + (f", and so for {len(odd) - 1} other classes." if len(odd) > 1 else ".")
+            + (f"; {len(odd) - 1} other classes differ too." if len(odd) > 1 else ".")
         )
     for split in splits:
-        torn = [group for group, clips in groups.items() if len({clip.get(split) for clip in clips} - {None}) > 1]
-        if torn:
-            label, group = torn[0]
-            faults.append(f"split {split} tears {len(torn)} groups apart, first group {group} of {label}.")
+        divided = [group for group, clips in groups.items() if len({clip.get(split) for clip in clips} - {None}) > 1]
+        if divided:
+            label, group = divided[0]
+            faults.append(f"split {split} divides {len(divided)} groups, first group {group} of {label}.")
     return faults

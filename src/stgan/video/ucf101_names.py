@@ -1,7 +1,7 @@
-"""UCF-101 (Soomro, Zamir, Shah 2012) as it was published: its classes, its size, what its files are called.
+"""UCF-101 (Soomro, Zamir, Shah 2012) as published: its classes, its size, and its file names.
 
-13,320 AVI files of 320x240 pixels at 25 or 29.97 frames a second. Of each class there are 25 groups of 4 to 7 clips
-that were cut from one source video; the official splits keep groups together.
+UCF-101 has 13,320 AVI files of 320x240 pixels at 25 or 29.97 frames per second. Each class has 25 groups of 4 to 7
+clips, each cut from one source video. The official splits do not divide groups.
 """
 
 import re
@@ -25,8 +25,8 @@ CLASSES: tuple[str, ...] = tuple(
     VolleyballSpiking WalkingWithDog WallPushups WritingOnBoard YoYo
     """.split()  # noqa: SIM905 - a hundred quotes more would not read better
 )
-"""The names of the 101 classes in the order of classInd.txt, which numbers them from 1; it is not quite the alphabet's
-(Hammering before HammerThrow). Networks trained on UCF-101 number their outputs so, from 0."""
+"""The names of the 101 classes in the order of classInd.txt, which numbers them from 1. Networks trained on UCF-101
+order their outputs in this way. The order is almost alphabetical (Hammering comes before HammerThrow)."""
 
 WHERE = (
     "https://www.crcv.ucf.edu/data/UCF101.php has the clips (UCF101.rar, 6.5 GB, to be unpacked as UCF-101) and the "
@@ -39,16 +39,15 @@ FRAME_RATES = (25.0, 30000 / 1001)
 
 @dataclass(frozen=True)
 class Published:
-    """What a complete set consists of. splits: (clips to train on, clips to test on) by the number of the split."""
+    """The size of the complete set. groups: per class. splits: (train clips, test clips) by the number of the split."""
 
     classes: tuple[str, ...]
     groups: int
-    """Of each class."""
     splits: Mapping[int, tuple[int, int]]
 
     @property
     def clips(self) -> int:
-        """Every split divides all of them."""
+        """The number of clips: every split divides all of them."""
         return sum(next(iter(self.splits.values())))
 
 
@@ -57,7 +56,7 @@ UCF101 = Published(CLASSES, 25, {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 369
 
 @dataclass(frozen=True)
 class ClipName:
-    """What `Biking/v_Biking_g01_c02.avi` says: class, group (from 1) and clip of the group (from 1)."""
+    """A parsed name such as `Biking/v_Biking_g01_c02.avi`: class, group (from 1) and clip in the group (from 1)."""
 
     label: str
     group: int
@@ -65,7 +64,7 @@ class ClipName:
 
 
 def parse_name(name: str) -> ClipName | None:
-    """What the name of a clip says; None for any other name. Files of HandstandPushups are called HandStandPushups."""
+    """Parse the name of a clip; None for other names. The files of HandstandPushups are named HandStandPushups."""
     match = re.fullmatch(r"([A-Za-z]+)/v_([A-Za-z]+)_g(\d\d)_c(\d\d)\.avi", name, re.ASCII)
     if match is None or match[1].lower() != match[2].lower():
         return None

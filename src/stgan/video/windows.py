@@ -1,8 +1,8 @@
-"""Windows of a fixed number of frames, as arrays of frame indices; which of them show the person.
+"""Windows of a fixed number of frames, as arrays of frame indices, and a choice of those that show the person.
 
-A clip shorter than its window is played back and forth (0 1 2 3 2 1 0 1 ...; a single frame repeats).
-Looping or holding the last frame would add a jump cut or a freeze, which a network that looks at motion would
-learn to see; back and forth, every step is a step between neighbouring frames of the real clip.
+A clip shorter than its window is played back and forth (0 1 2 3 2 1 0 1 ...; a single frame repeats). Looping would
+add a jump and holding the last frame a freeze, which networks would learn. Played back and forth, all steps are
+between neighbouring frames of the real clip.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from jaxtyping import Float, Int, UInt8
 
 from stgan.spacing import evenly_spread
 
-_CHANGED = 40  # grey levels; the noise of a compressed clip stays under it, a person against a wall does not
-_CROSSES_EDGE = 0.2  # of the frame's height; a body walking out covers more of the edge, noise far less
-_LOOKED_AT = 64  # pixels of the shorter side, at least, by which `windows_in_view` judges
-_LINGERS = 0.3  # of the clip's frames; whoever passes through covers no spot for that long
+_CHANGED = 40  # grey levels; compression noise stays below, a person in front of a wall does not
+_CROSSES_EDGE = 0.2  # of the frame's height; a person who walks out covers more of the edge, noise far less
+_MIN_SIDE = 64  # pixels that `windows_in_view` keeps at least of the shorter side
+_LINGERS = 0.3  # of the clip's frames; a person who passes through covers no pixel for that long
 
 
 def window_at(num_frames: int, length: int, start: int = 0) -> Int[np.ndarray, "{length}"]:
-    """The `length` frame indices from `start` on, turning back at the ends of a clip that is too short.
+    """`length` frame indices from `start`, which turn back at the ends of a clip that is too short.
 
     Raises:
         ValueError: `num_frames` or `length` is under 1, or `start` is not a frame of the clip.
@@ -33,7 +33,7 @@ def window_at(num_frames: int, length: int, start: int = 0) -> Int[np.ndarray, "
 
 
 def random_window(num_frames: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "{length}"]:
-    """A window whose start is drawn uniformly from all that fit (frame 0 if the clip is too short)."""
+    """A window with a uniformly random start (frame 0 if the clip is too short)."""
     return window_at(num_frames, length, int(rng.integers(_last_start(num_frames, length) + 1)))
 
 
@@ -47,7 +47,7 @@ def spread_windows(
 ) -> list[Int[np.ndarray, "{length}"]]:
     """Up to `count` windows, evenly spread over those that start at `starts` (default: all).
 
-    A single one is the one in the middle. A clip that is too short has one window.
+    A single window is the middle one. A clip that is too short has one window.
     """
     starts = range(_last_start(num_frames, length) + 1) if starts is None else starts
     places = dict.fromkeys(evenly_spread(len(starts), count, ends=False))
@@ -57,7 +57,7 @@ def spread_windows(
 def foreground(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[np.ndarray, " time"]:
     """The fraction of each frame, in [0, 1], that differs from the clip's median frame (static camera).
 
-    Whoever stands still for most of the clip is part of the median and does not count.
+    A person who stands still for most of the clip is part of the median and is not counted.
     """
     return _changed(frames).mean((1, 2))
 
@@ -65,21 +65,19 @@ def foreground(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[np.nda
 def windows_in_view(
     frames: UInt8[np.ndarray, "time height width 3"], length: int, *, minimum: float = 0.6
 ) -> list[int]:
-    """The starts of the windows in which the person is in view from the first frame to the last.
+    """The starts of the windows that show the person from the first frame to the last.
 
-    For clips from a static camera that people may enter and leave at the sides. Such a clip gives itself
-    away: at some moment the foreground covers a good part of the left or right edge of the frame, and it
-    passes, so that hardly any pixel is foreground for long. If not, every window is returned: nobody comes
-    near the edge (waving, bending: the person is part of the median, and `foreground` says nothing about
-    being in view), or the whole scene moves with the camera. Otherwise a frame shows the person if its
-    foreground is at least `minimum` times that of the clip's fullest frames (the 90th percentile), and the
-    windows with the most in view are returned: all those that show the person throughout, or, if there is
-    none, the one that comes closest.
+    This is for clips from a static camera in which people enter or leave at the sides. In such a clip the foreground
+    covers a good part of the left or right edge at some time, and hardly any pixel is foreground for long. In all
+    other clips every window is returned: nobody comes near the edge (waving, bending: the person is part of the
+    median), or the whole scene moves with the camera. A frame shows the person if its foreground is at least
+    `minimum` times that of the clip's fullest frames (the 90th percentile). The windows with the most such frames
+    are returned.
 
     Args:
         frames: the whole clip.
-        length: frames of a window; a clip that is not longer has the one window that starts at 0.
-        minimum: how much of the person a frame must show, from 0 to 1.
+        length: frames of a window; a clip that is not longer has one window, which starts at 0.
+        minimum: the part of the person that a frame must show, from 0 to 1.
 
     Returns:
         At least one start, in rising order, for `window_at`.
@@ -87,7 +85,7 @@ def windows_in_view(
     last = _last_start(len(frames), length)
     if last == 0 or minimum <= 0:
         return list(range(last + 1))
-    step = max(1, min(frames.shape[1:3]) // _LOOKED_AT)
+    step = max(1, min(frames.shape[1:3]) // _MIN_SIDE)
     changed = _changed(frames[:, ::step, ::step])
     amount = changed.mean((1, 2))
     full = np.quantile(amount, 0.9)
@@ -106,6 +104,6 @@ def _last_start(num_frames: int, length: int) -> int:
 
 
 def _changed(frames: np.ndarray) -> np.ndarray:
-    """Boolean (time, height, width): pixels that are not as in the clip's median, in any colour."""
+    """Boolean (time, height, width): pixels that differ from the clip's median in any colour."""
     median = np.median(frames, axis=0).round().astype(np.int16)
     return np.stack([(np.abs(frame - median) > _CHANGED).any(-1) for frame in frames])

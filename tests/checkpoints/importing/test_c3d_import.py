@@ -99,7 +99,7 @@ def test_where_poolings_are(
     ):
         layers = c3d(rng, (2, 3, 4, 3, 2, 2, 2, 2)[: len(names)], names=names)
         assert import_weights("c3d", [write(layers, "c3d"), volume]).network.config.stages == stages
-    with pytest.raises(CheckpointError, match="6 convolutions without names that say where poolings are"):
+    with pytest.raises(CheckpointError, match="6 convolutions whose names do not tell where the poolings are"):
         import_weights("c3d", [write(c3d(rng, (2,) * 6, names=tuple("abcdef")), "c3d"), volume])
 
 
@@ -191,28 +191,28 @@ def test_what_does_not_fit_is_one_sentence(
     small = write_binaryproto(tmp_path / "small", mean[None, :, :, :112, :112])
     dots = Source("fc8", "InnerProduct", (np.ones((3, 7), np.float32), np.ones(3, np.float32)))
     cases = [
-        (([weights],), r"a mean volume \(3x16x128x171\) belongs to it: name its file too"),
+        (([weights],), r"it needs a mean volume \(3x16x128x171\): name its file too"),
         (([weights, small],), "the mean is 1x3x16x112x112, but this protocol subtracts one of 3x16x128x171"),
         (([weights, volume], "tensorflow"), "subtracts one of 16x112x112x3"),
         (([weights, volume], "jfzhang95"), "a mean per channel; leave it out"),
-        (([weights, volume], "c4d"), "protocol is one of caffe, tensorflow, tgan"),
+        (([weights, volume], "c4d"), "protocol must be one of caffe, tensorflow, tgan"),
         (([weights, weights],), "one file of weights is imported at a time"),
         (([weights, volume, volume],), "at most one of a mean"),
-        (([volume],), "here are 0 and 1"),
+        (([volume],), "0 and 1 were given"),
     ]
     for (files, *protocol), message in cases:
         with pytest.raises(CheckpointError, match=message):
             import_weights("c3d", files, protocol=protocol[0] if protocol else None)
-    with pytest.raises(CheckpointError, match="three inner products, it has 8 and 2; was its last layer cut off"):
+    with pytest.raises(CheckpointError, match="three inner products, but it has 8 and 2; its last layer may"):
         import_weights("c3d", [write(layers[:-1], "c3d"), volume])
-    with pytest.raises(CheckpointError, match="three inner products, it has 8 and 4"):
+    with pytest.raises(CheckpointError, match="three inner products, but it has 8 and 4"):
         import_weights("c3d", [write([*layers, dots], "c3d"), volume])
     with pytest.raises(CheckpointError, match="has 7 outputs"):
         import_weights("c3d", [write(layers, "c3d"), volume], actions=("walk", "run"))
-    with pytest.raises(CheckpointError, match="pool5 is a matter of TensorFlow's C3D"):
+    with pytest.raises(CheckpointError, match="pool5 is for TensorFlow's C3D only"):
         import_weights("c3d", [weights, volume], pool5="channels-last")
-    with pytest.raises(CheckpointError, match="64 inputs, which is no pool5"):
+    with pytest.raises(CheckpointError, match="64 inputs, unlike pool5"):
         fewer = [*layers[:7], Source("conv5b", "Convolution3D", tuple(array[:3] for array in layers[7].arrays), pad=1)]
         import_weights("c3d", [write([*fewer, *layers[8:]], "c3d"), volume])
-    with pytest.raises(CheckpointError, match=r"arrays differ, the first is convolutions\.5\.weight"):
+    with pytest.raises(CheckpointError, match=r"tensors differ, the first is .convolutions\.5\.weight"):
         import_weights("c3d", [write([*layers[:4], layers[5], layers[4], *layers[6:]], "c3d"), volume])

@@ -115,7 +115,7 @@ ONES = np.ones((2, 2), np.float32)
 def test_damaged_layers(tmp_path: Path) -> None:
     path = tmp_path / "net"
     for layer, message in (
-        (by_hand(6, blob(ONES, width=3)), "one of its arrays has 4 numbers, which do not fit its shape"),
+        (by_hand(6, blob(ONES, width=3)), "one of its arrays has 4 values, which do not fit its shape"),
         (by_hand(6, blob(ONES, num=2**62)), "do not fit its shape"),
         (by_hand(6, blob(ONES, num=-1)), "do not fit its shape"),
         (by_hand(6, blob(ONES)[:-3]), "do not fit its shape|cut short"),
@@ -123,10 +123,10 @@ def test_damaged_layers(tmp_path: Path) -> None:
         (by_hand(6, blob(ONES)) * 33, "has more than 32 blobs"),
         (by_hand(6, b"") * 20_000, "has more than"),
         (b"\x08\x01" * 20_000, "more than 10000 fields"),
-        (b"\x33" + bytes(9), "damaged, or no protocol buffer"),
-        (b"\x02\x00", "damaged, or no protocol buffer"),
+        (b"\x33" + bytes(9), "damaged, or not a protocol buffer"),
+        (b"\x02\x00", "damaged, or not a protocol buffer"),
         (b"\x08" + b"\xff" * 12, "a number does not end"),
-        (by_hand(7, bytes(5))[:-1], "a field is longer than what is left"),
+        (by_hand(7, bytes(5))[:-1], "a field is longer than the rest"),
     ):
         path.write_bytes(by_hand(2, by_hand(4, b"conv1a") + layer))
         with pytest.raises(ValueError, match=message):

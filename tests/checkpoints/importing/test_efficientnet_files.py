@@ -9,7 +9,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from frames import relative
 from torch import Tensor, nn
 
-from stgan.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from stgan.checkpoints import CheckpointError
+from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.checkpoints.fetching import FetchError, fetch, installed
 from stgan.checkpoints.importing import import_weights
 from stgan.checkpoints.known_files import known_file
@@ -90,7 +91,7 @@ def test_starting_from_a_checkpoint_that_has_more_stages(tmp_path: Path) -> None
     assert all(torch.equal(value, whole.blocks.state_dict()[name]) for name, value in part.blocks.state_dict().items())
     freeze(part)
     assert [name for name, each in part.named_parameters() if each.requires_grad] == ["fc6.weight", "fc6.bias"]
-    with pytest.raises(CheckpointError, match="of another network: 87 of 98 arrays"):
+    with pytest.raises(CheckpointError, match="to another network: 87 of 98 arrays"):
         start_from(EfficientNetLite(EfficientNetLiteConfig(width=0.5)), str(tmp_path / "whole"))
 
 

@@ -15,7 +15,8 @@ import torch
 from published import Source, c3d, deepsim, write_binaryproto, write_caffemodel, write_chainer
 
 from stgan.checkpoints import CheckpointError
-from stgan.checkpoints.importing import MOST_BYTES, import_weights, recognise
+from stgan.checkpoints.importing import import_weights, recognise
+from stgan.checkpoints.importing.layers import MOST_BYTES
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -86,7 +87,7 @@ def test_what_is_no_file_of_weights(refused: Callable[..., str], tmp_path: Path)
         b"PK\x03\x04",
         os.urandom(50),
     ):
-        assert "is no file of weights" in refused(content)
+        assert "is not a file of weights" in refused(content)
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path in (tmp_path / "none", tmp_path / "folder", tmp_path / "loop", Path("/dev/zero"), tmp_path / ("x" * 300)):
@@ -115,7 +116,7 @@ def test_pickles_run_nothing_and_take_nothing(
         assert "it holds more than tensors" in refused(saved({**weights, "more": value}, zipped))
     assert not harmful.exists()
     stretched = torch.ones(1).expand(1 << 40)
-    assert "more numbers than it has bytes" in refused(saved({"conv1.weight": stretched}, zipped))
+    assert "more values than it has bytes" in refused(saved({"conv1.weight": stretched}, zipped))
     data = saved(weights, zipped)
     for length in (30, len(data) // 2, len(data) - 100):
         refused(data[:length])
@@ -132,7 +133,7 @@ def test_archives(refused: Callable[..., str], tmp_path: Path) -> None:
         info.filename: zipfile.ZipFile(io.BytesIO(data)).read(info)
         for info in zipfile.ZipFile(io.BytesIO(data)).infolist()
     }
-    assert "it is packed" in refused(archive(members, zipfile.ZIP_DEFLATED))
+    assert "it is compressed" in refused(archive(members, zipfile.ZIP_DEFLATED))
     described = {
         name: content + bytes(1 << 23) if name.endswith("data.pkl") else content for name, content in members.items()
     }
@@ -148,10 +149,10 @@ def test_arrays(refused: Callable[..., str]) -> None:
         (np.zeros(3), {"shape": (1 << 50,)}, "cut short or damaged"),
         (np.zeros(3), {"shape": (-3,)}, "cut short or damaged"),
         (np.zeros(3), {"descr": "|O"}, "could run code"),
-        (np.zeros(3), {"descr": "<i8"}, "no kind of weight"),
-        (np.zeros(3), {"descr": [("a", "<f8")]}, "no kind of weight"),
-        (np.zeros(3), {"descr": "words"}, "is no c3d that can be imported"),
-        (np.zeros(3), {"shape": (1,) * 10_000}, "is no c3d that can be imported"),
+        (np.zeros(3), {"descr": "<i8"}, "which is not floating-point"),
+        (np.zeros(3), {"descr": [("a", "<f8")]}, "which is not floating-point"),
+        (np.zeros(3), {"descr": "words"}, "cannot be imported as a c3d"),
+        (np.zeros(3), {"shape": (1,) * 10_000}, "cannot be imported as a c3d"),
     ):
         assert message in refused(archive({"conv1a/W.npy": npy(array, **header)}))
 
@@ -163,7 +164,7 @@ def test_object_arrays(refused: Callable[..., str], tmp_path: Path) -> None:
     assert "could run code" in refused(tmp_path / "weights.npz")
     np.save(tmp_path / "mean2.npy", objects)
     weights = write_chainer(tmp_path / "c3d.npz", c3d(np.random.default_rng(0)))
-    with pytest.raises(CheckpointError, match="no mean that can be used: it holds Python objects"):
+    with pytest.raises(CheckpointError, match="not a usable mean: it holds Python objects"):
         import_weights("c3d", [weights, tmp_path / "mean2.npy"])
     assert not harmful.exists()
 
@@ -181,7 +182,7 @@ def test_numbers_that_are_none(tmp_path: Path, rng: np.random.Generator) -> None
         import_weights("generator", [write_caffemodel(tmp_path / "weights", layers)])
     mean = np.full((1, 3, 16, 128, 171), np.nan, np.float32)
     files = [write_caffemodel(tmp_path / "c3d", c3d(rng), "c3d"), write_binaryproto(tmp_path / "mean", mean)]
-    with pytest.raises(CheckpointError, match="no mean that can be used: it has values that are not finite"):
+    with pytest.raises(CheckpointError, match="not a usable mean: it has values that are not finite"):
         import_weights("c3d", files)
 
 
@@ -197,21 +198,23 @@ def test_layers_that_do_not_belong_together(
     assert "it has two layers 'defc7'" in import_generator([first, *layers])
     renamed = Source("defc7", "Convolution", first.arrays)
     assert "its layer 'defc7' is of the kind convolution, not inner product" in import_generator([renamed, *rest])
-    assert "without a gap" in import_generator([layer for layer in layers if layer.name not in ("deconv3", "conv3_1")])
-    assert "without a gap" in import_generator(c3d(rng)[8:])
+    assert "no gapless deconv1" in import_generator(
+        [layer for layer in layers if layer.name not in ("deconv3", "conv3_1")]
+    )
+    assert "no gapless deconv1" in import_generator(c3d(rng)[8:])
     wide = Source("defc5", "InnerProduct", tuple(array[:-1] for array in layers[2].arrays))
-    assert "no square map" in import_generator([*layers[:2], wide, *layers[3:]])
+    assert "do not form a square map" in import_generator([*layers[:2], wide, *layers[3:]])
     no_bias = Source("defc7", "InnerProduct", first.arrays[:1])
     assert "has 1 arrays, not weights and a bias" in import_generator([no_bias, *rest])
     empty = Source("defc7", "InnerProduct", (first.arrays[0][:0], first.arrays[1][:0]))
-    assert "arrays without numbers" in import_generator([empty, *rest])
+    assert "empty arrays" in import_generator([empty, *rest])
     other = Source("deconv1", "Deconvolution", layers[-2].arrays, stride=1, pad=1)
     assert "has stride 1 and padding 1" in import_generator([*layers[:-2], other, layers[-1]])
     narrow = Source("defc6", "InnerProduct", tuple(array[:-1] for array in layers[1].arrays))
-    assert "2 arrays differ, the first is fc7.weight (23x24 in the file, 24x24 expected)" in import_generator(
+    assert "2 tensors differ, the first is 'fc7.bias' ((23,) in the file, (24,) expected)" in import_generator(
         [first, narrow, *layers[2:]]
     )
-    assert "is no network that can be imported" in refused(
+    assert "cannot be imported; networks that can are" in refused(
         write_caffemodel(tmp_path / "weights", layers), kind="code_prior"
     )
     assert "is a mean, which only a C3D has" in refused_with_mean(tmp_path, layers)

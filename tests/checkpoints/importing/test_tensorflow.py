@@ -159,7 +159,7 @@ def test_variables_that_do_not_fit(layers: list[Source], mean: Path, tmp_path: P
     refused("not all of its convolutions are 3x3x3", wc1=np.ones((1, 3, 3, 3, 3), np.float32))
     refused("it has 8 and 2", wout=None)
     refused("values that are not finite numbers, first in hidden.1.bias", bd2=np.full(8, np.nan, np.float32))
-    refused("several variables that are called wd2", **{"more/wd2": np.ones((2, 2), np.float32)})
+    refused("several variables named wd2", **{"more/wd2": np.ones((2, 2), np.float32)})
 
 
 @pytest.mark.skipif(HERE, reason="TensorFlow is installed")

@@ -1,22 +1,12 @@
-"""Published weights of other programs as our networks.
+"""Import of published weights of other programs.
 
-A file is read by what is in it, never by its name, never as a program, and never beyond `MOST_BYTES`. Each format has
-a room that reads it as layers, and each network one that knows what its layers are called elsewhere.
+A file's format is recognised by its content, not by its name. Nothing in a file is run, and a file of more than
+`layers.MOST_BYTES` is refused. One module per format reads layers; one module per network knows the names that other
+programs give its layers.
 """
 
 from stgan.checkpoints.importing.c3d_files import PROTOCOLS
-from stgan.checkpoints.importing.file_formats import FORMATS, Format, recognise
-from stgan.checkpoints.importing.layers import MOST_BYTES
+from stgan.checkpoints.importing.file_formats import FORMATS, recognise
 from stgan.checkpoints.importing.published import KINDS, POOL5, import_card, import_weights
 
-__all__ = [
-    "FORMATS",
-    "KINDS",
-    "MOST_BYTES",
-    "POOL5",
-    "PROTOCOLS",
-    "Format",
-    "import_card",
-    "import_weights",
-    "recognise",
-]
+__all__ = ["FORMATS", "KINDS", "POOL5", "PROTOCOLS", "import_card", "import_weights", "recognise"]

@@ -1,8 +1,8 @@
 """Caffe's files: weights (.caffemodel) and means (.binaryproto), of Caffe itself and of Facebook's C3D.
 
-The numbers of the fields are those that src/caffe/proto/caffe.proto of BVLC/caffe and facebookarchive/C3D publish.
-The two differ in a blob: Caffe has its values in field 5, packed; C3D has the width there, a number, and its values
-in field 6. By that they are told apart, as both have had files of any name.
+The field numbers come from src/caffe/proto/caffe.proto of BVLC/caffe and facebookarchive/C3D. The two differ in a blob:
+field 5 is Caffe's packed values, but C3D's width, a number; C3D's values are in field 6. This difference tells them
+apart.
 """
 
 import mmap
@@ -17,34 +17,39 @@ from torch import Tensor
 from stgan.checkpoints.importing.layers import Array, Convolution, FileLayer
 from stgan.checkpoints.importing.wire import BYTES, VARINT, Field, fields, varints
 
-_LAYER, _V1_LAYER = 100, 2  # of a network; C3D has the older form only
+_LAYER, _V1_LAYER = 100, 2  # fields of a network; C3D has the older one only
 _MOST_LAYERS, _MOST_BLOBS = 2000, 32
-_KINDS = {4: "convolution", 14: "inner product", 39: "deconvolution", 30: "convolution3d"}  # V1LayerParameter, C3D's
+_KINDS = {
+    4: "convolution",
+    14: "inner product",
+    39: "deconvolution",
+    30: "convolution3d",
+}  # V1LayerParameter; 30 is C3D's
 _KIND_NAMES = {"Convolution": "convolution", "InnerProduct": "inner product", "Deconvolution": "deconvolution"}
 
 
 def open_message(path: Path) -> memoryview:
-    """The bytes of a file, which the system reads when they are looked at."""
+    """The bytes of a file, mapped into memory."""
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def is_network(message: memoryview) -> bool:
-    """Whether it looks like a network with layers."""
+    """Whether a message looks like a network with layers."""
     return any(field.number in (_LAYER, _V1_LAYER) and field.way == BYTES for field in fields(message))
 
 
 def is_blob(message: memoryview) -> bool:
-    """Whether it looks like a blob of its own, as means are kept."""
+    """Whether a message looks like a single blob, such as a mean."""
     found = {(field.number, field.way) for field in fields(message)}
     return bool(found & {(1, VARINT), (7, BYTES)}) and bool(found & {(5, BYTES), (6, BYTES), (8, BYTES)})
 
 
 def read_caffemodel(path: Path) -> list[FileLayer]:
-    """The layers that have numbers, in the order of the file.
+    """Read the layers that have weights, in the order of the file.
 
     Raises:
-        ValueError: it is damaged, or holds more than a network.
+        ValueError: the file is damaged, or has too many layers or blobs.
     """
     layers = []
     for count, field in enumerate(_messages(open_message(path), (_LAYER, _V1_LAYER))):
@@ -57,7 +62,7 @@ def read_caffemodel(path: Path) -> list[FileLayer]:
 
 
 def read_binaryproto(path: Path) -> Array:
-    """The single blob of a file. Errors as for `read_caffemodel`."""
+    """Read the single blob of a file. ValueError if it is damaged."""
     return _blob(open_message(path))[0]
 
 
@@ -71,7 +76,8 @@ def _layer(field: Field) -> FileLayer:
     name = kind = ""
     blobs: list[tuple[Array, bool]] = []
     settings: memoryview | None = None
-    for number, way, value in fields(_bytes(field)):
+    assert isinstance(field.value, memoryview)  # `_messages` yields no others
+    for number, way, value in fields(field.value):
         if number == name_field and isinstance(value, memoryview):
             name = bytes(value[:200]).decode("utf-8", "replace")
         elif number == type_field:
@@ -83,7 +89,7 @@ def _layer(field: Field) -> FileLayer:
             if len(blobs) > _MOST_BLOBS:
                 raise ValueError(f"its layer {name!r} has more than {_MOST_BLOBS} blobs")
     of_c3d = any(is_c3d for _, is_c3d in blobs)
-    if kind == "convolution" and blobs and len(blobs[0][0].shape) == 5:  # Caffe's own, of any number of axes
+    if kind == "convolution" and blobs and len(blobs[0][0].shape) == 5:  # Caffe's convolutions have any number of axes
         kind = "convolution3d"
     return FileLayer(name, kind, tuple(array for array, _ in blobs), _convolution(settings, of_c3d))
 
@@ -96,7 +102,7 @@ def _kind(value: int | memoryview) -> str:
 
 
 def _convolution(message: memoryview | None, of_c3d: bool) -> Convolution | None:
-    """A stride or padding that differs between rows and columns, or time, is not known here; the last one counts."""
+    """Stride and padding. Where a file has several for rows, columns or time, the last one is used."""
     if message is None:
         return None
     stride, padding = 1, 0
@@ -110,7 +116,7 @@ def _convolution(message: memoryview | None, of_c3d: bool) -> Convolution | None
 
 
 def _blob(message: memoryview) -> tuple[Array, bool]:
-    """An array, and whether it is one of C3D's."""
+    """An array, and whether it is in C3D's format."""
     found = list(fields(message))
     of_c3d = any(field.number == 5 and field.way == VARINT for field in found)
     legacy: dict[int, int] = {}
@@ -129,7 +135,7 @@ def _blob(message: memoryview) -> tuple[Array, bool]:
         shape = tuple(legacy.get(axis, 0) for axis in range(1, 6 if of_c3d else 5))
     count = len(values) // np.dtype(kind).itemsize
     if prod(shape) != count or count * np.dtype(kind).itemsize != len(values):
-        raise ValueError(f"one of its arrays has {count} numbers, which do not fit its shape")
+        raise ValueError(f"one of its arrays has {count} values, which do not fit its shape")
     return Array(shape, lambda: _tensor(values, kind, shape)), of_c3d
 
 
@@ -143,8 +149,3 @@ def _shape(message: memoryview) -> tuple[int, ...]:
 
 def _tensor(values: memoryview, kind: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.frombuffer(values, kind).astype(np.float32).reshape(shape))
-
-
-def _bytes(field: Field) -> memoryview:
-    assert isinstance(field.value, memoryview)
-    return field.value

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite of PyTorch's efficientnet-pytorch family: `_conv_stem`, `_bn0`, `_blocks.0._depthwise_conv`, ...
+"""EfficientNet-Lite in the naming of efficientnet-pytorch: `_conv_stem`, `_bn0`, `_blocks.0._depthwise_conv`, ...
 
-Every convolution is followed by a batch normalization, whose constants do not change any more: they are folded in.
+A batch normalization follows every convolution. Its constants are fixed, so they are folded into the convolution.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from stgan.checkpoints.importing.layers import Array, FileLayer, named
 from stgan.networks import EfficientNetLite, EfficientNetLiteConfig
 
 STEM = "_conv_stem"
-"""A layer by which such a file is told from others."""
+"""A layer that identifies such a file."""
 
 _EPSILON = 1e-3  # of TensorFlow's batch normalization
-_SIZES = {  # width, depth, pixels, by channels of the sixth stage and blocks in all
+_SIZES = {  # (channels of the sixth stage, number of blocks): (width, depth, pixels)
     (192, 16): (1.0, 1.0, 224),
     (192, 21): (1.0, 1.1, 240),
     (208, 21): (1.1, 1.2, 260),
 }
-"""Lite0 to Lite2, and what they were trained on."""
+"""Lite0 to Lite2, and the frame size that they were trained with."""
 
 
 def efficientnet_lite(layers: Sequence[FileLayer]) -> tuple[EfficientNetLiteConfig, dict[str, Array], list[str]]:
-    """EfficientNet-Lite, with its classifier as the code layer, as `image_networks.generator` returns networks.
+    """EfficientNet-Lite, with its classifier as the code layer. Returns what `image_networks.generator` returns.
 
     Raises:
-        ValueError: it is none of Lite0 to Lite2, or a layer is missing or of another kind.
+        ValueError: the layers are none of Lite0 to Lite2, or a layer is missing or of another kind.
     """
     blocks = sum(layer.name.endswith("._depthwise_conv") for layer in layers)
     last = next((layer for layer in layers if layer.name == f"_blocks.{blocks - 2}._project_conv"), None)
@@ -57,12 +57,12 @@ def efficientnet_lite(layers: Sequence[FileLayer]) -> tuple[EfficientNetLiteConf
 
 
 def _folded(convolution: FileLayer, norm: FileLayer) -> tuple[Array, Array]:
-    """Weights and bias of a convolution without one, with the batch normalization behind it."""
+    """Weights and bias of a convolution with the batch normalization that follows it."""
     if len(convolution.arrays) != 1:
         raise ValueError(f"its layer {convolution.name!r} has a bias before its batch normalization")
     gamma, beta, mean, variance = norm.arrays
     if any(array.shape != convolution.weight.shape[:1] for array in norm.arrays):
-        raise ValueError(f"its layer {norm.name!r} does not fit to {convolution.name!r} before it")
+        raise ValueError(f"its layer {norm.name!r} does not fit {convolution.name!r} before it")
 
     def factor() -> Tensor:
         return gamma.read() * (variance.read() + _EPSILON).rsqrt()

@@ -1,4 +1,4 @@
-"""Which program wrote a file of weights, by what is in it."""
+"""Recognising the format of a file of weights by its content."""
 
 import os
 import pickle
@@ -23,16 +23,16 @@ FORMATS: dict[Format, str] = {
     "safetensors": "safetensors",
     "tensorflow": "TensorFlow, a checkpoint",
 }
-"""In words."""
+"""Formats in words."""
 
-_OLD_TORCH = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # what torch.save wrote first until 2020
+_OLD_TORCH = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # the first bytes that torch.save wrote until 2020
 
 
 def recognise(path: Path) -> Format:
-    """The format of a file, or of the TensorFlow checkpoint that a prefix means; nothing but its beginning is believed.
+    """The format of a file, or of the TensorFlow checkpoint with this prefix.
 
     Raises:
-        CheckpointError: there is no such file, it is too large, or it is in no format that is known.
+        CheckpointError: there is no such file, it is too large, or its format is unknown.
     """
     try:
         found = _format(path)
@@ -40,8 +40,8 @@ def recognise(path: Path) -> Format:
         raise CheckpointError(f"cannot read {quoted(path)}: {getattr(error, 'strerror', None) or error}") from error
     if found is None:
         raise CheckpointError(
-            f"{quoted(path)} is no file of weights: it is none of Caffe, NumPy or Chainer, PyTorch, safetensors and "
-            "TensorFlow, or it is damaged"
+            f"{quoted(path)} is not a file of weights of Caffe, NumPy or Chainer, PyTorch, safetensors or TensorFlow, "
+            "or it is damaged"
         )
     return found
 

@@ -1,6 +1,6 @@
-"""Layers of published files as our image networks: DeePSiM's generator, CaffeNet and AlexNet, LRCN.
+"""Image networks from the layers of published files: DeePSiM's generator, CaffeNet, AlexNet, LRCN.
 
-Widths come from the shapes of the file, strides and paddings from what it says of its layers or else from the papers.
+Widths come from the shapes in the file. Strides and paddings come from the file's settings, or else from the papers.
 """
 
 import math
@@ -26,9 +26,9 @@ _ALEXNET_CONFIG = AlexNetConfig(
 
 
 def generator(layers: Sequence[FileLayer]) -> tuple[GeneratorConfig, dict[str, Array], list[str]]:
-    """DeePSiM's generator: defc7, defc6, defc5, deconv5, conv5_1, ..., deconv0, all of `conv*_1` transposed too.
+    """DeePSiM's generator: defc7, defc6, defc5, deconv5, conv5_1, ..., deconv0. `conv*_1` are transposed, too.
 
-    Returns, as those below do, the config, the weights by our names, and the names of the layers that are left out.
+    Returns the config, the weights by our names, and the names of unused layers, as do the functions below.
 
     Raises:
         ValueError: a layer is missing, of another kind, or does not fit the others.
@@ -41,16 +41,18 @@ def generator(layers: Sequence[FileLayer]) -> tuple[GeneratorConfig, dict[str, A
             ours[f"conv{level}_1"] = f"conv{level}"
     ours["deconv0"] = "upconv0"
     if levels != list(range(1, len(levels) + 1)) or not levels:
-        raise ValueError("it has no deconv1, deconv2 and so on without a gap, so it is no generator as DeePSiM's")
+        raise ValueError("it has no gapless deconv1, deconv2 and so on, unlike DeePSiM's generator")
     found = named(layers, {name: "inner product" if name in _INNER else "deconvolution" for name in ours})
     for name, layer in found.items():
         if layer.convolution and layer.convolution != (_UP if name.startswith("deconv") else _SAME):
-            raise ValueError(f"its layer {name!r} has {_said(layer)}, which this generator has not")
+            raise ValueError(f"its layer {name!r} has {_settings(layer)}, unlike DeePSiM's generator")
     first, last = found["defc7"].weight.with_axes(2), found["defc5"].weight.with_axes(2)
     base = found[f"deconv{levels[-1]}"].weight.with_axes(4).shape[0]
     side = math.isqrt(last.shape[0] // base) if base else 0
     if base * side**2 != last.shape[0]:
-        raise ValueError(f"the {last.shape[0]} outputs of its layer 'defc5' are no square map of {base} channels")
+        raise ValueError(
+            f"the {last.shape[0]} outputs of its layer 'defc5' do not form a square map of {base} channels"
+        )
     stages = tuple(
         tuple(found[name].weight.with_axes(4).shape[1] for name in (f"deconv{i}", f"conv{i}_1") if name in found)
         for i in reversed(levels)
@@ -70,8 +72,8 @@ def caffenet(layers: Sequence[FileLayer]) -> tuple[AlexNetConfig, dict[str, Arra
 def alexnet(layers: Sequence[FileLayer]) -> tuple[AlexNetConfig, dict[str, Array], list[str]]:
     """torchvision's AlexNet up to its first inner product. Errors as for `generator`.
 
-    At 224 pixels every pooling divides without a rest, so that rounding up is the same, and its adaptive pooling to
-    6x6 is the identity.
+    At 224 pixels every pooling divides without remainder, so rounding up makes no difference, and the adaptive pooling
+    to 6x6 is the identity.
     """
     theirs = {f"features.{number}": name for name, number in _ALEXNET.items()} | {"classifier.1": "fc6"}
     return _frame_network(
@@ -117,13 +119,13 @@ def _frame_network(
     incoming = (3, *(shape[0] for shape in shapes[:-1]))
     if any(not shape[1] or before % shape[1] for shape, before in zip(shapes, incoming, strict=True)):
         raise ValueError("the channels of its convolutions do not fit each other: " + ", ".join(map(str, convolutions)))
-    said = [layer.convolution for layer in convolutions]
+    settings = [layer.convolution for layer in convolutions]
     config = replace(
         default,
         channels=tuple(shape[0] for shape in shapes),
         kernels=tuple(shape[2] for shape in shapes),
-        strides=tuple(each.stride if each else usual for each, usual in zip(said, default.strides, strict=True)),
-        paddings=tuple(each.padding if each else usual for each, usual in zip(said, default.paddings, strict=True)),
+        strides=tuple(each.stride if each else usual for each, usual in zip(settings, default.strides, strict=True)),
+        paddings=tuple(each.padding if each else usual for each, usual in zip(settings, default.paddings, strict=True)),
         groups=tuple(before // shape[1] for before, shape in zip(incoming, shapes, strict=True)),
         code_size=found["fc6"].weight.with_axes(2).shape[0],
     )
@@ -131,7 +133,7 @@ def _frame_network(
 
 
 def _arrays(layers: Mapping[str, FileLayer], inner: set[str]) -> dict[str, Array]:
-    """Our names of the weights and biases of layers by our names."""
+    """Weights and biases by our names. inner: names of the inner products; the others are convolutions."""
     arrays: dict[str, Array] = {}
     for name, layer in layers.items():
         arrays[f"{name}.weight"] = layer.weight.with_axes(2 if name in inner else 4)
@@ -147,10 +149,10 @@ def _gates(array: Array) -> Array:
 
 
 def _others(layers: Sequence[FileLayer], found: Mapping[str, FileLayer]) -> list[str]:
-    """What a network goes on with, or was trained beside."""
+    """The names of layers that are not used."""
     return [layer.name for layer in layers if layer.name not in found]
 
 
-def _said(layer: FileLayer) -> str:
+def _settings(layer: FileLayer) -> str:
     assert layer.convolution
     return f"stride {layer.convolution.stride} and padding {layer.convolution.padding} ({shown(layer.weight.shape)})"

@@ -1,4 +1,4 @@
-"""What every format is read as: layers of arrays whose shapes are known before their numbers are read."""
+"""Layers, the common form of all formats: arrays whose shapes are known before their values are read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,15 @@ from typing import NamedTuple
 from torch import Tensor
 
 MOST_BYTES = 1 << 30
-"""Of a file, and of its numbers unpacked. The largest known one, C3D in single precision, has 320 MB."""
+"""Of a file, and of its unpacked values. The largest known file, C3D in single precision, has 320 MB."""
+KIND_BY_AXES = {5: "convolution3d", 4: "convolution", 2: "inner product"}
+"""Kinds of layers by the axes of their weights."""
 
 Shape = tuple[int, ...]
 
 
 class Convolution(NamedTuple):
-    """What a file says of a convolution beside its weights; alike for rows and columns (and, in 3D, for time)."""
+    """Settings of a convolution in a file, the same for rows, columns and, in 3D, time."""
 
     stride: int
     padding: int
@@ -22,7 +24,7 @@ class Convolution(NamedTuple):
 
 @dataclass(frozen=True)
 class Array:
-    """Numbers of a file. `read` copies them to a float32 tensor of that shape."""
+    """Values in a file. `read` copies them to a float32 tensor of this shape."""
 
     shape: Shape
     read: Callable[[], Tensor]
@@ -31,10 +33,10 @@ class Array:
         return Array(shape, lambda: self.read().reshape(shape))
 
     def with_axes(self, axes: int) -> "Array":
-        """Without the ones before its shape that Caffe fills four or five axes with.
+        """The array with `axes` axes: without the leading axes of length 1 that Caffe adds.
 
         Raises:
-            ValueError: it has other numbers than ones there, or too few axes.
+            ValueError: a leading axis is longer than 1, or there are too few axes.
         """
         extra = len(self.shape) - axes
         if extra < 0 or prod(self.shape[:extra]) != 1:
@@ -44,12 +46,12 @@ class Array:
 
 @dataclass(frozen=True)
 class FileLayer:
-    """A layer by the name that it has in its file.
+    """A layer, with its name in the file.
 
-    kind:        "convolution", "deconvolution", "convolution3d" (weights "out in ..."; "in out ..." of a
-                 deconvolution), "inner product" ("out in"), or the file's own word, such as "lstm".
-    arrays:      weights, then the bias where there is one; a layer without numbers is none here.
-    convolution: what the file says of it, if it says anything.
+    kind:        "convolution", "convolution3d" (axes of weights: "out in ..."), "deconvolution" ("in out ..."),
+                 "inner product" ("out in"), or the file's own word, such as "lstm".
+    arrays:      the weights, then the bias if there is one.
+    convolution: the settings of a convolution, if the file has them.
     """
 
     name: str
@@ -63,7 +65,7 @@ class FileLayer:
 
     @property
     def bias(self) -> Array:
-        """ValueError if it has none: all of these networks have one in each of these layers."""
+        """The bias. ValueError if there is none: all imported networks have one in each of these layers."""
         if len(self.arrays) != 2:
             raise ValueError(f"its layer {self.name!r} has {len(self.arrays)} arrays, not weights and a bias")
         return self.arrays[1]
@@ -73,10 +75,10 @@ class FileLayer:
 
 
 def named(layers: Sequence[FileLayer], kinds: dict[str, str]) -> dict[str, FileLayer]:
-    """The layers of these names, which must be of these kinds.
+    """The layers with the names in `kinds`, by name. kinds: the kind of each layer, by its name.
 
     Raises:
-        ValueError: one is missing, there twice, or of another kind.
+        ValueError: a layer is missing, appears twice, or is of another kind.
     """
     found: dict[str, FileLayer] = {}
     for layer in layers:
@@ -95,6 +97,6 @@ def named(layers: Sequence[FileLayer], kinds: dict[str, str]) -> dict[str, FileL
 
 
 def shown(shape: Shape) -> str:
-    """4096x9216; what is hostile is cut."""
+    """A shape in words: "4096x9216". Hostile ones are shortened."""
     text = "x".join(str(length) if length < 10**9 else "huge" for length in shape[:8])
     return text + "x..." * (len(shape) > 8) or "a single number"

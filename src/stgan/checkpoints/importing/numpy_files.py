@@ -1,4 +1,4 @@
-"""NumPy's files: .npy, and .npz, in which Chainer keeps weights. They may hold pickles, which are never opened."""
+"""NumPy's files: .npy, and .npz, which Chainer uses for weights. Pickles in them are never opened."""
 
 import re
 import zipfile
@@ -11,23 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer
+from stgan.checkpoints.importing.layers import KIND_BY_AXES, MOST_BYTES, Array, FileLayer
 
-_KINDS = {5: "convolution3d", 4: "convolution", 2: "inner product"}  # by the axes of the weights
 _VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_npy(path: Path) -> Array:
-    """The array of a .npy file.
-
-    Raises:
-        ValueError: it is damaged, or holds something else than floating-point numbers.
-    """
+    """Read the array of a .npy file. ValueError if it is damaged, or does not hold floating-point numbers."""
     return _array(lambda: path.open("rb"), path.stat().st_size)
 
 
 def read_npz(path: Path) -> dict[str, Array]:
-    """The arrays of a .npz file by name. Errors as for `read_npy`, and for more than `MOST_BYTES` unpacked."""
+    """Read the arrays of a .npz file by name. Errors as for `read_npy`; also if it unpacks beyond `MOST_BYTES`."""
     with zipfile.ZipFile(path) as archive:
         infos = {info.filename: info for info in archive.infolist()}
     if sum(info.file_size for info in infos.values()) > MOST_BYTES:
@@ -40,18 +35,16 @@ def read_npz(path: Path) -> dict[str, Array]:
 
 
 def chainer_layers(arrays: dict[str, Array]) -> list[FileLayer]:
-    """The layers of arrays that Chainer has named conv1a/W, conv1a/b, ...: in the order of their names."""
-    weights = {name[:-2]: array for name, array in arrays.items() if name.endswith("/W")}
+    """The layers of Chainer's arrays conv1a/W, conv1a/b, ..., in the order of their names."""
     layers = []
-    for name in sorted(weights, key=natural):
-        bias = arrays.get(f"{name}/b")
-        kind = _KINDS.get(len(weights[name].shape), "layer")
-        layers.append(FileLayer(name.split("/")[-1], kind, (weights[name], *([bias] if bias else []))))
+    for name in sorted((name[:-2] for name in arrays if name.endswith("/W")), key=natural):
+        own = tuple(arrays[key] for key in (f"{name}/W", f"{name}/b") if key in arrays)
+        layers.append(FileLayer(name.split("/")[-1], KIND_BY_AXES.get(len(own[0].shape), "layer"), own))
     return layers
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts features.3 before features.16."""
+    """A sort key that places features.3 before features.16."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)]
 
 
@@ -65,7 +58,7 @@ def _array(opened: Callable[[], IO[bytes]], size: int) -> Array:
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which could run code")
     if dtype.kind != "f":
-        raise ValueError(f"one of its arrays has numbers of type {dtype}, which is no kind of weight")
+        raise ValueError(f"one of its arrays has numbers of type {dtype}, which is not floating-point")
     if min(shape, default=0) < 0 or start + prod(shape) * dtype.itemsize != size:
         raise ValueError("one of its arrays is cut short or damaged")
 

@@ -1,4 +1,4 @@
-"""From files to a checkpoint: which file is what, which network it becomes, and what is known of where it came from."""
+"""Import of published files as a checkpoint, whose provenance describes the files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
@@ -8,19 +8,19 @@ from typing import Any
 import torch
 
 from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, weights_hash
-from stgan.checkpoints.description import CheckpointError, check_actions, one_line
+from stgan.checkpoints.description import CheckpointError, check_actions, difference
 from stgan.checkpoints.importing.c3d_files import PROTOCOLS, Pads, c3d
 from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
 from stgan.checkpoints.importing.efficientnet_files import STEM, efficientnet_lite
 from stgan.checkpoints.importing.file_formats import FORMATS, Format, recognise
 from stgan.checkpoints.importing.image_networks import alexnet, caffenet, generator, lrcn
-from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer, shown
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, read_npz
 from stgan.checkpoints.importing.pytorch import layers_by_name, read_safetensors, read_torch_file
 from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files, read_variables, tensorflow_layers
 from stgan.checkpoints.trial import try_out
 from stgan.files import sha256
-from stgan.names import quoted
+from stgan.names import one_line, quoted
 from stgan.video.ucf101_names import CLASSES
 
 KINDS: dict[str, tuple[Format, ...]] = {
@@ -32,14 +32,14 @@ KINDS: dict[str, tuple[Format, ...]] = {
 """Networks that can be imported, and the formats of their weights."""
 
 POOL5 = ("channels-first", "channels-last")
-"""Orders in which the fc6 of a C3D in TensorFlow may read pool5."""
+"""Orders in which the fc6 of a TensorFlow C3D may read pool5."""
 
 _CHANNELS_LAST_FILES = ("conv3d_deepnetA_sport1m_iter_1900000_TF", "c3d_ucf101_finetune_whole_iter_20000_TF")
-"""Of C3D-tensorflow's files those that its README and users of it load without transposing pool5."""
+"""The files of C3D-tensorflow that its README and its users load without transposing pool5."""
 
 _PROTOCOL: dict[Format, str] = {"caffemodel": "caffe", "npz": "tgan", "tensorflow": "tensorflow"}
-_PORTS: Pads = (True, False)  # what ports to PyTorch do with an odd last row before the last pooling
-_ROUND_UP: Pads = ("after", False)  # and the others
+_PORTS: Pads = (True, False)  # paddings before the last pooling in ports to PyTorch
+_ROUND_UP: Pads = ("after", False)  # and in the other programs
 
 
 def import_weights(
@@ -51,22 +51,22 @@ def import_weights(
     pool5: str | None = None,
     watch: Callable[[str], None] = lambda step: None,
 ) -> Checkpoint:
-    """The network in files of other programs, in eval mode and float32, after it has been run once.
+    """Import a network from files of other programs, in eval mode and float32, and run it once.
 
     Args:
         kind:     one of `KINDS`.
-        files:    one file of weights (of a TensorFlow checkpoint its prefix), and for a C3D whose protocol subtracts a
-                  mean volume the file of that, in any order.
-        actions:  names of the classes in the order of the outputs; default: UCF-101's for 101 of them, else none.
-        protocol: how frames are prepared for a C3D, one of `PROTOCOLS`; default: that of the program of its format.
-        pool5:    one of `POOL5`, for a C3D in TensorFlow; default: as the known files of that name want it.
-        watch:    is told what is being done.
+        files:    one file of weights (for a TensorFlow checkpoint its prefix), and the file of the mean volume of a C3D
+                  whose protocol subtracts one, in any order.
+        actions:  names of the classes in the order of the outputs; default: UCF-101's for 101 classes, else none.
+        protocol: how frames are prepared for a C3D, one of `PROTOCOLS`; default: the format's own.
+        pool5:    one of `POOL5`, for a C3D in TensorFlow; default: that of the known file of this name.
+        watch:    called with a description of each step.
 
     Raises:
-        CheckpointError: a file is missing, damaged, too large, or something else; or an option does not fit it.
+        CheckpointError: a file is missing, damaged, too large or of another kind, or an option does not fit it.
     """
     if kind not in KINDS:
-        raise CheckpointError(f"{quoted(kind)} is no network that can be imported; these are {', '.join(KINDS)}")
+        raise CheckpointError(f"{quoted(kind)} cannot be imported; networks that can are {', '.join(KINDS)}")
     _check_option("protocol", protocol, PROTOCOLS, kind)
     _check_option("pool5", pool5, POOL5, kind)
     watch("recognising the files")
@@ -76,7 +76,7 @@ def import_weights(
         known = "; ".join(FORMATS[each] for each in KINDS[kind])
         raise CheckpointError(f"{quoted(weights)} is of {FORMATS[format]}, but a {kind} is imported from: {known}")
     if pool5 and format != "tensorflow":
-        raise CheckpointError(f"pool5 is a matter of TensorFlow's C3D; {quoted(weights)} is of {FORMATS[format]}")
+        raise CheckpointError(f"pool5 is for TensorFlow's C3D only; {quoted(weights)} is of {FORMATS[format]}")
     notes: dict[str, Any] = {"kind": kind}
     try:
         watch(f"reading {weights.name}")
@@ -84,7 +84,7 @@ def import_weights(
             notes["pool5"] = pool5 or POOL5[weights.name.startswith(_CHANNELS_LAST_FILES)]
         layers = _layers(weights, format, notes.get("pool5", ""))
         if any(0 in array.shape for layer in layers for array in layer.arrays):
-            raise ValueError("it has arrays without numbers")
+            raise ValueError("it has empty arrays")
         if kind == "c3d":
             notes["protocol"] = protocol or _PROTOCOL.get(format) or _port(layers)
             pads = _PORTS if format in ("torch", "safetensors") else _ROUND_UP
@@ -95,16 +95,17 @@ def import_weights(
             if read is alexnet and any(layer.name == STEM for layer in layers):
                 read = efficientnet_lite
             config, arrays, notes["left out"] = read(layers)
-        watch(f"making and trying a {config.network} of {sum(prod(a.shape) for a in arrays.values()):,} numbers")
+        watch(f"building and running a {config.network} of {sum(prod(a.shape) for a in arrays.values()):,} values")
         network = _assemble(config, arrays)
     except CheckpointError:
         raise
-    except Exception as error:  # of zip files, safetensors and torch each its own kinds
+    except Exception as error:  # zipfile, safetensors and torch raise many types
         reason = one_line(error, lines=1).rstrip(" .:")
-        raise CheckpointError(f"{quoted(weights)} is no {kind} that can be imported: {reason}") from error
+        raise CheckpointError(f"{quoted(weights)} cannot be imported as a {kind}: {reason}") from error
     actions = _actions(actions, getattr(config, "num_classes", 0), weights)
     watch("hashing")
-    notes["files"] = [_described(file) for file in (*_files(weights, format), *([mean] if mean else []))]
+    sources = checkpoint_files(weights) if format == "tensorflow" else [weights]
+    notes["files"] = [_described(file) for file in (*sources, *([mean] if mean else []))]
     notes["layers"] = [str(layer) for layer in layers]
     notes["preprocessing"] = getattr(config, "frame", config).preprocessing.in_words()
     return Checkpoint(network, actions, {"imported": notes}, weights_hash(network.state_dict()))
@@ -131,8 +132,8 @@ def import_card(name: str, checkpoint: Checkpoint) -> str:
     ]
     table = "".join(f"| {label} | {value} |\n" for label, value in rows)
     return (
-        f"# {name}\n\nImported, not trained here: the weights of the files below, whose licences and authors' wishes "
-        f"hold for it. `stgan weights import {notes['kind']}` made it; its hash is {checkpoint.hash}.\n\n"
+        f"# {name}\n\nImported, not trained here, from the files below; their licences and their authors' conditions "
+        f"apply. `stgan weights import {notes['kind']}` made it; its hash is {checkpoint.hash}.\n\n"
         f"| | |\n|---|---|\n{table}"
     )
 
@@ -152,19 +153,19 @@ def _check_option(name: str, value: str | None, known: Sequence[str] | Mapping[s
     if value is None:
         return
     if kind != "c3d":
-        raise CheckpointError(f"{name} is a matter of C3D; leave it out for a {kind}")
+        raise CheckpointError(f"{name} is for C3D only; leave it out for a {kind}")
     if value not in known:
-        raise CheckpointError(f"{name} is one of {', '.join(known)}, not {quoted(value)}")
+        raise CheckpointError(f"{name} must be one of {', '.join(known)}, not {quoted(value)}")
 
 
 def _sort(kind: str, files: Sequence[Path]) -> tuple[Path, Path | None]:
-    """The file of weights, and that of a mean if there is one."""
+    """The file of weights, and the file of a mean if there is one."""
     means = [file for file in files if _is_mean(file)]
     weights = [file for file in files if file not in means]
     if len(weights) != 1 or len(means) > 1:
         raise CheckpointError(
-            f"one file of weights is imported at a time, and with it at most one of a mean; here are {len(weights)} "
-            f"and {len(means)}"
+            f"one file of weights is imported at a time, with at most one of a mean; {len(weights)} and {len(means)} "
+            "were given"
         )
     if means and kind != "c3d":
         raise CheckpointError(f"{quoted(means[0])} is a mean, which only a C3D has; leave it out")
@@ -175,7 +176,7 @@ def _is_mean(path: Path) -> bool:
     format = recognise(path)
     try:
         return format in ("npy", "binaryproto") or (format == "npz" and list(read_npz(path)) == ["mean"])
-    except Exception:  # a damaged archive; what is wrong with it is said where it is read
+    except Exception:  # a damaged archive; the error is reported where it is read
         return False
 
 
@@ -187,7 +188,7 @@ def _read_mean(path: Path) -> Array:
             return array
         raise ValueError("it has values that are not finite")
     except Exception as error:  # as for weights
-        raise CheckpointError(f"{quoted(path)} is no mean that can be used: {one_line(error, lines=1)}") from error
+        raise CheckpointError(f"{quoted(path)} is not a usable mean: {one_line(error, lines=1)}") from error
 
 
 def _layers(path: Path, format: Format, pool5: str) -> list[FileLayer]:
@@ -201,22 +202,17 @@ def _layers(path: Path, format: Format, pool5: str) -> list[FileLayer]:
 
 
 def _port(layers: Sequence[FileLayer]) -> str:
-    """Which port to PyTorch has layers of these names."""
+    """The protocol of a port to PyTorch, by its names of layers."""
     return "mmaction" if any(layer.name.startswith(("backbone.", "cls_head.")) for layer in layers) else "jfzhang95"
 
 
 def _assemble(config: Any, arrays: Mapping[str, Array]) -> Any:
-    """A network with these weights that works. ValueError if it does not, or shapes do not fit."""
+    """Build a network with these weights and run it. ValueError if that fails, or shapes do not fit."""
     with torch.device("meta"):  # shapes only
         network = NETWORKS[config.network][1](config)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    wrong = [name for name in expected if name not in arrays or arrays[name].shape != expected[name]]
-    if wrong:
-        found = shown(arrays[wrong[0]].shape) if wrong[0] in arrays else "missing"
-        raise ValueError(
-            f"its layers do not fit each other: {len(wrong)} arrays differ, the first is {wrong[0]} ({found} in the "
-            f"file, {shown(expected[wrong[0]])} expected)"
-        )
+    if wrong := difference({name: arrays[name].shape for name in arrays.keys() & expected.keys()}, expected):
+        raise ValueError(f"its layers do not fit each other: {wrong}")
     if 4 * sum(prod(shape) for shape in expected.values()) > MOST_BYTES:
         raise ValueError(f"it would take more than {MOST_BYTES} bytes")
     tensors = {name: arrays[name].read() for name in expected}
@@ -233,15 +229,11 @@ def _actions(actions: tuple[str, ...] | None, classes: int, path: Path) -> tuple
     if actions is None:
         return CLASSES if classes == len(CLASSES) else ()
     if not classes:
-        raise CheckpointError(f"{quoted(path)} becomes no classifier, so it has no classes to name")
+        raise CheckpointError(f"{quoted(path)} is not a classifier, so it has no classes to name")
     if len(actions) != classes:
         raise CheckpointError(f"there are {len(actions)} names of classes, but {quoted(path)} has {classes} outputs")
     check_actions(actions, path)
     return actions
-
-
-def _files(path: Path, format: Format) -> list[Path]:
-    return checkpoint_files(path) if format == "tensorflow" else [path]
 
 
 def _described(path: Path) -> dict[str, Any]:

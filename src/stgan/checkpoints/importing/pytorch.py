@@ -1,7 +1,7 @@
-"""PyTorch's files: state dicts by torch.save, of every age, and .safetensors. Only tensors are taken from them.
+"""PyTorch's files: state dicts by torch.save, in its old and new formats, and .safetensors. Only tensors are read.
 
-`weights_only=True` runs no code, but it lets a pickle ask for as much memory as it likes (a bytearray of any length).
-So the names that a pickle uses are looked at first, and nothing beside tensors is let through.
+`weights_only=True` runs no code, but a pickle may still allocate any amount of memory (a bytearray of any length).
+So the names that a pickle uses are checked first, and only those of tensors are allowed.
 """
 
 import io
@@ -11,6 +11,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,71 +20,67 @@ from safetensors import safe_open
 from torch import Tensor
 
 from stgan.checkpoints.description import check_header
-from stgan.checkpoints.importing.layers import Array, FileLayer
+from stgan.checkpoints.importing.layers import KIND_BY_AXES, Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import natural
 
-_MOST_PICKLED = 1 << 22  # bytes of what describes the tensors; a thousand of them take a tenth of a megabyte
-_PICKLES = 5  # of an old file, before its numbers: a mark, a version, the machine, the tensors, their keys
+_MOST_PICKLED = 1 << 22  # bytes of the tensors' description; that of a thousand tensors takes 0.1 MB
+_PICKLES = 5  # in an old file before its values: a mark, a version, the machine, the tensors, their keys
 _TENSORS = re.compile(
     r"torch\._utils _rebuild_(tensor|tensor_v2|parameter)|collections OrderedDict|torch\.nn\.parameter Parameter|"
     r"torch ([A-Z][A-Za-z]*Storage|Size)"
 )
 _ELSEWHERE = ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4")  # other ways to name something
-_KINDS = {5: "convolution3d", 4: "convolution", 2: "inner product"}
+_FLOATING = ("F16", "BF16", "F32", "F64")
 
 
 def read_safetensors(path: Path) -> dict[str, Array]:
-    """The floating-point tensors of a file by name.
+    """Read the floating-point tensors of a file, by name.
 
     Raises:
-        ValueError: it is damaged.
-        Exception: safetensors' own.
+        ValueError, SafetensorError: the file is damaged.
     """
+
+    def read(name: str) -> Tensor:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(name).float()
+
     check_header(path)
     with safe_open(path, framework="pt") as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
-        floating = {name for name in shapes if file.get_slice(name).get_dtype() in ("F16", "BF16", "F32", "F64")}
-
-    def array(name: str) -> Array:
-        def read() -> Tensor:
-            with safe_open(path, framework="pt") as file:
-                return file.get_tensor(name).float()
-
-        return Array(shapes[name], read)
-
-    return {name: array(name) for name in shapes if name in floating}
+        slices = {name: file.get_slice(name) for name in list(file.keys())}
+        floating = {name: each for name, each in slices.items() if each.get_dtype() in _FLOATING}
+        return {name: Array(tuple(each.get_shape()), partial(read, name)) for name, each in floating.items()}
 
 
 def read_torch_file(path: Path) -> dict[str, Array]:
-    """The floating-point tensors of a state dict by name, also inside another dict such as a training's state.
+    """Read the floating-point tensors of a state dict, by name, also inside another dict such as a training's state.
 
     Raises:
-        ValueError: it is damaged, or holds more than tensors and plain values.
+        ValueError: the file is damaged, or holds more than tensors and plain values.
     """
     zipped = zipfile.is_zipfile(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of how other people saved their files
+        warnings.simplefilter("ignore")  # about the way in which the file was saved
         _check_pickles(path, zipped)
         try:
             values = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
-        except pickle.UnpicklingError as error:  # torch's own words end in advice to run what is in the file
+        except pickle.UnpicklingError as error:  # torch's message advises to run the file's code
             raise ValueError("it is damaged, or holds more than tensors; save the state_dict alone") from error
     tensors = max(_state_dicts(values), key=len, default={})
     if sum(tensor.numel() for tensor in tensors.values()) > path.stat().st_size:
-        raise ValueError("it is damaged: it names more numbers than it has bytes")
+        raise ValueError("it is damaged: it names more values than it has bytes")
     return {name: _array(tensor) for name, tensor in tensors.items()}
 
 
 def layers_by_name(arrays: Mapping[str, Array]) -> list[FileLayer]:
-    """Layers of a state dict: name.weight and name.bias; in the order of their names, numbers as numbers.
+    """The layers of a state dict (name.weight and name.bias), in natural order of their names.
 
-    A batch normalization's statistics, name.running_mean and name.running_var, come behind them.
+    The statistics of a batch normalization (name.running_mean, name.running_var) follow weight and bias.
     """
     layers = []
     weights = sorted((name.removesuffix(".weight") for name in arrays if name.endswith(".weight")), key=natural)
     for name in weights:
         weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
-        kind = _KINDS.get(len(weight.shape), "layer")
+        kind = KIND_BY_AXES.get(len(weight.shape), "layer")
         statistics = [arrays[key] for part in ("mean", "var") if (key := f"{name}.running_{part}") in arrays]
         if bias and len(statistics) == 2:
             kind = "batch norm"
@@ -107,15 +104,15 @@ def _state_dicts(values: Any) -> Iterator[dict[str, Tensor]]:
 
 
 def _check_pickles(path: Path, zipped: bool) -> None:
-    """ValueError for pickles that name anything but tensors, or an archive that would be larger unpacked."""
+    """ValueError for pickles that name anything but tensors, or for a compressed archive."""
     if zipped:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-                raise ValueError("it is packed, which torch.save does not do")
+                raise ValueError("it is compressed, which torch.save does not do")
             described = [info for info in infos if info.filename.endswith("data.pkl")]
             if len(described) != 1 or described[0].file_size > _MOST_PICKLED:
-                raise ValueError("it is no file of torch.save, or holds more than tensors")
+                raise ValueError("it is not a file of torch.save, or holds more than tensors")
             pickles, count = io.BytesIO(archive.read(described[0])), 1
     else:
         with path.open("rb") as file:

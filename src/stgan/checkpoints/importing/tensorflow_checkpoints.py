@@ -1,4 +1,4 @@
-"""Checkpoints of TensorFlow, of both formats: one file (V1), or PREFIX.index beside PREFIX.data-... (V2)."""
+"""TensorFlow's checkpoints, in both formats: one file (V1), or PREFIX.index and PREFIX.data-... (V2)."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from torch import Tensor
 from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import natural, read_npz
 
-_TABLE = bytes.fromhex("57fb808b247547db")  # the last bytes of an index, and of a file of V1
+_TABLE = bytes.fromhex("57fb808b247547db")  # the last bytes of an index and of a V1 file
 _SECONDS = 600
 _CHILD = Path(__file__).with_name("tensorflow_child.py")
 _SHARD = re.compile(r"\.data-\d{5}-of-\d{5}")
@@ -22,7 +22,7 @@ _CONVOLUTION, _INNER, _OUT = re.compile(r"wc\d[a-z]?"), re.compile(r"wd\d"), ("w
 
 
 def checkpoint_files(path: Path) -> list[Path]:
-    """The files of the checkpoint that a path means: the path itself, the prefix, or one of its files; else none."""
+    """The files of the checkpoint given by its prefix or one of its files; empty if there is no checkpoint."""
     prefix = checkpoint_prefix(path)
     index = prefix.with_name(f"{prefix.name}.index")
     if os.path.isfile(index):
@@ -32,18 +32,18 @@ def checkpoint_files(path: Path) -> list[Path]:
 
 
 def checkpoint_prefix(path: Path) -> Path:
-    """What TensorFlow calls a checkpoint by: its path without .index or .data-00000-of-00001."""
+    """TensorFlow's name of a checkpoint: its path without .index or .data-00000-of-00001."""
     return path.with_name(_SHARD.sub("", path.name.removesuffix(".index")))
 
 
 def read_variables(path: Path) -> dict[str, Array]:
-    """The variables of a C3D by their last names (wc1, bd2, ...), read by TensorFlow.
+    """Read the variables of a C3D with TensorFlow, by the last part of their names (wc1, bd2, ...).
 
     Raises:
-        ValueError: there is no TensorFlow, it cannot read the checkpoint, or several variables have one name.
+        ValueError: TensorFlow is not installed or cannot read the checkpoint, or two variables have the same name.
     """
     if importlib.util.find_spec("tensorflow") is None:
-        raise ValueError('it takes TensorFlow to read it: pip install "stgan[tensorflow]"')
+        raise ValueError('reading it needs TensorFlow: pip install "stgan[tensorflow]"')
     with tempfile.TemporaryDirectory(prefix="stgan-") as folder:
         out = Path(folder) / "variables.npz"
         _run_child(checkpoint_prefix(path), out)
@@ -51,19 +51,19 @@ def read_variables(path: Path) -> dict[str, Array]:
         for name, array in read_npz(out).items():
             last = name.split("/")[-1]
             if last in variables:
-                raise ValueError(f"it has several variables that are called {last}")
-            variables[last] = _kept(array)
+                raise ValueError(f"it has several variables named {last}")
+            variables[last] = _from_tensor(array.read())  # the file is removed
     return variables
 
 
 def tensorflow_layers(variables: dict[str, Array], pool5: str) -> list[FileLayer]:
-    """C3D's layers in our order of axes. Kernels are "time height width in out", inner products "in out".
+    """C3D's layers in our order of axes. TensorFlow's kernels are "time height width in out", inner products "in out".
 
-    pool5: in which order the first inner product has the values of pool5: "channels-first" (channels, rows, columns),
-           or "channels-last".
+    pool5: the order in which the first inner product reads pool5: "channels-first" (channels, rows, columns), or
+           "channels-last".
 
     Raises:
-        ValueError: a bias is missing, or the first inner product does not fit its convolutions.
+        ValueError: a bias is missing, or the first inner product does not fit the convolutions.
     """
     names = sorted(variables, key=natural)
     convolutions = [name for name in names if _CONVOLUTION.fullmatch(name)]
@@ -86,10 +86,10 @@ def tensorflow_layers(variables: dict[str, Array], pool5: str) -> list[FileLayer
 
 
 def _channels_first(weight: Array, channels: int) -> Array:
-    """Rows of a matrix from the order "height width channels" to "channels height width"."""
+    """A matrix with its rows reordered from "height width channels" to "channels height width"."""
     rows, outputs = weight.shape
     if not channels or rows % channels:
-        raise ValueError(f"the {rows} inputs of its first inner product are not those of {channels} channels")
+        raise ValueError(f"the {rows} inputs of its first inner product do not fit {channels} channels")
 
     def read() -> Tensor:
         return weight.read().reshape(rows // channels, channels, outputs).transpose(0, 1).reshape(rows, outputs)
@@ -101,9 +101,8 @@ def _permuted(array: Array, order: tuple[int, ...]) -> Array:
     return Array(tuple(array.shape[axis] for axis in order), lambda: array.read().permute(order).contiguous())
 
 
-def _kept(array: Array) -> Array:
-    tensor = array.read()
-    return Array(array.shape, lambda: tensor)
+def _from_tensor(tensor: Tensor) -> Array:
+    return Array(tuple(tensor.shape), lambda: tensor)
 
 
 def _run_child(prefix: Path, out: Path) -> None:

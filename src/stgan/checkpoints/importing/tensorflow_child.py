@@ -1,7 +1,7 @@
-"""Reads a TensorFlow checkpoint, in a process of its own: `python tensorflow_child.py PREFIX OUT.npz MOST_BYTES`.
+"""Reads a TensorFlow checkpoint in its own process: `python tensorflow_child.py PREFIX OUT.npz MOST_BYTES`.
 
-TensorFlow's own reader is C++ that may end its process on a damaged file, and it takes seconds and much memory to
-load. What is wanted of C3D goes into OUT.npz; the last line on standard output says in JSON what went wrong, if so.
+TensorFlow's reader is C++ code that may crash on a damaged file, and loading it takes seconds and much memory. The
+variables of C3D go to OUT.npz. After a failure, the last line on standard output is JSON with the error.
 """
 
 import json
@@ -37,6 +37,6 @@ def _limit_memory(most: int) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
-    except Exception as error:  # TensorFlow has many kinds
+    except Exception as error:  # TensorFlow raises many types
         print(json.dumps({"error": str(error)[:2000]}))
         sys.exit(1)
