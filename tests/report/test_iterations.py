@@ -1,4 +1,4 @@
-"""How a clip comes about."""
+"""The picture of a clip over the iterations."""
 
 import shutil
 from dataclasses import replace
@@ -79,5 +79,5 @@ def test_why_there_is_no_picture(
 
 def test_another_model_is_not_asked(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
     other, gone = find_model("weizmann"), replace(find_model(tiny_model), path=tmp_path)
-    assert "is not the one that made the clips" in str(draw_iterations(tmp_path / "i.png", clips[:1], other))
-    assert "not at hand" in str(draw_iterations(tmp_path / "i.png", clips[:1], gone))
+    assert "did not make the clips" in str(draw_iterations(tmp_path / "i.png", clips[:1], other))
+    assert "not available" in str(draw_iterations(tmp_path / "i.png", clips[:1], gone))
