@@ -81,7 +81,7 @@ def test_the_cards_list_the_clips_that_were_trained_on(real_data: Path) -> None:
     clips = labelled_clips(find_clips(real_data / "weizmann"))
     scores = evaluate(clips, find_evaluator("evaluator", folder), real=Real(clips))
     assert [row.name for row in scores.rows[:2]] == ["generated", "real, seen in training"]
-    assert scores.accuracy == 1 and scores.rows[1].num_videos == 65
+    assert scores.accuracy == 1 and scores.rows[1].num_windows == 65
     assert len({tuple(folder.load(part).provenance["seen"]) for part in folder.parts}) == 1
 
 

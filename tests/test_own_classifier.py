@@ -95,16 +95,16 @@ def test_a_clip_does_not_depend_on_its_batch(others: STGAN) -> None:
     torch.testing.assert_close(batch[2:], alone, atol=1e-3, rtol=0)
 
 
-def test_a_sequence_prior_is_told_no_action_that_it_does_not_know(others: STGAN, tiny_model: Path) -> None:
+def test_a_sequence_prior_that_does_not_know_the_actions_is_unconditional(others: STGAN, tiny_model: Path) -> None:
     assert others.preset().name == "robust"
     for ask in (lambda: others.preset(MOTION), lambda: others.sample(others.steering(), "swim", [0], 0, MOTION)):
         with pytest.raises(StganError, match="knows other actions than the classifier; choose robust") as caught:
             ask()
         assert "\n" not in str(caught.value)
-    untold = replace(MOTION, action_guidance=0.0, iterations=2)
-    assert others.preset("motion", 2) == untold
+    unconditional = replace(MOTION.unconditional(), iterations=2)
+    assert others.preset("motion", 2) == unconditional
     video = others.generate("swim", preset="motion", iterations=2)
-    assert video.shape == (1, 3, 16, 16, 16) and torch.equal(video, others.generate("swim", preset=untold))
+    assert video.shape == (1, 3, 16, 16, 16) and torch.equal(video, others.generate("swim", preset=unconditional))
     turned = STGAN.from_pretrained(tiny_model, "cpu", classifier("left", "grow", "right"))
     assert turned.preset().name == "robust"
     same = STGAN.from_pretrained(tiny_model, "cpu", classifier("grow", "left", "right"))

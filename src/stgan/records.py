@@ -86,7 +86,7 @@ class OneOf:
         return core_schema.no_info_plain_validator_function(self.read)
 
 
-def as_record(kind: Callable[..., T], values: Any, source: str | Path, remedy: str = "") -> T:
+def as_record(kind: Callable[..., T] | types.UnionType, values: Any, source: str | Path, remedy: str = "") -> T:
     """Plain values (of JSON or YAML) as a record of this type: a dataclass, or any type that pydantic knows.
 
     Types are strict: no text for a number, no unknown names, no NaN and no infinity. Lists become tuples where the
@@ -106,7 +106,7 @@ def as_record(kind: Callable[..., T], values: Any, source: str | Path, remedy: s
         raise StganError(f"{where}: {error}" + (f"; {remedy}" if remedy else "")) from error
 
 
-def checked(kind: Callable[..., T], values: Any) -> T:
+def checked(kind: Callable[..., T] | types.UnionType, values: Any) -> T:
     """As `as_record`. RecordError if the values are something else; its message names no source."""
     try:
         text = json.dumps([values])  # where a NaN stands, pydantic says

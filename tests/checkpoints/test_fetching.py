@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from web_server import BODY, Page, Server
 
 from stgan.checkpoints import downloading
 from stgan.checkpoints.downloading import FetchError, check_space
-from stgan.checkpoints.fetching import fetch, find_fetched
+from stgan.checkpoints.fetching import default_folder, fetch, find_fetched
 from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile, known_file
 from stgan.errors import StganError
 
@@ -303,6 +304,11 @@ def test_one_process_at_a_time(server: Server, tmp_path: Path) -> None:
 def test_a_full_disk_is_noticed_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="has no room: 1000000000 MB are needed"):
         check_space(tmp_path, 10**15)
+
+
+def test_files_lie_among_the_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path))
+    assert default_folder() == tmp_path / "stgan" / "weights"
 
 
 def test_the_list_of_known_files() -> None:

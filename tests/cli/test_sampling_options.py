@@ -160,6 +160,6 @@ def test_a_study_is_resumed_and_scored(tiny_model: Path, tmp_path: Path) -> None
 def test_variants_differ_in_one_thing_each(tiny_model: Path) -> None:
     presets = [(variant.preset, variant.condition) for variant in VARIANTS.values()]
     assert len(set(presets)) == len(presets)
-    for arguments, message in ((("fly",), "there are motion, untold"), (("robust", "--num", 0), "at least 1")):
+    for arguments, message in ((("fly",), "there are motion, unconditional"), (("robust", "--num", 0), "at least 1")):
         with pytest.raises(StganError, match=message):
             run("ablate", *arguments, "--model", tiny_model)

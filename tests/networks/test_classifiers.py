@@ -23,6 +23,7 @@ from stgan.networks import (
     TemporalStreamConfig,
 )
 from stgan.networks.layout import channels_last
+from stgan.records import checked
 
 PIXELS = Preprocessing(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 FRAME_NETWORK = AlexNetConfig(
@@ -184,11 +185,10 @@ def test_c3d_pooling(pad_last_pool: bool | str, size: int, side: int, cells: lis
     assert torch.equal(flat, torch.stack(wanted, 2).flatten(1))
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_unknown_paddings() -> None:
     for pad_last_pool in ("before", None, 2):
         with pytest.raises(ValueError, match="pad_last_pool"):
-            C3DConfig(pad_last_pool=pad_last_pool)
+            checked(C3DConfig, {"pad_last_pool": pad_last_pool})
 
 
 def test_c3d_needs_a_fixed_input_size() -> None:

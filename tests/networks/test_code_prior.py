@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stgan.networks import CodePrior, CodePriorConfig
+from stgan.records import checked
 from stgan.training.code_prior_training import fit_whitening
 
 CLIPS, FRAMES, CODE_SIZE, RANK = 20, 15, 24, 10
@@ -123,4 +124,4 @@ def test_each_item_may_have_its_own_sigma() -> None:
 def test_depth_is_bounded() -> None:
     for depth in (-1, 10**9):
         with pytest.raises(ValueError, match="depth"):
-            CodePriorConfig(depth=depth)
+            checked(CodePriorConfig, {"depth": depth})

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stgan.networks import I3D, I3DConfig, Preprocessing
 from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
+from stgan.records import checked
 
 PIXELS = Preprocessing(size=40, fit="stretch", scale=2.0, mean=(1.0, 1.0, 1.0))
 SMALL = {
@@ -158,8 +159,7 @@ def test_scripts_that_give_something_else() -> None:
             network.features(torch.zeros(1, 3, 10, 8, 8))
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_unknown_settings() -> None:
     for values in ({"stages": SMALL["stages"][:2]}, {"feature_layer": "fc7"}):
         with pytest.raises(ValueError):
-            I3DConfig(**values)
+            checked(I3DConfig, values)

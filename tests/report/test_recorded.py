@@ -12,13 +12,13 @@ from stgan.studies.ablations import AblationStudy
 from stgan.studies.actors import read_study
 from stgan.studies.augmentation import ARMS, RECORD, Arm, AugmentationResult, NetworkBehind, Run, Summary
 from stgan.studies.fooling import FoolingStudy
-from stgan.training.finetuning import FinetuningRecipe, Point
+from stgan.training.finetuning import CurvePoint, FinetuningRecipe
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def test_what_an_experiment_writes_is_read(tmp_path: Path) -> None:
-    points = tuple(Point(iteration, test, None) for iteration, test in ((10, 0.25), (20, 0.75)))
+    points = tuple(CurvePoint(iteration, test, None) for iteration, test in ((10, 0.25), (20, 0.75)))
     arms = tuple(Arm(name, 9, "ab", points, points[1], (0.5, 0.9), points[1], (0.5, 0.9), name) for name in ARMS)
     runs = tuple(Run(seed, arms) for seed in (0, 1))
     result = AugmentationResult(

@@ -29,7 +29,7 @@ def test_pixels_are_the_paper_without_its_generator() -> None:
 def test_presets_are_found_by_their_names_and_survive_being_written_down(name: str) -> None:
     preset = PRESETS[name]
     assert preset.name == name
-    assert as_record(Settings, as_plain(preset), "settings") == preset  # type: ignore[arg-type]
+    assert as_record(Settings, as_plain(preset), "settings") == preset
 
 
 def test_what_presets_need_of_a_model() -> None:

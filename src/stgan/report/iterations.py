@@ -132,7 +132,7 @@ def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
     if entry.get("init") or entry.get("target"):
         return "clips that start from a video or maximize a target are not made again for a page"
     try:
-        preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")  # type: ignore[arg-type]
+        preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
         stgan = STGAN(model, choose_device())
