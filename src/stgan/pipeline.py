@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stgan.checkpoints import Checkpoint, CheckpointError, Classifier, ModelFolder, find_model, own_checkpoints
+from stgan.defaults import BOTH, FRAMES, STRENGTH
 from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
@@ -34,10 +35,7 @@ from stgan.sampling import (
     window_of,
 )
 
-FRAMES = 16
 MOST_FRAMES = 1024
-BOTH = "both"
-STRENGTH = 0.9
 _KINDS = {
     "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior
 }  # fmt: skip

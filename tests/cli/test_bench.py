@@ -82,7 +82,7 @@ def test_another_precision_and_the_published_form_of_the_generator(stgan: Any, t
         (["--threads", 0], "--threads must be at least 1"),
         (["--num-videos", -1], "--num-videos must be at least 1"),
         (["--precision", "tf32", "--device", "cpu"], "--precision tf32 is of NVIDIA GPUs"),
-        (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' lies in no folder"),
+        (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' is in a folder that does not exist"),
         (["--memory", 0], "--memory must be at least 0.1"),
         (["--device", "toaster"], "device 'toaster' is not to be had here"),
     ],
@@ -98,7 +98,7 @@ def test_too_little_memory_is_said_before(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr("stgan.bench.estimate", lambda *args, **options: pytest.fail("too late"))
     with pytest.raises(pytest.fail.Exception, match="too late"):
         run_bench(monkeypatch, batch=64)
-    assert re.search(r"warning: this needs about 0\.[1-9] GB, and 0\.0 GB are free on cpu", capsys.readouterr().out)
+    assert re.search(r"warning: this needs about 0\.[1-9] GB, but cpu has 0\.0 GB free", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

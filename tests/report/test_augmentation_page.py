@@ -58,7 +58,7 @@ def test_everything_is_on_the_page(tmp_path: Path, page_of: PageOf) -> None:
         "600", "ef" * 8, "cd" * 8, "None of them saw a clip other", "stgan 1.2.3", "stgan report augmentation",
     ):  # fmt: skip
         assert word in page.text, word
-    assert "too good" in page.text and "not known of every network" not in page.text and "mirror" not in page.text
+    assert "too high" in page.text and "Not every network" not in page.text and "mirror" not in page.text
     assert [path.name for path in figures] == ["gain.png", "accuracies.png", "counts.png"]
     assert [kind for kind, _ in page.pictures] == ["data:image/png"] * 3
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "a")]
@@ -74,7 +74,7 @@ def test_what_makes_the_figures_too_good_is_said(tmp_path: Path, page_of: PageOf
     record = experiment(SEEDS, proven=False)
     record["recipe"]["stop_on"] = "test"
     text = page_of(write_augmentation_page(write(tmp_path / "one", RECORD, record))[0]).text
-    assert "not known of every network" in text and "chosen on the test clips" in text and "None of them" not in text
+    assert "Not every network" in text and "The test clips decided" in text and "None of them" not in text
 
 
 def test_what_is_not_known_is_left_out(tmp_path: Path, page_of: PageOf) -> None:
@@ -182,10 +182,7 @@ def test_real_and_generated_clips_stand_side_by_side(tmp_path: Path, tiny_clips:
     path, figures = write_augmentation_page(folder)
     page = page_of(path)
     strips = [found["alt"] for tag, found in page.tags if tag == "img" and ", " in found["alt"]]
-    assert (
-        strips[-3:] == ["left, real", "left, real", "left, generated"]
-        and "mind whom you give this page to" in page.text
-    )
+    assert strips[-3:] == ["left, real", "left, real", "left, generated"] and "before you share this page" in page.text
     assert figures[-1].name == "strips.png" and sum(alt.endswith("generated") for alt in strips) == 1
 
 
@@ -195,7 +192,7 @@ def test_hostile_names_stay_text(tmp_path: Path, page_of: PageOf) -> None:
     result |= {"networks": [{"role": HOSTILE, "hash": HOSTILE, "seen": 1}]}
     folder = write(tmp_path / "study", STUDY, a_study((HOSTILE, 1, result), (HOSTILE + "\n", 2, result)))
     page = page_of(write_augmentation_page(folder, command=HOSTILE)[0])
-    assert page.text.count(HOSTILE) >= 8 and "script" not in {tag for tag, _ in page.tags}
+    assert page.text.count(HOSTILE) >= 7 and "script" not in {tag for tag, _ in page.tags}
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,12 @@ def test_what_lies_beside_a_clip_comes_first(clips: list[Shown], tiny_model: Pat
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"init": {"source": "a.mp4"}}, "started from a video"),
+        ({"init": {"source": "a.mp4"}}, "start from a video"),
         ({"settings": 5}, "does not say how"),
         ({"settings": {"iterations": 3}}, "does not say how"),
         ({"frames": "16"}, "does not say how"),
         ({"frames": 10**9}, "too long"),
-        ({"hashes": {"generator": "0" * 64}}, "is not the one"),
+        ({"hashes": {"generator": "0" * 64}}, "did not make the clips"),
         ({"seed": None}, "does not say how"),
     ],
 )

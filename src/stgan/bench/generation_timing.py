@@ -12,9 +12,10 @@ from typing import Any
 from stgan.bench.machine import PeakMemory, synchronize
 from stgan.bench.operations import OperationCounter
 from stgan.bench.parts import REST, PartTimer, TimedPart
+from stgan.defaults import BOTH, FRAMES
 from stgan.devices import machine
 from stgan.errors import StganError
-from stgan.pipeline import BOTH, FRAMES, STGAN
+from stgan.pipeline import STGAN
 from stgan.sampling import Action, SamplerSettings, clip_seed, sample
 from stgan.version import __version__
 

@@ -11,17 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stgan.cli.options import (
-    MODEL,
-    DeviceOption,
-    EvaluatorOption,
-    FramesOption,
-    IterationsOption,
-    JsonOption,
-    ModelOption,
-    PresetOption,
-    ThreadsOption,
-)
+from stgan.cli import options
 from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, write_json
 from stgan.errors import Interrupted, StganError
 from stgan.files import typed
@@ -58,7 +48,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def bench() -> None:
-    """Measure how fast this machine generates, and how close that is to what it can do."""
+    """Measure how fast this machine generates, and compare that with its fastest possible speed."""
 
 
 @command(
@@ -71,17 +61,16 @@ def generator(
     rounds: Annotated[int, typer.Option(help="How often each form is timed.")] = 7,
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 16,
     batch: Batch = 1,
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
     width: Width = 1.0,
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
-    """Time Table 1's generator, forward and backward to the codes: its published form against the form used here.
+    """Time Table 1's generator, forward and backward to the codes: the published form and the form used here.
 
-    The published form has 3D convolutions, timed in the memory format that suits them best. The form used here replaces
-    each of them by a mixing of neighbouring frames and a 2D convolution: the same result with a third of the
-    operations. Both run alternately, on random weights, beside matrix products. Two CPU cores take half a minute
-    and 2 GB.
+    The published form has 3D convolutions, timed in their fastest memory format. The form used here replaces each of
+    them by a mixing of neighbouring frames and a 2D convolution: the same result with a third of the operations. Both
+    run alternately, on random weights, and so do matrix products. Two CPU cores take half a minute and 2 GB.
     """
     from stgan.bench import compare
     from stgan.bench.forms import record
@@ -112,7 +101,7 @@ def generator(
     "stgan bench generate --batch 4 --curve 5,10,20,40,80 --num 10",
 )
 def generate(
-    model: ModelOption = MODEL,
+    model: options.Model = options.MODEL,
     batch: Annotated[
         list[int] | None,
         typer.Option(help="Clips that are made at the same time. May be repeated. Default: 1, 9 and 36."),
@@ -120,8 +109,8 @@ def generate(
     action: Annotated[
         list[str] | None, typer.Option(help="Action to generate. May be repeated. Default: every action.")
     ] = None,
-    preset: PresetOption = None,
-    iterations: IterationsOption = None,
+    preset: options.Preset = None,
+    iterations: options.Iterations = None,
     curve: Annotated[
         str,
         typer.Option(
@@ -129,10 +118,10 @@ def generate(
         ),
     ] = "",
     num: Annotated[int, typer.Option(help="With --curve: number of clips of each action.")] = 4,
-    evaluator: EvaluatorOption = None,
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
-    json_file: JsonOption = None,
+    evaluator: options.Evaluator = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
+    json_file: options.Json = None,
 ) -> None:
     """Time the generation of clips with a model: seconds of a clip, the networks that take them, and memory.
 
@@ -158,7 +147,7 @@ def generate(
     settings, names = stgan.preset(preset, iterations), list(stgan.steering(action or []).objectives)
     if numbers and evaluator in stgan.folder.condition:
         raise StganError(f"{evaluator} is a network that steered; choose another --evaluator")
-    judge = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
+    scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
     rate, costs, points = matmul_rate(stgan.device), [], []
     with _ending_in_a_sentence(stgan.device), bars(console) as progress:
         for size in sizes:
@@ -166,11 +155,11 @@ def generate(
             costs.append(
                 measure(stgan, settings, size, actions=names, on_batch=partial(progress.update, task, advance=1))
             )
-        if judge:
+        if scorer:
             task = progress.add_task("curve", total=len(numbers) * num * len(names))
             with TemporaryDirectory() as folder:
                 points = schedules.curve(
-                    stgan, settings, judge, numbers, num, 0, Path(folder), actions=names,
+                    stgan, settings, scorer, numbers, num, 0, Path(folder), actions=names,
                     on_clip=partial(progress.update, task, advance=1),
                 )  # fmt: skip
     rate = max(rate, matmul_rate(stgan.device))
@@ -189,13 +178,13 @@ def generate(
 def paper_scale(
     condition: Annotated[str, typer.Option(help="Network that steers: lrcn, c3d or both-in-turn.")] = _IN_TURN,
     iterations: Annotated[int, typer.Option(help="Number of iterations to time, after a first one.")] = 10,
-    frames: FramesOption = 16,
+    frames: options.Frames = 16,
     batch: Batch = 1,
     num_videos: Annotated[
         int, typer.Option(help="Number of videos to estimate the time for. The paper made 10,000.")
     ] = 10000,
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
     width: Width = 1.0,
     precision: Annotated[
         MatmulPrecision, typer.Option(help="Number format of products. tf32: on NVIDIA GPUs. bf16: by autocast.")
@@ -206,7 +195,7 @@ def paper_scale(
     memory: Annotated[
         float, typer.Option(help="Memory in GB to estimate the largest batch for. The paper's GPU had 12.")
     ] = 12.0,
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
     """Time the paper's loop at the paper's sizes: 16 frames of 256x256, LRCN and C3D as published, random weights.
 
@@ -230,7 +219,7 @@ def paper_scale(
     needed, available = max(map(scale.memory_needed, names)), available_memory(place)
     if available is not None and needed > available:
         console.print(
-            f"warning: this needs about {needed / _GIGA:.1f} GB, and {available / _GIGA:.1f} GB are free on {place}",
+            f"warning: this needs about {needed / _GIGA:.1f} GB, but {place} has {available / _GIGA:.1f} GB free",
             style="yellow",
             soft_wrap=True,
         )
@@ -250,9 +239,9 @@ def paper_scale(
                     conv3d=plain,
                     on_iteration=partial(progress.update, task, advance=1),
                 )
-        rate = max(rate, matmul_rate(place))  # before and after: something else may have kept the machine busy
+        rate = max(rate, matmul_rate(place))  # measured twice, because other programs may slow the machine down
     for name, figures in estimates.items():
-        console.print(_table(name, figures, rate))
+        console.print(_iteration_table(name, figures, rate))
         _print_totals(console, figures, num_videos)
         if plainly := published.get(name):
             slower = plainly.seconds_per_iteration / figures.seconds_per_iteration
@@ -262,7 +251,7 @@ def paper_scale(
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    """From "5,10,20"."""
+    """The numbers in a text such as "5,10,20"."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isascii() and part.isdigit() and 1 <= len(part) <= 5 and int(part) for part in parts):
         raise StganError(f"{option} is a list of numbers from 1 to 99999 with commas between, not {text[:80]!r}")
@@ -290,7 +279,7 @@ def _place(threads: int | None, device: str | None) -> "torch.device":
 
 @contextmanager
 def _ending_in_a_sentence(place: "torch.device") -> Iterator[None]:
-    """What a user can do about an interruption, or too little memory."""
+    """Turn an interruption, or too little memory, into an error that says what to do."""
     from stgan.devices import is_out_of_memory
 
     try:
@@ -303,8 +292,10 @@ def _ending_in_a_sentence(place: "torch.device") -> Iterator[None]:
         raise StganError(f"{place} has too little memory for this; use a smaller --batch") from error
 
 
+# All tables are at most 80 characters wide.
+
+
 def _forms_table(comparison: "FormsComparison") -> Table:
-    """At most 80 wide."""
     columns = ("form", "seconds", "trunk: seconds", "GFLOP", "GFLOP/s", "memory: GB")
     table = new_table(*columns, title=f"forward and backward, medians of {comparison.rounds}")
     for name, of in (("3D convolutions", comparison.conv3d), ("factorised", comparison.factorised)):
@@ -316,7 +307,6 @@ def _forms_table(comparison: "FormsComparison") -> Table:
 
 
 def _costs_table(costs: Sequence["BatchCost"], rate: float, title: str) -> Table:
-    """At most 80 wide."""
     from stgan.bench.generation_timing import NETWORKS
 
     columns = ("batch", "seconds", *NETWORKS, "rest", "floor", "steps", "GB")
@@ -332,7 +322,6 @@ def _costs_table(costs: Sequence["BatchCost"], rate: float, title: str) -> Table
 
 
 def _curve_table(points: Sequence["SchedulePoint"]) -> Table:
-    """At most 80 wide."""
     from stgan.cli.score_tables import shown_interval
 
     columns = ("iterations", "seconds a clip", "accuracy (95 %)", "Inception Score", "motion")
@@ -346,8 +335,7 @@ def _curve_table(points: Sequence["SchedulePoint"]) -> Table:
     return table
 
 
-def _table(condition: str, figures: "Estimate", rate: float) -> Table:
-    """At most 80 wide."""
+def _iteration_table(condition: str, figures: "Estimate", rate: float) -> Table:
     seconds, flops = figures.seconds_per_iteration, figures.flops_per_iteration
     columns = ("part", "seconds", "share", "GFLOP", "GFLOP/s")
     table = new_table(*columns, title=f"an iteration steered by {condition}")
@@ -359,7 +347,7 @@ def _table(condition: str, figures: "Estimate", rate: float) -> Table:
     for part, of in figures.parts.items():
         row(_NAMES[part].format(condition), of.seconds, of.flops)
     table.add_section()
-    row("all of it", seconds, flops)
+    row("whole iteration", seconds, flops)
     row("floor: as a matrix product", flops / rate, flops)
     return table
 
@@ -367,8 +355,8 @@ def _table(condition: str, figures: "Estimate", rate: float) -> Table:
 def _print_totals(console: Console, figures: "Estimate", num_videos: int) -> None:
     fastest, slowest = figures.seconds_range
     for line in (
-        f"{figures.iterations_timed} iterations took {fastest:.3g} to {slowest:.3g} s each; at most "
-        f"{figures.peak_memory_bytes / _GIGA:.2f} GB were held, {figures.weights_bytes / _GIGA:.2f} GB of it weights",
+        f"{figures.iterations_timed} iterations took {fastest:.3g} to {slowest:.3g} s each; the peak of memory was "
+        f"{figures.peak_memory_bytes / _GIGA:.2f} GB, of which {figures.weights_bytes / _GIGA:.2f} GB are weights",
         f"a video of {figures.frames} frames, {figures.iterations} iterations: {duration(figures.seconds_per_video)}; "
         f"{num_videos:,} videos: {duration(3600 * figures.hours(num_videos))}",
     ):

@@ -9,8 +9,8 @@ from typing import Any
 
 from stgan.checkpoints import ModelFolder
 from stgan.checkpoints.description import CARD
+from stgan.defaults import BOTH, FRAMES
 from stgan.errors import StganError
-from stgan.pipeline import BOTH, FRAMES
 from stgan.report.shown import Shown
 from stgan.sampling import PRESETS
 from stgan.studies.fooling import REAL, FoolingStudy
