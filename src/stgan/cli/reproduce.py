@@ -1,7 +1,8 @@
 """`stgan reproduce`: a whole published evaluation."""
 
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,7 +22,18 @@ _INTERRUPTED = "finished work is kept, the same command continues"
 
 app = typer.Typer(no_args_is_help=True)
 RESULTS = "results.json"
-UcfStage = Literal["weights", "data", "generate", "score", "real", "fooled", "augment"]
+
+
+class UcfStage(str, Enum):
+    """The stages of the evaluation on UCF-101, in order."""
+
+    WEIGHTS = "weights"
+    DATA = "data"
+    GENERATE = "generate"
+    SCORE = "score"
+    REAL = "real"
+    FOOLED = "fooled"
+    AUGMENT = "augment"
 
 
 @app.callback()
