@@ -79,11 +79,7 @@ class FormsComparison:
 
 
 def compare(
-    scale: Scale,
-    device: torch.device,
-    rounds: int = 7,
-    seed: int = 0,
-    on_round: Callable[[], None] = lambda: None,
+    scale: Scale, device: torch.device, rounds: int = 7, seed: int = 0, on_round: Callable[[], None] = lambda: None
 ) -> FormsComparison:
     """Time both forms alternately, on random weights and codes, and compare their results.
 

@@ -12,10 +12,7 @@ from stgan.files import typed
 from stgan.progress import bars
 
 _MOST_CLIPS = 100_000
-EXAMPLES = (
-    "stgan ablate",
-    "stgan ablate robust no-goal pixels --num 1 --out study --json study.json",
-)
+EXAMPLES = ("stgan ablate", "stgan ablate robust no-goal pixels --num 1 --out study --json study.json")
 
 
 def ablate(

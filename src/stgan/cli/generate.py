@@ -38,8 +38,7 @@ EXAMPLES = (
 
 def generate(
     actions: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="ACTION", help="Actions to generate. Default: all of the model's."),
+        list[str] | None, typer.Argument(metavar="ACTION", help="Actions to generate. Default: all of the model's.")
     ] = None,
     model: options.Model = options.MODEL,
     num: options.Num = 4,

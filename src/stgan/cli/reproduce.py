@@ -61,8 +61,7 @@ def ucf101(
     ] = None,
     out: Annotated[Path, options.folder("--out", "Folder for models, videos, records and results.")] = Path("ucf101"),
     stage: Annotated[
-        list[UcfStage] | None,
-        typer.Option(help="Run only this stage. May be repeated. Default: all stages."),
+        list[UcfStage] | None, typer.Option(help="Run only this stage. May be repeated. Default: all stages.")
     ] = None,
     recipe: Annotated[
         Path | None, options.file("--recipe", "Recipe. Default: the paper's values (recipes/ucf101.yaml).")

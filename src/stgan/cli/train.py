@@ -83,8 +83,7 @@ def train(
         Path, options.folder("--work", "Folder for logs, pictures, decoded clips and saved states to resume from.")
     ] = Path("runs"),
     stop_after: Annotated[
-        float | None,
-        typer.Option(metavar="MINUTES", help="Save and stop after this time, as Ctrl-C does.", min=0.0),
+        float | None, typer.Option(metavar="MINUTES", help="Save and stop after this time, as Ctrl-C does.", min=0.0)
     ] = None,
     compact: Annotated[
         bool, typer.Option("--compact", help="Save states without the optimizers': about half the size.")

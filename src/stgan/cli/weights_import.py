@@ -71,12 +71,7 @@ def import_(
         status.update(f"writing {out} ...")
         card = import_card(out.name, checkpoint)
         save_checkpoint(
-            out,
-            checkpoint.network,
-            actions=checkpoint.actions,
-            provenance=checkpoint.provenance,
-            card=card,
-            half=half,
+            out, checkpoint.network, actions=checkpoint.actions, provenance=checkpoint.provenance, card=card, half=half
         )
     _show(console, checkpoint, out)
 
