@@ -3,6 +3,7 @@
 import json
 import shlex
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,14 +82,14 @@ def fetch_(
     from stgan.checkpoints.known_files import known_file
 
     console = new_console()
-    known = [known_file(name) for name in names]
-    if url and len(known) > 1:
+    files = [known_file(name) for name in names]
+    if url and len(files) > 1:
         raise StganError("--url is the address of one file; fetch the others without it")
     folder = out or default_folder()
-    for one in known:
+    for known in files:
         with on_interrupt("downloaded data is kept, the same command continues"):
-            fetched = _fetch_one(one, folder, url or [], console)
-        _show_fetched(console, one, fetched, folder)
+            fetched = _fetch_one(known, folder, url or [], console)
+        _show_fetched(console, known, fetched, folder)
 
 
 @command(app, "info", "stgan weights info weizmann/c3d", "stgan weights info RGB_lstm_model_iter_30000.caffemodel")
@@ -202,13 +203,10 @@ def _show_table(console: Console) -> None:
         table.add_column(column, no_wrap=column == "name")
     for known in KNOWN_FILES:
         here = (folder / known.file).is_file()
-        table.add_row(known.name, known.purpose, _size(known), "here" if here else "fetch" if known.urls else "by hand")
+        size = f"{known.size / 1e6:.0f} MB" if known.size else known.about
+        table.add_row(known.name, known.purpose, size, "here" if here else "fetch" if known.urls else "by hand")
     console.print(table)
     console.print("stgan weights list NAME shows the page of a file, its licence, and how to import it.")
-
-
-def _size(known: "KnownFile") -> str:
-    return f"{known.size / 1e6:.0f} MB" if known.size else known.about
 
 
 def _about(known: "KnownFile") -> dict[str, Any]:
@@ -235,13 +233,8 @@ def _fetch_one(known: "KnownFile", folder: Path, urls: list[str], console: Conso
     from stgan.checkpoints.fetching import fetch
 
     with download_bar(console) as progress:
-        task = progress.add_task(known.name, total=None, visible=False)
-        return fetch(
-            known,
-            folder,
-            urls=urls,
-            progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
-        )
+        show = partial(progress.update, progress.add_task(known.name, total=None, visible=False), visible=True)
+        return fetch(known, folder, urls=urls, progress=lambda done, total: show(completed=done, total=total))
 
 
 def _show_fetched(console: Console, known: "KnownFile", fetched: "Fetched", folder: Path) -> None:

@@ -72,7 +72,7 @@ def write_augmentation_page(
         "strips": _strips(folder, result, drawing),
         "clips": _clips(result),
         "recipe": _recipe(result),
-        "one_clip": _one_clip(result),
+        "one_clip": f"{100 / result.clips['test']:.1f}" if result.clips.get("test") else None,
         "result": result,
         "command": printable(command) if command else None,
         "figures": [path.name for path in drawing.written],
@@ -162,9 +162,3 @@ def _recipe(result: AugmentationResult) -> dict[str, Any]:
     """The training settings of the arms, without nested ones."""
     values = asdict(result.recipe).items()
     return {name.replace("_", " "): value for name, value in values if name != "seed" and not isinstance(value, dict)}
-
-
-def _one_clip(result: AugmentationResult) -> str | None:
-    """The percentage points that one test clip stands for."""
-    number = result.clips.get("test")
-    return f"{100 / number:.1f}" if number else None

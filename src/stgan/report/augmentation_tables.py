@@ -77,7 +77,8 @@ def table_by_seed(result: AugmentationResult) -> Table:
     ]
     if gain.low is not None:
         rows.append(("95 % interval of the mean", *map(between, (*arms, gain))))
-        rows.append(("standard deviation", *(_or_dash(mean.std) for mean in (*arms, gain))))
+        deviations = [mean.std for mean in (*arms, gain)]
+        rows.append(("standard deviation", *("–" if std is None else _signed(std) for std in deviations)))
     rows += [
         (
             "mean, if stopped on the test clips as in the paper",
@@ -127,10 +128,6 @@ def _means(setting: SettingResult) -> list[str]:
 def _range(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     return str(low) if low == high else f"{low}–{high}"
-
-
-def _or_dash(share: float | None) -> str:
-    return "–" if share is None else _signed(share)
 
 
 def _signed(share: float, plus: str = "") -> str:

@@ -14,11 +14,11 @@ from stgan.metrics.table import METRICS
 from stgan.names import printable
 from stgan.report.diagram import method_diagram
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
-from stgan.report.films import LONGEST, SPEED, Film, Films, alike, read_clip, strip
+from stgan.report.films import LONGEST, SPEED, Films, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
 from stgan.report.page import FIGURES, PAGE, Drawing, write_page
 from stgan.report.reproducing import data_note, fooling_command, generate_command, settings
-from stgan.report.shown import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
+from stgan.report.shown import Shown, by_action, extremes, failures, first_of_each, shown_clips
 from stgan.report.study import clip_sets, draw_first_clips, first_clips
 from stgan.report.summary import beside_real, network_name, study_tiles, subtitle, tiles, verdict
 from stgan.scoring import Scores
@@ -77,11 +77,6 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     drawing, films = Drawing(page_file.parent / FIGURES), Films()
     actions = {} if of_study else by_action(clips, scores.actions if scores else ())
     chosen, rule = first_of_each(actions)
-    # In the order of the page, because the page may become full.
-    main = [_action(action, found, scores, films) for action, found in chosen.items()]
-    of_sets = first_clips(study, sets, films) if study else []
-    cases = [_case(case, films) for case in failures(clips)]
-    contributions = [_case(case, films) for case in extremes(clips)]
     known = settings(clips)
     page = {
         "title": printable(request.folder.resolve().name),
@@ -95,16 +90,17 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "study": study,
         "study_rows": study.rows if study else [],
         "sets": list(sets),
-        "first_clips": of_sets,
+        "first_clips": first_clips(study, sets) if study else [],
         "first_clips_figure": drawing.picture("fooling", partial(draw_first_clips, sets=sets)) if sets else None,
         "rule": rule,
-        "actions": main,
+        "actions": chosen,
+        "films": films,  # the template makes them in the order of the page, because the page may become full
         "strips": _strips(chosen, drawing),
         **_iterations(clips, request.model, drawing),
         **_diagram(scores, study if of_study else None, known, drawing),
         **_per_action(scores, drawing),
-        "cases": cases,
-        "contributions": contributions,
+        "cases": failures(clips),
+        "contributions": extremes(clips),
         "known": known,
         "frames_shown": LONGEST,
         "speed": SPEED,
@@ -112,28 +108,12 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "data_note": data_note(request.model, clips[0].entry) if clips else None,
         "notes": scores.notes[:_MOST_LINES] if scores else [],
         "skipped": scores.skipped[:_MOST_LINES] if scores else [],
-        "refused": list(films.refused.values())[:_MOST_LINES],
-        "left_out": films.left_out,
         "figures": [path.name for path in drawing.written],
         "figures_folder": printable(str(drawing.folder)),
         "network_name": network_name(scores),
         "version": __version__,
     }
     return write_page(page_file, "scores.html", page=page), drawing.written
-
-
-def _action(action: str, clips: Sequence[Shown], scores: Scores | None, films: Films) -> dict[str, Any]:
-    return {
-        "name": action,
-        "share": scores.per_action.get(action) if scores else None,
-        "interval": scores.per_action_interval.get(action) if scores else None,
-        "clips": [(clip, films.get(clip.clip), "") for clip in clips],
-    }
-
-
-def _case(case: Case, films: Films) -> dict[str, Any]:
-    shown: list[tuple[Shown, Film | None, str]] = [(clip, films.get(clip.clip), why) for clip, why in case.clips]
-    return {"title": case.title, "rule": case.rule, "clips": shown}
 
 
 def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tuple[str, str]]:

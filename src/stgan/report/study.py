@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from stgan.errors import StganError
 from stgan.names import is_file_name, printable
-from stgan.report.films import Films, alike, read_clip
+from stgan.report.films import alike, read_clip
 from stgan.report.shown import Shown, by_action, shown_clips
 from stgan.studies.fooling import FoolingStudy
 from stgan.video import VideoError
@@ -17,6 +16,9 @@ _MOST_SETS = 4
 
 ClipSets = Mapping[str, Mapping[str, list[Shown]]]
 """The clips of a study: by the name of the network that steered them, then by action."""
+Share = tuple[str, bool, float | None]
+"""An evaluator, whether it steered the clips, and the share of a set's clips of an action that it recognises. The share
+is None if it does not know the action."""
 
 
 def clip_sets(folder: Path, study: FoolingStudy) -> ClipSets:
@@ -31,21 +33,14 @@ def clip_sets(folder: Path, study: FoolingStudy) -> ClipSets:
     return sets
 
 
-def first_clips(study: FoolingStudy, sets: ClipSets, films: Films) -> list[dict[str, Any]]:
-    """For each of the first 12 actions, the first clip of every set and what each evaluator says of that set.
+def first_clips(study: FoolingStudy, sets: ClipSets) -> list[tuple[str, list[tuple[str, Shown, list[Share]]]]]:
+    """For each of the first 12 actions, the first clip of every set and the evaluators' shares of that set.
 
     Returns:
-        One dictionary for each action. `action`: its name. `films`: for each set its name, the film (None if it cannot
-        be shown), and for each evaluator its name, whether it steered the set, and the share of the set's clips of the
-        action that it recognises (None if it does not know the action).
+        (action, [(set, clip, shares)]) of each action.
     """
     return [
-        {
-            "action": action,
-            "films": [
-                (name, films.get(clip.clip), _shares(study, name, action)) for name, clip in _first(sets, action)
-            ],
-        }
+        (action, [(name, clip, _shares(study, name, action)) for name, clip in _first(sets, action)])
         for action in _actions(sets)
     ]
 
@@ -73,6 +68,6 @@ def _first(sets: ClipSets, action: str) -> list[tuple[str, Shown]]:
     return [(name, clips[action][0]) for name, clips in sets.items() if action in clips]
 
 
-def _shares(study: FoolingStudy, clips: str, action: str) -> list[tuple[str, bool, float | None]]:
+def _shares(study: FoolingStudy, clips: str, action: str) -> list[Share]:
     rows = (row for row in study.rows if row.clips == clips)
     return [(row.evaluator, row.fooled, row.scores.per_action.get(action)) for row in rows]
