@@ -123,7 +123,7 @@ class STGAN:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What it can be asked to show."""
+        """The actions that the model can generate."""
         return self.folder.actions
 
     @property
@@ -350,7 +350,7 @@ class STGAN:
         return max(visible_side(network, self.image_size) for network in classifiers.values())
 
     def _check_frames(self, classifiers: Mapping[str, Any], frames: int, side: int) -> None:
-        """StganError if one of the networks does not take clips of so many frames, or of this side."""
+        """StganError if one of the networks does not take clips with this number of frames or this size."""
         if not 1 <= frames <= MOST_FRAMES:
             raise StganError(f"the number of frames must be at least 1 and at most {MOST_FRAMES}, not {frames}")
         for name, network in classifiers.items():

@@ -63,7 +63,7 @@ def test_another_precision_and_the_published_form_of_the_generator(stgan: Any, t
     ]
     ended = stgan.run("bench", "paper-scale", *options, "--precision", "bf16", "--conv3d", "--json", written)
     assert ended.returncode == 0 and not ended.stderr, ended.stderr
-    assert "times as long" in ended.stdout and "in 1 GB: batches of up to" in ended.stdout
+    assert "times as long" in ended.stdout and "largest batch in 1 GB: " in ended.stdout
     figures = json.loads(written.read_text())
     lrcn = figures["conditions"]["lrcn"]
     assert figures["precision"] == "bf16" and lrcn["largest_batch"] > 1
@@ -81,7 +81,7 @@ def test_another_precision_and_the_published_form_of_the_generator(stgan: Any, t
         (["--width", "nan"], "the width must be from 0.01 to 4, not nan"),
         (["--threads", 0], "--threads must be at least 1"),
         (["--num-videos", -1], "--num-videos must be at least 1"),
-        (["--precision", "tf32", "--device", "cpu"], "--precision tf32 is of NVIDIA GPUs"),
+        (["--precision", "tf32", "--device", "cpu"], "--precision tf32 needs an NVIDIA GPU"),
         (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' is in a folder that does not exist"),
         (["--memory", 0], "--memory must be at least 0.1"),
         (["--device", "toaster"], "device 'toaster' is not to be had here"),

@@ -96,7 +96,7 @@ class Scale:
         """
         if condition not in CONDITION:
             raise StganError(f"unknown condition {condition!r}; there are {' and '.join(CONDITION)}")
-        with torch.device("meta"):  # torch's own weights would take seconds, and are too small for so many layers
+        with torch.device("meta"):  # torch's initial weights take seconds, and are too small for this depth
             steering = LRCN(self.lrcn()) if condition == "lrcn" else C3D(self.c3d())
             networks = Networks(ImageGenerator(self.generator()), AlexNet(self.encoder()), (steering,))
         if self.frames < (window_of(steering) or 1):

@@ -146,12 +146,12 @@ def generate(
     stgan = STGAN.from_pretrained(typed(model), _place(threads, device))
     settings, names = stgan.preset(preset, iterations), list(stgan.steering(action or []).objectives)
     if numbers and evaluator in stgan.folder.condition:
-        raise StganError(f"{evaluator} is a network that steered; choose another --evaluator")
+        raise StganError(f"{evaluator} is a network that steers; choose another --evaluator")
     scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
     rate, costs, points = matmul_rate(stgan.device), [], []
     with _ending_in_a_sentence(stgan.device), bars(console) as progress:
         for size in sizes:
-            task = progress.add_task(f"{size} at a time", total=len(names))
+            task = progress.add_task(f"batches of {size}", total=len(names))
             costs.append(
                 measure(stgan, settings, size, actions=names, on_batch=partial(progress.update, task, advance=1))
             )
@@ -214,7 +214,7 @@ def paper_scale(
     check_output("--json", json_file)
     scale, place = _scale(frames, batch, width), _place(threads, device)
     if precision == "tf32" and place.type != "cuda":
-        raise StganError(f"--precision tf32 is of NVIDIA GPUs; choose another one on {place}")
+        raise StganError(f"--precision tf32 needs an NVIDIA GPU; choose another one on {place}")
     names = CONDITION if condition == _IN_TURN else (condition,)
     needed, available = max(map(scale.memory_needed, names)), available_memory(place)
     if available is not None and needed > available:
@@ -245,8 +245,8 @@ def paper_scale(
         _print_totals(console, figures, num_videos)
         if plainly := published.get(name):
             slower = plainly.seconds_per_iteration / figures.seconds_per_iteration
-            console.print(f"with plain 3D convolutions as a generator: {slower:.2f} times as long", soft_wrap=True)
-        console.print(f"in {memory:g} GB: batches of up to {scale.largest_batch(name, memory * _GIGA)}")
+            console.print(f"the generator with 3D convolutions takes {slower:.2f} times as long", soft_wrap=True)
+        console.print(f"largest batch in {memory:g} GB: {scale.largest_batch(name, memory * _GIGA)}")
     write_json(json_file, record(estimates, published, scale, place, precision, rate, num_videos, memory))
 
 
@@ -254,7 +254,7 @@ def _numbers(option: str, text: str) -> list[int]:
     """The numbers in a text such as "5,10,20"."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isascii() and part.isdigit() and 1 <= len(part) <= 5 and int(part) for part in parts):
-        raise StganError(f"{option} is a list of numbers from 1 to 99999 with commas between, not {text[:80]!r}")
+        raise StganError(f"{option} is a list of numbers from 1 to 99999, separated by commas, not {text[:80]!r}")
     return list(dict.fromkeys(map(int, parts)))
 
 

@@ -72,7 +72,7 @@ def evaluate(
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, options.file("--csv", "Write a line for each clip to this csv file.")] = None,
     cache: options.Cache = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything anew and keep nothing.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything again and keep nothing.")] = False,
     batch_size: Annotated[int, typer.Option(help="Clips that a worker scores at the same time.")] = 4,
     workers: Annotated[
         int | None, typer.Option(help="Threads that decode and score. Default: one for each core, at most 8.")

@@ -101,9 +101,9 @@ Settings = Annotated[
 ]
 SaveEvery = Annotated[float, typer.Option(help="Seconds between two saved states to resume from.", min=0.0)]
 Cache = Annotated[
-    Path | None, folder("--cache", "Folder for what networks computed from clips. Default: ~/.cache/stgan.")
+    Path | None, folder("--cache", "Folder for results of networks for each clip. Default: ~/.cache/stgan.")
 ]
-Json = Annotated[Path | None, file("--json", "Write the results to this JSON file, too.")]
+Json = Annotated[Path | None, file("--json", "Also write the results to this JSON file.")]
 Device = Annotated[
     str | None, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, ... Default: a GPU if there is one.")
 ]

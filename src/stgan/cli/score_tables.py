@@ -54,9 +54,9 @@ def show_scores(console: Console, scores: Scores) -> None:
         )
     if scores.copying:
         console.print(
-            f"copying: clips lie {scores.copying.ratio:.2f} times as far from the nearest of "
+            f"copying: clips are {scores.copying.ratio:.2f} times as far from the nearest of "
             f"'{scores.rows[1].name}' as {scores.copying.baseline}; "
-            f"{scores.copying.nearer_than_any} come nearer than any of those",
+            f"{scores.copying.nearer_than_any} are nearer than any of those",
             soft_wrap=True,
         )
     if scores.fooled:

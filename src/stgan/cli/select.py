@@ -73,11 +73,11 @@ def select(
 ) -> None:
     """Choose generated clips to train on, and write them as a data set that other libraries read.
 
-    The command takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first. It chooses
-    at most 100 clips of an action, and only clips in which the evaluator recognises the intended action. SET holds a
-    folder of clips for each action; lists of them as clips.csv, in UCF-101's format and as Hugging Face's metadata.csv;
-    the result for every candidate (candidates.csv); and the paper's Figure 6 (counts.png). The figure also counts the
-    clips of --real.
+    The command uses the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first. It chooses at
+    most 100 clips of an action, and only clips in which the evaluator recognises the intended action. SET gets a folder
+    of clips for each action; lists of them as clips.csv, in UCF-101's format and as Hugging Face's metadata.csv; the
+    result for every candidate (candidates.csv); and the paper's Figure 6 (counts.png). The figure also counts the clips
+    of --real.
     """
     from stgan.checkpoints import find_model
     from stgan.devices import choose_device

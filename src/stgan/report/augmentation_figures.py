@@ -70,7 +70,7 @@ def draw_accuracies(path: Path, result: AugmentationResult) -> None:
     axes.set_xlim(left=0)
     axes.set_ylim(0, 102)
     _plain(axes, "y")
-    _legend(axes, 3)
+    _legend(axes)
     save_figure(figure, path)
 
 
@@ -103,7 +103,7 @@ def draw_by_actors(path: Path, settings: Sequence[SettingResult]) -> bool:
     axes.set_xticks(numbers, [f"{number:.0f}" for number in numbers])
     axes.yaxis.set_major_locator(MaxNLocator(6))
     _plain(axes, "y")
-    _legend(axes, 3)
+    _legend(axes)
     save_figure(figure, path)
     return True
 
@@ -130,5 +130,5 @@ def _plain(axes: Axes, grid: str) -> None:
     axes.spines["bottom"].set_color("#c7cdd6")
 
 
-def _legend(axes: Axes, columns: int) -> None:
-    axes.legend(frameon=False, fontsize=8.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
+def _legend(axes: Axes) -> None:
+    axes.legend(frameon=False, fontsize=8.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)

@@ -1,4 +1,4 @@
-"""A page about an augmentation experiment: whether generated clips are worth training on (the paper's Section 5.3)."""
+"""A page about an augmentation experiment: whether generated clips help as training data (the paper's Section 5.3)."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,8 +1,9 @@
 """A page about a trained model: its clips, its networks with their figures, and its losses."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,9 @@ def _parts(folder: Path, model: ModelFolder | None) -> list[Part]:
     return parts
 
 
-def _subtitle(actions: Iterable[str], size: int | None) -> str:
+def _subtitle(actions: Sequence[str], size: int | None) -> str:
     frames = f", frames of {size}x{size}" if size else ""
-    return f"A model of {len(tuple(actions))} actions{frames}, trained with stgan"
+    return f"A model of {len(actions)} actions{frames}, trained with stgan"
 
 
 def _tiles(parts: list[Part]) -> list[dict[str, str]]:
@@ -137,16 +138,12 @@ def _tiles(parts: list[Part]) -> list[dict[str, str]]:
     tiles = []
     for part in parts:
         if part.role.startswith("evaluator"):
-            measured = {
-                "unseen groups": part.number("figures", "unseen_groups", "accuracy"),
-                "test clips": part.number("figures", "test_clips", "accuracy"),
-                "validation clips": part.number("figures", "validation_clips", "accuracy"),
-            }
+            names = ("unseen_groups", "test_clips", "validation_clips")
+            measured = {name.replace("_", " "): part.number("figures", name, "accuracy") for name in names}
             tiles += _first(measured, "{:.3f}", f"{part.name}: accuracy on {{}}")
     for part in parts:
-        measured = {
-            which: part.number("figures", f"psnr_{which}_frames") for which in ("test", "validation", "training")
-        }
+        names = ("test", "validation", "training")
+        measured = {name: part.number("figures", f"psnr_{name}_frames") for name in names}
         tiles += _first(measured, "{:.1f} dB", f"{part.name}: PSNR of {{}} frames")
     seconds = [value for part in parts if (value := part.number("seconds")) is not None]
     if seconds:
@@ -159,25 +156,18 @@ def _tiles(parts: list[Part]) -> list[dict[str, str]]:
 
 def _first(measured: Mapping[str, float | None], value: str, label: str) -> list[dict[str, str]]:
     """A tile of the first figure that is not None, if there is one."""
-    return [
-        {"value": value.format(figure), "label": label.format(name)}
-        for name, figure in measured.items()
-        if figure is not None
-    ][:1]
+    known = [(name, figure) for name, figure in measured.items() if figure is not None]
+    return [{"value": value.format(figure), "label": label.format(name)} for name, figure in known[:1]]
 
 
 def _data(parts: list[Part], survey: SurveySummary | None) -> dict[str, Any]:
     """The numbers of clips, from the survey and from the networks' provenance."""
-    counts = {
-        word: next((n for part in parts if isinstance(n := part.known("data", key), int)), None)
-        for word, key in (
-            ("clips", "clips"),
-            ("to train on", "train_clips"),
-            ("to validate", "validation_clips"),
-            ("to test", "test_clips"),
-        )
-    }
-    words = [f"{count} {word}" for word, count in counts.items() if count is not None]
+    words = []
+    for word, key in (
+        ("clips", "clips"), ("to train on", "train_clips"), ("to validate", "validation_clips"), ("to test", "test_clips")
+    ):  # fmt: skip
+        counts = (n for part in parts if isinstance(n := part.known("data", key), int))
+        words += [f"{count} {word}" for count in islice(counts, 1)]
     held = next((h for part in parts if isinstance(h := part.known("data", "held_out"), list) and h), [])
     if held:
         words.append(f"held out for validation: {', '.join(map(str, held))}")
