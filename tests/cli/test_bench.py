@@ -166,7 +166,7 @@ def test_the_whole_loop(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
         (["--num", 0], "--num must be at least 1"),
         (["--curve", "5,tea"], "--curve is a list of numbers"),
         (["--curve", "0"], "--curve is a list of numbers"),
-        (["--curve", "1", "--evaluator", "c3d"], "steered"),
+        (["--curve", "1", "--evaluator", "c3d"], "a network that steers"),
         (["--action", "tea"], "unknown action 'tea'"),
         (["--json", "no/such/folder.json"], "--json"),
         (["--preset", "tea"], "unknown preset 'tea'"),

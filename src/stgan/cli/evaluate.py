@@ -93,13 +93,10 @@ def evaluate(
     from stgan.video import find_clips
 
     console = new_console()
-    for option, value, low, high in (
-        ("--num", num, 1, _MOST_CLIPS),
-        ("--real-fps", real_fps, 0.01, _FASTEST),
-        ("--batch-size", batch_size, 1, _MOST_AT_ONCE),
-        ("--workers", workers, 1, _MOST_WORKERS),
-    ):
-        check_range(option, value, low, high)
+    check_range("--num", num, 1, _MOST_CLIPS)
+    check_range("--real-fps", real_fps, 0.01, _FASTEST)
+    check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
+    check_range("--workers", workers, 1, _MOST_WORKERS)
     check_output("--json", json_file)
     check_output("--csv", csv_file)
     clips = folder_clips(folder)

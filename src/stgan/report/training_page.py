@@ -163,9 +163,8 @@ def _first(measured: Mapping[str, float | None], value: str, label: str) -> list
 def _data(parts: list[Part], survey: SurveySummary | None) -> dict[str, Any]:
     """The numbers of clips, from the survey and from the networks' provenance."""
     words = []
-    for word, key in (
-        ("clips", "clips"), ("to train on", "train_clips"), ("to validate", "validation_clips"), ("to test", "test_clips")
-    ):  # fmt: skip
+    keys = {"clips": "clips", "train_clips": "to train on", "validation_clips": "to validate", "test_clips": "to test"}
+    for key, word in keys.items():
         counts = (n for part in parts if isinstance(n := part.known("data", key), int))
         words += [f"{count} {word}" for count in islice(counts, 1)]
     held = next((h for part in parts if isinstance(h := part.known("data", "held_out"), list) and h), [])
