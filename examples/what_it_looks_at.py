@@ -1,4 +1,4 @@
-"""Show where a condition network looks: cover parts of a clip with a grey square, and measure the loss of probability.
+"""Show where a condition network looks: cover parts of a clip with a grey square and measure how the probability falls.
 
     stgan generate golf --model jhmdb --out clips
     python examples/what_it_looks_at.py clips/golf/*.mp4 --model jhmdb --out golf.png

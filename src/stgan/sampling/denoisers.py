@@ -1,7 +1,8 @@
 """The priors as denoisers of whole clips: where h starts, D(h; sigma), and which codes h stands for."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
 
 import torch
 from jaxtyping import Float
@@ -49,6 +50,9 @@ class FramePriorSettings:
     share_appearance: whether the appearance coordinates are averaged over time at every step.
     """
 
+    needs: ClassVar[str] = "code_prior"
+    conditional: ClassVar[bool] = False
+    takes_init: ClassVar[bool] = True
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
     share_appearance: bool = True
@@ -56,6 +60,10 @@ class FramePriorSettings:
     def __post_init__(self) -> None:
         check_range("own_noise", self.own_noise, 0, 1)
         check_range("own_noise_frames", self.own_noise_frames, 0)
+
+    def unconditional(self) -> "FramePriorSettings":
+        """The same: the code prior knows no actions."""
+        return self
 
 
 class FrameDenoiser:
@@ -110,12 +118,22 @@ class SequencePriorSettings:
                     the one that is guided.
     """
 
+    needs: ClassVar[str] = "sequence_prior"
+    takes_init: ClassVar[bool] = False
     guidance_scale: float = 1.0
     proposals: int = 1
 
     def __post_init__(self) -> None:
         check_range("guidance_scale", self.guidance_scale, 0)
         check_range("the number of proposals", self.proposals, 1, whole=True)
+
+    @property
+    def conditional(self) -> bool:
+        return self.guidance_scale != 0
+
+    def unconditional(self) -> "SequencePriorSettings":
+        """With guidance scale 0."""
+        return replace(self, guidance_scale=0.0)
 
 
 class SequenceDenoiser:
@@ -155,3 +173,12 @@ class SequenceDenoiser:
 
     def codes(self, estimate: Float[Tensor, "batch time code"]) -> Float[Tensor, "batch time code"]:
         return self.prior.codes(estimate)
+
+
+PriorSettings = FramePriorSettings | SequencePriorSettings
+
+DENOISERS: dict[type[Any], Callable[[Task, Any, str], Denoiser]] = {
+    FramePriorSettings: FrameDenoiser,
+    SequencePriorSettings: SequenceDenoiser,
+}
+"""The denoiser of each class of settings; called with a task, the settings and the preset's name."""

@@ -13,13 +13,7 @@ from stgan.devices import arithmetic
 from stgan.errors import StganError
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.ascent import Ascent, Variable, root_mean_square
-from stgan.sampling.denoisers import (
-    Denoiser,
-    FrameDenoiser,
-    FramePriorSettings,
-    SequenceDenoiser,
-    SequencePriorSettings,
-)
+from stgan.sampling.denoisers import DENOISERS, PriorSettings
 from stgan.sampling.settings import Inflation, SamplerSettings, check_range
 from stgan.sampling.task import Optimised, Task, Videos
 
@@ -34,7 +28,7 @@ class GuidedSettings(SamplerSettings):
     guided_below: steps are taken at noise levels of at most this; None: at all of them.
     """
 
-    prior: FramePriorSettings | SequencePriorSettings
+    prior: PriorSettings
     inflation: Inflation
     noise_level: tuple[float, float]
     step_size: float
@@ -50,21 +44,18 @@ class GuidedSettings(SamplerSettings):
 
     @property
     def needs(self) -> str:
-        return "code_prior" if isinstance(self.prior, FramePriorSettings) else "sequence_prior"
+        return self.prior.needs
 
     @property
     def conditional(self) -> bool:
-        return isinstance(self.prior, SequencePriorSettings) and self.prior.guidance_scale != 0
+        return self.prior.conditional
 
     def unconditional(self) -> "GuidedSettings":
-        """With guidance scale 0."""
-        if not isinstance(self.prior, SequencePriorSettings):
-            return self
-        return replace(self, prior=replace(self.prior, guidance_scale=0.0))
+        return replace(self, prior=self.prior.unconditional())
 
     @property
     def takes_init(self) -> bool:
-        return isinstance(self.prior, FramePriorSettings)
+        return self.prior.takes_init
 
 
 def guided(task: Task, settings: GuidedSettings) -> Optimised:
@@ -99,11 +90,7 @@ class Denoising:
 
     def __init__(self, task: Task, settings: GuidedSettings) -> None:
         self.task, self.settings, self.generator = task, settings, task.generator(settings.inflation)
-        self.prior: Denoiser = (
-            FrameDenoiser(task, settings.prior, settings.name)
-            if isinstance(settings.prior, FramePriorSettings)
-            else SequenceDenoiser(task, settings.prior, settings.name)
-        )
+        self.prior = DENOISERS[type(settings.prior)](task, settings.prior, settings.name)
 
     def start(self, sigmas: list[float]) -> Variable:
         """h at the first noise level: for each clip, of several starts the one whose unguided video Phi rates highest.
