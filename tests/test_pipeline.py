@@ -164,10 +164,10 @@ def test_a_model_without_a_sequence_prior_falls_back_to_robust(model: STGAN, tin
     assert torch.equal(video, former.generate("left", preset="robust", iterations=2))
     assert torch.equal(video, model.generate("left", preset="robust", iterations=2))
     assert not torch.equal(video, model.generate("left", iterations=2))
-    with pytest.raises(StganError, match="preset motion needs a sequence prior, which tiny has not") as caught:
+    with pytest.raises(StganError, match="preset motion needs a sequence prior, which tiny does not have") as caught:
         former.generate("left", preset="motion", iterations=2)
     assert "\n" not in str(caught.value)
-    with pytest.raises(StganError, match="needs a sequence prior, which tiny has not; choose"):
+    with pytest.raises(StganError, match="needs a sequence prior, which tiny does not have; choose"):
         former.sample(former.steering(), "left", [0], 0, MOTION)
     assert "sequence_prior" in model.hashes(model.steering())
     assert "sequence_prior" not in former.hashes(former.steering())
@@ -179,9 +179,9 @@ def test_a_model_without_priors_samples_as_published(model: STGAN, tiny_model: P
     video = bare.generate("left", iterations=2)
     assert torch.equal(video, model.generate("left", preset="paper", iterations=2))
     assert bare.generate("left", iterations=2, init=video[0]).shape == video.shape
-    with pytest.raises(StganError, match="preset robust needs a code prior, which tiny has not"):
+    with pytest.raises(StganError, match="preset robust needs a code prior, which tiny does not have"):
         bare.generate("left", preset="robust", iterations=2)
-    with pytest.raises(StganError, match="needs a code prior, which tiny has not; choose"):
+    with pytest.raises(StganError, match="needs a code prior, which tiny does not have; choose"):
         bare.sample(bare.steering(), "left", [0], 0, ROBUST)
     assert not {"code_prior", "sequence_prior"} & bare.hashes(bare.steering()).keys()
 

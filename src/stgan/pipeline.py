@@ -1,4 +1,4 @@
-"""`STGAN`: a model ready to generate, from a name and an action to videos."""
+"""`STGAN`: a loaded model, which generates videos of an action."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from torch import Tensor
 from stgan.checkpoints import CheckpointError, ModelFolder, find_model
 from stgan.checkpoints.checkpoint import Checkpoint
 from stgan.checkpoints.own_classifier import Classifier, own_checkpoints
+from stgan.defaults import BOTH, FRAMES, STRENGTH
 from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
@@ -36,10 +37,7 @@ from stgan.sampling import (
     window_of,
 )
 
-FRAMES = 16
 MOST_FRAMES = 1024
-BOTH = "both"
-STRENGTH = 0.9
 _KINDS = {
     "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior
 }  # fmt: skip
@@ -47,15 +45,15 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Steering:
-    """Which networks steer clips, and towards what. `STGAN.steering` resolves and checks it, once for a request.
+    """Which networks steer clips, and what they maximize. `STGAN.steering` makes and checks it.
 
-    condition:   as it was asked for: the name of a condition network, or "both".
-    classifiers: the condition networks that this means, by name, as they were loaded.
-    networks:    what a sampler needs: the same with their batch normalizations folded away, and the model's others.
-    objectives:  what can be maximized, by the name of its clips: actions, or one target.
-    target:      as it was written; None for actions.
-    frames:      of a clip.
-    side:        of a clip's square frames, in pixels.
+    condition:   the name of a condition network, or "both".
+    classifiers: the condition networks that it stands for, by name, as they were loaded.
+    networks:    the networks for a sampler; batch normalizations of the condition networks are folded into weights.
+    objectives:  what can be maximized: actions by their names, or one target by a name for its clips.
+    target:      the target as text; None for actions.
+    frames:      frames of a clip.
+    side:        width and height of a clip in pixels.
     """
 
     condition: str
@@ -68,12 +66,12 @@ class Steering:
 
 
 def batches(num: int, size: int) -> Iterator[range]:
-    """The numbers of `num` clips of an action, `size` of them together; the last ones may be fewer."""
+    """The numbers of `num` clips in batches of `size` clips; the last batch may be smaller."""
     return (range(first, min(first + size, num)) for first in range(0, num, size))
 
 
 class STGAN:
-    """A model: generator, encoder, condition networks and, where it has them, priors, loaded on one device.
+    """A model on one device: generator, encoder, condition networks, and priors if it has any.
 
     >>> model = STGAN.from_pretrained("weizmann")
     >>> videos = model.generate("wave2", num_videos=4, seed=0)  # Float[Tensor, "4 3 16 64 64"] in [0, 1]
@@ -106,16 +104,17 @@ class STGAN:
         device: torch.device | str | None = None,
         condition: Classifier | Mapping[str, Classifier] | None = None,
     ) -> "STGAN":
-        """Load a bundled model, a folder, or a Hugging Face hub id; onto a GPU if there is one and none is named.
+        """Load a bundled model, a folder, or a Hugging Face hub id.
 
         Args:
             model: see `find_model`; default: the bundled "weizmann".
-            condition: classifiers of your own, which steer in place of the model's: one, called "own", or several by
-                name; each a `VideoClassifier`, a network that `adapt` recognises, or a checkpoint. The actions are
-                then theirs. They are moved to the device.
+            device: default: a GPU if there is one, else the CPU.
+            condition: your own classifiers, which steer instead of the model's: one, which is then called "own", or
+                several by name. Each is a `VideoClassifier`, a network that `adapt` recognises, or a checkpoint. They
+                are moved to the device, and their actions replace the model's.
 
         Raises:
-            CheckpointError: there is no such model, or part of it is missing, damaged or does not fit.
+            CheckpointError: there is no such model, or a part of it is missing, damaged or does not fit.
             StganError: there is no such device, or a classifier cannot steer.
         """
         return cls(find_model(model), choose_device(device), condition)
@@ -126,7 +125,7 @@ class STGAN:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What it can be asked to show."""
+        """The actions that the model can generate."""
         return self.folder.actions
 
     @property
@@ -151,23 +150,26 @@ class STGAN:
     ) -> Float[Tensor, "num_videos 3 time height width"]:
         """Videos of an action, RGB in [0, 1]. Video i depends on (seed, action, i) and the settings.
 
-        The same call gives the same bits on the same machine. Another `num_videos`, device or number of threads rounds
-        differently, and steps up the gradient amplify that. Of the bundled weizmann model, videos made alone and as one
-        of four differ by at most 2.4 of 255 grey levels by "motion"; by "robust" by 2 on average, with other details.
+        The same call gives the same bits on the same machine. With another `num_videos`, device or number of threads,
+        rounding differs, and the steps up the gradient amplify the difference. With the bundled weizmann model, a video
+        made alone and the same video made as one of four differ by at most 2.4 of 255 grey levels with "motion", and by
+        2 on average with "robust", where details differ.
 
         Args:
-            preset: "motion", "robust", "paper", "pixels", or settings of a sampler; None takes "motion" where the model
-                has a sequence prior for its actions and there is no `init`, else "robust" where it has a code prior,
-                else "paper".
-            condition: which network steers: "lrcn", "c3d" or "both"; by name of those of your own.
-            iterations: of activation maximization; None takes the preset's.
-            frames: of a video, up to 1024; C3D looks at longer videos than its own window by window.
-            init: start from this video, RGB in [0, 1], instead of from noise alone. It is brought to the model's
-                frame size (short side, then centre) and to `frames` frames (the middle ones; back and forth if
-                there are fewer).
-            strength: in (0, 1], how much of `init` may change; with the robust preset only, as it anneals.
-            target: instead of an action, a part of the one condition network that is to be activated (Erhan et al.
-                2009): "LAYER" (its mean square), "LAYER:CHANNEL" (its mean) or "LAYER:CHANNEL,T,Y,X" (one unit).
+            action: name of the action; None with a `target`.
+            preset: "motion", "robust", "paper", "pixels", or settings of a sampler. Default: "motion" if the model has
+                a sequence prior for its actions and there is no `init`, else "robust" if it has a code prior, else
+                "paper".
+            condition: the network that steers: "lrcn", "c3d" or "both", or the name of one of your own classifiers.
+            iterations: number of iterations of activation maximization. Default: the preset's.
+            frames: frames of a video, at most 1024. C3D sees longer videos than its window as several windows.
+            init: start from this video, RGB in [0, 1], instead of from noise alone. It is resized (short side) and
+                cropped (centre) to the model's frame size. It is cut to its middle `frames` frames, or played back
+                and forth if it has fewer.
+            strength: how much of `init` may change, in (0, 1]; for the preset "robust".
+            target: instead of an action, a part of the one condition network to activate (Erhan et al. 2009): "LAYER"
+                (its mean square), "LAYER:CHANNEL" (its mean) or "LAYER:CHANNEL,T,Y,X" (one unit).
+            on_iteration: called after each iteration (see `OnIteration`).
 
         Raises:
             StganError: an unknown action, preset, condition or target, or a number out of its range.
@@ -190,10 +192,11 @@ class STGAN:
     def steering(
         self, actions: Sequence[str] = (), *, condition: str = BOTH, frames: int = FRAMES, target: str | None = None
     ) -> Steering:
-        """What steers clips of these actions, of all of them if none is named, or of a target instead.
+        """Resolve and check which networks steer clips of these actions, or of a target.
 
         Args:
-            condition, frames, target: as of `generate`.
+            actions: default: all actions of the model.
+            condition, frames, target: see `generate`.
 
         Raises:
             StganError: an unknown action, condition or target, or a network that steers does not take such clips.
@@ -220,7 +223,7 @@ class STGAN:
         return Steering(condition, classifiers, networks, objectives, target, frames, side)
 
     def batch_size(self, frames: int = FRAMES) -> int:
-        """How many clips of an action are made together, unless another number is asked for."""
+        """The default number of clips of an action that are made together."""
         return batch_size(self.device, frames, self.image_size)
 
     def sample(
@@ -234,9 +237,14 @@ class STGAN:
         init: Init | None = None,
         on_iteration: OnIteration | None = None,
     ) -> Samples:
-        """Clips of one action, or of the target under its name, by their numbers: one batch, with codes and values."""
+        """Make the clips with these numbers of one action, or of the target, as one batch.
+
+        Args:
+            action: one of the names in `steering.objectives`.
+            numbers: numbers of clips, from 0 on.
+        """
         if action not in steering.objectives:
-            raise StganError(f"unknown action {action!r}; asked for are {listed(steering.objectives, action)}")
+            raise StganError(f"unknown action {action!r}; known are {listed(steering.objectives, action)}")
         chosen = self.preset(preset, init=init is not None)
         seeds = [clip_seed(seed, action, number) for number in numbers]
         return sample(
@@ -245,7 +253,7 @@ class STGAN:
         )  # fmt: skip
 
     def layers(self, condition: str, frames: int = FRAMES) -> dict[str, Layer]:
-        """The layers of a condition network that can be a target, by name, in the order in which they run."""
+        """The layers of a condition network that can be targets, by name, in the order in which they run."""
         classifiers = self.steering(condition=condition, frames=frames).classifiers
         return self._layers(classifiers[self._only(classifiers)], frames)
 
@@ -256,7 +264,7 @@ class STGAN:
         strength: float = STRENGTH,
         source: str = "",
     ) -> Init:
-        """A video to start from, brought to the model's frame size and to so many frames (see `Init.fit`)."""
+        """A video to start from, fitted to the model's frame size and to this number of frames (see `Init.fit`)."""
         fitted = Init.fit(video, self.image_size, frames, strength, source)
         return replace(fitted, video=fitted.video.to(self.device))
 
@@ -268,11 +276,17 @@ class STGAN:
         *,
         init: bool = False,
     ) -> SamplerSettings:
-        """A preset by name, with another number of iterations or another precision if given.
+        """The settings of a preset, with another number of iterations or precision if given.
 
-        None: "motion" where the model has a sequence prior for its actions and there is no video to start from, else
-        "robust" where it has a code prior, else "paper". With a sequence prior that does not know the
-        actions, "motion" by name is unconditional: its guidance scale is 0.
+        The default preset is "motion" if the model has a sequence prior for its actions and there is no video to start
+        from, else "robust" if it has a code prior, else "paper". If the sequence prior was trained for other actions,
+        the preset "motion" is unconditional: its guidance scale is 0.
+
+        Args:
+            init: whether there is a video to start from.
+
+        Raises:
+            StganError: there is no such preset, or it does not work with this model or with a video to start from.
         """
         if preset is None:
             preset = "robust" if self.folder.code_prior else "paper"
@@ -286,7 +300,7 @@ class STGAN:
                 preset = preset.unconditional()
         if preset.needs and preset.needs not in self.folder.priors:
             prior = preset.needs.replace("_", " ")
-            raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} has not; choose another")
+            raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} does not have; choose another")
         if init and not preset.takes_init:
             raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
         if preset.conditional and not self._sequence_prior_knows_actions:
@@ -299,7 +313,7 @@ class STGAN:
         return preset if precision is None else replace(preset, precision=precision)
 
     def hashes(self, steering: Steering) -> dict[str, Any]:
-        """Weight hashes of the generator, of every network that steered and of their ancestors, for the manifest."""
+        """Weight hashes of the generator, the encoder, the priors, the condition networks and their ancestors."""
         checkpoints = {name: self.checkpoints[self.folder.condition[name]] for name in steering.classifiers}
         ancestors = {
             f"{name}: {label}": value for name, each in checkpoints.items() for label, value in each.ancestors.items()
@@ -313,7 +327,7 @@ class STGAN:
         }
 
     def _classifiers(self, condition: str) -> dict[str, Any]:
-        """The condition networks that "lrcn", "c3d" or "both" means."""
+        """The condition networks that this name, or "both", stands for."""
         if condition != BOTH and condition not in self.folder.condition:
             raise StganError(
                 f"unknown condition {condition!r}; {self.name} has {', '.join(self.folder.condition)} and {BOTH}"
@@ -328,9 +342,9 @@ class STGAN:
         return next(iter(classifiers))
 
     def _clip_side(self, classifiers: Mapping[str, Any]) -> int:
-        """Side of a clip's square frames in pixels: the model's, else what the networks that steer see.
+        """Width and height of a clip in pixels: the model's clip size, else what the condition networks see.
 
-        That is all of the generator's frames, unless every network crops, as LRCN crops 227 pixels out of 256 in the
+        They see whole frames of the generator, unless every network crops, as LRCN crops 227 pixels out of 256 in the
         paper.
         """
         if self.folder.clip_size:
@@ -338,7 +352,7 @@ class STGAN:
         return max(visible_side(network, self.image_size) for network in classifiers.values())
 
     def _check_frames(self, classifiers: Mapping[str, Any], frames: int, side: int) -> None:
-        """StganError if one of the networks does not take clips of so many frames, or of this side."""
+        """StganError if one of the networks does not take clips with this number of frames or this size."""
         if not 1 <= frames <= MOST_FRAMES:
             raise StganError(f"the number of frames must be at least 1 and at most {MOST_FRAMES}, not {frames}")
         for name, network in classifiers.items():
@@ -365,16 +379,16 @@ class STGAN:
 
     @property
     def _sequence_prior_knows_actions(self) -> bool:
-        """Whether there is one, whose actions are those that can be asked for."""
+        """Whether there is a sequence prior that was trained for the actions of the condition networks."""
         part = self.folder.sequence_prior
         return part is not None and self.checkpoints[part].actions == self.actions
 
     def _steer_by(self, condition: Classifier | Mapping[str, Classifier]) -> None:
-        """Let these networks, and the actions that they know, take the place of the model's own."""
+        """Replace the model's condition networks and actions by these networks and their actions."""
         own = own_checkpoints(condition, self.device)
         if BOTH in own:
             raise StganError(f"a condition network cannot be called {BOTH!r}, which means all of them; rename it")
-        parts = {name: f"own:{name}" for name in own}  # as no folder of a model is called
+        parts = {name: f"own:{name}" for name in own}  # no folder of a model has such a name
         self.checkpoints |= {parts[name]: checkpoint for name, checkpoint in own.items()}
         self.folded |= {parts[name]: checkpoint.network for name, checkpoint in own.items()}
         self.folder = replace(self.folder, actions=next(iter(own.values())).actions, condition=parts)
@@ -383,7 +397,7 @@ class STGAN:
         return self.checkpoints[part].network
 
     def _check(self) -> None:
-        """The parts must be what their roles say, for the same codes and actions."""
+        """CheckpointError unless each part fits its role, and all have the same code size and actions."""
         parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.priors}
         for role, part in parts.items():
             if not isinstance(self._network(part), _KINDS[role]):

@@ -67,7 +67,7 @@ def test_clips_of_a_model_of_which_nothing_is_known(stgan: Any, root: Path, tmp_
         assert f"{100 * summary[name]['mean']:.1f} %" in line
         assert f"{100 * summary[name]['low']:.1f} to {100 * summary[name]['high']:.1f}" in line
     assert f"generated clips add {100 * summary['gain']['mean']:+.1f} points to real ones" in allowed.stdout
-    assert "paired by seed" in allowed.stdout and "note: nothing says" in allowed.stdout
+    assert "paired by seed" in allowed.stdout and "note: not all networks" in allowed.stdout
     kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.suffix != ".png"}
     again = stgan.run(*command(root, out, root / "chosen", "--allow-unknown", "--seeds", 2))
     assert again.returncode == 0 and "augmentation, generated" not in again.stdout  # nothing is trained again
@@ -116,7 +116,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
         (["--real", "nowhere"], "nowhere"),
         (["--train-groups", "a,eve"], "there is no group 'eve'"),
         (["--val-groups", "a"], "'a' cannot both train and validate"),
-        (["--train-groups", ""], "--val-groups goes with --train-groups"),
+        (["--train-groups", ""], "--val-groups needs --train-groups"),
         (["--seeds", "0"], "--seeds must be at least 1 and at most 1000, not 0"),
         (["--recipe", "gone.yaml"], "'gone.yaml' cannot be read"),
         (["--set", "training.iterations"], "is not STAGE.NAME=VALUE"),
@@ -125,7 +125,7 @@ def test_clips_of_a_model_that_is_known(stgan: Any, root: Path, tiny_model: Path
         (["--initial", "nowhere"], "nowhere"),
         (["--initial", "ENCODER"], "AlexNet is no classifier that can be fine-tuned"),
         (["--device", "abacus"], "abacus"),
-        (["--out", "INSIDE"], "lies in"),
+        (["--out", "INSIDE"], "is inside"),
     ],
 )
 def test_mistakes(stgan: Any, root: Path, tiny_model: Path, tmp_path: Path, more: list[str], message: str) -> None:

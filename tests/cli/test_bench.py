@@ -63,7 +63,7 @@ def test_another_precision_and_the_published_form_of_the_generator(stgan: Any, t
     ]
     ended = stgan.run("bench", "paper-scale", *options, "--precision", "bf16", "--conv3d", "--json", written)
     assert ended.returncode == 0 and not ended.stderr, ended.stderr
-    assert "times as long" in ended.stdout and "in 1 GB: batches of up to" in ended.stdout
+    assert "times as long" in ended.stdout and "largest batch in 1 GB: " in ended.stdout
     figures = json.loads(written.read_text())
     lrcn = figures["conditions"]["lrcn"]
     assert figures["precision"] == "bf16" and lrcn["largest_batch"] > 1
@@ -81,8 +81,8 @@ def test_another_precision_and_the_published_form_of_the_generator(stgan: Any, t
         (["--width", "nan"], "the width must be from 0.01 to 4, not nan"),
         (["--threads", 0], "--threads must be at least 1"),
         (["--num-videos", -1], "--num-videos must be at least 1"),
-        (["--precision", "tf32", "--device", "cpu"], "--precision tf32 is of NVIDIA GPUs"),
-        (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' lies in no folder"),
+        (["--precision", "tf32", "--device", "cpu"], "--precision tf32 needs an NVIDIA GPU"),
+        (["--json", "no/such/folder.json"], "--json 'no/such/folder.json' is in a folder that does not exist"),
         (["--memory", 0], "--memory must be at least 0.1"),
         (["--device", "toaster"], "device 'toaster' is not available here"),
     ],
@@ -98,7 +98,7 @@ def test_too_little_memory_is_said_before(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr("stgan.bench.estimate", lambda *args, **options: pytest.fail("too late"))
     with pytest.raises(pytest.fail.Exception, match="too late"):
         run_bench(monkeypatch, batch=64)
-    assert re.search(r"warning: this needs about 0\.[1-9] GB, and 0\.0 GB are free on cpu", capsys.readouterr().out)
+    assert re.search(r"warning: this needs about 0\.[1-9] GB, but cpu has 0\.0 GB free", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_whole_loop(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
         (["--num", 0], "--num must be at least 1"),
         (["--curve", "5,tea"], "--curve is a list of numbers"),
         (["--curve", "0"], "--curve is a list of numbers"),
-        (["--curve", "1", "--evaluator", "c3d"], "steered"),
+        (["--curve", "1", "--evaluator", "c3d"], "a network that steers"),
         (["--action", "tea"], "unknown action 'tea'"),
         (["--json", "no/such/folder.json"], "--json"),
         (["--preset", "tea"], "unknown preset 'tea'"),

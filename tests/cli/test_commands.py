@@ -20,7 +20,7 @@ def generated(stgan: Any, tiny_model: Path, tmp_path_factory: pytest.TempPathFac
         "generate", "--model", tiny_model, "--num", 2, "--iterations", 2, "--out", out, "--gif", "--trace"
     )
     assert result.returncode == 0, result.stderr
-    assert "s a clip" in result.stdout
+    assert "s per clip" in result.stdout
     return out
 
 

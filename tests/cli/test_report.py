@@ -72,8 +72,8 @@ def test_clips_of_another_precision_say_so(stgan: Any, tiny_model: Path, tmp_pat
     ("arguments", "message"),
     [
         (["nowhere"], "is not a folder"),
-        (["CLIPS", "--out", "nowhere/page.html"], "give the name of a file"),
-        (["CLIPS", "--out", __file__], "is a file but no page"),
+        (["CLIPS", "--out", "nowhere/page.html"], "is in a folder that does not exist"),
+        (["CLIPS", "--out", __file__], "is a file but not a page"),
         (["CLIPS", "--fooling", "nowhere"], "run stgan fooling again"),
         (["CLIPS", "--evaluator", "nobody"], "nobody"),
         (["CLIPS", "--real", "nowhere"], "is not a folder"),

@@ -45,7 +45,7 @@ def test_what_was_not_measured_has_no_column(scores: Scores) -> None:
 
 
 def test_distances_are_to_what_they_say(scores: Scores) -> None:
-    (line,) = (line for line in shown(scores) if "come nearer" in line)
+    (line,) = (line for line in shown(scores) if "are nearer" in line)
     assert (
         "from the nearest of 'real' as these from those of other files" in line and "training" not in line
     )  # nothing says that these were trained on

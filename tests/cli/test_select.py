@@ -59,7 +59,7 @@ def test_clips_are_scored_if_nobody_has_and_chosen(
 def test_other_rules(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) -> None:
     common = ["select", clips, "--model", tiny_model, "--evaluator", "temporal_stream"]
     sure = stgan.run(*common, "--by", "confidence", "--least", 0, "--any-verdict", "--out", tmp_path / "sure")
-    assert sure.returncode == 0 and "named otherwise" in sure.stdout, sure.stderr
+    assert sure.returncode == 0 and "seen as another action" in sure.stdout, sure.stderr
     of = {row["file"]: row for row in rows(tmp_path / "sure/candidates.csv")}
     listed = [of[row["path"]] for row in rows(tmp_path / "sure/clips.csv")]
     assert len(listed) == 9
@@ -94,7 +94,7 @@ def test_other_rules(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) 
         (("CLIPS", "--json", "no/such/folder.json"), "no/such"),
         (("CLIPS", "--device", "abacus"), "abacus"),
         (("CLIPS", "--json", "MANIFEST"), "has the name of a manifest"),
-        (("CLIPS", "--json", "INSIDE"), "lies in"),
+        (("CLIPS", "--json", "INSIDE"), "is inside"),
         (("CLIPS", "--least", "nan"), "must be a number that is not negative"),
     ],
 )

@@ -10,13 +10,13 @@ from typing import Any, get_args
 
 import pytest
 
-from stgan import pipeline
+from stgan import defaults
 from stgan.bench import machine
 from stgan.checkpoints import importing
 from stgan.cli import bench, evaluate, options, select, weights_import
 from stgan.devices import Precision
 from stgan.sampling import PRESETS
-from stgan.scoring import BATCH
+from stgan.scoring import BATCH, EVALUATOR
 from stgan.studies import selection
 
 RUN = """
@@ -106,9 +106,8 @@ def test_a_value_that_an_option_does_not_have_is_refused_and_the_others_named(st
 
 
 def test_options_stand_for_what_the_library_has() -> None:
-    assert tuple(PRESETS) == options.PRESETS
-    assert (options.FRAMES, options.BOTH, options.STRENGTH) == (pipeline.FRAMES, pipeline.BOTH, pipeline.STRENGTH)
-    assert get_args(get_args(options.PrecisionOption)[0]) == get_args(Precision)
+    assert tuple(PRESETS) == defaults.PRESETS and defaults.EVALUATOR == EVALUATOR
+    assert get_args(get_args(options.Precision)[0]) == get_args(Precision)
     assert get_args(bench.MatmulPrecision) == get_args(machine.MatmulPrecision)
     assert tuple(importing.KINDS) == weights_import.KINDS and tuple(importing.POOL5) == weights_import.POOL5
     assert tuple(importing.PROTOCOLS) == weights_import.PROTOCOLS

@@ -88,7 +88,7 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(stgan: Any, server:
     process.send(signal.SIGINT)
     ended = process.end()
     pause.set()
-    assert ended.returncode == 130 and ended.is_one_sentence and "the same command goes on" in ended.stderr
+    assert ended.returncode == 130 and ended.is_one_sentence and "the same command continues" in ended.stderr
     kept = part.stat().st_size
     assert 0 < kept <= len(BODY) // 2
     assert stgan.run(*command).returncode == 0 and (tmp_path / FILE).read_bytes() == BODY
@@ -107,9 +107,9 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(stgan: Any, server:
         (("info", "weizmann"), "a model of several checkpoints; name one of them: c3d"),
         (("info", "empty"), "is this a checkpoint folder"),
         (("info", "text.txt"), "no file of weights"),
-        (("export", "nothing", "--out", "a.npz"), "'nothing' is no checkpoint folder"),
+        (("export", "nothing", "--out", "a.npz"), "'nothing' is not a checkpoint folder"),
         (("export", "weizmann/lrcn", "--out", "a.onnx"), "has to end in .safetensors, .npz, .pt"),
-        (("export", "weizmann/lrcn", "--out", "no/a.npz"), "lies in no folder"),
+        (("export", "weizmann/lrcn", "--out", "no/a.npz"), "is in a folder that does not exist"),
     ],
 )
 def test_mistakes_are_one_sentence(stgan: Any, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -176,7 +176,7 @@ def test_a_model_is_put_together(tiny_model: Path, tmp_path: Path, capsys: pytes
     (folder / "model.json").unlink()
     assemble_(folder, evaluator=["evaluator", "temporal_stream"])
     shown = capsys.readouterr().out
-    assert "mine: 3 actions, steered by c3d, lrcn, judged by evaluator, temporal_stream" in shown
+    assert "mine: 3 actions, steered by c3d, lrcn, scored by evaluator, temporal_stream" in shown
     assert STGAN.from_pretrained(folder, "cpu").generate("left", iterations=2).shape == (1, 3, 16, 16, 16)
     with pytest.raises(StganError, match="cannot be the name of a model"):
         assemble_(folder, name="a/b")

@@ -36,7 +36,7 @@ def test_a_generator(stgan, tmp_path: Path) -> None:
     card = (tmp_path / "generator" / "README.md").read_text()
     assert sha256(file) in card and checkpoint.hash in card and "minus 104, 117, 123" in card
     again = stgan.run("weights", "import", "generator", file, "--out", tmp_path / "generator")
-    assert again.returncode == 1 and again.is_one_sentence and "is there already" in again.stderr
+    assert again.returncode == 1 and again.is_one_sentence and "exists already" in again.stderr
 
 
 def test_a_c3d_with_its_mean_and_classes(stgan, tmp_path: Path) -> None:

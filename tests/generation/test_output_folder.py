@@ -227,7 +227,7 @@ def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
 def test_numbers_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
     with (
         open_output(tmp_path, SETTINGS, resume=False) as folder,
-        pytest.raises(StganError, match="without finite numbers"),
+        pytest.raises(StganError, match="values that are not finite"),
     ):
         folder.add(("left", 0), frames(3), 25.0, {"probability": float("nan")})
     assert files(tmp_path) == {"manifest.jsonl", LOCK}

@@ -58,7 +58,7 @@ def test_everything_is_on_the_page(tmp_path: Path, page_of: PageOf) -> None:
         "600", "ef" * 8, "cd" * 8, "None of them saw a clip other", "stgan 1.2.3", "stgan report augmentation",
     ):  # fmt: skip
         assert word in page.text, word
-    assert "too good" in page.text and "not known of every network" not in page.text and "mirror" not in page.text
+    assert "too high" in page.text and "Not every network" not in page.text and "mirror" not in page.text
     assert [path.name for path in figures] == ["gain.png", "accuracies.png", "counts.png"]
     assert [kind for kind, _ in page.pictures] == ["data:image/png"] * 3
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "a")]
@@ -74,7 +74,7 @@ def test_what_makes_the_figures_too_good_is_said(tmp_path: Path, page_of: PageOf
     record = experiment(SEEDS, proven=False)
     record["recipe"]["stop_on"] = "test"
     text = page_of(write_augmentation_page(write(tmp_path / "one", RECORD, record))[0]).text
-    assert "not known of every network" in text and "chosen on the test clips" in text and "None of them" not in text
+    assert "Not every network" in text and "The test clips decided" in text and "None of them" not in text
 
 
 def test_what_is_not_known_is_left_out(tmp_path: Path, page_of: PageOf) -> None:
@@ -86,7 +86,7 @@ def test_what_is_not_known_is_left_out(tmp_path: Path, page_of: PageOf) -> None:
         "figures/gain.png",
         "figures/accuracies.png",
     ]
-    assert "One seed" in text and "too few to say" in text and "Figure 6" not in text
+    assert "One seed" in text and "this may be chance" in text and "Figure 6" not in text
 
 
 def test_a_study_shows_all_settings_and_the_primary_one_closely(tmp_path: Path, page_of: PageOf) -> None:
@@ -94,7 +94,11 @@ def test_a_study_shows_all_settings_and_the_primary_one_closely(tmp_path: Path, 
     folder = write(tmp_path / "study", STUDY, a_study(*settings, primary=1))
     path, figures = write_augmentation_page(folder)
     text = page_of(path).text
-    assert "2 settings, of which “3 actors” decides" in text and "3 actors (primary)" in text and "seed 2" in text
+    assert (
+        "2 settings, of which “3 actors” is the primary one" in text
+        and "3 actors (primary)" in text
+        and "seed 2" in text
+    )
     assert "do not measurably change the accuracy: +10.4 points (95 % interval −9.6 to 30.4, over 3 seeds)" in text
     assert "by_actors.png" in [figure.name for figure in figures]
 
@@ -109,7 +113,7 @@ def test_a_study_shows_all_settings_and_the_primary_one_closely(tmp_path: Path, 
         (0.1, 0.05, "raised", "raise the accuracy by 10.0 points (95 % interval 5.0–15.0, over 2 seeds)"),
         (-0.1, 0.05, "lowered", "lower the accuracy by 10.0 points (95 % interval −15.0 to −5.0, over 2 seeds)"),
         (0.125, 0.125, "unchanged", "change the accuracy: +12.5 points (95 % interval 0.0–25.0, over 2 seeds)"),
-        (0.1, None, "unknown", "Of 2 seeds, both minus real is +10.0 points"),
+        (0.1, None, "unknown", "With 2 seeds, both minus real is +10.0 points"),
     ],
 )
 def test_the_verdict_follows_from_the_interval(gain: float, half: float | None, word: str, says: str) -> None:
@@ -178,10 +182,7 @@ def test_real_and_generated_clips_stand_side_by_side(tmp_path: Path, tiny_clips:
     path, figures = write_augmentation_page(folder)
     page = page_of(path)
     strips = [found["alt"] for tag, found in page.tags if tag == "img" and ", " in found["alt"]]
-    assert (
-        strips[-3:] == ["left, real", "left, real", "left, generated"]
-        and "mind whom you give this page to" in page.text
-    )
+    assert strips[-3:] == ["left, real", "left, real", "left, generated"] and "before you share this page" in page.text
     assert figures[-1].name == "strips.png" and sum(alt.endswith("generated") for alt in strips) == 1
 
 
@@ -191,7 +192,7 @@ def test_hostile_names_stay_text(tmp_path: Path, page_of: PageOf) -> None:
     result |= {"networks": [{"role": HOSTILE, "hash": HOSTILE, "seen": 1}]}
     folder = write(tmp_path / "study", STUDY, a_study((HOSTILE, 1, result), (HOSTILE + "\n", 2, result)))
     page = page_of(write_augmentation_page(folder, command=HOSTILE)[0])
-    assert page.text.count(HOSTILE) >= 8 and "script" not in {tag for tag, _ in page.tags}
+    assert page.text.count(HOSTILE) >= 7 and "script" not in {tag for tag, _ in page.tags}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How a clip comes about."""
+"""The picture of a clip over the iterations."""
 
 import shutil
 from dataclasses import replace
@@ -58,12 +58,12 @@ def test_what_lies_beside_a_clip_comes_first(clips: list[Shown], tiny_model: Pat
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"init": {"source": "a.mp4"}}, "started from a video"),
+        ({"init": {"source": "a.mp4"}}, "start from a video"),
         ({"settings": 5}, "does not say how"),
         ({"settings": {"iterations": 3}}, "does not say how"),
         ({"frames": "16"}, "does not say how"),
         ({"frames": 10**9}, "too long"),
-        ({"hashes": {"generator": "0" * 64}}, "is not the one"),
+        ({"hashes": {"generator": "0" * 64}}, "did not make the clips"),
         ({"seed": None}, "does not say how"),
     ],
 )
@@ -79,5 +79,5 @@ def test_why_there_is_no_picture(
 
 def test_another_model_is_not_asked(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
     other, gone = find_model("weizmann"), replace(find_model(tiny_model), path=tmp_path)
-    assert "is not the one that made the clips" in str(draw_iterations(tmp_path / "i.png", clips[:1], other))
-    assert "not at hand" in str(draw_iterations(tmp_path / "i.png", clips[:1], gone))
+    assert "did not make the clips" in str(draw_iterations(tmp_path / "i.png", clips[:1], other))
+    assert "not available" in str(draw_iterations(tmp_path / "i.png", clips[:1], gone))

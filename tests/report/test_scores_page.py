@@ -64,15 +64,15 @@ def make(tiny_model: Path) -> Make:
 
 @pytest.fixture
 def study(clips: Path, record: Record, tmp_path: Path) -> Path:
-    """A fooling study of two sets, judged by two networks each."""
+    """A fooling study of two sets, scored by two networks each."""
     folder = tmp_path / "study"
     rows = []
     for steered in ("lrcn", "c3d"):
         shutil.copytree(clips, folder / steered)
-        for judge in ("c3d", "evaluator"):
-            scores = {**record, "evaluator": judge, "accuracy": 0.25, "per_action": {"left": 0.125}}
+        for network in ("c3d", "evaluator"):
+            scores = {**record, "evaluator": network, "accuracy": 0.25, "per_action": {"left": 0.125}}
             del scores["clips"]
-            rows.append({"clips": steered, "evaluator": judge, "fooled": steered == judge, "scores": scores})
+            rows.append({"clips": steered, "evaluator": network, "fooled": steered == network, "scores": scores})
     values = {"format": 1, "model": "tiny", "preset": "paper", "seed": 3, "num": 2, "steered_by": ["lrcn", "c3d"]}
     (folder / RECORD).write_text(json.dumps({**values, "rows": rows, "version": "1"}))
     return folder
@@ -108,13 +108,13 @@ def test_everything_is_on_the_page(clips: Path, record: Record, make: Make, page
     assert make(clips, record).read_bytes() == again
 
 
-def test_a_fooled_judge_cannot_be_overlooked(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
+def test_a_fooled_evaluator_cannot_be_overlooked(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
     make(clips, record)
     honest = (clips / "figures" / "confusion.png").read_bytes()
     page = page_of(make(clips, {**record, "fooled": True, "evaluator": "c3d"}))
     assert [found["class"] for _, found in page.tags if "verdict" in (found.get("class") or "")] == ["verdict fooled"]
     assert page.text.count("FOOLED") >= 6 and "Honest" not in page.text and "--allow-fooled" in page.text
-    assert "named right, but fooled" in page.text or "named right" not in page.text
+    assert "seen as intended, but fooled" in page.text or "seen as intended" not in page.text
     assert (clips / "figures" / "confusion.png").read_bytes() != honest
 
     page = page_of(make(clips, {**record, "fooled": None}))

@@ -53,11 +53,11 @@ def test_failures_are_picked_by_their_rules_and_once() -> None:
     ]
     picked = {case.title: [clips.index(clip) for clip, _ in case.clips] for case in failures(clips)}
     assert picked == {
-        "Taken for something else": [1, 3, 2],
-        "What steered was sure, the evaluator disagrees": [0, 4],
+        "Recognised as another action": [1, 3, 2],
+        "The networks that steered are sure, the evaluator disagrees": [0, 4],
         "Hardly any motion": [5, 7],
         "Flicker": [8],
-        "Appearance that wanders": [6],
+        "Changing appearance": [6],
     }
     assert failures([shown(0), Shown(Clip(Path("x"), "x"), "walk", {}, None)]) == []
 

@@ -179,8 +179,8 @@ def test_hooks_are_removed_whatever_happens(c3d: C3D, videos: Tensor) -> None:
         ("convolutions.0:4", "no channel 4; its channels are 0 to 3"),
         ("convolutions.0:1,2", "named by CHANNEL,T,Y,X, not 1,2"),
         ("convolutions.0:1,2,3", "named by CHANNEL,T,Y,X, not 1,2,3"),
-        ("convolutions.0:1,8,0,0", "no T 8; there it goes from 0 to 7"),
-        ("convolutions.0:1,7,0,16", "no X 16; there it goes from 0 to 15"),
+        ("convolutions.0:1,8,0,0", "no T 8; its T is from 0 to 7"),
+        ("convolutions.0:1,7,0,16", "no X 16; its X is from 0 to 15"),
         ("fc8:1,0", "named by CHANNEL, not 1,0"),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_rehearsal_passes_every_stage(tmp_path: Path, capsys: pytest.CaptureFi
     out = tmp_path / "out"
     ucf101(out=out, rehearse=True, device="cpu")
     shown = capsys.readouterr().out
-    assert "What is left, on cpu" in shown and "the figures are of untrained networks" in shown
+    assert "Remaining stages, on cpu" in shown and "the figures come from untrained networks" in shown
     values = json.loads((out / "results.json").read_text())
     assert values["rehearsal"] and set(values["records"]) == set(STAGES)
     assert [line["published"] for line in values["lines"]] == [23.44, 66.33, 70.07, 0.156, 0.506, 0.522]

@@ -1,4 +1,4 @@
-"""Timings: what generating costs on this machine, and how close that is to what the machine can do."""
+"""Timings: what generation costs on this machine, and how close that is to what the machine can do."""
 
 from stgan.bench.estimating import PARTS, Estimate, TimedPart, estimate
 from stgan.bench.forms import FormsComparison, compare

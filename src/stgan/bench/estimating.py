@@ -1,6 +1,6 @@
 """How long clips will take: a few iterations of the sampler, timed part by part.
 
-`stgan.sampling.sample` runs as it does when it generates, with a timer.
+The measured code is that of generation: `stgan.sampling.sample`, with a timer.
 """
 
 import statistics
@@ -30,12 +30,12 @@ PARTS = (
     "reconstruction_encoder",
     "update",
 )
-"""Of an iteration, in the order in which they run. Reconstruction is PPGN's R(h) = E(G(h)); update is the rest."""
+"""Parts of an iteration, in order. Reconstruction is PPGN's R(h) = E(G(h)); update is everything else."""
 
 
 @dataclass(frozen=True)
 class TimedPart:
-    """Of an iteration. flops: floating point operations, two a multiply-add."""
+    """A part of an iteration. flops: floating point operations; a multiply-add counts as two."""
 
     seconds: float
     flops: int
@@ -45,12 +45,13 @@ class TimedPart:
 class Estimate:
     """What a batch of clips costs.
 
-    parts:             of the iteration of median duration, by the names in `PARTS`.
-    seconds_range:     of the fastest and the slowest iteration that was timed.
-    seconds_at_end:    to render the finished clips and to compute their probabilities.
-    iterations:        of a clip by the preset; `iterations_timed` of them were timed.
-    weights_bytes:     of all networks together.
-    peak_memory_bytes: the same, and what was held at most beside them.
+    parts:             the parts of the iteration with the median duration, by the names in `PARTS`.
+    seconds_range:     the durations of the fastest and the slowest timed iteration.
+    seconds_at_end:    the time to render the finished clips and to compute their probabilities.
+    iterations:        the preset's number of iterations, of which `iterations_timed` were timed.
+    frames, batch:     frames of a clip, and clips in the batch.
+    weights_bytes:     memory of the weights of all networks.
+    peak_memory_bytes: the peak of all memory, including the weights.
     """
 
     parts: dict[str, TimedPart]
@@ -73,24 +74,24 @@ class Estimate:
 
     @property
     def seconds_per_video(self) -> float:
-        """All its iterations and the end, as part of a batch."""
+        """The time of all iterations and of the end, divided by the number of clips in the batch."""
         return (self.iterations * self.seconds_per_iteration + self.seconds_at_end) / self.batch
 
     def hours(self, num_videos: int) -> float:
-        """For so many videos on this device."""
+        """The time for so many videos on this device."""
         return num_videos * self.seconds_per_video / 3600
 
 
 def inflate_as_conv3d(
     image_generator: ImageGenerator, kernel: Sequence[float], padding: TemporalPadding
 ) -> Callable[[Tensor], Tensor]:
-    """`inflate` in the published form, with plain 3D convolutions."""
+    """The video generator in its published form, with plain 3D convolutions; see `inflate`."""
     generator = inflate(image_generator, kernel, padding)
     return partial(generator.forward_conv3d, layers=generator.conv3d_layers())
 
 
 def by_part(amounts: dict[timed.TimedPart, float]) -> dict[str, float]:
-    """Amounts of an iteration by the names in `PARTS`."""
+    """Rename the amounts of an iteration to the names in `PARTS`."""
     parts = dict.fromkeys(PARTS, 0.0)
     for (part, direction), amount in amounts.items():
         name = part if part in PARTS else f"{part}_{direction}"
@@ -99,7 +100,7 @@ def by_part(amounts: dict[timed.TimedPart, float]) -> dict[str, float]:
 
 
 def weights(networks: Networks) -> list[Tensor]:
-    """Of all networks together, each once."""
+    """The parameters and buffers of all networks, each once."""
     parts = (networks.image_generator, networks.encoder, *networks.condition)
     modules = nn.ModuleList(part for part in parts if isinstance(part, nn.Module))
     return [*modules.parameters(), *modules.buffers()]
@@ -115,20 +116,21 @@ def estimate(
     conv3d: bool = False,
     on_iteration: Callable[[], None] | None = None,
 ) -> Estimate:
-    """Time some iterations of clips by a preset; `STGAN.steering` has a model's networks.
+    """Time some iterations of a preset; `STGAN.steering` has a model's networks.
 
-    One more iteration comes first, unclocked: it counts the operations, and warms the device up.
+    An iteration before them is not timed. It counts the operations and warms the device up.
 
     Args:
-        networks: on the device that is asked about; all its condition networks steer.
-        frames: of a clip.
-        batch: clips at a time.
-        iterations: to be timed.
-        conv3d: with the generator as published, of plain 3D convolutions, instead of factorised.
+        networks: the networks, on the device to measure; all condition networks steer.
+        preset: settings of PPGN's update on codes.
+        frames: frames of a clip.
+        batch: clips that are made together.
+        iterations: number of timed iterations.
+        conv3d: use the generator in its published form, with plain 3D convolutions, instead of factorised ones.
         on_iteration: called after each of the `iterations` + 1.
 
     Raises:
-        StganError: the preset has no iterations that are all alike, or a number is below 1.
+        StganError: the preset is not PPGN's update on codes, or a number is below 1.
     """
     if not isinstance(preset, PPGNSettings) or preset.inflation is None:
         raise StganError(f"only presets that optimise codes can be estimated, which {preset.name} does not; take paper")
@@ -141,7 +143,7 @@ def estimate(
         networks = replace(networks, inflate=inflate_as_conv3d)
 
     def run(count: int, read: Callable[[], float]) -> tuple[list[dict[str, float]], float]:
-        """So many iterations, in which no clip stops early; and the amount of what comes after them."""
+        """The amounts of so many iterations, in which no clip stops early, and the amount of all that follows them."""
         timer = PartTimer(read)
 
         def on_lap(*iteration: Any) -> None:

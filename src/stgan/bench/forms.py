@@ -1,6 +1,7 @@
-"""Table 1's generator in its two forms, side by side: plain 3D convolutions, as published, and factorised, as it runs.
+"""Table 1's generator in two forms: plain 3D convolutions, as published, and factorised ones, as stgan runs it.
 
-Forward and backward to the codes, in turn, so that both meet the machine in the same moods.
+Both run forward and backward to the codes. They are timed alternately, so that changes in the machine's speed affect
+both alike.
 """
 
 import statistics
@@ -32,12 +33,12 @@ Form = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Timing:
-    """Of one form. The trunk is what lies between the inner products and the video, there and back.
+    """The timing of one form. The trunk is all layers after the fully connected ones, forward and backward.
 
-    seconds:       of forward and backward to the codes, the median of all rounds.
-    trunk_seconds: of that, in the trunk.
-    trunk_flops:   floating point operations of its convolutions, two a multiply-add.
-    memory_bytes:  held at most beside the weights.
+    seconds:       the time forward and backward to the codes; the median of all rounds.
+    trunk_seconds: the part of it that the trunk takes.
+    trunk_flops:   floating point operations of the trunk's convolutions; a multiply-add counts as two.
+    memory_bytes:  the peak of the memory besides the weights.
     """
 
     seconds: float
@@ -48,12 +49,14 @@ class Timing:
 
 @dataclass(frozen=True)
 class FormsComparison:
-    """
-    memory_format: of the 3D convolutions: the faster one for them.
-    output_error, gradient_error: |factorised - conv3d| / |conv3d|, 2-norms: of the video's difference to grey, and of
-        the gradient to the codes, where both have the same units active (see `SamePattern`).
-    free_gradient_error: the same where each has its own.
-    matmul_flops: a second, of a large matrix product, the median of all rounds.
+    """Both forms, timed and compared.
+
+    memory_format:       the memory format in which the 3D convolutions are faster; they are timed in it.
+    output_error:        |factorised - conv3d| / |conv3d|, 2-norms, of the videos minus their mean.
+    gradient_error:      the same of the gradient to the codes, if both forms have the same active units
+                         (see `SamePattern`).
+    free_gradient_error: the same of the gradient, if each form has its own active units.
+    matmul_flops:        operations per second of a large matrix product; the median of all rounds.
     """
 
     conv3d: Timing
@@ -71,25 +74,22 @@ class FormsComparison:
 
     @property
     def share_of_matmul(self) -> float:
-        """The rate of the factorised trunk, as a share of a matrix product's."""
+        """The rate of the factorised trunk, divided by the rate of a matrix product."""
         return self.factorised.trunk_flops / self.factorised.trunk_seconds / self.matmul_flops
 
 
 def compare(
-    scale: Scale,
-    device: torch.device,
-    rounds: int = 7,
-    seed: int = 0,
-    on_round: Callable[[], None] = lambda: None,
+    scale: Scale, device: torch.device, rounds: int = 7, seed: int = 0, on_round: Callable[[], None] = lambda: None
 ) -> FormsComparison:
-    """Time both forms in turn, on random weights and codes; and hold their results against each other.
+    """Time both forms alternately, on random weights and codes, and compare their results.
 
-    Before each pass that is timed there is one of the same form that is not: a generator is called in loops.
+    Before each timed pass, the same form runs once without being timed, as in a loop that calls one generator.
     """
     randomness = torch.Generator(device).manual_seed(seed)
     with torch.device("meta"):
         image_generator = ImageGenerator(scale.generator())
-    network = inflate(channels_last(_filled(image_generator, device, randomness)))
+    randomize(image_generator.to_empty(device=device), randomness)
+    network = inflate(channels_last(image_generator))
     shape = (scale.batch, scale.frames, network.image_generator.config.code_size)
     codes = torch.randn(shape, device=device, generator=randomness).relu()
     conv3d, memory_format = _fastest_conv3d(network, codes)
@@ -104,7 +104,7 @@ def compare(
     for _ in range(rounds):
         rates.append(matmul_rate(device, seconds=0.2))
         for name, form in forms.items():
-            passes(network, form, codes)  # memory and caches as the other form left them
+            passes(network, form, codes)  # not timed: the other form has left its data in memory and caches
             laps[name].append(passes(network, form, codes))
         on_round()
     with OperationCounter() as operations:
@@ -127,7 +127,7 @@ def compare(
 def passes(
     network: VideoGenerator, form: Form, codes: Tensor, read: Callable[[], float] | None = None
 ) -> tuple[float, float]:
-    """What `read` counts (by default seconds) in forward and backward: in all, and in the trunk."""
+    """What `read` counts (by default seconds) during forward and backward: in total, and in the trunk."""
     marks = []
 
     def mark(*ignored: Any) -> None:
@@ -152,10 +152,10 @@ def passes(
 
 
 class SamePattern(TorchFunctionMode):
-    """Within its block leaky ReLUs let through the units that they did in the first block, whatever their input.
+    """In its first block it records which units of leaky ReLUs are active; in later blocks the same units are active.
 
-    A unit that is 0 but for rounding has one slope or the other at random, so that float32 gradients of any two
-    orders of the same sums differ by far more than the sums do. With the same slopes they can be compared.
+    The slope of a unit whose input is 0 except for rounding is arbitrary. So the float32 gradients of two orders of
+    the same sums differ by far more than the sums. With the same slopes the gradients can be compared.
     """
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ class SamePattern(TorchFunctionMode):
 
 
 def errors(conv3d: Form, factorised: Form, codes: Tensor) -> dict[str, float]:
-    """Of `FormsComparison`."""
+    """The three errors of `FormsComparison`, by name."""
     codes = codes.detach().requires_grad_()
 
     def gradient(video: Tensor) -> Tensor:
@@ -209,40 +209,35 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
 
 
 def record(comparison: FormsComparison, scale: Scale, device: torch.device) -> dict[str, Any]:
-    """What `stgan bench generator --json` writes, for any program to read; keys may be added.
+    """What `stgan bench generator --json` writes. Later versions may add keys.
 
     conv3d_s, factorised_s: seconds of forward and backward, medians; speedup: their ratio.
-    relative_error:         the larger one of the video's and the gradient's.
-    matmul_gflops:          the rate of a large matrix product of float32, in 10^9 operations a second.
-    conv3d_gflops, factorised_gflops: the rate of the trunk's convolutions; each of its own operations, of which the
-                            factorised ones are a third.
-    Also the fields of `FormsComparison`, and what it ran on.
+    relative_error:         the larger one of output_error and gradient_error.
+    matmul_gflops:          the rate of a large float32 matrix product, in 10^9 operations per second.
+    conv3d_gflops, factorised_gflops: the rate of the trunk's convolutions. Each form counts its own operations; the
+                            factorised form has a third of them.
+    The other keys are the fields of `FormsComparison` and of the machine.
     """
-    of = comparison
+    conv3d, factorised = comparison.conv3d, comparison.factorised
     return {
         "format": FORMAT,
         "version": __version__,
-        "conv3d_s": of.conv3d.seconds,
-        "factorised_s": of.factorised.seconds,
-        "speedup": of.speedup,
-        "relative_error": max(of.output_error, of.gradient_error),
-        "matmul_gflops": of.matmul_flops / _GIGA,
-        "conv3d_gflops": of.conv3d.trunk_flops / of.conv3d.trunk_seconds / _GIGA,
-        "factorised_gflops": of.factorised.trunk_flops / of.factorised.trunk_seconds / _GIGA,
-        "share_of_matmul": of.share_of_matmul,
+        "conv3d_s": conv3d.seconds,
+        "factorised_s": factorised.seconds,
+        "speedup": comparison.speedup,
+        "relative_error": max(comparison.output_error, comparison.gradient_error),
+        "matmul_gflops": comparison.matmul_flops / _GIGA,
+        "conv3d_gflops": conv3d.trunk_flops / conv3d.trunk_seconds / _GIGA,
+        "factorised_gflops": factorised.trunk_flops / factorised.trunk_seconds / _GIGA,
+        "share_of_matmul": comparison.share_of_matmul,
         **asdict(comparison),
         **asdict(scale),
         **machine(device),
     }
 
 
-def _filled(image_generator: ImageGenerator, device: torch.device, randomness: torch.Generator) -> ImageGenerator:
-    randomize(image_generator.to_empty(device=device), randomness)
-    return image_generator
-
-
 def _fastest_conv3d(network: VideoGenerator, codes: Tensor) -> tuple[Form, str]:
-    """The published form in the memory format that suits it best."""
+    """The published form in its fastest memory format."""
     tried: dict[str, tuple[float, Form]] = {}
     for name, memory_format in (("contiguous", torch.contiguous_format), ("channels_last_3d", torch.channels_last_3d)):
         layers = network.conv3d_layers()

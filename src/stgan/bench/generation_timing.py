@@ -1,6 +1,6 @@
-"""What a clip of a model costs: seconds, memory, and which network the time goes to.
+"""What a clip of a model costs: the time in each network, and memory.
 
-`stgan.sampling.sample` runs as it does when it generates, with a timer.
+The measured code is that of generation: `stgan.sampling.sample`, with a timer.
 """
 
 import statistics
@@ -12,27 +12,29 @@ from typing import Any
 from stgan.bench.machine import PeakMemory, synchronize
 from stgan.bench.operations import OperationCounter
 from stgan.bench.parts import REST, PartTimer, TimedPart
+from stgan.defaults import BOTH, FRAMES
 from stgan.devices import machine
 from stgan.errors import StganError
-from stgan.pipeline import BOTH, FRAMES, STGAN
+from stgan.pipeline import STGAN
 from stgan.sampling import Action, SamplerSettings, clip_seed, sample
 from stgan.version import __version__
 
 FORMAT = 1
 NETWORKS = ("prior", "generator", "condition")
-"""The prior is the denoiser, or in the preset `paper` the reconstruction R(h) = E(G(h))."""
+"""The prior is the denoiser; in the preset `paper` it is the reconstruction R(h) = E(G(h))."""
 
 _RECONSTRUCTION = ("reconstruction_generator", "reconstruction_encoder")
 
 
 @dataclass(frozen=True)
 class BatchCost:
-    """Of a clip that is made in a batch of so many; the mean over batches, one of each action.
+    """What a clip costs in a batch of so many clips; the mean over one batch of each action.
 
-    parts:             seconds in each of `NETWORKS` and the `REST`, forward and backward.
-    steps:             up the gradient, on average, of at most the preset's iterations.
-    flops:             floating point operations, two a multiply-add; of another clip of each action.
-    peak_memory_bytes: held at most beside the weights, by the whole batch.
+    seconds:           time of a clip.
+    parts:             the part of it in each of `NETWORKS` and the `REST`, forward and backward.
+    steps:             mean number of steps up the gradient; at most the preset's number of iterations.
+    flops:             floating point operations (a multiply-add counts as two) of one other clip of each action.
+    peak_memory_bytes: the peak of the memory besides the weights, of the whole batch.
     """
 
     batch: int
@@ -44,12 +46,12 @@ class BatchCost:
 
     @property
     def outside_networks(self) -> float:
-        """Share of the time."""
+        """The share of the time that is spent outside the networks."""
         return self.parts[REST] / sum(self.parts.values())
 
 
 def by_network(amounts: dict[TimedPart, float]) -> dict[str, float]:
-    """Amounts of each of `NETWORKS` and the `REST`, forward and backward together."""
+    """The amounts of each of `NETWORKS` and the `REST`, as sums of forward and backward."""
     parts = dict.fromkeys((*NETWORKS, REST), 0.0)
     for (part, _), amount in amounts.items():
         parts["prior" if part in _RECONSTRUCTION else part] += amount
@@ -67,9 +69,11 @@ def measure(
     seed: int = 0,
     on_batch: Callable[[], None] = lambda: None,
 ) -> BatchCost:
-    """A batch of each action, timed, after one of the first that is not and clips whose operations are counted.
+    """Time one batch of each action. Before that, one clip of each counts operations, and a first batch warms up.
 
-    actions: none stands for all of the model's.
+    Args:
+        actions: default: all actions of the model.
+        on_batch: called after each timed batch.
 
     Raises:
         StganError: an unknown action, or a batch without clips.
@@ -118,15 +122,15 @@ def record(
     preset: SamplerSettings,
     matmul_flops: float,
 ) -> dict[str, Any]:
-    """What `stgan bench generate --json` writes, for any program to read; keys may be added.
+    """What `stgan bench generate --json` writes. Later versions may add keys.
 
-    batches: by the number of clips that are made at a time, the fields of `BatchCost`, and
-        seconds_per_clip, seconds_per_iteration: of a clip; an iteration is one of the preset's
+    batches: for each batch size the fields of `BatchCost`, and
+        seconds_per_clip, seconds_per_iteration: time of a clip, and the same divided by the preset's iterations
         outside_networks: share of the time outside all networks
-        seconds_at_floor: of a clip, if all its operations ran at the rate of a matrix product
-    curve:   for numbers of iterations, what an evaluator says of clips and what a clip took (see
-             `stgan.studies.schedules`); empty if it was not asked for.
-    matmul_gflops: the rate of a large matrix product of float32, in 10^9 operations a second.
+        seconds_at_floor: time of a clip if all its operations ran at the rate of a matrix product
+    curve:   for several numbers of iterations, an evaluator's scores and the time of a clip (see
+             `stgan.studies.schedules`); empty without --curve.
+    matmul_gflops: the rate of a large float32 matrix product, in 10^9 operations per second.
     """
     return {
         "format": FORMAT,

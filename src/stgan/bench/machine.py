@@ -1,4 +1,4 @@
-"""What a machine can do and how much memory it has: the measures that timings are held against."""
+"""The speed and the memory of a machine, to compare timings with."""
 
 import ctypes
 import sys
@@ -16,17 +16,17 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was told."""
+    """Wait until the device has finished all its work."""
     torch.get_device_module(device).synchronize()
 
 
 MatmulPrecision = Literal["float32", "tf32", "bf16"]
-"""What products are computed in. tf32 is float32 with operands of 10 bits, on NVIDIA GPUs; bf16 is autocast to it."""
+"""The number format of products. tf32: float32 with operands rounded to 10 bits, on NVIDIA GPUs. bf16: by autocast."""
 
 
 @contextmanager
 def computing_in(precision: MatmulPrecision, device: torch.device) -> Iterator[None]:
-    """Within its block products are computed in this precision; all else stays float32."""
+    """Compute products in this precision in a block; everything else stays float32."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32
     convolutions.allow_tf32 = products.allow_tf32 = precision == "tf32"
@@ -38,15 +38,15 @@ def computing_in(precision: MatmulPrecision, device: torch.device) -> Iterator[N
 
 
 def matmul_rate(device: torch.device, seconds: float = 0.5) -> float:
-    """Floating point operations a second of a large matrix product, the fastest within `seconds`.
+    """Floating point operations per second of a large matrix product; the fastest of several within `seconds`.
 
-    Of float32 matrices, in what precision such products are computed in where it is called.
+    The matrices are float32. The product has the precision that is in effect at the call (see `computing_in`).
     """
     halved = torch.is_autocast_enabled(device.type)
     size = 8192 if device.type != "cpu" else 256 if halved else 2048  # many CPUs only emulate bf16
     a = torch.rand(size, size, device=device)
     if halved:
-        a = a.to(torch.get_autocast_dtype(device.type))  # not in the time that is taken
+        a = a.to(torch.get_autocast_dtype(device.type))  # here, so that the conversion is not timed
     times: list[float] = []
     while len(times) < 4 or sum(times) < seconds:
         synchronize(device)
@@ -58,9 +58,10 @@ def matmul_rate(device: torch.device, seconds: float = 0.5) -> float:
 
 
 class PeakMemory:
-    """Within its block: how much memory was held at most, beyond what was held when it began.
+    """Measures the peak of memory in a block, minus the memory at its beginning.
 
-    bytes: on a GPU of tensors; else of this process in main memory (on Linux; elsewhere beyond what it ever held).
+    bytes: memory of tensors on a GPU; else main memory of this process. Outside Linux: only what exceeds the highest
+           peak before the block.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -72,8 +73,8 @@ class PeakMemory:
             self.before = torch.cuda.memory_allocated(self.device)
             return self
         with suppress(OSError, AttributeError):  # elsewhere than on Linux, or where it is forbidden
-            ctypes.CDLL(None).malloc_trim(0)  # what was freed, but not given back, would be taken again unseen
-            Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
+            ctypes.CDLL(None).malloc_trim(0)  # reuse of memory that was freed but not returned would not be seen
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         self.before = _process_memory("VmRSS")
         return self
 
@@ -86,7 +87,7 @@ class PeakMemory:
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had: of the GPU, or of main memory; None where that is not known."""
+    """Free memory in bytes, of the GPU or of the main memory; None if it is not known."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     known = [int(text) for path in _LIMITS if (text := _read(path).strip()).isdigit()]
@@ -97,11 +98,11 @@ def available_memory(device: torch.device) -> int | None:
 
 
 def _process_memory(name: str) -> int:
-    """Bytes in main memory, now (VmRSS) or at most (VmHWM). Where Linux does not tell, the second in both cases."""
+    """Main memory of this process in bytes, now (VmRSS) or at its peak (VmHWM). Outside Linux always the peak."""
     for line in _read(_STATUS).splitlines():
         if line.startswith(f"{name}:"):
             return 1024 * int(line.split()[1])
-    import resource  # not to be had on Windows
+    import resource  # does not exist on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

@@ -1,7 +1,7 @@
-"""Floating point operations, counted from the shapes of what is multiplied while it runs.
+"""Floating point operations, counted at run time from the shapes of products.
 
-`torch.utils.flop_counter` has the formulas. Its own `FlopCounterMode` also attributes them to modules, by hooks that
-refuse `autograd.grad` of a leaf, which is what activation maximization computes; and it knows no LSTM.
+`torch.utils.flop_counter` has the formulas. Its own `FlopCounterMode` is not used, because its hooks refuse
+`autograd.grad` of a leaf, which activation maximization computes, and because it does not count LSTMs.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 
 
 class OperationCounter(TorchDispatchMode):
-    """Counts within its block: two operations a multiply-add of matrix products, convolutions and LSTMs."""
+    """Counts operations in a block: two for each multiply-add of matrix products, convolutions and LSTMs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,12 +32,12 @@ class OperationCounter(TorchDispatchMode):
         return output
 
 
-# Both directions of each, as far as the gradient of the input goes.
+# Forward, and backward to the gradient of the input.
 _ONEDNN_LSTM = {torch.ops.aten.mkldnn_rnn_layer, torch.ops.aten.mkldnn_rnn_layer_backward}
 _CUDNN_LSTM = {torch.ops.aten._cudnn_rnn, torch.ops.aten._cudnn_rnn_backward}
 
 
 def lstm_operations(inputs: Tensor, weights: Sequence[Tensor]) -> int:
-    """Of a layer with these weights, of which the vectors are biases, over "time batch code" or "batch time code"."""
+    """Operations of an LSTM layer over "time batch code" or "batch time code". Vectors among the weights are biases."""
     steps = inputs.shape[0] * inputs.shape[1]
     return 2 * steps * sum(weight.numel() for weight in weights if weight.ndim == 2)

@@ -1,6 +1,6 @@
 """The paper's loop at the paper's sizes: Table 1's generator steered by LRCN or C3D as published, PPGN's update.
 
-Time and memory hang on sizes, not on what the weights know, so the weights are random.
+The weights are random, because time and memory depend on sizes only.
 """
 
 from collections.abc import Mapping
@@ -32,16 +32,22 @@ from stgan.version import __version__
 CONDITION = ("lrcn", "c3d")
 FORMAT = 1
 
-# Measured: layers keep copies of weights in layouts of their own, and need working space.
+# Measured: layers keep copies of weights in other memory layouts, and need working memory.
 _COPIES = 0.5  # as a share of the weights
 _WORKING = 1.15  # as a multiple of what the gradient needs
 _WIDTHS = (0.01, 4.0)
-_EVEN = 0.01  # of a classifier's usual last weights: all actions are about as likely, so gradients never vanish
+_LAST_LAYER = 0.01  # factor of a classifier's last weights: all actions get about the same probability, so that no
+# gradient vanishes
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes of the loop. width: of every layer, as a factor of the published one; pictures keep their size."""
+    """Sizes of the loop.
+
+    frames: frames of a clip.
+    batch:  clips that are made together.
+    width:  channels of every layer, as a factor of the published number, 0.01 to 4. Frames keep their size.
+    """
 
     frames: int = 16
     batch: int = 1
@@ -52,7 +58,7 @@ class Scale:
             raise StganError(f"the width must be from {_WIDTHS[0]:g} to {_WIDTHS[1]:g}, not {self.width:g}")
 
     def channels(self, number: int) -> int:
-        """So many at full width; even, as some convolutions come in two groups."""
+        """The number of channels at this width; even, because some convolutions have two groups."""
         return max(2, 2 * round(number * self.width / 2))
 
     def generator(self) -> GeneratorConfig:
@@ -83,14 +89,14 @@ class Scale:
         )
 
     def networks(self, condition: str, device: torch.device | str, seed: int = 0) -> Networks:
-        """The paper's networks with random weights, steered by "lrcn" or "c3d"; on "meta" without any.
+        """The paper's networks with random weights, where "lrcn" or "c3d" steers; on the device "meta" without weights.
 
         Raises:
             StganError: there is no such condition network, or it does not take clips of so few frames.
         """
         if condition not in CONDITION:
             raise StganError(f"unknown condition {condition!r}; there are {' and '.join(CONDITION)}")
-        with torch.device("meta"):  # torch's own weights would take seconds, and are too small for so many layers
+        with torch.device("meta"):  # torch's initial weights take seconds, and are too small for this depth
             steering = LRCN(self.lrcn()) if condition == "lrcn" else C3D(self.c3d())
             networks = Networks(ImageGenerator(self.generator()), AlexNet(self.encoder()), (steering,))
         if self.frames < (window_of(steering) or 1):
@@ -102,11 +108,11 @@ class Scale:
             generator = torch.Generator(device).manual_seed(seed)
             for network in (networks.image_generator, networks.encoder, steering):
                 channels_last(randomize(network.to_empty(device=device), generator))
-            steering.fc8.weight.mul_(_EVEN)
+            steering.fc8.weight.mul_(_LAST_LAYER)
         return networks
 
     def memory_needed(self, condition: str) -> int:
-        """Bytes of the weights and of what generating keeps beside them, about; nothing of it is allocated."""
+        """An estimate of the bytes that generation needs, including the weights. Nothing of it is allocated."""
         networks = self.networks(condition, "meta")
         kept: dict[int, torch.UntypedStorage] = {}
 
@@ -125,14 +131,14 @@ class Scale:
         return round((1 + _COPIES) * sum(each.nbytes for each in held) + _WORKING * needed)
 
     def largest_batch(self, condition: str, memory: float) -> int:
-        """How many clips at a time need at most so many bytes, about; 0 if not even one does."""
+        """An estimate of the largest batch that needs at most so many bytes; 0 if one clip needs more."""
         one, two = (replace(self, batch=batch).memory_needed(condition) for batch in (1, 2))
         return max(0, int((memory - one) // (two - one)) + 1)
 
 
 @torch.no_grad()
 def randomize(network: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Weights from N(0, 2 / number of inputs) as He et al. (2015), no biases; ready to steer."""
+    """Set weights to draws from N(0, 2 / number of inputs), as He et al. (2015), and biases to 0; in eval mode."""
     for module in network.modules():
         for parameter in module.parameters(recurse=False):
             if parameter.ndim == 1:
@@ -155,26 +161,25 @@ def record(
     num_videos: int,
     memory: float,
 ) -> dict[str, Any]:
-    """What `stgan bench paper-scale --json` writes, for any program to read; keys may be added.
+    """What `stgan bench paper-scale --json` writes. Later versions may add keys. Times are those of a whole batch.
 
-    Of the run: format, version, preset, frames, batch, width, precision, torch, device, threads, num_videos, and
-    matmul_flops_per_second: of a large matrix product, the rate that the others are held against.
+    The run: format, version, preset, frames, batch, width, precision, torch, device, threads, num_videos, and
+    matmul_flops_per_second: the rate of a large matrix product, to compare the other rates with.
 
-    conditions: by the network that steered,
-        seconds_per_iteration:  the median of iterations_timed; also seconds_of_fastest_iteration, ..._slowest_iteration
-        parts:                  of that iteration, by `PARTS`: seconds and flops of each
-        flops_per_iteration:    floating point operations, two a multiply-add; all figures of time are of a batch
-        flops_per_second:       the rate reached
-        seconds_at_floor:       of an iteration, if all of it ran at matmul_flops_per_second
-        peak_memory_bytes:      held at most by the weights and beside them; weights_bytes of it by the weights
-        iterations:             of a video by the preset
-        seconds_at_end:         of rendering the finished videos and judging them once more
-        seconds_per_video:      iterations and end, divided by the batch
-        hours_for_num_videos:   at that pace, one after another on this device
-        clips_per_second:       the same pace
-        largest_batch:          that needs at most memory_gb, about
-        conv3d:                 seconds_per_iteration and clips_per_second with plain 3D convolutions as a generator,
-                                and speedup: how many times as long an iteration takes then; null if it was not timed
+    conditions: for each network that steered,
+        seconds_per_iteration:  median of iterations_timed; also seconds_of_fastest_iteration, ..._slowest_iteration
+        parts:                  seconds and flops of each of `PARTS` in that iteration
+        flops_per_iteration:    floating point operations; a multiply-add counts as two
+        flops_per_second:       the measured rate
+        seconds_at_floor:       time of an iteration at the rate matmul_flops_per_second
+        peak_memory_bytes:      peak of all memory, including weights_bytes
+        iterations:             the preset's number of iterations
+        seconds_at_end:         time to render the finished videos and to compute their probabilities
+        seconds_per_video:      iterations and end, divided by the batch size
+        hours_for_num_videos, clips_per_second: the same speed in other units
+        largest_batch:          estimate of the largest batch that fits into memory_gb
+        conv3d:                 seconds_per_iteration and clips_per_second of the generator with plain 3D convolutions,
+                                and speedup: the ratio of the times of an iteration; null if it was not timed
     """
     conditions = {}
     for name, of in estimates.items():

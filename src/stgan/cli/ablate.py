@@ -5,51 +5,38 @@ from typing import Annotated
 
 import typer
 
-from stgan.cli.options import (
-    EVALUATOR,
-    MODEL,
-    DeviceOption,
-    EvaluatorOption,
-    IterationsOption,
-    JsonOption,
-    ModelOption,
-    NumOption,
-    SeedOption,
-    folder_option,
-)
+from stgan.cli import options
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
+from stgan.defaults import EVALUATOR
 from stgan.files import typed
 from stgan.progress import bars
 
 _MOST_CLIPS = 100_000
-EXAMPLES = (
-    "stgan ablate",
-    "stgan ablate robust no-goal pixels --num 1 --out study --json study.json",
-)
+EXAMPLES = ("stgan ablate", "stgan ablate robust no-goal pixels --num 1 --out study --json study.json")
 
 
 def ablate(
     variants: Annotated[
         list[str] | None, typer.Argument(metavar="VARIANT", help="Variants to make. Default: all of them.")
     ] = None,
-    model: ModelOption = MODEL,
-    num: NumOption = 2,
-    seed: SeedOption = 0,
-    out: Annotated[Path, folder_option("--out", "Folder for the clips of all variants, and a figure.")] = Path(
+    model: options.Model = options.MODEL,
+    num: options.Num = 2,
+    seed: options.Seed = 0,
+    out: Annotated[Path, options.folder("--out", "Folder for the clips of all variants, and a figure.")] = Path(
         "ablations"
     ),
-    iterations: IterationsOption = None,
-    evaluator: EvaluatorOption = None,
+    iterations: options.Iterations = None,
+    evaluator: options.Evaluator = None,
     action: Annotated[
         str | None, typer.Option(help="Action that the figure shows. Default: the model's first.")
     ] = None,
-    json_file: JsonOption = None,
-    device: DeviceOption = None,
+    json_file: options.Json = None,
+    device: options.Device = None,
 ) -> None:
-    """Generate and score variants of the presets, each with one part of the method changed or left out.
+    """Generate and score variants of the presets. In each, one part of the method is changed or left out.
 
-    The variants test the paper's claims, and every difference between robust and paper. Clips that are in OUT/VARIANT
-    already are kept: after an interruption, the same command makes the rest.
+    The variants test the paper's claims, and every difference between robust and paper. Finished clips in OUT/VARIANT
+    are kept: after an interruption, the same command makes the rest.
     """
     from stgan.pipeline import STGAN
     from stgan.scoring import find_evaluator
@@ -66,7 +53,7 @@ def ablate(
     check_range("--num", num, 1, _MOST_CLIPS)
     chosen = find_variants(variants or [])
     stgan = STGAN.from_pretrained(typed(model), device)
-    judge = find_evaluator(evaluator, stgan.folder, device=stgan.device)
+    scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device)
     shown = next(iter(stgan.steering([action] if action else []).objectives))
     rows, folders = [], {}
     with on_interrupt("finished clips are kept, the same command makes the rest"), bars(console) as progress:
@@ -77,7 +64,7 @@ def ablate(
                 stgan, variant, num, seed, out, iterations=iterations,
                 on_clip=lambda: progress.update(clips, advance=1),
             )  # fmt: skip
-            rows.append(score_variant(variant, folders[variant.name], num, judge))
+            rows.append(score_variant(variant, folders[variant.name], num, scorer))
     draw_variants(out / FIGURE, folders, shown)
     table = new_table(
         title=f"{num * len(stgan.actions)} clips of each variant, seed {seed}, scored by {evaluator or EVALUATOR}"

@@ -1,4 +1,4 @@
-"""`stgan augment`: whether generated clips are worth training on."""
+"""`stgan augment`: whether generated clips are useful training data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from stgan.cli.options import (
-    DeviceOption,
-    RealCsvOption,
-    RequiredRealOption,
-    SaveEveryOption,
-    SettingsOption,
-    SplitColumnOption,
-    UcfSplitOption,
-    file_option,
-    folder_option,
-)
+from stgan.cli import options
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
 from stgan.errors import StganError
 from stgan.files import typed
@@ -37,23 +27,23 @@ EXAMPLES = (
 
 
 def augment(
-    real: RequiredRealOption,
+    real: options.RequiredReal,
     generated: Annotated[
         Path,
-        folder_option(
+        options.folder(
             "--generated", "What stgan select wrote. The model must not have seen the clips to test on.", "SET"
         ),
     ],
-    out: Annotated[Path, folder_option("--out", "Folder for the trained classifiers and the record.")] = Path(
+    out: Annotated[Path, options.folder("--out", "Folder for the trained classifiers and the record.")] = Path(
         "augmentation"
     ),
     recipe: Annotated[
-        Path | None, file_option("--recipe", "Recipe. Default: a small C3D (recipes/augmentation/augmentation.yaml).")
+        Path | None, options.file("--recipe", "Recipe. Default: a small C3D (recipes/augmentation/augmentation.yaml).")
     ] = None,
-    settings: SettingsOption = None,
+    settings: options.Settings = None,
     initial: Annotated[
         Path | None,
-        folder_option(
+        options.folder(
             "--initial", "Start from the weights of this checkpoint, such as C3D's of Sports-1M.", "CHECKPOINT"
         ),
     ] = None,
@@ -67,9 +57,9 @@ def augment(
         str | None,
         typer.Option(metavar="C", help="With --train-groups: validate on these groups, to choose where to stop."),
     ] = None,
-    csv_list: RealCsvOption = None,
-    split_column: SplitColumnOption = "split",
-    ucf_split: UcfSplitOption = 1,
+    csv_list: options.RealCsv = None,
+    split_column: options.SplitColumn = "split",
+    ucf_split: options.UcfSplit = 1,
     model: Annotated[
         str | None, typer.Option(help="The model that made SET, if stgan generate wrote SET (and not stgan select).")
     ] = None,
@@ -77,18 +67,17 @@ def augment(
         bool,
         typer.Option(
             "--allow-unknown",
-            help="Go on if nothing says which clips the networks behind SET have seen, and say so in the result.",
+            help="Also train if it is not known which clips the networks that made SET have seen. The result says so.",
         ),
     ] = False,
-    save_every: SaveEveryOption = 60.0,
-    device: DeviceOption = None,
+    save_every: options.SaveEvery = 60.0,
+    device: options.Device = None,
 ) -> None:
     """Train a classifier on generated clips only, on real clips only, and on both: the paper's Table 3.
 
     All three start from the same weights and differ only in their clips. Each is repeated for several random seeds.
-    Validation clips choose where each training stops. A generated clip is refused if a network that made or chose it
-    has seen a test clip. After an interruption, the same command goes on where it stopped. stgan report OUT makes a
-    page of it.
+    Validation clips decide when each training stops. A generated clip is refused if a network that made or chose it has
+    seen a test clip. After an interruption, the same command continues. stgan report OUT makes a page of the result.
     """
     from stgan.checkpoints import find_model
     from stgan.checkpoints.checkpoint import load_checkpoint
@@ -105,7 +94,7 @@ def augment(
     console = new_console()
     check_range("--seeds", seeds, 1, 1000)
     if val_groups and not train_groups:
-        raise StganError("--val-groups goes with --train-groups; name the groups to train on too")
+        raise StganError("--val-groups needs --train-groups; name the groups to train on too")
     chosen = load_augmentation_recipe(recipe or DEFAULT, parse_overrides(settings or []))
     clips: "Sequence[ClipFile]" = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split).clips
     if train_groups:
@@ -114,11 +103,11 @@ def augment(
         raise StganError(f"{quoted(generated)} is not a folder; give what stgan select wrote")
     for source in (real, generated):
         if source.resolve() in (out.resolve(), *out.resolve().parents):
-            raise StganError(f"--out {quoted(out)} lies in {quoted(source)}; choose a folder apart from the clips")
+            raise StganError(f"--out {quoted(out)} is inside {quoted(source)}; choose a folder outside the clips")
     networks = read_networks(generated)
-    if model and not networks:  # what stgan select wrote says also what chose
+    if model and not networks:  # a set of stgan select records its networks itself, also those that chose the clips
         networks = networks_behind(find_model(typed(model)), generated)
-    with on_interrupt("what is trained is kept, the same command goes on there"):
+    with on_interrupt("finished trainings are kept, the same command continues"):
         result = run_augmentation(
             load_checkpoint(initial) if initial else chosen.initial.checkpoint(),
             clips,
@@ -132,11 +121,11 @@ def augment(
             save_every=save_every,
         )
     show(console, result)
-    console.print(f"{out / RECORD} has all of it: stgan report {out}", soft_wrap=True)
+    console.print(f"{out / RECORD} has all results; stgan report {out} makes a page of them", soft_wrap=True)
 
 
 def show(console: Console, result: "AugmentationResult") -> None:
-    """Table 3 with intervals, and what follows from it."""
+    """Print Table 3 with intervals, the gain, and notes."""
     from stgan.studies.augmentation import ARMS
 
     table = new_table(
@@ -162,15 +151,16 @@ def show(console: Console, result: "AugmentationResult") -> None:
     )
     if result.summary.share is not None:
         console.print(
-            f"generated clips alone reach {100 * result.summary.share:.0f} % of what real ones do", soft_wrap=True
+            f"generated clips alone reach {100 * result.summary.share:.0f} % of the accuracy with real ones",
+            soft_wrap=True,
         )
     for side, counts in result.counts.items():
         if missing := [quoted(action) for action in result.actions if not counts.get(action)]:
-            console.print(f"note: no {side} clip to train on shows {', '.join(missing)}", soft_wrap=True)
+            console.print(f"note: there is no {side} training clip of {', '.join(missing)}", soft_wrap=True)
     if not result.proven:
         console.print(
-            "note: nothing says on which clips all networks behind the generated ones were trained; some may know the "
-            "test clips", soft_wrap=True, style="yellow",
+            "note: not all networks that made or chose the generated clips say what they were trained on; some may "
+            "have seen the test clips", soft_wrap=True, style="yellow",
         )  # fmt: skip
 
 

@@ -12,17 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stgan.cli.options import (
-    MODEL,
-    DeviceOption,
-    EvaluatorOption,
-    FramesOption,
-    IterationsOption,
-    JsonOption,
-    ModelOption,
-    PresetOption,
-    ThreadsOption,
-)
+from stgan.cli import options
 from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, write_json
 from stgan.errors import Interrupted, StganError
 from stgan.files import typed
@@ -59,7 +49,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def bench() -> None:
-    """Measure how fast this machine generates, and how close that is to what it can do."""
+    """Measure how fast this machine generates, and compare that with its fastest possible speed."""
 
 
 @command(
@@ -72,17 +62,16 @@ def generator(
     rounds: Annotated[int, typer.Option(help="How often each form is timed.")] = 7,
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 16,
     batch: Batch = 1,
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
     width: Width = 1.0,
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
-    """Time Table 1's generator, forward and backward to the codes: its published form against the form used here.
+    """Time Table 1's generator, forward and backward to the codes: the published form and the form used here.
 
-    The published form has 3D convolutions, timed in the memory format that suits them best. The form used here replaces
-    each of them by a mixing of neighbouring frames and a 2D convolution: the same result with a third of the
-    operations. Both run alternately, on random weights, beside matrix products. Two CPU cores take half a minute
-    and 2 GB.
+    The published form has 3D convolutions, timed in their fastest memory format. The form used here replaces each of
+    them by a mixing of neighbouring frames and a 2D convolution: the same result with a third of the operations. Both
+    run alternately, on random weights, and so do matrix products. Two CPU cores take half a minute and 2 GB.
     """
     from stgan.bench import compare
     from stgan.bench.forms import record
@@ -113,7 +102,7 @@ def generator(
     "stgan bench generate --batch 4 --curve 5,10,20,40,80 --num 10",
 )
 def generate(
-    model: ModelOption = MODEL,
+    model: options.Model = options.MODEL,
     batch: Annotated[
         list[int] | None,
         typer.Option(help="Clips that are made at the same time. May be repeated. Default: 1, 9 and 36."),
@@ -121,8 +110,8 @@ def generate(
     action: Annotated[
         list[str] | None, typer.Option(help="Action to generate. May be repeated. Default: every action.")
     ] = None,
-    preset: PresetOption = None,
-    iterations: IterationsOption = None,
+    preset: options.Preset = None,
+    iterations: options.Iterations = None,
     curve: Annotated[
         str,
         typer.Option(
@@ -130,10 +119,10 @@ def generate(
         ),
     ] = "",
     num: Annotated[int, typer.Option(help="With --curve: number of clips of each action.")] = 4,
-    evaluator: EvaluatorOption = None,
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
-    json_file: JsonOption = None,
+    evaluator: options.Evaluator = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
+    json_file: options.Json = None,
 ) -> None:
     """Time the generation of clips with a model: seconds of a clip, the networks that take them, and memory.
 
@@ -158,20 +147,20 @@ def generate(
     stgan = STGAN.from_pretrained(typed(model), _place(threads, device))
     settings, names = stgan.preset(preset, iterations), list(stgan.steering(action or []).objectives)
     if numbers and evaluator in stgan.folder.condition:
-        raise StganError(f"{evaluator} is a network that steered; choose another --evaluator")
-    judge = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
+        raise StganError(f"{evaluator} is a network that steers; choose another --evaluator")
+    scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
     rate, costs, points = matmul_rate(stgan.device), [], []
     with _ending_in_a_sentence(stgan.device), bars(console) as progress:
         for size in sizes:
-            task = progress.add_task(f"{size} at a time", total=len(names))
+            task = progress.add_task(f"batches of {size}", total=len(names))
             costs.append(
                 measure(stgan, settings, size, actions=names, on_batch=partial(progress.update, task, advance=1))
             )
-        if judge:
+        if scorer:
             task = progress.add_task("curve", total=len(numbers) * num * len(names))
             with TemporaryDirectory() as folder:
                 points = schedules.curve(
-                    stgan, settings, judge, numbers, num, 0, Path(folder), actions=names,
+                    stgan, settings, scorer, numbers, num, 0, Path(folder), actions=names,
                     on_clip=partial(progress.update, task, advance=1),
                 )  # fmt: skip
     rate = max(rate, matmul_rate(stgan.device))
@@ -190,13 +179,13 @@ def generate(
 def paper_scale(
     condition: Annotated[str, typer.Option(help="Network that steers: lrcn, c3d or both-in-turn.")] = _IN_TURN,
     iterations: Annotated[int, typer.Option(help="Number of iterations to time, after a first one.")] = 10,
-    frames: FramesOption = 16,
+    frames: options.Frames = 16,
     batch: Batch = 1,
     num_videos: Annotated[
         int, typer.Option(help="Number of videos to estimate the time for. The paper made 10,000.")
     ] = 10000,
-    threads: ThreadsOption = None,
-    device: DeviceOption = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
     width: Width = 1.0,
     precision: Annotated[
         MatmulPrecision, typer.Option(help="Number format of products. tf32: on NVIDIA GPUs. bf16: by autocast.")
@@ -207,7 +196,7 @@ def paper_scale(
     memory: Annotated[
         float, typer.Option(help="Memory in GB to estimate the largest batch for. The paper's GPU had 12.")
     ] = 12.0,
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
     """Time the paper's loop at the paper's sizes: 16 frames of 256x256, LRCN and C3D as published, random weights.
 
@@ -226,12 +215,12 @@ def paper_scale(
     check_output("--json", json_file)
     scale, place = _scale(frames, batch, width), _place(threads, device)
     if precision == "tf32" and place.type != "cuda":
-        raise StganError(f"--precision tf32 is of NVIDIA GPUs; choose another one on {place}")
+        raise StganError(f"--precision tf32 needs an NVIDIA GPU; choose another one on {place}")
     names = CONDITION if condition == _IN_TURN else (condition,)
     needed, available = max(map(scale.memory_needed, names)), available_memory(place)
     if available is not None and needed > available:
         console.print(
-            f"warning: this needs about {needed / _GIGA:.1f} GB, and {available / _GIGA:.1f} GB are free on {place}",
+            f"warning: this needs about {needed / _GIGA:.1f} GB, but {place} has {available / _GIGA:.1f} GB free",
             style="yellow",
             soft_wrap=True,
         )
@@ -251,22 +240,22 @@ def paper_scale(
                     conv3d=plain,
                     on_iteration=partial(progress.update, task, advance=1),
                 )
-        rate = max(rate, matmul_rate(place))  # before and after: something else may have kept the machine busy
+        rate = max(rate, matmul_rate(place))  # measured twice, because other programs may slow the machine down
     for name, figures in estimates.items():
-        console.print(_table(name, figures, rate))
+        console.print(_iteration_table(name, figures, rate))
         _print_totals(console, figures, num_videos)
         if plainly := published.get(name):
             slower = plainly.seconds_per_iteration / figures.seconds_per_iteration
-            console.print(f"with plain 3D convolutions as a generator: {slower:.2f} times as long", soft_wrap=True)
-        console.print(f"in {memory:g} GB: batches of up to {scale.largest_batch(name, memory * _GIGA)}")
+            console.print(f"the generator with 3D convolutions takes {slower:.2f} times as long", soft_wrap=True)
+        console.print(f"largest batch in {memory:g} GB: {scale.largest_batch(name, memory * _GIGA)}")
     write_json(json_file, record(estimates, published, scale, place, precision, rate, num_videos, memory))
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    """From "5,10,20"."""
+    """The numbers in a text such as "5,10,20"."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isascii() and part.isdigit() and 1 <= len(part) <= 5 and int(part) for part in parts):
-        raise StganError(f"{option} is a list of numbers from 1 to 99999 with commas between, not {text[:80]!r}")
+        raise StganError(f"{option} is a list of numbers from 1 to 99999, separated by commas, not {text[:80]!r}")
     return list(dict.fromkeys(map(int, parts)))
 
 
@@ -291,7 +280,7 @@ def _place(threads: int | None, device: str | None) -> "torch.device":
 
 @contextmanager
 def _ending_in_a_sentence(place: "torch.device") -> Iterator[None]:
-    """What a user can do about an interruption, or too little memory."""
+    """Turn an interruption, or too little memory, into an error that says what to do."""
     from stgan.devices import is_out_of_memory
 
     try:
@@ -304,8 +293,10 @@ def _ending_in_a_sentence(place: "torch.device") -> Iterator[None]:
         raise StganError(f"{place} has too little memory for this; use a smaller --batch") from error
 
 
+# All tables are at most 80 characters wide.
+
+
 def _forms_table(comparison: "FormsComparison") -> Table:
-    """At most 80 wide."""
     columns = ("form", "seconds", "trunk: seconds", "GFLOP", "GFLOP/s", "memory: GB")
     table = new_table(*columns, title=f"forward and backward, medians of {comparison.rounds}")
     for name, of in (("3D convolutions", comparison.conv3d), ("factorised", comparison.factorised)):
@@ -317,7 +308,6 @@ def _forms_table(comparison: "FormsComparison") -> Table:
 
 
 def _costs_table(costs: Sequence["BatchCost"], rate: float, title: str) -> Table:
-    """At most 80 wide."""
     from stgan.bench.generation_timing import NETWORKS
 
     columns = ("batch", "seconds", *NETWORKS, "rest", "floor", "steps", "GB")
@@ -333,7 +323,6 @@ def _costs_table(costs: Sequence["BatchCost"], rate: float, title: str) -> Table
 
 
 def _curve_table(points: Sequence["SchedulePoint"]) -> Table:
-    """At most 80 wide."""
     from stgan.cli.score_tables import shown_interval
 
     columns = ("iterations", "seconds a clip", "accuracy (95 %)", "Inception Score", "motion")
@@ -347,8 +336,7 @@ def _curve_table(points: Sequence["SchedulePoint"]) -> Table:
     return table
 
 
-def _table(condition: str, figures: "Estimate", rate: float) -> Table:
-    """At most 80 wide."""
+def _iteration_table(condition: str, figures: "Estimate", rate: float) -> Table:
     seconds, flops = figures.seconds_per_iteration, figures.flops_per_iteration
     columns = ("part", "seconds", "share", "GFLOP", "GFLOP/s")
     table = new_table(*columns, title=f"an iteration steered by {condition}")
@@ -360,7 +348,7 @@ def _table(condition: str, figures: "Estimate", rate: float) -> Table:
     for part, of in figures.parts.items():
         row(_NAMES[part].format(condition), of.seconds, of.flops)
     table.add_section()
-    row("all of it", seconds, flops)
+    row("whole iteration", seconds, flops)
     row("floor: as a matrix product", flops / rate, flops)
     return table
 
@@ -368,8 +356,8 @@ def _table(condition: str, figures: "Estimate", rate: float) -> Table:
 def _print_totals(console: Console, figures: "Estimate", num_videos: int) -> None:
     fastest, slowest = figures.seconds_range
     for line in (
-        f"{figures.iterations_timed} iterations took {fastest:.3g} to {slowest:.3g} s each; at most "
-        f"{figures.peak_memory_bytes / _GIGA:.2f} GB were held, {figures.weights_bytes / _GIGA:.2f} GB of it weights",
+        f"{figures.iterations_timed} iterations took {fastest:.3g} to {slowest:.3g} s each; the peak of memory was "
+        f"{figures.peak_memory_bytes / _GIGA:.2f} GB, of which {figures.weights_bytes / _GIGA:.2f} GB are weights",
         f"a video of {figures.frames} frames, {figures.iterations} iterations: {duration(figures.seconds_per_video)}; "
         f"{num_videos:,} videos: {duration(3600 * figures.hours(num_videos))}",
     ):

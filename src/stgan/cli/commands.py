@@ -1,6 +1,6 @@
 """The commands of `stgan` and the options of the command itself.
 
-`stgan --help` imports all modules of commands. So they import what loads PyTorch in their functions only.
+`stgan --help` imports all modules of commands. So these import modules that load PyTorch only inside functions.
 """
 
 import typer

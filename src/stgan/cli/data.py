@@ -1,4 +1,4 @@
-"""`stgan data`: look at clips before training on them."""
+"""`stgan data`: check, shrink and prepare clips before training on them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from stgan.cli.options import ClipsArgument, CsvOption, JsonOption, SplitColumnOption, UcfSplitOption, folder_option
+from stgan.cli import options
 from stgan.cli.terminal import check_output, command, new_console, new_table, on_interrupt, write_json
 from stgan.names import printable
 from stgan.progress import one_bar
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from stgan.video import Survey
     from stgan.video.ucf101_index import Index
 
-_SHOWN = 10  # clips of a kind; the JSON has them all
+_SHOWN = 10  # clips with the same problem; the JSON file has all of them
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def data() -> None:
-    """Look at clips before training on them."""
+    """Check, shrink and prepare clips before training on them."""
 
 
 @command(app, "check", "stgan data check clips", "stgan data check jhmdb --split-column strict --json survey.json")
 def check(
-    folder: ClipsArgument,
-    csv: CsvOption = None,
-    split_column: SplitColumnOption = "split",
-    ucf_split: UcfSplitOption = 1,
-    json_file: JsonOption = None,
+    folder: options.Clips,
+    csv: options.Csv = None,
+    split_column: options.SplitColumn = "split",
+    ucf_split: options.UcfSplit = 1,
+    json_file: options.Json = None,
 ) -> None:
-    """Decode every clip. Show what is there, what cannot be read, and what would spoil a training or its scores.
+    """Decode every clip. Show the numbers of clips, the unreadable ones, and problems for training or scoring.
 
     The exit status is 1 if the clips cannot be trained on. The command finds clips with equal frames, but no
     near-duplicates.
@@ -54,13 +54,13 @@ def check(
 
 @command(app, "compact", "stgan data compact clips/jhmdb --split-column strict --megabytes 30 --out jhmdb_small")
 def compact(
-    folder: ClipsArgument,
-    out: Annotated[Path, folder_option("--out", "New folder for the small clips.")],
+    folder: options.Clips,
+    out: Annotated[Path, options.folder("--out", "New folder for the small clips.")],
     size: Annotated[int, typer.Option(help="Width and height of the frames in pixels.", min=8, max=1024)] = 256,
     megabytes: Annotated[float, typer.Option(help="Largest size of all clips together.", min=0.001, max=1e6)] = 30.0,
-    csv: CsvOption = None,
-    split_column: SplitColumnOption = "split",
-    ucf_split: UcfSplitOption = 1,
+    csv: options.Csv = None,
+    split_column: options.SplitColumn = "split",
+    ucf_split: options.UcfSplit = 1,
 ) -> None:
     """Write clips as small square videos, to copy them to another machine, such as one with a GPU.
 
@@ -91,27 +91,27 @@ def compact(
 )
 def prepare(
     data_set: Annotated[Literal["ucf101"], typer.Argument(help="The published data set.")],
-    root: Annotated[Path, folder_option("--root", "Folder that holds UCF-101 and ucfTrainTestlist.")],
+    root: Annotated[Path, options.folder("--root", "Folder that holds UCF-101 and ucfTrainTestlist.")],
     split: Annotated[
         int | None, typer.Option(help="Check only this official split. Default: all three.", min=1, max=3)
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Decode only the beginning of each clip.")] = False,
     out: Annotated[
-        Path, folder_option("--out", "Folder for index.json, which lists the clips and what was found.")
+        Path, options.folder("--out", "Folder for index.json, which lists the clips and what was found.")
     ] = Path("ucf101"),
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
     """Check that a copy of UCF-101 is complete and can be decoded, and write an index of it. Nothing is downloaded.
 
-    The whole set takes minutes on all cores; --quick takes a fraction of that. Files that have not changed are not
-    decoded again: after an interruption, the same command goes on. The exit status is 1 if something is missing.
+    The whole set takes minutes on all cores; --quick takes a fraction of that. Unchanged files are not decoded again:
+    after an interruption, the same command continues. The exit status is 1 if something is missing.
     """
     from stgan.video.ucf101_index import INDEX, prepare_ucf101
     from stgan.video.ucf101_names import UCF101, WHERE
 
     console = new_console(soft_wrap=True)
     splits = (split,) if split else tuple(UCF101.splits)
-    with on_interrupt("what was found is kept, the same command goes on there"), one_bar(console, "decoding") as bar:
+    with on_interrupt("results so far are kept, the same command continues"), one_bar(console, "decoding") as bar:
         index = prepare_ucf101(root, out / INDEX, splits=splits, quick=quick, progress=bar)
     print_index(console, index)
     write_json(json_file, index.summary())
@@ -122,7 +122,7 @@ def prepare(
 
 
 def print_index(console: Console, index: "Index") -> None:
-    """What there is, beside what there should be; then names, warnings and problems."""
+    """Print the numbers of clips beside the published ones, then files with problems, warnings and problems."""
     from stgan.video.ucf101_names import UCF101
 
     table = new_table("", "found", "published")
@@ -153,7 +153,7 @@ def _print_some(console: Console, word: str, lines: Iterable[str]) -> None:
 
 
 def print_survey(console: Console, survey: "Survey") -> None:
-    """Tables of what is there, then each warning and each problem on its own."""
+    """Print the clips of each action, properties of the clips, and each warning and problem."""
     from stgan.video import SPLITS
 
     readable = survey.readable
@@ -189,4 +189,4 @@ def print_survey(console: Console, survey: "Survey") -> None:
     for problem in survey.problems():
         console.print(f"problem: {problem}", soft_wrap=True, style="red")
     if not survey.problems():
-        console.print(f"These clips can be trained on{', mind the warnings' if survey.warnings() else ''}.")
+        console.print(f"These clips can be trained on{', but read the warnings' if survey.warnings() else ''}.")

@@ -1,9 +1,9 @@
-"""`stgan evaluate`: scores of clips by a network that did not steer them."""
+"""`stgan evaluate`: score clips with a network that did not steer them."""
 
 import csv
 import io
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,19 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from stgan.cli.options import (
-    CacheOption,
-    DeviceOption,
-    EvaluatorOption,
-    JsonOption,
-    ModelOfClipsOption,
-    RealCsvOption,
-    RealOption,
-    SplitColumnOption,
-    UcfSplitOption,
-    file_option,
-    path_argument,
-)
+from stgan.cli import options
 from stgan.cli.terminal import check_output, check_range, new_console, on_interrupt, write_json
 from stgan.errors import StganError
 from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
@@ -39,7 +27,6 @@ _MOST_WORKERS = 256
 _MOST_AT_ONCE = 4096
 _FASTEST = 1000.0  # frames a second
 
-RESUMED, NOTHING_KEPT = "the same command goes on where this one stopped", "nothing was kept"
 EXAMPLES = (
     "stgan generate --num 10 --out clips && stgan evaluate clips",
     "stgan evaluate clips --real weizmann --json scores.json --csv clips.csv",
@@ -51,11 +38,11 @@ EXAMPLES = (
 def evaluate(
     folder: Annotated[
         Path,
-        path_argument("FOLDER", "What stgan generate wrote; or other clips, in a folder for each action or in one."),
+        options.argument("FOLDER", "What stgan generate wrote; or other clips, in a folder for each action or in one."),
     ],
-    real: RealOption = None,
-    model: ModelOfClipsOption = None,
-    evaluator: EvaluatorOption = None,
+    real: options.Real = None,
+    model: options.ModelOfClips = None,
+    evaluator: options.Evaluator = None,
     features: Annotated[
         str | None,
         typer.Option(
@@ -70,9 +57,9 @@ def evaluate(
     frames: Annotated[
         int | None, typer.Option(help="Frames of a window. Default: as many as the evaluator was trained on.")
     ] = None,
-    csv_list: RealCsvOption = None,
-    split_column: SplitColumnOption = "split",
-    ucf_split: UcfSplitOption = 1,
+    csv_list: options.RealCsv = None,
+    split_column: options.SplitColumn = "split",
+    ucf_split: options.UcfSplit = 1,
     real_fps: Annotated[
         float | None, typer.Option(help="Read real clips at this many frames a second. Default: all their frames.")
     ] = None,
@@ -82,24 +69,23 @@ def evaluate(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out clips that cannot be scored, and list them.")
     ] = False,
-    json_file: JsonOption = None,
-    csv_file: Annotated[Path | None, file_option("--csv", "Write a line for each clip to this csv file.")] = None,
-    cache: CacheOption = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything anew and keep nothing.")] = False,
+    json_file: options.Json = None,
+    csv_file: Annotated[Path | None, options.file("--csv", "Write a line for each clip to this csv file.")] = None,
+    cache: options.Cache = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything again and keep nothing.")] = False,
     batch_size: Annotated[int, typer.Option(help="Clips that a worker scores at the same time.")] = 4,
     workers: Annotated[
         int | None, typer.Option(help="Threads that decode and score. Default: one for each core, at most 8.")
     ] = None,
-    device: DeviceOption = None,
+    device: options.Device = None,
 ) -> None:
     """Score clips: recognition, Inception Score, distances to real clips, diversity, motion.
 
-    The evaluator is a network that did not steer the clips. What networks computed from a clip is kept: after an
-    interruption, the same command goes on. Scores of clips that stgan generated are also written to
+    The evaluator is a network that did not steer the clips. The results of networks for each clip are kept: after an
+    interruption, the same command continues. Scores of clips that stgan generated are also written to
     FOLDER/scores.json.
     """
     from stgan.checkpoints import find_model
-    from stgan.checkpoints.own_classifier import is_own_classifier
     from stgan.cli.score_tables import show_scores
     from stgan.devices import choose_device
     from stgan.scoring import Real, evenly, find_evaluator, folder_clips, labelled_clips
@@ -107,13 +93,10 @@ def evaluate(
     from stgan.video import find_clips
 
     console = new_console()
-    for option, value, low, high in (
-        ("--num", num, 1, _MOST_CLIPS),
-        ("--real-fps", real_fps, 0.01, _FASTEST),
-        ("--batch-size", batch_size, 1, _MOST_AT_ONCE),
-        ("--workers", workers, 1, _MOST_WORKERS),
-    ):
-        check_range(option, value, low, high)
+    check_range("--num", num, 1, _MOST_CLIPS)
+    check_range("--real-fps", real_fps, 0.01, _FASTEST)
+    check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
+    check_range("--workers", workers, 1, _MOST_WORKERS)
     check_output("--json", json_file)
     check_output("--csv", csv_file)
     clips = folder_clips(folder)
@@ -121,18 +104,15 @@ def evaluate(
     clips = clips if num is None else evenly(clips, num)
     whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
-    judge = find_evaluator(evaluator, whole, frames=frames, device=place)
+    scorer = find_evaluator(evaluator, whole, frames=frames, device=place)
     space = find_evaluator(features, whole, frames=frames, device=place) if features else None
     beside = None
     if real:
-        beside = Real(
-            labelled_clips(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)), real_fps
-        )
-    own = any(is_own_classifier(name) for name in (evaluator, features) if name)  # whose code may change unseen
-    kept = None if no_cache or own else open_cache(cache, console)
-    with on_interrupt(RESUMED if kept else NOTHING_KEPT), closing(kept) if kept else nullcontext():
+        found = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
+        beside = Real(labelled_clips(found), real_fps)
+    with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         scores = score(
-            clips, judge, features=space, real=beside, splits=splits, allow_fooled=allow_fooled,
+            clips, scorer, features=space, real=beside, splits=splits, allow_fooled=allow_fooled,
             keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers, watch=watching(console),
         )  # fmt: skip
     scores = replace(scores, notes=(*scores.notes, *notes))
@@ -145,9 +125,9 @@ def evaluate(
 
 
 def made_by(folder: Path) -> "ModelFolder":
-    """The bundled model whose generator made a folder's clips, as its manifest has it; else the usual one.
+    """The bundled model that made the clips of a folder, by its manifest; else the default model.
 
-    No other name is taken from there: a folder may not say what is fetched and loaded.
+    The manifest is not trusted: it cannot name any other model, which would then be loaded.
     """
     from stgan.checkpoints import bundled_models, find_model
 
@@ -162,31 +142,48 @@ def made_by(folder: Path) -> "ModelFolder":
 
 
 def keep_scores(folder: Path, scores: "Scores", console: Console) -> None:
-    """Honest scores of all clips of a manifest are kept beside them."""
+    """Write scores of all clips of a manifest beside them, unless the evaluator steered the clips."""
     from stgan.scoring import SCORES
 
     if Manifest(folder).path.is_file() and scores.fooled is False and not scores.skipped:
         try:
             write_json(folder / SCORES, scores)
-        except OSError as error:  # clips that may only be read
+        except OSError as error:  # a read-only folder
             console.print(f"note: {SCORES} cannot be kept beside the clips ({error.strerror or error})", soft_wrap=True)
 
 
-def open_cache(folder: Path | None, console: Console) -> "ScoreCache | None":
-    """The cache that was asked for; the usual one if it can be used."""
+@contextmanager
+def score_cache(
+    folder: Path | None, console: Console, *networks: str | None, unused: bool = False
+) -> Iterator["ScoreCache | None"]:
+    """The cache for results of networks; None if it is unused, or if the default cache does not work.
+
+    Ctrl-C in the block ends the command with a sentence that says whether results are kept.
+
+    networks: the networks as the user named them. Nothing is kept of the user's own classifiers, as their code may
+        change without a change of their weights.
+    """
+    from stgan.checkpoints.own_classifier import is_own_classifier
     from stgan.scoring import ScoreCache
 
-    if folder:
-        return ScoreCache(folder)
-    try:
-        return ScoreCache(default_cache())
-    except StganError as error:
-        console.print(f"nothing is kept: {error}", soft_wrap=True)
-        return None
+    cache = None
+    if not unused and not any(is_own_classifier(name) for name in networks if name):
+        try:
+            cache = ScoreCache(folder or default_cache())
+        except StganError as error:
+            if folder:
+                raise
+            console.print(f"nothing is kept: {error}", soft_wrap=True)
+    if cache is None:
+        with on_interrupt("nothing was kept"):
+            yield None
+    else:
+        with on_interrupt("the same command continues where this one stopped"), closing(cache):
+            yield cache
 
 
 def _notes_on_manifest(folder: Path, clips: Sequence["Clip"]) -> list[str]:
-    """What a manifest does not cover: files that it does not name, and files that it names without a hash."""
+    """Notes on files that the manifest does not name, and on files that it names without a hash."""
     from stgan.scoring import unlisted
 
     if not Manifest(folder).path.is_file():
@@ -196,7 +193,7 @@ def _notes_on_manifest(folder: Path, clips: Sequence["Clip"]) -> list[str]:
         notes.append(f"{len(names)} clips in the folder are not in its manifest and not scored, {names[0]} first")
     if unproven := [clip.name for clip in clips if clip.sha256 is None]:
         notes.append(
-            f"the manifest has no hash of {len(unproven)} clips: whether they are those it describes is not known"
+            f"the manifest has no hash of {len(unproven)} clips, so it is not known whether it describes these files"
         )
     return notes
 

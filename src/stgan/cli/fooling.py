@@ -1,29 +1,14 @@
 """`stgan fooling`: scores by the network that steered, beside scores by networks that did not."""
 
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
 
-from stgan.cli.evaluate import open_cache
-from stgan.cli.options import (
-    MODEL,
-    CacheOption,
-    DeviceOption,
-    IterationsOption,
-    ModelOption,
-    NumOption,
-    PresetOption,
-    RealCsvOption,
-    RealOption,
-    SeedOption,
-    SplitColumnOption,
-    UcfSplitOption,
-    folder_option,
-)
+from stgan.cli import options
+from stgan.cli.evaluate import score_cache
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
 from stgan.errors import StganError
 from stgan.files import typed
@@ -43,25 +28,25 @@ EXAMPLES = (
 
 
 def fooling(
-    model: ModelOption = MODEL,
-    preset: PresetOption = "paper",
-    num: NumOption = 1,
-    seed: SeedOption = 0,
-    iterations: IterationsOption = None,
-    real: RealOption = None,
-    csv_list: RealCsvOption = None,
-    split_column: SplitColumnOption = "split",
-    ucf_split: UcfSplitOption = 1,
-    out: Annotated[Path, folder_option("--out", "Folder for the clips, the figure and the record.")] = Path("fooling"),
-    cache: CacheOption = None,
-    device: DeviceOption = None,
+    model: options.Model = options.MODEL,
+    preset: options.Preset = "paper",
+    num: options.Num = 1,
+    seed: options.Seed = 0,
+    iterations: options.Iterations = None,
+    real: options.Real = None,
+    csv_list: options.RealCsv = None,
+    split_column: options.SplitColumn = "split",
+    ucf_split: options.UcfSplit = 1,
+    out: Annotated[Path, options.folder("--out", "Folder for the clips, the figure and the record.")] = Path("fooling"),
+    cache: options.Cache = None,
+    device: options.Device = None,
 ) -> None:
     """The paper's fooling experiment: each condition network steers clips, and all networks score them.
 
     A network that steered clips gives them high scores, whatever they show. --num is for each condition network. With
     the bundled model, one clip of each action takes about 4 minutes on two CPU cores and shows the gap; --num 4 gives
-    narrower intervals. Real clips are scored too; where their list has a split, only the test clips. Clips that are in
-    OUT already are kept: after an interruption, the same command makes the rest. stgan report OUT makes a page of it.
+    narrower intervals. Real clips are scored too; if their list has a split, only the test clips. Finished clips in OUT
+    are kept: after an interruption, the same command makes the rest. stgan report OUT makes a page of the result.
     """
     from stgan.generation import GenerationJob
     from stgan.pipeline import STGAN
@@ -82,11 +67,10 @@ def fooling(
         if not known:
             raise StganError(f"'{real}' has no clips of the actions of {stgan.name}; choose another --real")
     steering = list(stgan.folder.condition)
-    kept = open_cache(cache, console)
     with (
+        score_cache(cache, console) as kept,
         on_interrupt("finished clips are kept, the same command makes the rest"),
         bars(console) as progress,
-        closing(kept) if kept else nullcontext(),
     ):
         clips = progress.add_task("clips", total=len(steering) * num * len(stgan.actions))
         sets = {
@@ -109,11 +93,11 @@ def fooling(
 
 
 def _table(verdicts: Sequence["EvaluatorScores"], title: str) -> Table:
-    """At most 80 wide."""
+    """At most 80 characters wide."""
     from stgan.cli.score_tables import shown_interval
     from stgan.studies.fooling import REAL
 
-    columns = ("steered by", "judged by", "accuracy\n(95 %)", "Inception Score\n(95 %)", "motion")
+    columns = ("steered by", "scored by", "accuracy\n(95 %)", "Inception Score\n(95 %)", "motion")
     table = new_table(*columns, left=2, title=title)
     for i, verdict in enumerate(verdicts):
         scores = verdict.scores
@@ -131,7 +115,7 @@ def _table(verdicts: Sequence["EvaluatorScores"], title: str) -> Table:
 
 
 def _gaps(verdicts: Sequence["EvaluatorScores"], steering: Sequence[str]) -> list[str]:
-    """How much better each steering network thinks of its clips than the networks that never steer."""
+    """Sentences that compare the scores by each network that steered with those by networks that never steer."""
     sentences = []
     for name in steering:
         of = [verdict for verdict in verdicts if verdict.clips == name]

@@ -1,4 +1,4 @@
-"""`stgan generate`: clips of named actions into a folder."""
+"""`stgan generate`: generate clips of actions into a folder."""
 
 import math
 import time
@@ -8,23 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stgan.cli.options import (
-    BOTH,
-    FRAMES,
-    MODEL,
-    STRENGTH,
-    DeviceOption,
-    FramesOption,
-    IterationsOption,
-    ModelOption,
-    NumOption,
-    PrecisionOption,
-    PresetOption,
-    SeedOption,
-    file_option,
-    folder_option,
-)
+from stgan.cli import options
 from stgan.cli.terminal import check_range, new_console, on_interrupt
+from stgan.defaults import BOTH, FRAMES, STRENGTH
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.progress import bars
@@ -52,16 +38,15 @@ EXAMPLES = (
 
 def generate(
     actions: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="ACTION", help="Actions to generate. Default: all of the model's."),
+        list[str] | None, typer.Argument(metavar="ACTION", help="Actions to generate. Default: all of the model's.")
     ] = None,
-    model: ModelOption = MODEL,
-    num: NumOption = 4,
-    seed: SeedOption = 0,
-    out: Annotated[Path, folder_option("--out", "Folder for the clips, the manifest and the contact sheet.")] = Path(
+    model: options.Model = options.MODEL,
+    num: options.Num = 4,
+    seed: options.Seed = 0,
+    out: Annotated[Path, options.folder("--out", "Folder for the clips, the manifest and the contact sheet.")] = Path(
         "outputs"
     ),
-    preset: PresetOption = None,
+    preset: options.Preset = None,
     condition: Annotated[
         str,
         typer.Option(
@@ -70,9 +55,9 @@ def generate(
             "own classifier, which this function of a module or of FILE.py returns (its code is run).",
         ),
     ] = BOTH,
-    iterations: IterationsOption = None,
-    frames: FramesOption = FRAMES,
-    init: Annotated[Path | None, file_option("--init", "Start from this video instead of from noise.")] = None,
+    iterations: options.Iterations = None,
+    frames: options.Frames = FRAMES,
+    init: Annotated[Path | None, options.file("--init", "Start from this video instead of from noise.")] = None,
     strength: Annotated[float, typer.Option(help="How much of --init may change, above 0 and up to 1.")] = STRENGTH,
     target: Annotated[
         str | None,
@@ -92,11 +77,11 @@ def generate(
     batch: Annotated[
         int | None, typer.Option(help="Clips that are made at the same time. Default: what suits the device.")
     ] = None,
-    precision: PrecisionOption = "32-true",
+    precision: options.Precision = "32-true",
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the clips in the folder and make the missing ones.")
     ] = False,
-    device: DeviceOption = None,
+    device: options.Device = None,
 ) -> None:
     """Generate clips of human actions: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
 
@@ -142,20 +127,18 @@ def generate(
     ):
         left = sum(not run.finished(key) for key in job.order())
         if run.folder.previous:
-            console.print(f"{out} is started anew: its former manifest is now {PREVIOUS}", soft_wrap=True)
+            console.print(f"{out} starts again; its former manifest is now {PREVIOUS}", soft_wrap=True)
         if run.folder.damaged:
             console.print(
-                f"{run.folder.damaged} clips of {out} are missing or damaged and left its manifest", soft_wrap=True
+                f"{run.folder.damaged} clips of {out} are missing or damaged and were removed from its manifest",
+                soft_wrap=True,
             )
         console.print(
             f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, {frames} frames of "
             f"{steering.side}x{steering.side}, preset {settings.name}, steered by {', '.join(steering.classifiers)}, "
             f"{settings.iterations} iterations"
-            + (
-                ", its sequence prior not conditional on the action"
-                if settings.needs == "sequence_prior" and not settings.conditional
-                else ""
-            )
+            + ", unconditional sequence prior"
+            * (settings.needs == "sequence_prior" and not settings.conditional)
         )
         seconds: list[float] = []
         with bars(console) as progress:
@@ -174,12 +157,12 @@ def generate(
                 progress.update(clips, advance=1)
     if seconds:
         each = sum(seconds) / len(seconds)
-        console.print(f"{each:.1f} s a clip, {time.monotonic() - started:.0f} s in all on {stgan.device}")
+        console.print(f"{each:.1f} s per clip, {time.monotonic() - started:.0f} s in total on {stgan.device}")
     console.print(f"Clips, {MANIFEST} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
 
 
 def read_init(stgan: "STGAN", path: Path, frames: int, strength: float) -> "Init":
-    """The middle frames of a video file, as what to start from."""
+    """The middle frames of a video file, to start from."""
     from stgan.video import center_window, read_video, to_float
 
     clip = read_video(path).frames

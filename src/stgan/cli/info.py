@@ -1,12 +1,13 @@
-"""`stgan info`: what a model is and what its cards say."""
+"""`stgan info`: the actions, networks and layers of a model."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from stgan.cli.options import FRAMES, MODEL, PRESETS, ModelArgument
+from stgan.cli import options
 from stgan.cli.terminal import new_console, new_table
+from stgan.defaults import FRAMES, PRESETS
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.names import printable
@@ -24,7 +25,7 @@ EXAMPLES = (
 
 
 def info(
-    model: ModelArgument = MODEL,
+    model: options.ModelArgument = options.MODEL,
     layers: Annotated[
         bool, typer.Option("--layers", help="List the layers that stgan generate --target can name, with their sizes.")
     ] = False,
@@ -70,13 +71,13 @@ def info(
 
 
 def show_layers(stgan: "STGAN", console: Console, spec: str | None = None) -> None:
-    """The layers of the condition networks, and how to name their units; `spec` names the user's own classifier."""
+    """Print the layers of the condition networks and how to name their units. spec: the user's own classifier."""
     from stgan.sampling import window_of
 
     for name, part in stgan.folder.condition.items():
         table = new_table(title=f"{name}: --target LAYER[:UNIT] --condition {spec or name}")
         for column in ("layer", "channels", "T x Y x X", "a unit"):
-            table.add_column(column, overflow="fold")  # whole, so that it can be copied
+            table.add_column(column, overflow="fold")  # never cut off, so that it can be copied
         frames = window_of(stgan.checkpoints[part].network) or FRAMES
         for path, layer in stgan.layers(name, frames).items():
             last = (layer.channels - 1, *(length - 1 for length in layer.size))
@@ -86,9 +87,9 @@ def show_layers(stgan: "STGAN", console: Console, spec: str | None = None) -> No
 
 
 def unseen_accuracy(provenance: dict[str, Any]) -> str:
-    """The accuracy that a checkpoint claims, as "0.985 (64/65)": on left-out groups, else on test or validation clips.
+    """The recorded accuracy as "0.985 (64/65)": on groups left out in training, else on test or validation clips.
 
-    Empty if it claims none, or nonsense.
+    Empty if there is none, or if the record is not valid.
     """
     figures = provenance.get("figures")
     known = figures if isinstance(figures, dict) else {}

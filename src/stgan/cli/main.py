@@ -1,4 +1,4 @@
-"""The `stgan` process: signals and errors, each of which ends in one sentence."""
+"""The `stgan` process. Signals and errors end it with one sentence."""
 
 import os
 import signal
@@ -9,21 +9,21 @@ from stgan.errors import Interrupted, StganError
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM. While a command runs, the first raises KeyboardInterrupt; the second ends the process.
+    """Handles Ctrl-C and SIGTERM: the first raises KeyboardInterrupt, the second ends the process.
 
-    While a library is loaded, which takes seconds, the first ends the process too: libraries do not expect exceptions
-    there. Files are safe at any moment.
+    During an import, which may take seconds, the first ends the process too, because libraries do not expect
+    exceptions there. No file is damaged at any time.
     """
 
     def __init__(self) -> None:
         self.received, self.running = 0, False
         for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored in a background job
                 signal.signal(number, self._handle)
 
     @property
     def status(self) -> int:
-        """The exit status of a process that a signal ended, as shells count it: 130 for Ctrl-C."""
+        """The exit status of a process that a signal ended, as in a shell: 130 for Ctrl-C."""
         return 128 + (self.received or signal.SIGINT)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -45,10 +45,10 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def main() -> None:
-    """Run the command; what the user can put right is one sentence on standard error and exit status 1."""
+    """Run the command. An error that the user can fix is one sentence on standard error and exit status 1."""
     signals = _Signals()
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who started this
-        stream.reconfigure(errors="backslashreplace")  # names of files may be no text
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the parent process closed it
+        stream.reconfigure(errors="backslashreplace")  # names of files may not be valid Unicode
     try:
         from stgan.cli.commands import app
 
@@ -64,7 +64,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _end("interrupted", signals.status)
     except SystemExit:
-        if signals.received:  # typer makes a status of KeyboardInterrupt
+        if signals.received:  # typer turns KeyboardInterrupt into SystemExit
             _end("interrupted", signals.status)
         raise
     finally:

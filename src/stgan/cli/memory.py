@@ -1,4 +1,4 @@
-"""How this process gets its memory from the system."""
+"""Settings of the C library's memory allocator."""
 
 import ctypes
 from contextlib import suppress
@@ -7,13 +7,13 @@ _MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what tensors free, up to 1 GB, for the next ones, where it is glibc.
+    """Let glibc keep up to 1 GB of the memory that tensors free, and reuse it.
 
-    It returns blocks of 32 MB and more to the system at once, and the kernel fills each new one with zeros, page by
-    page: a tenth to a fifth of the time that generating takes on a CPU. This is for the whole process, so programs
-    should call it, not libraries.
+    By default it returns blocks of 32 MB and more to the system at once, and the kernel fills each new block with
+    zeros. That takes a tenth to a fifth of the time of generation on a CPU. The setting affects the whole process, so
+    programs should call this function, not libraries. It does nothing with other C libraries.
     """
-    with suppress(OSError, AttributeError):  # another C library
+    with suppress(OSError, AttributeError):
         allocator = ctypes.CDLL(None).mallopt
         allocator(_MMAP_MAX, 0)
         allocator(_TRIM_THRESHOLD, 1 << 30)

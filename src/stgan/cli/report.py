@@ -1,23 +1,14 @@
 """`stgan report`: one page about generated clips."""
 
 import shlex
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 
-from stgan.cli.evaluate import RESUMED, keep_scores, made_by, open_cache
-from stgan.cli.options import (
-    EvaluatorOption,
-    ModelOfClipsOption,
-    RealOption,
-    file_option,
-    folder_option,
-    path_argument,
-)
-from stgan.cli.terminal import check_output, new_console, on_interrupt
+from stgan.cli import options
+from stgan.cli.evaluate import keep_scores, made_by, score_cache
+from stgan.cli.terminal import check_output, new_console
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.manifest import MANIFEST
@@ -26,7 +17,7 @@ from stgan.progress import watching
 
 if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
-    from stgan.scoring import Clip, Evaluator, Scores
+    from stgan.scoring import Scores
 
 _AUGMENTATION = "an augmentation experiment"
 EXAMPLES = (
@@ -38,23 +29,23 @@ EXAMPLES = (
 
 def report(
     folder: Annotated[
-        Path, path_argument("FOLDER", "What stgan generate, stgan fooling or stgan augment wrote; or other clips.")
+        Path, options.argument("FOLDER", "What stgan generate, stgan fooling or stgan augment wrote; or other clips.")
     ],
-    out: Annotated[Path | None, file_option("--out", "The page. Default: FOLDER/report.html.")] = None,
-    model: ModelOfClipsOption = None,
-    evaluator: EvaluatorOption = None,
-    real: RealOption = None,
+    out: Annotated[Path | None, options.file("--out", "The page. Default: FOLDER/report.html.")] = None,
+    model: options.ModelOfClips = None,
+    evaluator: options.Evaluator = None,
+    real: options.Real = None,
     fooling: Annotated[
-        Path | None, folder_option("--fooling", "What stgan fooling wrote, to show beside the clips.")
+        Path | None, options.folder("--fooling", "What stgan fooling wrote, to show beside the clips.")
     ] = None,
 ) -> None:
-    """Write one HTML page that any browser opens, without a network.
+    """Write one HTML page, which any browser can show offline.
 
-    The page shows the clips, their scores with intervals, failures chosen by a rule, how a clip is made, and how all
-    of it was made. It takes the scores that stgan evaluate left in FOLDER/scores.json; if there are none of these
-    clips, it scores them first. An --evaluator that steered the clips may score them here: the page says so. The
-    figures are also written to the folder `figures` beside the page. For an augmentation experiment, or a study of
-    several, the page says whether generated clips are worth training on.
+    The page shows the clips, their scores with intervals, failures chosen by rules, the method, and how everything was
+    made. It uses the scores that stgan evaluate left in FOLDER/scores.json; if there are none, the command scores the
+    clips first. An --evaluator that steered the clips may score them here; the page then says so. The figures are also
+    written to the folder `figures` beside the page. For an augmentation experiment, or a study of several, the page
+    says whether generated clips are useful training data.
     """
     from stgan.checkpoints import find_model
     from stgan.report.augmentation_page import write_augmentation_page
@@ -67,31 +58,30 @@ def report(
     if out:
         check_output("--out", out)
         if out.is_file() and not _is_page(out):
-            raise StganError(f"--out {quoted(out)} is a file but no page; give another name")
-    options = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
-    given = [(name, str(value)) for name, value in options.items() if value is not None]
-    command = ("stgan", "report", str(folder), *(word for option in given for word in option))
+            raise StganError(f"--out {quoted(out)} is a file but not a page; give another name")
+    values = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
+    given = {name: str(value) for name, value in values.items() if value is not None}
     kind = _kind(folder)
     for name in ("--evaluator", "--real", "--fooling"):
-        if kind and options[name] is not None:
-            raise StganError(f"{quoted(folder)} is {kind}, which has its own verdicts; leave out {name}")
+        if kind and name in given:
+            raise StganError(f"{quoted(folder)} is {kind}, which has its own scores; leave out {name}")
     if kind == _AUGMENTATION:
-        words = ("stgan", "report", str(folder), *(("--out", str(out)) if out else ()))
+        given.pop("--model", None)
+    command = ("stgan", "report", str(folder), *(word for option in given.items() for word in option))
+    if kind == _AUGMENTATION:
         with console.status("drawing"):
-            page, figures = write_augmentation_page(folder, out, command=shlex.join(words))
-        return _tell(page, figures, console)
-    clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
-    whole = find_model(typed(model)) if model else made_by(clips)
-    name = model or whole.path.name
-    if kind:
-        study = (folder, read_fooling(folder))
-        request = Request(folder, whole, name, study=study, command=command)
+            page, figures = write_augmentation_page(folder, out, command=shlex.join(command))
     else:
-        beside = (fooling, read_fooling(fooling)) if fooling else None
-        request = Request(folder, whole, name, find_scores(folder, whole, evaluator, real, console), beside, command)
-    with console.status("drawing"):
-        page, figures = write_scores_page(request, out)
-    _tell(page, figures, console)
+        clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
+        whole = find_model(typed(model)) if model else made_by(clips)
+        source = folder if kind else fooling
+        study = (source, read_fooling(source)) if source else None
+        scores = None if kind else find_scores(folder, whole, evaluator, real, console)
+        request = Request(folder, whole, model or whole.path.name, scores, study, command)
+        with console.status("drawing"):
+            page, figures = write_scores_page(request, out)
+    console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) needs no other file", soft_wrap=True)
+    console.print(f"{len(figures)} figures are in {figures[0].parent}", soft_wrap=True)
 
 
 def _is_page(path: Path) -> bool:
@@ -100,7 +90,7 @@ def _is_page(path: Path) -> bool:
 
 
 def _kind(folder: Path) -> str:
-    """What the folder is, if it is not one of clips."""
+    """What the folder holds instead of clips; empty if it holds clips."""
     from stgan.studies import actors, augmentation, fooling
 
     if (folder / augmentation.RECORD).is_file() or (folder / actors.STUDY).is_file():
@@ -108,40 +98,24 @@ def _kind(folder: Path) -> str:
     return "a fooling study" if (folder / fooling.RECORD).is_file() else ""
 
 
-def _tell(page: Path, figures: Sequence[Path], console: Console) -> None:
-    size = page.stat().st_size / 1e6
-    console.print(f"{page} ({size:.1f} MB) needs no other file", soft_wrap=True)
-    console.print(f"{len(figures)} figures are in {figures[0].parent}", soft_wrap=True)
-
-
 def find_scores(
     folder: Path, model: "ModelFolder", evaluator: str | None, real: Path | None, console: Console
 ) -> "Scores":
-    """The scores in the folder, if this evaluator scored its clips with the usual settings; else new ones."""
+    """The scores in the folder, if this evaluator scored its clips with default settings; else new ones."""
     from stgan.devices import choose_device
-    from stgan.scoring import find_evaluator, folder_clips, kept_scores
+    from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, kept_scores, labelled_clips
+    from stgan.video import find_clips
 
     clips = folder_clips(folder)
     device = choose_device()
-    judge = find_evaluator(evaluator, model, device=device) if evaluator else None
-    if real is None and (kept := kept_scores(folder, clips, judge)):
+    scorer = find_evaluator(evaluator, model, device=device) if evaluator else None
+    if real is None and (kept := kept_scores(folder, clips, scorer)):
         return kept
-    judge = judge or find_evaluator(None, model, device=device)
-    return new_scores(folder, clips, judge, real, bool(evaluator), console)
-
-
-def new_scores(
-    folder: Path, clips: list["Clip"], judge: "Evaluator", real: Path | None, allow_fooled: bool, console: Console
-) -> "Scores":
-    """Score the clips; honest scores of generated clips are kept beside them."""
-    from stgan.scoring import Real, evaluate, labelled_clips
-    from stgan.video import find_clips
-
-    kept = open_cache(None, console)
-    with on_interrupt(RESUMED), closing(kept) if kept else nullcontext():
+    scorer = scorer or find_evaluator(None, model, device=device)
+    with score_cache(None, console, evaluator) as cache:
         scores = evaluate(
-            clips, judge, real=Real(labelled_clips(find_clips(real))) if real else None, allow_fooled=allow_fooled,
-            keep_going=True, cache=kept, watch=watching(console),
+            clips, scorer, real=Real(labelled_clips(find_clips(real))) if real else None, allow_fooled=bool(evaluator),
+            keep_going=True, cache=cache, watch=watching(console),
         )  # fmt: skip
     keep_scores(folder, scores, console)
     return scores

@@ -1,4 +1,4 @@
-"""`stgan reproduce`: a published evaluation from beginning to end."""
+"""`stgan reproduce`: a whole published evaluation."""
 
 from enum import Enum
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from stgan.cli.options import DeviceOption, SettingsOption, file_option, folder_option
+from stgan.cli import options
 from stgan.cli.terminal import command, new_console, new_table, on_interrupt, write_json
 from stgan.errors import StganError
 from stgan.files import locked
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from stgan.studies.costs import Cost
     from stgan.studies.ucf101 import Line, StageRecord
 
-_INTERRUPTED = "what is finished is kept, the same command goes on there"
+_INTERRUPTED = "finished work is kept, the same command continues"
 
 app = typer.Typer(no_args_is_help=True)
 RESULTS = "results.json"
 
 
-class Stage(str, Enum):
-    """A part of the evaluation, in their order."""
+class UcfStage(str, Enum):
+    """The stages of the evaluation on UCF-101, in order."""
 
     WEIGHTS = "weights"
     DATA = "data"
@@ -38,7 +38,7 @@ class Stage(str, Enum):
 
 @app.callback()
 def reproduce() -> None:
-    """Repeat published evaluations, stage by stage, and compare the published figures with the measured ones."""
+    """Repeat published evaluations stage by stage, and compare the published figures with the measured ones."""
 
 
 @command(
@@ -51,23 +51,22 @@ def reproduce() -> None:
 )
 def ucf101(
     data: Annotated[
-        Path | None, folder_option("--data", "Folder that holds UCF-101 and ucfTrainTestlist (stgan data prepare).")
+        Path | None, options.folder("--data", "Folder that holds UCF-101 and ucfTrainTestlist (stgan data prepare).")
     ] = None,
     weights: Annotated[
         Path | None,
-        folder_option(
+        options.folder(
             "--weights", "Folder that holds the published weights. Default: where stgan weights fetch puts them."
         ),
     ] = None,
-    out: Annotated[Path, folder_option("--out", "Folder for models, videos, records and results.")] = Path("ucf101"),
+    out: Annotated[Path, options.folder("--out", "Folder for models, videos, records and results.")] = Path("ucf101"),
     stage: Annotated[
-        list[Stage] | None,
-        typer.Option(help="Run only this stage. May be repeated. Default: all stages."),
+        list[UcfStage] | None, typer.Option(help="Run only this stage. May be repeated. Default: all stages.")
     ] = None,
     recipe: Annotated[
-        Path | None, file_option("--recipe", "Recipe. Default: the paper's values (recipes/ucf101.yaml).")
+        Path | None, options.file("--recipe", "Recipe. Default: the paper's values (recipes/ucf101.yaml).")
     ] = None,
-    settings: SettingsOption = None,
+    settings: options.Settings = None,
     estimate: Annotated[
         bool,
         typer.Option("--estimate", help="Convert the weights, check the data, show how long the rest takes, and stop."),
@@ -75,13 +74,13 @@ def ucf101(
     rehearse: Annotated[
         bool, typer.Option("--dry-run", help="Run every stage in minutes, on small artificial files, to find faults.")
     ] = False,
-    device: DeviceOption = None,
+    device: options.Device = None,
 ) -> None:
     """The paper's evaluation on UCF-101: Inception Scores (Table 2), fooled scores, generated training data (Table 3).
 
     Stages: weights, data, generate, score, real, fooled, augment. Before the long stages, the command shows how long
-    they take on this machine. Finished stages are kept: after an interruption, the same command goes on. docs/ucf101.md
-    has the details.
+    they take on this machine. Finished stages are kept: after an interruption, the same command continues.
+    docs/ucf101.md has the details.
     """
     from stgan.checkpoints.fetching import default_folder
     from stgan.studies.costs import costs
@@ -102,7 +101,7 @@ def ucf101(
             write_weights(weights)
             write_tree(data)
         chosen = rehearsed(chosen)
-    wanted = [name for name in STAGES if stage is None or name in {each.value for each in stage}]
+    wanted = [name for name in STAGES if stage is None or name in stage]
     with on_interrupt(_INTERRUPTED), Stages(console) as bars:
         work = Reproduction(
             chosen, out, data=data, weights=weights or default_folder(), device=device, published=published,
@@ -114,7 +113,7 @@ def ucf101(
         rest = [name for name in wanted if name not in first]
         asked = [name for name in (STAGES if estimate else rest) if name not in first and not work.is_done(name)]
         if asked:
-            bars.show("measuring what the rest takes", 0, None)
+            bars.show("measuring how long the rest takes", 0, None)
             found = [cost for cost in costs(work) if cost.stage in asked]
             bars.clear()
             _show_costs(console, found, str(work.device))
@@ -127,15 +126,10 @@ def ucf101(
     records = {name: record for name in STAGES if (record := work.record(name))}
     lines = compare_with_paper(records)
     if rehearse:
-        console.print("A rehearsal: every stage works; the figures are of untrained networks and mean nothing.")
+        console.print("Rehearsal: every stage works; the figures come from untrained networks and mean nothing.")
     _show_results(console, lines)
-    values = {
-        "rehearsal": rehearse,
-        "lines": lines,
-        "records": records,
-    }
-    write_json(out / RESULTS, values)
-    console.print(f"{RESULTS} and everything it rests on are in {out}", soft_wrap=True)
+    write_json(out / RESULTS, {"rehearsal": rehearse, "lines": lines, "records": records})
+    console.print(f"{RESULTS} and all files that it is based on are in {out}", soft_wrap=True)
 
 
 @command(
@@ -146,27 +140,27 @@ def ucf101(
 )
 def augmentation(
     data: Annotated[
-        Path, folder_option("--data", "Folder of clips whose groups are actors, laid out as for training.")
+        Path, options.folder("--data", "Folder of clips whose groups are actors, laid out as for training.")
     ],
     config: Annotated[
-        Path, folder_option("--config", "Folder of recipes: study.yaml, augmentation.yaml, and the model's.")
+        Path, options.folder("--config", "Folder of recipes: study.yaml, augmentation.yaml, and the model's.")
     ] = Path("recipes/augmentation"),
-    out: Annotated[Path, folder_option("--out", "Folder for models, clips, classifiers and study.json.")] = Path(
+    out: Annotated[Path, options.folder("--out", "Folder for models, clips, classifiers and study.json.")] = Path(
         "augmentation"
     ),
     setting: Annotated[
         list[str] | None,
         typer.Option(help="Run only this setting. May be repeated. Default: all, the primary one first."),
     ] = None,
-    settings: SettingsOption = None,
-    device: DeviceOption = None,
+    settings: options.Settings = None,
+    device: options.Device = None,
 ) -> None:
-    """Generated clips as training data where few actors were filmed: Table 3 for several numbers of actors.
+    """Generated clips as training data for small numbers of filmed actors: Table 3 for several numbers of actors.
 
     For each setting the command trains a model on the clips of its actors, generates clips and selects some. Then it
     trains a classifier on real clips, on generated clips and on both, for several random seeds. The clips of all other
-    actors test it. This takes hours on a CPU. What is finished is kept: after an interruption, the same command goes
-    on. stgan report OUT makes a page of it; docs/augmentation.md has the results.
+    actors test it. This takes hours on a CPU. Finished work is kept: after an interruption, the same command continues.
+    stgan report OUT makes a page of the result; docs/augmentation.md has the results.
     """
     from stgan.cli.augment import show
     from stgan.devices import choose_device
@@ -187,15 +181,15 @@ def augmentation(
         )  # fmt: skip
         primary = study.recipe.primary
         names = setting or sorted(study.recipe.settings, key=lambda name: name != primary)
-        for name in names:  # a mistake in the last is known before hours of the first
+        for name in names:  # finds a mistake in the last setting before the first one takes hours
             study.check_setting(name)
         for name in names:
             with locked(out / name):
                 show(console, study.run(name))
             bars.clear()
     written = study.write()
-    what = f"{out / STUDY} has all of it: stgan report {out}" if written else f"{STUDY} waits for setting {primary}"
-    console.print(what, soft_wrap=True)
+    done = f"{out / STUDY} has all results; stgan report {out} makes a page of them"
+    console.print(done if written else f"{STUDY} is not written yet: it needs setting {primary}", soft_wrap=True)
 
 
 def _show_stage(console: Console, record: "StageRecord", bars: Stages) -> None:
@@ -205,7 +199,7 @@ def _show_stage(console: Console, record: "StageRecord", bars: Stages) -> None:
 
 def _show_costs(console: Console, costs: "list[Cost]", device: str) -> None:
     table = new_table(
-        "stage", "work", "about", "disk", left=2, title=f"What is left, on {device} (measured on a few clips)"
+        "stage", "work", "about", "disk", left=2, title=f"Remaining stages, on {device} (measured on a few clips)"
     )
     for cost in costs:
         table.add_row(cost.stage, cost.work, duration(cost.seconds), f"{cost.bytes / 1e9:.2f} GB" * bool(cost.bytes))

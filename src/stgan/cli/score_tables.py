@@ -6,6 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
+from stgan.cli.terminal import new_table
 from stgan.metrics.table import METRICS, Metric
 from stgan.names import printable
 from stgan.scoring import GENERATED, Compared, Comparison, Quoted, Scores, SetScores
@@ -16,7 +17,7 @@ _MOST_NAMES = 6  # of frozen clips; scores.json has them all
 
 
 def show_scores(console: Console, scores: Scores) -> None:
-    """What `stgan evaluate` prints."""
+    """Print scores, as `stgan evaluate` does."""
     by = scores.evaluator
     if scores.feature_network != scores.evaluator:
         by += f", distances by {scores.feature_network}"
@@ -53,18 +54,18 @@ def show_scores(console: Console, scores: Scores) -> None:
         )
     if scores.copying:
         console.print(
-            f"copying: clips lie {scores.copying.ratio:.2f} times as far from the nearest of "
+            f"copying: clips are {scores.copying.ratio:.2f} times as far from the nearest of "
             f"'{scores.rows[1].name}' as {scores.copying.baseline}; "
-            f"{scores.copying.nearer_than_any} come nearer than any of those",
+            f"{scores.copying.nearer_than_any} are nearer than any of those",
             soft_wrap=True,
         )
     if scores.fooled:
         console.print(
-            "FOOLED: a network that scores these clips steered them; what it says is how well it was fooled",
+            "FOOLED: a network that scores these clips steered them; its scores only say how well it was fooled",
             soft_wrap=True,
         )
     if scores.fooled is None:
-        console.print("nothing says what steered these clips: whether the evaluator did is not known")
+        console.print("it is not known what steered these clips, and so whether the evaluator was fooled")
     for skipped in scores.skipped:
         console.print(f"left out: {skipped.reason}", soft_wrap=True)
     for note in scores.notes:
@@ -72,11 +73,8 @@ def show_scores(console: Console, scores: Scores) -> None:
 
 
 def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]) -> Table:
-    """What the evaluator makes of several sets of clips; published scores apart from ours. At most 80 wide."""
-    table = Table(title=title)
-    table.add_column("")
-    for column in ("clips", "accuracy (95 %)", "Inception Score (95 %)"):
-        table.add_column(column, justify="right")
+    """The evaluator's scores of several sets of clips, and published scores. At most 80 characters wide."""
+    table = new_table("", "clips", "accuracy (95 %)", "Inception Score (95 %)", title=title)
     for row in rows:
         score = row.inception_score
         spread = f" ± {score.std:.2f}" * bool(score.std)
@@ -94,16 +92,13 @@ def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]
 
 
 def shown_interval(bounds: tuple[float, float] | None) -> str:
-    """As [low high]; nothing if there is none."""
+    """An interval as [low high]; empty for None."""
     return "[{:.2f} {:.2f}]".format(*bounds) if bounds else ""
 
 
 def _values(rows: Sequence[SetScores], metrics: Sequence[Metric]) -> Table:
-    """A column a metric."""
-    table = Table()
-    table.add_column("")
-    for metric in metrics:
-        table.add_column(metric.name, justify="right")
+    """A table with a column for each metric."""
+    table = new_table("", *(metric.name for metric in metrics))
     for row in rows:
         table.add_row(row.name, *(_number(getattr(row, metric.key), metric.digits) for metric in metrics))
     return table
@@ -114,10 +109,9 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _beside(found: Comparison) -> Table:
-    """Each value beside that of real clips. Two distances are means over splits of the real clips."""
-    table = Table(title=f"beside real clips: {found.num_windows} windows of each")
-    for name in ("", "generated", "real", "ratio"):
-        table.add_column(name, justify="right" if name else "left")
+    """Each value beside that of real clips. The two distances are means over splits of the real clips."""
+    title = f"beside real clips: {found.num_windows} windows of each"
+    table = new_table("", "generated", "real", "ratio", title=title)
     for key, value in found.shown.items():
         metric = METRICS[key]
         spread = "" if value.real_std is None else f" ± {_number(value.real_std, metric.digits)}"
@@ -127,18 +121,16 @@ def _beside(found: Comparison) -> Table:
 
 
 def _ratio(value: Compared) -> str:
-    """The ratio; of what may be negative, how many standard deviations lie between."""
+    """The ratio; for values that may be negative, the difference in standard deviations."""
     if value.ratio is None and value.deviations is not None:
         return f"{value.deviations:+.1f} sd"
     return _number(value.ratio, 2)
 
 
 def _motion(found: Comparison) -> Table:
-    """Motion of each action beside that of its real clips, and how many actions come near it."""
-    table = Table(title=f"motion beside real clips, within {found.tolerance:.0%} or not")
-    table.add_column("action")
-    for name in ("motion", "real", "ratio", "visible", "real", "ratio"):
-        table.add_column(name, justify="right")
+    """The motion of each action beside that of its real clips, and how many actions are within the tolerance."""
+    title = f"motion beside real clips, within {found.tolerance:.0%} or not"
+    table = new_table("action", "motion", "real", "ratio", "visible", "real", "ratio", title=title)
     every, visible = found.motion["motion"], found.motion["visible_motion"]
     for action in every:
         cells = [
@@ -154,12 +146,8 @@ def _motion(found: Comparison) -> Table:
 
 
 def _per_action(scores: Scores) -> Table:
-    table = Table()
-    table.add_column("action")
-    table.add_column("recognised", justify="right")
-    table.add_column("95 %", justify="right")
-    table.add_column("contribution", justify="right")
-    table.add_column("named instead")
+    table = new_table("action", "recognised", "95 %", "contribution")
+    table.add_column("seen as")
     for action, share in scores.per_action.items():
         row = scores.confusion[scores.actions.index(action)]
         others = [

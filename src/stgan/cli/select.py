@@ -1,28 +1,15 @@
-"""`stgan select`: the generated clips that are worth training on, as a data set of their own."""
+"""`stgan select`: choose generated clips to train on, and write them as a data set."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from stgan.cli.evaluate import NOTHING_KEPT, RESUMED, keep_scores, made_by, open_cache
-from stgan.cli.options import (
-    CacheOption,
-    DeviceOption,
-    EvaluatorOption,
-    JsonOption,
-    ModelOfClipsOption,
-    RealCsvOption,
-    RealOption,
-    SplitColumnOption,
-    UcfSplitOption,
-    folder_option,
-    path_argument,
-)
-from stgan.cli.terminal import check_output, new_console, new_table, on_interrupt
+from stgan.cli import options
+from stgan.cli.evaluate import keep_scores, made_by, score_cache
+from stgan.cli.terminal import check_output, new_console, new_table
 from stgan.errors import StganError
 from stgan.files import typed, write_text
 from stgan.names import printable, quoted
@@ -42,8 +29,8 @@ EXAMPLES = (
 
 
 def select(
-    folder: Annotated[Path, path_argument("FOLDER", "What stgan generate wrote.")],
-    out: Annotated[Path, folder_option("--out", "Folder for the chosen clips and their lists.", "SET")] = Path(
+    folder: Annotated[Path, options.argument("FOLDER", "What stgan generate wrote.")],
+    out: Annotated[Path, options.folder("--out", "Folder for the chosen clips and their lists.", "SET")] = Path(
         "selected"
     ),
     by: Annotated[
@@ -67,12 +54,12 @@ def select(
             "--any-verdict", help="Also choose clips in which the evaluator sees another action, as the paper does."
         ),
     ] = False,
-    model: ModelOfClipsOption = None,
-    evaluator: EvaluatorOption = None,
-    real: RealOption = None,
-    csv_list: RealCsvOption = None,
-    split_column: SplitColumnOption = "split",
-    ucf_split: UcfSplitOption = 1,
+    model: options.ModelOfClips = None,
+    evaluator: options.Evaluator = None,
+    real: options.Real = None,
+    csv_list: options.RealCsv = None,
+    split_column: options.SplitColumn = "split",
+    ucf_split: options.UcfSplit = 1,
     train_groups: Annotated[
         str | None,
         typer.Option(
@@ -80,20 +67,19 @@ def select(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier selection in SET.")] = False,
-    json_file: JsonOption = None,
-    cache: CacheOption = None,
-    device: DeviceOption = None,
+    json_file: options.Json = None,
+    cache: options.Cache = None,
+    device: options.Device = None,
 ) -> None:
     """Choose generated clips to train on, and write them as a data set that other libraries read.
 
-    The command takes the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first. It chooses
-    at most 100 clips of an action, and only clips in which the evaluator recognises the intended action. SET holds a
-    folder of clips for each action; lists of them as clips.csv, in UCF-101's format and as Hugging Face's metadata.csv;
-    the result for every candidate (candidates.csv); and the paper's Figure 6 (counts.png). The figure also counts the
-    clips of --real.
+    The command uses the scores that stgan evaluate left in FOLDER/scores.json, or scores the clips first. It chooses at
+    most 100 clips of an action, and only clips in which the evaluator recognises the intended action. SET gets a folder
+    of clips for each action; lists of them as clips.csv, in UCF-101's format and as Hugging Face's metadata.csv; the
+    result for every candidate (candidates.csv); and the paper's Figure 6 (counts.png). The figure also counts the clips
+    of --real.
     """
     from stgan.checkpoints import find_model
-    from stgan.checkpoints.own_classifier import is_own_classifier
     from stgan.devices import choose_device
     from stgan.scoring import find_evaluator, generated_clips
     from stgan.studies.provenance import networks_behind
@@ -106,10 +92,10 @@ def select(
     if most < 1:
         raise StganError(f"--max-per-class must be at least 1, not {most}")
     if train_groups and not real:
-        raise StganError("--train-groups names groups of real clips; name their folder by --real")
+        raise StganError("--train-groups names groups of real clips; add --real with their folder")
     check_output("--json", json_file)
     if json_file and folder.resolve() in json_file.resolve().parents:
-        raise StganError(f"--json {quoted(json_file)} lies in {quoted(folder)}; give another place")
+        raise StganError(f"--json {quoted(json_file)} is inside {quoted(folder)}; name a file in another folder")
     clips = generated_clips(folder)
     check_place(out, folder, overwrite=overwrite)
     counts = None
@@ -117,51 +103,45 @@ def select(
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
     whole = made_by(folder) if model is None else find_model(typed(model))
-    judge = find_evaluator(evaluator, whole, device=choose_device(device))
-    if judge.steered(clips):
+    scorer = find_evaluator(evaluator, whole, device=choose_device(device))
+    if scorer.steered(clips):
         raise StganError(
-            f"{judge.name} steered these clips, or shares an ancestor with a network that did, so it would choose "
+            f"{scorer.name} steered these clips, or shares an ancestor with a network that did, so it would choose "
             "those that fooled it best; choose another --evaluator"
         )
     for clip in clips:
         clip.check_file()
-    networks_behind(whole, folder, judge)  # complains before the clips are scored, which takes longer
-    own = evaluator is not None and is_own_classifier(evaluator)  # whose code may change unseen
-    kept = None if own else open_cache(cache, console)
-    with on_interrupt(RESUMED if kept else NOTHING_KEPT), closing(kept) if kept else nullcontext():
-        verdicts = scores_by_clip(_scores(folder, judge, clips, kept, console))
-        features = features_of(clips, judge, cache=kept, watch=watching(console)) if by == "diversity" else None
+    networks_behind(whole, folder, scorer)  # finds errors before the clips are scored, which takes longer
+    with score_cache(cache, console, evaluator) as kept:
+        verdicts = scores_by_clip(_scores(folder, scorer, clips, kept, console))
+        features = features_of(clips, scorer, cache=kept, watch=watching(console)) if by == "diversity" else None
     selection = choose(
         clips, verdicts, by=Criterion(by), most=most, least=least, any_verdict=any_verdict, features=features
     )
-    write_set(out, selection, folder, whole, judge, real=counts, overwrite=overwrite)
+    write_set(out, selection, folder, whole, scorer, real=counts, overwrite=overwrite)
     if json_file:
         write_text(json_file, (out / RECORD).read_text(encoding="utf-8"))
-    _show(console, selection, judge, counts)
+    _show(console, selection, scorer, counts)
     console.print(f"{len(selection.clips)} of {len(clips)} clips are in {out}", soft_wrap=True)
 
 
 def _scores(
-    folder: Path,
-    judge: "Evaluator",
-    clips: Sequence["Clip"],
-    cache: "ScoreCache | None",
-    console: Console,
+    folder: Path, scorer: "Evaluator", clips: Sequence["Clip"], cache: "ScoreCache | None", console: Console
 ) -> "Scores":
     """The scores beside the clips, if this evaluator scored these clips; else new ones, which are kept there."""
     from stgan.scoring import evaluate, kept_scores
 
-    if kept := kept_scores(folder, clips, judge):
+    if kept := kept_scores(folder, clips, scorer):
         return kept
-    scores = evaluate(clips, judge, cache=cache, watch=watching(console))
+    scores = evaluate(clips, scorer, cache=cache, watch=watching(console))
     keep_scores(folder, scores, console)
     return scores
 
 
-def _show(console: Console, selection: "Selection", judge: "Evaluator", real: Mapping[str, int] | None) -> None:
-    """At most 80 wide for usual names."""
+def _show(console: Console, selection: "Selection", scorer: "Evaluator", real: Mapping[str, int] | None) -> None:
+    """Print a table, at most 80 characters wide for short names, and notes."""
     columns = ("candidates", "recognised", "chosen", *(("real",) if real is not None else ()), "nats", "nats, chosen")
-    title = f"chosen by {selection.by.value}, judged by {Path(judge.name).name}"
+    title = f"chosen by {selection.by.value}, scored by {Path(scorer.name).name}"
     table = new_table("class", *columns, title=title)
     for action, found in selection.classes.items():
         chosen = f"{found.chosen}{' thin' if action in selection.thin else ''}"
@@ -182,7 +162,7 @@ def _show(console: Console, selection: "Selection", judge: "Evaluator", real: Ma
         console.print(f"without any chosen clip: {_names(selection.without)}", soft_wrap=True)
     if selection.any_verdict:
         wrong = sum(selection.scores[clip.name].named != clip.action for clip in selection.clips)
-        console.print(f"named otherwise by the evaluator: {wrong} of {len(selection.clips)} chosen", soft_wrap=True)
+        console.print(f"seen as another action: {wrong} of {len(selection.clips)} chosen", soft_wrap=True)
 
 
 def _names(actions: Sequence[str], counts: Mapping[str, int] | None = None) -> str:

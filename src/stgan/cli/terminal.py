@@ -1,4 +1,4 @@
-"""What commands share: consoles, tables, checks of options, and how they are registered."""
+"""What commands share: consoles, tables, checks of options, and registration."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,12 +19,12 @@ Function = TypeVar("Function", bound=Callable[..., None])
 
 
 def new_console(*, soft_wrap: bool = False, quiet: bool = False) -> Console:
-    """A console that prints text as it is: names of files may look like markup."""
+    """A console that prints text unchanged, because names of files may look like markup."""
     return Console(markup=False, highlight=False, soft_wrap=soft_wrap, quiet=quiet)
 
 
 def new_table(*columns: str, left: int = 1, title: str | None = None) -> Table:
-    """A table with these columns: the first `left` of them are words, all others numbers, flush right."""
+    """A table with these columns. The first `left` ones are aligned to the left, all others to the right."""
     table = Table(title=title)
     for position, column in enumerate(columns):
         table.add_column(column, justify="left" if position < left else "right")
@@ -32,7 +32,7 @@ def new_table(*columns: str, left: int = 1, title: str | None = None) -> Table:
 
 
 def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Function], Function]:
-    """Make a function a command of this name. Its help ends with examples, which are commands to type."""
+    """Register a function as a command with this name. Its help ends with the examples, which are commands to type."""
 
     def register(function: Function) -> Function:
         paragraphs = cleandoc(function.__doc__ or "").split("\n\n")
@@ -48,7 +48,7 @@ def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Function],
 
 @contextmanager
 def on_interrupt(sentence: str) -> Iterator[None]:
-    """Ctrl-C in the block ends the command with this sentence, which says what is kept and how to go on."""
+    """Ctrl-C in the block ends the command with this sentence, which says what is kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt:
@@ -56,13 +56,13 @@ def on_interrupt(sentence: str) -> Iterator[None]:
 
 
 def check_range(option: str, value: int | float | None, least: int | float, most: int | float) -> None:
-    """StganError unless the value of an option, if it was given, lies in a range."""
+    """StganError unless the value of an option is None or in a range."""
     if value is not None and not least <= value <= most:
         raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
 
 
 def check_output(option: str, path: Path | None) -> None:
-    """StganError unless a file can be put there; a device or a link would be replaced by it."""
+    """StganError unless a file can be written to this path. A link or a device is refused, as it would be replaced."""
     if path is None:
         return
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
@@ -72,13 +72,13 @@ def check_output(option: str, path: Path | None) -> None:
             f"{option} {quoted(path)} has the name of a manifest, which describes clips; give another name"
         )
     if not path.parent.is_dir():
-        raise StganError(f"{option} {quoted(path)} lies in no folder; give the name of a file in one that is there")
+        raise StganError(f"{option} {quoted(path)} is in a folder that does not exist; name a file in another folder")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise StganError(f"{option} {quoted(path)} cannot be written; give the name of a file in another folder")
+        raise StganError(f"{option} {quoted(path)} cannot be written; name a file in another folder")
 
 
 def write_json(path: Path | None, values: Any) -> None:
-    """Write what a command found to the file that --json names, if it names one."""
+    """Write the results of a command to the file of --json, if there is one."""
     if path is not None:
         from stgan.records import write_record  # pydantic is slow to load
 

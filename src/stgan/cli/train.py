@@ -1,11 +1,10 @@
-"""`stgan train`: from clips to a model."""
+"""`stgan train`: train a model from clips."""
 
 import math
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,16 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from stgan.cli import options
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
-from stgan.cli.options import (
-    CsvOption,
-    SaveEveryOption,
-    SettingsOption,
-    SplitColumnOptionOrNone,
-    UcfSplitOptionOrNone,
-    folder_option,
-)
 from stgan.cli.terminal import new_console, new_table
 from stgan.errors import Interrupted, StganError
 from stgan.files import locked
@@ -45,47 +37,39 @@ EXAMPLES = (
 )
 
 
-class Stage(str, Enum):
-    """What to train."""
-
-    ALL = "all"
-    ENCODER = "encoder"
-    CODE_PRIOR = "code-prior"
-    SEQUENCE_PRIOR = "sequence-prior"
-    GENERATOR = "generator"
-    CLASSIFIER = "classifier"
-
-
 def train(
-    stage: Annotated[Stage, typer.Argument(help="all, or one stage and what it needs.")],
+    stage: Annotated[
+        Literal["all", "encoder", "code-prior", "sequence-prior", "generator", "classifier"],
+        typer.Argument(help="all, or one stage and the stages that it needs."),
+    ],
     name: Annotated[str, typer.Argument(help="With the stage classifier: its name (lrcn, c3d, evaluator, ...).")] = "",
     data: Annotated[
         Path | None,
-        folder_option(
+        options.folder(
             "--data",
             "Folder of clips: a folder for each class, a csv file, or the lists of UCF-101. Default: $STGAN_DATA.",
         ),
     ] = None,
     out: Annotated[
-        Path, folder_option("--out", "Folder for the model. Networks in it that are finished are kept.")
+        Path, options.folder("--out", "Folder for the model. Networks in it that are finished are kept.")
     ] = Path("model"),
     config: Annotated[
         Path | None,
-        folder_option(
+        options.folder(
             "--config", "Folder of recipes (or its model.yaml). Default: recipes that are made for the clips."
         ),
     ] = None,
-    settings: SettingsOption = None,
+    settings: options.Settings = None,
     size: Annotated[int | None, typer.Option(help="Width and height of the frames: 32, 64, 128 or 256 pixels.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Choose steps so that all stages together take this long.")
     ] = None,
     encoder: Annotated[
-        Path | None, folder_option("--encoder", "Use the encoder in this checkpoint folder instead of training one.")
+        Path | None, options.folder("--encoder", "Use the encoder in this checkpoint folder instead of training one.")
     ] = None,
-    csv: CsvOption = None,
-    split_column: SplitColumnOptionOrNone = None,
-    ucf_split: UcfSplitOptionOrNone = None,
+    csv: options.Csv = None,
+    split_column: options.SplitColumnOrNone = None,
+    ucf_split: options.UcfSplitOrNone = None,
     devices: Annotated[
         int,
         typer.Option(help="Number of processes that share each batch, each on a GPU of its own or on the CPU.", min=1),
@@ -96,20 +80,19 @@ def train(
         typer.Option(help="Number format to compute in. auto: bf16-mixed on GPUs that support it, else 32-true."),
     ] = "auto",
     work: Annotated[
-        Path, folder_option("--work", "Folder for logs, pictures, decoded clips and saved states to resume from.")
+        Path, options.folder("--work", "Folder for logs, pictures, decoded clips and saved states to resume from.")
     ] = Path("runs"),
     stop_after: Annotated[
-        float | None,
-        typer.Option(metavar="MINUTES", help="Save and stop after this time, as Ctrl-C does.", min=0.0),
+        float | None, typer.Option(metavar="MINUTES", help="Save and stop after this time, as Ctrl-C does.", min=0.0)
     ] = None,
     compact: Annotated[
         bool, typer.Option("--compact", help="Save states without the optimizers': about half the size.")
     ] = False,
-    save_every: SaveEveryOption = 60.0,
+    save_every: options.SaveEvery = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the clips, show the stages, and stop.")] = False,
 ) -> None:
-    """Train a model from a folder of clips. After an interruption, the same command goes on where it stopped."""
-    if (stage is Stage.CLASSIFIER) != bool(name):
+    """Train a model from a folder of clips. After an interruption, the same command continues where it stopped."""
+    if (stage == "classifier") != bool(name):
         raise StganError("name the classifier to train, as in: stgan train classifier lrcn; other stages take no name")
     from stgan.report.training_page import write_training_page
     from stgan.training.preparation import TrainingOptions, prepare
@@ -117,24 +100,23 @@ def train(
     from stgan.training.run import Workspace
     from stgan.video import data_root
 
-    if config:  # resolved, since `.` has no name to work under
+    if config:  # resolved, because `.` has no name for the folder in --work
         config = (config.parent if config.name == "model.yaml" else config).resolve()
-    options = TrainingOptions(
-        config, size, minutes, encoder, parse_overrides(settings or []), csv, split_column, ucf_split
-    )  # fmt: skip
+    overrides = parse_overrides(settings or [])
+    chosen = TrainingOptions(config, size, minutes, encoder, overrides, csv, split_column, ucf_split)
     clips = data if data else data_root(None) / config.name if config else data_root(None)
     fabric = _fabric(accelerator, devices, precision)
     console = new_console(soft_wrap=True, quiet=not fabric.is_global_zero)
     deadline = time.monotonic() + 60 * stop_after if stop_after is not None else math.inf
     place = work / (config.name if config else out.resolve().name)
     workspace = Workspace(fabric, place, save_every, deadline=deadline, compact=compact)
-    folders = [workspace.folder, out] if fabric.is_global_zero else []  # the first process holds them for all
-    with locked(*folders), _forgiving():
+    folders = [workspace.folder, out] if fabric.is_global_zero else []  # the first process locks them for all
+    with locked(*folders), _errors_as_sentences():
         with one_bar(console, "looking at the clips") as progress:
-            prepared = prepare(clips, out, workspace, options, say=console.print, progress=progress)
-        if stage is not Stage.ALL and not dry_run:
-            prepared.training.train(name or stage.value.replace("-", "_"))
-            console.print(f"{name or stage.value} is in {out}")
+            prepared = prepare(clips, out, workspace, chosen, say=console.print, progress=progress)
+        if stage != "all" and not dry_run:
+            prepared.training.train(name or stage.replace("-", "_"))
+            console.print(f"{name or stage} is in {out}")
             return
         _show_plan(console, prepared, out)
         if dry_run:
@@ -143,11 +125,11 @@ def train(
         if fabric.is_global_zero:
             _show_samples(out)
             page = write_training_page(out, workspace.folder)
-            console.print(f"Model written to {out}, and {page.name} about it: stgan generate --model {as_path(out)}")
+            console.print(f"The model and {page.name} are in {out}. Next: stgan generate --model {as_path(out)}")
 
 
 def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
-    """Launched: with several devices, this is where the other processes start."""
+    """A launched Fabric. With several devices, the other processes start here."""
     import torch
     from lightning_fabric import Fabric
 
@@ -173,8 +155,8 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
 
 
 @contextmanager
-def _forgiving() -> Iterator[None]:
-    """Ctrl-C, too little memory and the end of another process end with a sentence."""
+def _errors_as_sentences() -> Iterator[None]:
+    """Turn Ctrl-C, too little memory, and the end of another process into errors of one sentence."""
     import torch
 
     from stgan.devices import is_out_of_memory
@@ -182,8 +164,8 @@ def _forgiving() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted("the same command goes on where this one stopped") from None
-    except (MemoryError, RuntimeError) as error:  # PyTorch has types of its own on GPUs only
+        raise Interrupted("the same command continues where this one stopped") from None
+    except (MemoryError, RuntimeError) as error:  # PyTorch has a type for this error on GPUs only
         if is_out_of_memory(error):
             raise StganError(
                 "there is not enough memory for this training; lower batch_size or the networks' sizes with --set, "
@@ -191,7 +173,7 @@ def _forgiving() -> Iterator[None]:
             ) from error
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
             raise StganError(
-                "another process of this training has ended; the same command goes on where it was last saved"
+                "another process of this training has ended; the same command continues from the last saved state"
             ) from error
         raise
 
@@ -217,13 +199,13 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
 
 
 def _show_samples(model: Path) -> None:
-    """A few clips of each action, and what the model's evaluator sees in them."""
+    """Generate a few clips of each action, and score them by the model's evaluator."""
     samples = model / "samples"
     make = partial(generate, model=str(model.resolve()), num=_SAMPLES, out=samples)
     try:
         make(resume=True)
     except Interrupted:
         raise
-    except StganError:  # clips of former weights
+    except StganError:  # the folder has clips of former weights
         make()
     evaluate(samples, model=str(model.resolve()), json_file=samples / "scores.json")

@@ -1,8 +1,9 @@
-"""`stgan weights`: files of weights, from elsewhere and for elsewhere."""
+"""`stgan weights`: published files of weights, checkpoints, and exported weights."""
 
 import json
 import shlex
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stgan.cli import weights_import
-from stgan.cli.options import JsonOption, file_option, folder_option, path_argument
+from stgan.cli import options, weights_import
 from stgan.cli.terminal import check_output, command, new_console, on_interrupt, write_json
 from stgan.errors import StganError
 from stgan.files import BUNDLED, sha256
@@ -37,7 +37,7 @@ def weights() -> None:
 @command(app, "list", "stgan weights list", "stgan weights list caffenet")
 def list_(
     name: Annotated[str | None, typer.Argument(help="Show everything that is known about this file.")] = None,
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
     """List public files of weights that the paper builds on, or is compared with.
 
@@ -67,7 +67,7 @@ def list_(
 def fetch_(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names that stgan weights list shows.")],
     out: Annotated[
-        Path | None, folder_option("--out", "Folder for the files. Default: ~/.cache/stgan/weights.")
+        Path | None, options.folder("--out", "Folder for the files. Default: ~/.cache/stgan/weights.")
     ] = None,
     url: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Fetch it from this address instead. May be repeated.")
@@ -75,21 +75,21 @@ def fetch_(
 ) -> None:
     """Download public files of weights, and show how to import them.
 
-    After an interruption, the same command goes on where the download stopped. A file is kept only if it is whole and
-    has the published checksum, if there is one. NAME.json beside it records its source, the time, and its SHA-256.
+    After an interruption, the same command continues the download. A file is kept only if it is complete and has the
+    published checksum, if there is one. NAME.json beside it records its source, the time, and its SHA-256.
     """
     from stgan.checkpoints.fetching import default_folder
     from stgan.checkpoints.known_files import known_file
 
     console = new_console()
-    known = [known_file(name) for name in names]
-    if url and len(known) > 1:
+    files = [known_file(name) for name in names]
+    if url and len(files) > 1:
         raise StganError("--url is the address of one file; fetch the others without it")
     folder = out or default_folder()
-    for one in known:
-        with on_interrupt("what was downloaded is kept, the same command goes on"):
-            fetched = _fetch_one(one, folder, url or [], console)
-        _show_fetched(console, one, fetched, folder)
+    for known in files:
+        with on_interrupt("downloaded data is kept, the same command continues"):
+            fetched = _fetch_one(known, folder, url or [], console)
+        _show_fetched(console, known, fetched, folder)
 
 
 @command(app, "info", "stgan weights info weizmann/c3d", "stgan weights info RGB_lstm_model_iter_30000.caffemodel")
@@ -100,7 +100,7 @@ def info(
             metavar="CHECKPOINT|FILE", help="A checkpoint folder, weizmann/lrcn, or a file of another program."
         ),
     ],
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
     """Show what a checkpoint holds, or the format of a file of weights of another program."""
     from stgan.checkpoints.checkpoint import load_checkpoint
@@ -127,7 +127,7 @@ def info(
     "stgan generate Billiards --model paper",
 )
 def assemble_(
-    folder: Annotated[Path, path_argument("MODEL", "Folder that holds the checkpoints.")],
+    folder: Annotated[Path, options.argument("MODEL", "Folder that holds the checkpoints.")],
     name: Annotated[str | None, typer.Option(help="Name of the model. Default: the folder's.")] = None,
     condition: Annotated[
         list[str] | None,
@@ -150,14 +150,14 @@ def assemble_(
     if not is_file_name(chosen):
         raise StganError(f"{quoted(chosen)} cannot be the name of a model; choose another with --name")
     made, left = assemble(folder, chosen, condition=condition or (), evaluators=evaluator or ())
-    STGAN(made)  # do its parts fit each other?
+    STGAN(made)  # checks that its parts fit together
     console.print(
         f"{made.name}: {len(made.actions)} actions, steered by {', '.join(made.condition)}, "
-        f"judged by {', '.join(made.evaluators) or 'none that never steers'}",
+        f"scored by {', '.join(made.evaluators) or 'no evaluator'}",
         soft_wrap=True,
     )
     if left:
-        console.print(f"no part of it: {', '.join(left)}", soft_wrap=True)
+        console.print(f"not part of it: {', '.join(left)}", soft_wrap=True)
 
 
 @command(
@@ -170,7 +170,7 @@ def export(
     checkpoint: Annotated[
         str, typer.Argument(metavar="CHECKPOINT", help="A checkpoint folder, or a name such as weizmann/lrcn.")
     ],
-    out: Annotated[Path, file_option("--out", "File to write: .safetensors, .npz or .pt.")],
+    out: Annotated[Path, options.file("--out", "File to write: .safetensors, .npz or .pt.")],
     half: Annotated[bool, typer.Option("--half", help="Write parameters in float16. Default: float32.")] = False,
 ) -> None:
     """Write a checkpoint's weights as one file that other programs read, named as in PyTorch's state dict.
@@ -185,7 +185,7 @@ def export(
     check_output("--out", out)
     folder = _checkpoint_folder(checkpoint)
     if folder is None:
-        raise StganError(f"{quoted(checkpoint)} is no checkpoint folder; stgan weights info says what it is")
+        raise StganError(f"{quoted(checkpoint)} is not a checkpoint folder; stgan weights info says what it is")
     for file in export_weights(load_checkpoint(folder), out, half=half):
         console.print(f"{file}: {file.stat().st_size:,} bytes", soft_wrap=True)
 
@@ -199,17 +199,14 @@ def _show_table(console: Console) -> None:
 
     folder = default_folder()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("name", "what for", "size", "get it"):
+    for column in ("name", "purpose", "size", "source"):
         table.add_column(column, no_wrap=column == "name")
     for known in KNOWN_FILES:
         here = (folder / known.file).is_file()
-        table.add_row(known.name, known.purpose, _size(known), "here" if here else "fetch" if known.urls else "by hand")
+        size = f"{known.size / 1e6:.0f} MB" if known.size else known.about
+        table.add_row(known.name, known.purpose, size, "here" if here else "fetch" if known.urls else "by hand")
     console.print(table)
-    console.print("stgan weights list NAME says whose it is, its licence, and how to import it.")
-
-
-def _size(known: "KnownFile") -> str:
-    return f"{known.size / 1e6:.0f} MB" if known.size else known.about
+    console.print("stgan weights list NAME shows the page of a file, its licence, and how to import it.")
 
 
 def _about(known: "KnownFile") -> dict[str, Any]:
@@ -236,13 +233,8 @@ def _fetch_one(known: "KnownFile", folder: Path, urls: list[str], console: Conso
     from stgan.checkpoints.fetching import fetch
 
     with download_bar(console) as progress:
-        task = progress.add_task(known.name, total=None, visible=False)
-        return fetch(
-            known,
-            folder,
-            urls=urls,
-            progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
-        )
+        show = partial(progress.update, progress.add_task(known.name, total=None, visible=False), visible=True)
+        return fetch(known, folder, urls=urls, progress=lambda done, total: show(completed=done, total=total))
 
 
 def _show_fetched(console: Console, known: "KnownFile", fetched: "Fetched", folder: Path) -> None:
@@ -271,7 +263,7 @@ def _show_fetched(console: Console, known: "KnownFile", fetched: "Fetched", fold
 
 
 def _checkpoint_folder(path: str) -> Path | None:
-    """The folder of a checkpoint, also of a bundled model's by "weizmann/lrcn"; None if there is no such folder."""
+    """The folder of a checkpoint, by its path or by a name such as "weizmann/lrcn"; None if there is no such folder."""
     from stgan.checkpoints.description import check_unambiguous
     from stgan.checkpoints.model_folder import MODEL, bundled_models
 
@@ -289,7 +281,7 @@ def _checkpoint_folder(path: str) -> Path | None:
 
 
 def _about_checkpoint(checkpoint: "Checkpoint", folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of a checkpoint, for people and for programs."""
+    """What a checkpoint holds: values to print, and values for JSON."""
     config: Any = checkpoint.network.config
     preprocessing = getattr(getattr(config, "frame", config), "preprocessing", None)
     parameters = sum(parameter.numel() for parameter in checkpoint.network.parameters())
@@ -320,7 +312,7 @@ def _about_checkpoint(checkpoint: "Checkpoint", folder: Path) -> tuple[dict[str,
 
 
 def _brief(value: Any) -> str:
-    """On one line, and not a long one."""
+    """A value as one line of limited length."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 30]} ... (the rest: --json)"
 
@@ -347,7 +339,7 @@ def _about_file(path: Path) -> dict[str, Any]:
 
 
 def _show_lines(console: Console, values: dict[str, Any]) -> None:
-    """A line for each value; several for a list, none for None."""
+    """Print a line for each value: several for a list, none for None."""
     for label, value in values.items():
         for text in value if isinstance(value, list) else [value]:
             if text is not None:

@@ -1,4 +1,4 @@
-"""`stgan weights import`: published weights of other programs as a checkpoint."""
+"""`stgan weights import`: convert published weights of other programs into a checkpoint."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from stgan.cli.options import file_option, folder_option, path_argument
+from stgan.cli import options
 from stgan.cli.terminal import new_console
 from stgan.errors import StganError
 from stgan.names import quoted
@@ -25,7 +25,7 @@ EXAMPLES = (
     "stgan weights import c3d sports1m_finetuning_ucf101.model crop_mean.npy --out c3d",
 )
 
-# Names of the library, whose modules load PyTorch; tests/cli/test_start.py holds them equal.
+# Repeated from stgan.checkpoints.importing, which loads PyTorch; tests/cli/test_start.py checks that they are equal.
 KINDS = ("generator", "encoder", "lrcn", "c3d")
 PROTOCOLS = ("caffe", "tensorflow", "tgan", "tgan2", "jfzhang95", "mmaction")
 POOL5 = ("channels-first", "channels-last")
@@ -35,12 +35,12 @@ def import_(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"Network that the weights are for: {', '.join(KINDS)}.")],
     files: Annotated[
         list[Path],
-        path_argument("FILE", "Files of weights (for TensorFlow their prefix); some C3Ds also need their mean."),
+        options.argument("FILE", "Files of weights (for TensorFlow their prefix); some C3Ds also need their mean."),
     ],
-    out: Annotated[Path, folder_option("--out", "New folder for the checkpoint.", "CHECKPOINT")],
+    out: Annotated[Path, options.folder("--out", "New folder for the checkpoint.", "CHECKPOINT")],
     classes: Annotated[
         Path | None,
-        file_option(
+        options.file(
             "--classes", "Text file with a class name on each line. Default: UCF-101's classes, if there are 101."
         ),
     ] = None,
@@ -61,7 +61,7 @@ def import_(
     from stgan.checkpoints.importing import import_card, import_weights
 
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise StganError(f"{quoted(out)} is there already; remove it or name another folder")
+        raise StganError(f"{quoted(out)} exists already; remove it or name another folder")
     names = read_classes(classes) if classes else None
     console = new_console()
     with console.status("") as status:
@@ -71,21 +71,16 @@ def import_(
         status.update(f"writing {out} ...")
         card = import_card(out.name, checkpoint)
         save_checkpoint(
-            out,
-            checkpoint.network,
-            actions=checkpoint.actions,
-            provenance=checkpoint.provenance,
-            card=card,
-            half=half,
+            out, checkpoint.network, actions=checkpoint.actions, provenance=checkpoint.provenance, card=card, half=half
         )
     _show(console, checkpoint, out)
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Names, one a line, or numbered as in UCF-101's classInd.txt, from 0 or 1 on.
+    """Read class names: one on each line, or numbered from 0 or 1 on as in UCF-101's classInd.txt.
 
     Raises:
-        StganError: the file is missing, too large, no text, empty, or numbered with a gap.
+        StganError: the file is missing, too large, not text, empty, or numbered with a gap.
     """
     try:
         if path.stat().st_size > _LARGEST_LIST:
@@ -95,7 +90,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise StganError(f"cannot read the names of classes in {quoted(path)}: {reason}") from error
     if not lines:
-        raise StganError(f"{quoted(path)} names no classes; it takes one a line")
+        raise StganError(f"{quoted(path)} names no classes; write one name on each line")
     numbered = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
     if len(numbered) < len(lines):
         return tuple(lines)

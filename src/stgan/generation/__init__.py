@@ -1,4 +1,4 @@
-"""Clips by the job: what to make and by which settings, batch by batch, into a folder with a manifest."""
+"""Generation jobs: clips are made batch by batch and written into a folder with a manifest."""
 
 from stgan.generation.contact_sheet import CONTACT_SHEET
 from stgan.generation.job import FPS, MOST_TOGETHER, Companion, GenerationJob

@@ -12,11 +12,13 @@ _ROWS = 48
 
 
 def write_contact_sheet(out: Path, clips: Sequence[tuple[str, int, Path]]) -> None:
-    """A row for each of the first clips of every action: at most 4 of each, and 48 rows in all.
+    """Write a picture with one row of frames for each of the first clips of every action.
 
-    With many actions there are fewer of each; above 48, the first 48 actions in alphabetical order are shown.
+    It has at most 4 clips of each action and 48 rows in total; with more than 48 actions, the first 48 in alphabetical
+    order. Nothing is written if there are no clips.
 
-    clips: the action, the number and the place in the folder of each.
+    Args:
+        clips: the action, the number and the path within the folder of each clip.
     """
     each = max(1, min(_CLIPS, _ROWS // max(1, len({action for action, _, _ in clips}))))
     strips = []

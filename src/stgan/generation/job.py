@@ -1,4 +1,4 @@
-"""A generation job: so many clips of each action, made batch by batch, into a folder that says how they were made."""
+"""A generation job: it makes clips batch by batch and writes them into a folder that records how they were made."""
 
 import hashlib
 import time
@@ -26,20 +26,21 @@ from stgan.video import to_uint8
 
 FPS = 25.0
 MOST_TOGETHER = 1024
-"""Clips in a batch."""
+"""The largest number of clips in a batch."""
 
 _MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A clip that was made.
+    """A new clip.
 
-    key:     its action, or the name of a target, and its number among the clips of that.
-    details: what it came to, for the manifest: the probability of the action under the networks that steered, or the
-             activation of the target, and the steps up the gradient.
-    place:   in its batch.
-    seconds: it took. The clips of a batch that were missing share its time equally.
+    key:     the action (or the name of the target), and the clip's number among the clips of the action.
+    frames:  RGB, 0 to 255.
+    details: for the manifest: the final probability of the action under the networks that steered, or the activation
+             of the target; and the number of steps up the gradient.
+    place:   the position in its batch.
+    seconds: the time of its batch, divided by the number of the batch's clips that were missing.
     """
 
     key: Key
@@ -50,17 +51,17 @@ class Generated:
 
 
 Companion = Callable[[Generated, Path], None]
-"""Writes what stands beside a clip's .mp4: a file or folder at this path, atomically."""
+"""Writes a file or folder beside a clip's .mp4, at this path, atomically."""
 
 
 @dataclass(frozen=True)
 class GenerationJob:
     """What to make, and how.
 
-    num:   clips of each action or target that steering names, or of some of them by name.
-    batch: clips of an action that are made together, at most; None takes what suits the device, or of a folder that is
-           resumed what its clips were made with.
-    init:  a video to start from.
+    num:   number of clips of each action or target of `steering`; or a mapping from names to numbers.
+    batch: largest number of clips of an action that are made together; None: what suits the device, or for a resumed
+           folder the batch size of its clips.
+    init:  a video to start from; None: noise alone.
     """
 
     model: STGAN
@@ -73,28 +74,29 @@ class GenerationJob:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Clips of each action."""
+        """Number of clips of each action."""
         return dict(self.num) if isinstance(self.num, Mapping) else dict.fromkeys(self.steering.objectives, self.num)
 
     @property
     def together(self) -> int:
-        """Clips of an action that are made together, at most."""
+        """Largest number of clips of an action that are made together."""
         return self.batch or self.model.batch_size(self.steering.frames)
 
     def order(self) -> Iterator[Key]:
-        """All its clips: the first of each action, then the second of each, ..."""
+        """The keys of all clips: the first clip of each action, then the second of each, ..."""
         counts = self.counts
         return ((action, index) for index in range(max(counts.values())) for action, of in counts.items() if index < of)
 
     def clips(
         self, on_iteration: OnIteration | None = None, skip: Callable[[Key], bool] = lambda key: False
     ) -> Iterator[Generated]:
-        """Make them: a batch of each action, then the next batch, so that interrupted runs have some of each.
+        """Make the clips: one batch of each action, then the next, so that an interrupted run has clips of each action.
 
-        Which clips are made together depends on the job alone, as their last bits depend on it: a batch that misses a
-        clip is made whole, and of its other clips nothing is kept.
+        The last bits of a clip depend on the other clips of its batch. So the batches depend on the job alone: if a
+        clip of a batch is missing, the whole batch is made again, and only the missing clips are returned.
 
-        skip: whether a clip is there already; asked before its batch is made.
+        Args:
+            skip: whether a clip exists already; called before its batch is made.
         """
         of_each = (zip(repeat(action), batches(of, self.together)) for action, of in self.counts.items())
         for action, numbers in filter(None, chain.from_iterable(zip_longest(*of_each))):
@@ -112,10 +114,10 @@ class GenerationJob:
                 yield Generated(key, to_uint8(samples.videos[place].cpu()), details, place, seconds / len(missing))
 
     def settings(self) -> dict[str, Any]:
-        """What all its clips have in common, as the manifest records it: enough to make them again.
+        """What all clips have in common, as the manifest records it: enough to make them again.
 
-        They are the same to the bit if as many of an action are made on such a machine (see `STGAN.generate`). Of an
-        `init` it says where it came from, what it was (a hash of its bytes) and its strength.
+        The same number of clips on the same machine has the same bytes (see `STGAN.generate`). An `init` is recorded
+        by its source, a hash of its bytes, and its strength.
         """
         init = self.init and {
             "source": self.init.source, "sha256": _hash(self.init.video), "strength": self.init.strength
@@ -140,16 +142,16 @@ class GenerationJob:
     def open(
         self, path: Path, *, resume: bool, companions: Mapping[str, Companion] | None = None
     ) -> Iterator["GenerationRun"]:
-        """Lock the folder that the clips go into; within the block they can be made.
+        """Lock the output folder; the run makes clips while the block lasts.
 
-        A run that was interrupted and resumed leaves the bytes that it would have left undisturbed. A folder that is
-        resumed for another number of clips keeps its clips; new ones come out as they would in a new folder for that
-        number, with the threads and the batch of the first one.
+        An interrupted and resumed run gives the same bytes as one without interruption. A folder that is resumed for
+        another number of clips keeps its clips. Its new clips are those of a new folder for that number, made with the
+        threads and the batch size of the first clip.
 
         Args:
-            resume: keep the folder's clips and make the missing ones. Otherwise start anew (see `open_output`).
-            companions: by the endings of `COMPANIONS`, what writes the things beside each clip; a clip without one of
-                them is made again.
+            resume: keep the folder's clips and make the missing ones. Otherwise start again (see `open_output`).
+            companions: for endings of `COMPANIONS`, functions that write these files beside each clip; a clip without
+                one of them is made again.
 
         Raises:
             StganError: the folder cannot be written to, is in use, or holds clips made with other settings.
@@ -162,18 +164,18 @@ class GenerationJob:
 
 @dataclass(frozen=True)
 class GenerationRun:
-    """A job and the folder that it goes into; made by `GenerationJob.open`."""
+    """A job and its output folder; made by `GenerationJob.open`."""
 
     job: GenerationJob
     folder: OutputFolder
     companions: Mapping[str, Companion] = field(default_factory=dict)
 
     def finished(self, key: Key) -> bool:
-        """Whether a clip is there, with all that is to stand beside it."""
+        """Whether a clip exists, with all its companions."""
         return self.folder.finished(key, self.companions)
 
     def clips(self, on_iteration: OnIteration | None = None) -> Iterator[Generated]:
-        """Make the clips that are missing; each is handed out when it is in the folder."""
+        """Make the missing clips; each is yielded after it was written to the folder."""
         for clip in self.job.clips(on_iteration, self.finished):
             companions = {ending: partial(write, clip) for ending, write in self.companions.items()}
             self.folder.add(clip.key, clip.frames, FPS, clip.details, companions)
@@ -183,10 +185,10 @@ class GenerationRun:
 
 @contextmanager
 def as_before(folder: Path, batch: int) -> Iterator[int]:
-    """Within its block as many threads as the folder's clips were made with; gives the size of their batches.
+    """Use as many threads in a block as the folder's clips were made with, and yield the size of their batches.
 
-    The last bits of clips depend on both. `batch` if the folder has no clips. The folder is not trusted: what is no
-    such number, or too large a one, stands for nothing.
+    The last bits of clips depend on both. If the folder has no clips, the size is `batch`. The folder is not trusted:
+    a value that is not a number in a plausible range is ignored.
     """
     entry, threads = next(Manifest(folder).read(), None), torch.get_num_threads()
 

@@ -1,7 +1,7 @@
-"""The folder that clips are generated into: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
+"""The output folder of generation: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
 
-A clip counts as finished when its line is in the manifest, and the line is written last. So a run may end at any
-moment, by Ctrl-C, a full disk or kill -9: finished clips stay, and of an unfinished one nothing is believed.
+A clip is finished when its line is in the manifest, and the line is written last. So a run may end at any moment, by
+Ctrl-C, a full disk or kill -9: finished clips are kept, and unfinished ones are ignored.
 """
 
 import math
@@ -25,18 +25,18 @@ from stgan.video import write_video
 
 PREVIOUS = "manifest.previous.jsonl"
 COMPANIONS = (".gif", ".trace.png", ".iterations")
-"""Endings of what may stand beside a clip's .mp4; the last is a folder."""
+"""Endings of the files that may be beside a clip's .mp4; the last one is a folder."""
 
 Key = tuple[str, int]  # a clip's action and its number among the clips of that action
 
 
 class OutputFolder:
-    """A folder that clips are being generated into. Made by `open_output`, which holds the lock.
+    """The output folder of a running generation. Made by `open_output`, which holds the lock.
 
-    settings: what all its clips have in common, as the manifest records it; holds the `seed`.
-    clips:    the manifest's entries by clip, without the settings. All of them are whole.
-    damaged:  how many clips of the manifest were missing or not what their line says, and left it.
-    previous: whether a former manifest was set aside.
+    settings: what all clips have in common, as the manifest records it, including the `seed`.
+    clips:    the entries of intact clips, without the settings.
+    damaged:  the number of clips that were removed from the manifest, because they were missing or changed.
+    previous: whether a former manifest was renamed to `PREVIOUS`.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -47,12 +47,12 @@ class OutputFolder:
         self.previous = False
 
     def name(self, key: Key) -> Path:
-        """Where a clip is in the folder."""
+        """The path of a clip within the folder."""
         action, index = key
         return Path(action) / f"{action}_seed{self.settings['seed']}_{index:04d}.mp4"
 
     def finished(self, key: Key, companions: Iterable[str] = ()) -> bool:
-        """Whether a clip is there, with everything beside it that has one of these endings."""
+        """Whether a clip exists, with a companion for each of these endings."""
         path = self.path / self.name(key)
         return key in self.clips and all(path.with_suffix(ending).exists() for ending in companions)
 
@@ -64,32 +64,33 @@ class OutputFolder:
         details: Mapping[str, float],
         companions: Mapping[str, Callable[[Path], None]] | None = None,
     ) -> None:
-        """Write a clip, what is to stand beside it, and then its line in the manifest.
+        """Write a clip, its companions, and then its line in the manifest.
 
-        details: what the line says of this clip beside the settings.
-        companions: for endings of `COMPANIONS`, what writes the file or folder (atomically) at the path it is given.
+        Args:
+            details: values of this clip for the manifest, in addition to the settings.
+            companions: for endings of `COMPANIONS`, functions that write the file or folder at a path, atomically.
 
         Raises:
-            StganError: the folder cannot be written to; it holds then what it held before.
+            StganError: a value is not finite, or the folder cannot be written to. The folder is then unchanged.
         """
         path = self.path / self.name(key)
         companions = companions or {}
         if not all(map(math.isfinite, details.values())):
-            raise StganError(f"{path.name} came out without finite numbers and is not kept; try another seed or model")
+            raise StganError(f"{path.name} has values that are not finite and is not kept; try another seed or model")
         with _problems_of(self.path):
             path.parent.mkdir(exist_ok=True)
             if path.parent.resolve() != self.path.resolve() / path.parent.name:
                 raise StganError(
                     f"{quoted(path.parent)} is a link to another folder; remove it or choose another --out"
                 )
-            for ending in COMPANIONS:  # of a former clip of this name
+            for ending in COMPANIONS:  # companions of a former clip with this name
                 if ending not in companions:
                     remove(path.with_suffix(ending))
             for ending, write in companions.items():
                 write(path.with_suffix(ending))
             write_video(path, frames, fps)
             entry = Entry(self.name(key).as_posix(), *key, {**details, "sha256": sha256(path)})
-            former = self.clips.get(key)  # whole, but something beside it was missing
+            former = self.clips.get(key)  # an intact clip without one of its companions
             self.clips[key] = entry
             if former is None:
                 self.manifest.append(self._line(entry))
@@ -97,7 +98,7 @@ class OutputFolder:
                 self._write(self.clips)
 
     def finish(self, order: Iterable[Key]) -> None:
-        """Sort the manifest: clips in this order, then those that other requests made; and draw the contact sheet."""
+        """Sort the manifest and draw the contact sheet. Clips that are not in this order (of other jobs) come last."""
         with _problems_of(self.path):
             self._write(dict.fromkeys((*(key for key in order if key in self.clips), *self.clips)))
             write_contact_sheet(self.path, [(*key, self.name(key)) for key in self.clips])
@@ -139,12 +140,12 @@ class OutputFolder:
 
 @contextmanager
 def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Iterator[OutputFolder]:
-    """Make the folder and lock it; keep its clips or set them aside, and take away what killed runs left.
+    """Make and lock the folder, keep or give up its clips, and remove temporary files of killed runs.
 
     Args:
-        settings: recorded with every clip. With `resume`, the folder's clips must have been made with the same.
-        resume: keep the clips that are there, and whole. Otherwise start anew: the former manifest is kept as
-            `manifest.previous.jsonl`, and clips are replaced as new ones of their names are finished.
+        settings: recorded with every clip. With `resume`, the folder's clips must have been made with the same ones.
+        resume: keep the intact clips. Otherwise start again: the former manifest becomes `manifest.previous.jsonl`,
+            and finished clips replace former ones of the same names.
 
     Raises:
         StganError: the folder cannot be written to, is in use, or holds clips made with other settings.
@@ -164,7 +165,7 @@ def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Ite
 
 
 def first_difference(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """What a clip was made with that the settings have otherwise, as "seed 0, not 1"; nothing if they agree."""
+    """The first recorded value that differs from the settings, as "seed 0, not 1"; empty if there is none."""
     for name, wanted in settings.items():
         value = recorded.get(name)
         if value == wanted:
@@ -179,7 +180,7 @@ def first_difference(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -
 
 @contextmanager
 def _problems_of(path: Path) -> Iterator[None]:
-    """A disk that is full, a folder that may not be written to or is gone: one sentence."""
+    """Turn an OSError, such as a full disk or a missing permission, into a StganError."""
     try:
         yield
     except OSError as error:

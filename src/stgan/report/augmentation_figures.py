@@ -16,11 +16,11 @@ from stgan.studies.augmentation import ARMS, AugmentationResult
 
 _COLOURS = {"generated": "#d1661f", "real": "#1f5fa8", "both": "#1a7f43"}
 _INK, _SOFT, _LINE = "#1d2430", "#5d6877", "#e6e9ee"
-_STEP, _MOST_HIGH = 0.16, 4.0  # of dots on one another: how far apart, and how high a stack may grow
+_STEP, _HIGHEST = 0.16, 4.0  # the distance of dots in a stack, and the largest height of a stack
 
 
 def draw_gain(path: Path, result: AugmentationResult) -> None:
-    """Each seed's accuracy with generated clips minus that without, in points; below, their mean and its interval."""
+    """Each seed's accuracy with generated clips minus that without, in points, and the mean with its interval."""
     gain = result.summary.gain
     values = [100 * value for value in gain.values]
     heights = list(_stacked(values))
@@ -41,8 +41,8 @@ def draw_gain(path: Path, result: AugmentationResult) -> None:
 
 
 def draw_accuracies(path: Path, result: AugmentationResult) -> None:
-    """Accuracy on the test clips over the iterations: mean of the seeds, a band from the lowest to the highest seed,
-    a dot where each seed was stopped; dashed, on the validation clips.
+    """Accuracy on the test clips over the iterations: the mean of the seeds, a band from the lowest to the highest
+    seed, and a dot where each seed stopped. Dashed lines show the accuracy on the validation clips.
     """
     figure = Figure(figsize=(6.6, 3.9), layout="constrained")
     axes = figure.subplots()
@@ -70,14 +70,14 @@ def draw_accuracies(path: Path, result: AugmentationResult) -> None:
     axes.set_xlim(left=0)
     axes.set_ylim(0, 102)
     _plain(axes, "y")
-    _legend(axes, 3)
+    _legend(axes)
     save_figure(figure, path)
 
 
 def draw_by_actors(path: Path, settings: Sequence[SettingResult]) -> bool:
-    """Accuracy of each arm over the number of actors in the real clips to train on, with 95 % intervals.
+    """Accuracy of each arm over the number of actors in the real training clips, with 95 % intervals.
 
-    Settings of the same number stand side by side. Whether there were two numbers to draw.
+    Settings with the same number are drawn side by side. False, and no figure, if there is only one number.
     """
     known = sorted((s for s in settings if s.actors is not None), key=lambda setting: setting.actors or 0)
     actors = np.array([setting.actors for setting in known], float)
@@ -98,26 +98,26 @@ def draw_by_actors(path: Path, settings: Sequence[SettingResult]) -> bool:
         for place, each in zip(places, found, strict=True):
             if each.low is not None and each.high is not None:
                 axes.plot((place, place), (100 * each.low, 100 * each.high), color=_COLOURS[name], linewidth=1.3)
-    axes.set_xlabel("actors in the real clips to train on", color=_SOFT)
+    axes.set_xlabel("actors in the real training clips", color=_SOFT)
     axes.set_ylabel("accuracy, %", color=_SOFT)
     axes.set_xticks(numbers, [f"{number:.0f}" for number in numbers])
     axes.yaxis.set_major_locator(MaxNLocator(6))
     _plain(axes, "y")
-    _legend(axes, 3)
+    _legend(axes)
     save_figure(figure, path)
     return True
 
 
 def _common(curves: Sequence[dict[int, float]]) -> tuple[list[int], np.ndarray]:
-    """(iterations that all seeds have, percentages: a row a seed)."""
+    """(iterations that all seeds have, percentages as "seed iteration")."""
     steps = sorted(set.intersection(*map(set, curves)))
     return steps, np.array([[100 * curve[step] for step in steps] for curve in curves])
 
 
 def _stacked(values: Sequence[float]) -> Iterator[float]:
-    """For each value how high to put it, so that equal ones lie on one another."""
+    """The height of the dot of each value, so that equal values form a stack."""
     rounded = [round(value, 1) for value in values]
-    step = min(_STEP, _MOST_HIGH / max(Counter(rounded).values()))
+    step = min(_STEP, _HIGHEST / max(Counter(rounded).values()))
     for i, value in enumerate(rounded):
         yield step * rounded[:i].count(value)
 
@@ -130,5 +130,5 @@ def _plain(axes: Axes, grid: str) -> None:
     axes.spines["bottom"].set_color("#c7cdd6")
 
 
-def _legend(axes: Axes, columns: int) -> None:
-    axes.legend(frameon=False, fontsize=8.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
+def _legend(axes: Axes) -> None:
+    axes.legend(frameon=False, fontsize=8.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)

@@ -1,4 +1,4 @@
-"""A page about an augmentation experiment: whether generated clips are worth training on (the paper's Section 5.3)."""
+"""A page about an augmentation experiment: whether generated clips help as training data (the paper's Section 5.3)."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from stgan.report.augmentation_tables import (
     table_of_settings,
     verdict,
 )
-from stgan.report.page import FIGURES, PAGE, Drawing, picture_uri, write_page
+from stgan.report.page import FIGURES, PAGE, Drawing, write_page
 from stgan.studies.actors import STUDY, StudyResult, read_study
 from stgan.studies.augmentation import RECORD, AugmentationResult
 from stgan.studies.counts import draw_counts
@@ -31,20 +31,20 @@ _HEADS = {
     "lowered": "Accuracy falls",
     "unknown": "One seed",
 }
-_SCALE = 0.68  # of figures in the page, so that their words are as large as its own
-_SPLITS = {"train": "trained on", "validation": "held out to choose where to stop", "test": "tested on"}
+_SCALE = 0.68  # of figures in the page, so that text in them is as large as the page's
+_SPLITS = {"train": "training clips", "validation": "validation clips, to choose where to stop", "test": "test clips"}
 
 
 def write_augmentation_page(
     folder: Path, out: Path | None = None, *, command: str | None = None
 ) -> tuple[Path, list[Path]]:
-    """Write the page: one file that needs no other and no network. Its figures are written, too, as PNG to `figures`
-    beside it. Frames of real clips are in both where the record names files that are there.
+    """Write the page: one file that needs no other file and no network. The folder `figures` beside it has its figures
+    as PNG. Both contain frames of real clips, if the record names clips that still exist.
 
     Args:
         folder: what `stgan augment` wrote (`augmentation.json`), or a study of several settings (`study.json`).
         out: default: FOLDER/report.html.
-        command: what asked for the page, to be told there.
+        command: the command that writes the page; the page shows it.
 
     Returns:
         The page and the figures.
@@ -66,13 +66,13 @@ def write_augmentation_page(
         "stopped_on_test": result.recipe.stop_on == "test",
         "settings": table_of_settings(study) if study.primary.name else None,
         "primary": printable(study.primary.name),
-        "by_actors": _by_actors(study, drawing),
+        "by_actors": drawing.picture("by_actors", lambda path: draw_by_actors(path, study.settings)),
         "by_seed": table_by_seed(result),
         **_figures(result, drawing),
         "strips": _strips(folder, result, drawing),
         "clips": _clips(result),
         "recipe": _recipe(result),
-        "one_clip": _one_clip(result),
+        "one_clip": f"{100 / result.clips['test']:.1f}" if result.clips.get("test") else None,
         "result": result,
         "command": printable(command) if command else None,
         "figures": [path.name for path in drawing.written],
@@ -86,7 +86,7 @@ def _subtitle(study: StudyResult) -> str:
     result, name = study.primary.result, printable(study.primary.name)
     seeds = len(result.runs)
     words = ["A classifier fine-tuned on generated clips, on real ones, and on both"]
-    words += [f"{len(study.settings)} settings, of which “{name}” decides"] if name else []
+    words += [f"{len(study.settings)} settings, of which “{name}” is the primary one"] if name else []
     return "; ".join((*words, f"{len(result.actions)} actions", f"{seeds} seed{'s' * (seeds > 1)}"))
 
 
@@ -104,7 +104,7 @@ def _levels(result: AugmentationResult) -> str:
 
 
 def _tiles(result: AugmentationResult) -> list[dict[str, str]]:
-    """The figures to see first: value, interval, label."""
+    """The main figures: value, interval, label."""
     summary = result.summary
     tiles = [
         {"value": percent(mean.mean), "interval": between(mean), "label": f"accuracy, {title}"}
@@ -122,40 +122,33 @@ def _tiles(result: AugmentationResult) -> list[dict[str, str]]:
 
 
 def _figures(result: AugmentationResult, drawing: Drawing) -> dict[str, Any]:
-    """Addresses that hold them, by name; the width of the one whose width depends on the actions."""
-    found: dict[str, Any] = {"counts": None}
-    for name, draw in (("gain", draw_gain), ("accuracies", draw_accuracies)):
-        path = drawing.path(name)
-        draw(path, result)
-        found[name] = picture_uri(path)
+    """Data URIs by name, and the width of the figure whose width depends on the number of actions."""
+    found: dict[str, Any] = {
+        "gain": drawing.picture("gain", lambda path: draw_gain(path, result)),
+        "accuracies": drawing.picture("accuracies", lambda path: draw_accuracies(path, result)),
+        "counts": None,
+    }
     real, generated = (result.counts.get(side, {}) for side in ("real", "generated"))
     if real or generated:
-        path = drawing.path("counts")
-        draw_counts(path, real, generated)
-        found["counts"] = picture_uri(path)
-        with Image.open(path) as image:
+        found["counts"] = drawing.picture("counts", lambda path: draw_counts(path, real, generated))
+        with Image.open(drawing.written[-1]) as image:
             found["counts_width"] = round(_SCALE * image.width)
     return found
 
 
-def _by_actors(study: StudyResult, drawing: Drawing) -> str | None:
-    path = drawing.path("by_actors")
-    if draw_by_actors(path, study.settings):
-        return picture_uri(path)
-    drawing.written.remove(path)
-    return None
-
-
 def _strips(folder: Path, result: AugmentationResult, drawing: Drawing) -> list[SideBySide]:
-    path = drawing.path("strips")
-    found = side_by_side(folder, result.sources, path)
-    if not found:
-        drawing.written.remove(path)
+    found: list[SideBySide] = []
+
+    def draw(path: Path) -> bool:
+        found.extend(side_by_side(folder, result.sources, path))
+        return bool(found)
+
+    drawing.picture("strips", draw)
     return found
 
 
 def _clips(result: AugmentationResult) -> dict[str, str]:
-    """The real clips of each side of the split: how many, of whom."""
+    """The number of real clips in each part of the split, and their groups."""
     found = {}
     for split, title in _SPLITS.items():
         number, groups = result.clips.get(split), result.groups.get(split)
@@ -166,12 +159,6 @@ def _clips(result: AugmentationResult) -> dict[str, str]:
 
 
 def _recipe(result: AugmentationResult) -> dict[str, Any]:
-    """What each arm was trained by, as far as it is one value a name."""
+    """The training settings of the arms, without nested ones."""
     values = asdict(result.recipe).items()
     return {name.replace("_", " "): value for name, value in values if name != "seed" and not isinstance(value, dict)}
-
-
-def _one_clip(result: AugmentationResult) -> str | None:
-    """By how many points one test clip counts."""
-    number = result.clips.get("test")
-    return f"{100 / number:.1f}" if number else None

@@ -16,7 +16,7 @@ from stgan.video.strips import Strip, save_strips, thumbnails
 
 _FRAMES = 8  # of a clip
 _EACH = 2  # clips of an action and side
-_TRIED = 6  # files, of which so many shall be readable
+_TRIED = 6  # files at most that are opened to find these clips
 _MOST_ACTIONS = 12
 _WIDEST = 1024  # pixels of a strip in a page
 
@@ -25,7 +25,7 @@ Frames = UInt8[np.ndarray, "time height width 3"]
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Strips of an action's clips, as addresses that hold the pictures."""
+    """Strips of an action's clips, as data URIs."""
 
     action: str
     real: list[str]
@@ -33,14 +33,14 @@ class SideBySide:
 
 
 def side_by_side(folder: Path, sources: Mapping[str, Sequence[str]], path: Path) -> list[SideBySide]:
-    """The first two real and generated clips of each of the first 12 actions, eight frames of each.
+    """The first two real and generated clips of each of the first 12 actions, eight frames of each clip.
 
-    They are also written to `path` as one picture, if there are any: real clips on the left.
+    If there are any, `path` gets one picture of all of them, with real clips on the left.
 
     Args:
-        folder: of the record, where relative paths begin.
-        sources: "real" and "generated" files, each in a folder of its action's name; those that cannot be read, and
-            links, are left out.
+        folder: the folder of the record; paths are relative to it.
+        sources: "real" and "generated" files, each in a folder with the name of its action. Links and files that
+            cannot be read are left out.
     """
     actions = sorted({Path(name).parent.name for names in sources.values() for name in names} - {""})[:_MOST_ACTIONS]
     clips = {
@@ -61,7 +61,7 @@ def _readable(folder: Path, action: str, names: Sequence[str]) -> Iterator[Frame
     for name in [name for name in names if Path(name).parent.name == action][:_TRIED]:
         try:
             path = folder / name
-            # A page may be given away: nobody's record shall put into it what a link leads to.
+            # A page may be given away, so a record must not bring in the target of a link.
             if path.is_file() and not path.is_symlink():
                 yield thumbnails(read_clip(path).frames, _FRAMES)
         except (VideoError, OSError, ValueError):
@@ -69,7 +69,7 @@ def _readable(folder: Path, action: str, names: Sequence[str]) -> Iterator[Frame
 
 
 def _save(path: Path, found: Mapping[str, Mapping[str, list[Frames]]]) -> None:
-    """A row a pair: eight frames of a real clip, a gap, eight frames of a generated one."""
+    """One row for each pair: eight frames of a real clip, a gap, eight frames of a generated clip."""
     every = [frames for sides in found.values() for clips in sides.values() for frames in clips]
     gap = np.full_like(every[0][:1], 255)
     strips = []

@@ -1,4 +1,4 @@
-"""An augmentation experiment in words and tables, for its page and for the documentation."""
+"""Sentences and tables about an augmentation experiment, for its page and for the documentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _LONGEST = 60  # letters of a setting's name
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words under a head. quoted: so many of the last rows are figures of others, not comparable."""
+    """Rows of text below a head. quoted: the number of last rows that quote other authors and are not comparable."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     quoted: int = 0
 
     def markdown(self) -> str:
-        """As Markdown, numbers on the right."""
+        """The table as Markdown, with numbers aligned to the right."""
         rule = ("---", *["---:"] * (len(self.head) - 1))
         rows = (self.head, rule, *self.rows)
         return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
@@ -40,7 +40,7 @@ def points(difference: float) -> str:
 
 
 def between(mean: Mean) -> str:
-    """The 95 % interval of fractions or of their differences, as numbers in percent; nothing if there is none."""
+    """The 95 % interval of fractions or of their differences, in percent; empty if there is none."""
     if mean.low is None or mean.high is None:
         return ""
     low, high = _signed(mean.low), _signed(mean.high)
@@ -48,11 +48,12 @@ def between(mean: Mean) -> str:
 
 
 def verdict(result: AugmentationResult) -> tuple[str, str]:
-    """(word, sentence): whether generated clips raise the accuracy, as the interval of the paired differences says."""
+    """(word, sentence): whether generated clips raise the accuracy, by the interval of the paired differences."""
     gain, seeds = result.summary.gain, len(result.runs)
     if gain.low is None or gain.high is None:
-        sentence = f"Of one seed, both minus real is {points(gain.mean)} points: too few to say what is chance."
-        return ("unknown", sentence) if seeds == 1 else ("unknown", sentence.replace("one seed", f"{seeds} seeds"))
+        number = "one seed" if seeds == 1 else f"{seeds} seeds"
+        sentence = f"With {number}, both minus real is {points(gain.mean)} points; this may be chance."
+        return "unknown", sentence
     found = f"95 % interval {between(gain)}, over {seeds} seeds"
     if gain.low > 0:
         return "raised", f"Generated clips raise the accuracy by {_signed(gain.mean)} points ({found})."
@@ -65,7 +66,7 @@ def verdict(result: AugmentationResult) -> tuple[str, str]:
 
 
 def table_by_seed(result: AugmentationResult) -> Table:
-    """The paper's Table 3: accuracy on the test clips of each arm, by seed, and the paper's own below."""
+    """The paper's Table 3: accuracy of each arm on the test clips, by seed, with the published figures below."""
     summary, best, published = result.summary, result.summary.best_on_test, result.published
     arms, gain = [summary.arm(name) for name in ARMS], summary.gain
     by_seed = zip(result.seeds, *(mean.values for mean in arms), gain.values, strict=True)
@@ -76,7 +77,8 @@ def table_by_seed(result: AugmentationResult) -> Table:
     ]
     if gain.low is not None:
         rows.append(("95 % interval of the mean", *map(between, (*arms, gain))))
-        rows.append(("standard deviation", *(_or_dash(mean.std) for mean in (*arms, gain))))
+        deviations = [mean.std for mean in (*arms, gain)]
+        rows.append(("standard deviation", *("–" if std is None else _signed(std) for std in deviations)))
     rows += [
         (
             "mean, if stopped on the test clips as in the paper",
@@ -90,7 +92,7 @@ def table_by_seed(result: AugmentationResult) -> Table:
 
 
 def table_of_settings(study: StudyResult) -> Table:
-    """Every setting of a study: clips, seeds, the accuracy of each arm and the paired difference, with intervals."""
+    """A row for each setting: clips, seeds, the accuracy of each arm and the paired difference, with intervals."""
     head = ("setting", "clips, real + generated", "seeds", *(TITLES[name] for name in ARMS), GAIN)
     rows = []
     for setting in study.settings:
@@ -104,7 +106,7 @@ def table_of_settings(study: StudyResult) -> Table:
 def markdown_tables(study: StudyResult) -> str:
     """The tables of a study as Markdown: all its settings, and the primary one by seed (the paper's Table 3).
 
-    Of an experiment that is no part of a study, there is the second table alone.
+    A single experiment has the second table only.
     """
     by_seed = table_by_seed(study.primary.result).markdown()
     if not study.primary.name:
@@ -114,7 +116,7 @@ def markdown_tables(study: StudyResult) -> str:
 
 
 def _means(setting: SettingResult) -> list[str]:
-    """Of the three arms and of the difference, each with its interval."""
+    """The means of the three arms and of the difference, each with its interval."""
     summary = setting.result.summary
     means = [
         *((mean, percent(mean.mean)) for mean in map(summary.arm, ARMS)),
@@ -128,12 +130,8 @@ def _range(counts: Sequence[int]) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _or_dash(share: float | None) -> str:
-    return "–" if share is None else _signed(share)
-
-
 def _signed(share: float, plus: str = "") -> str:
-    """In percent with one decimal and a true minus sign; never a negative zero."""
+    """A fraction in percent with one decimal and a true minus sign; never a negative zero."""
     value = round(100 * share, 1) + 0.0
     sign = "−" if value < 0 else plus if value > 0 else ""
     return f"{sign}{abs(value):.1f}"

@@ -1,4 +1,4 @@
-"""Loss curves of a training as a picture."""
+"""Loss curves of a training as SVG."""
 
 import csv
 import io
@@ -25,14 +25,14 @@ _MAIN, _FOLD, _CHECK = "#1f5fa8", "#b9c6d6", "#d1661f"
 
 @dataclass(frozen=True)
 class Curves:
-    """A log: the steps and, for each column, one value a step. NaN where a value is missing or no number."""
+    """A log: the steps, and for each column one value at each step. NaN where a value is missing or not a number."""
 
     steps: Float[np.ndarray, " rows"]
     columns: Mapping[str, Float[np.ndarray, " rows"]]
 
 
 def read_curves(path: Path) -> Curves | None:
-    """A csv file with the columns ``step`` and others; ``seconds`` is left out. None if there is nothing to draw."""
+    """Read a csv file with the column ``step`` and others, except ``seconds``. None if there is nothing to draw."""
     try:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             header, *rows = list(csv.reader(file)) or [[]]
@@ -51,10 +51,10 @@ def read_curves(path: Path) -> Curves | None:
 
 
 def draw_curves(main: Curves | None, folds: Sequence[Curves] = (), validation: Curves | None = None) -> str | None:
-    """A panel a column: the main run, thin the runs of the folds, dotted the validation.
+    """Draw a panel for each column: the main run, the runs of the folds (thin), and the validation (dotted).
 
     Returns:
-        SVG; None if there is nothing to see: no column has two values, one of them other than zero.
+        SVG; None if no column has at least two values, one of them not zero.
     """
     runs = [run for run in (*folds, validation, main) if run is not None]
     names = list(dict.fromkeys(name for run in reversed(runs) for name in run.columns))
@@ -63,7 +63,7 @@ def draw_curves(main: Curves | None, folds: Sequence[Curves] = (), validation: C
         return None
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    # Text as text, and nothing that changes from run to run.
+    # Text stays text, and the same curves give the same bytes.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "stgan", "font.size": 9}):
         figure = Figure(figsize=(3.2 * columns, 2.1 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).flatten()

@@ -1,4 +1,4 @@
-"""The method as a diagram (the paper's Figure 2): one description, drawn as SVG in the page and as PNG beside it."""
+"""The method as a diagram (the paper's Figure 2): one description, drawn as SVG and as PNG."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,13 @@ _FONT, _SMALL = 14, 12.5
 _ROUND = 7  # radius of a box's corners
 _LONGEST = 21  # letters that fit into a box
 
-Kind = Literal["variable", "network", "judge", "fooled"]
+Kind = Literal["variable", "network", "evaluator", "fooled"]
 
-# What a page may call a colour, and the colour where nothing says otherwise.
+# The CSS variable of each colour, and its default.
 _FILL: dict[Kind, tuple[str, str]] = {
     "variable": ("--box-variable", "#f1f3f6"),
     "network": ("--box-network", "#dfeaf8"),
-    "judge": ("--box-judge", "#dff3e6"),
+    "evaluator": ("--box-evaluator", "#dff3e6"),
     "fooled": ("--box-fooled", "#fbdcd9"),
 }
 _INK, _SOFT, _GRADIENT = ("--ink", "#1d2430"), ("--soft", "#5d6877"), ("--orange", "#d1661f")
@@ -30,7 +30,7 @@ _INK, _SOFT, _GRADIENT = ("--ink", "#1d2430"), ("--soft", "#5d6877"), ("--orange
 
 @dataclass(frozen=True)
 class Box:
-    """Lines of text in a frame, the first in bold. Left, top, width and height in units of the diagram."""
+    """Lines of text in a frame, the first one bold. x and y: the left and top side, in units of the diagram."""
 
     x: int
     y: int
@@ -42,7 +42,11 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A line through these points, with a head at its last; beside it a word, upright if `turned`."""
+    """A line through these points, with a head at the last one, and a word at a place beside it.
+
+    turned:   whether the word runs from bottom to top.
+    gradient: whether the arrow stands for a gradient, and is dashed.
+    """
 
     points: tuple[tuple[int, int], ...]
     word: str = ""
@@ -53,13 +57,13 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Diagram:
-    """Boxes and arrows on a sheet of WIDTH x HEIGHT, y downwards."""
+    """Boxes and arrows on an area of WIDTH x HEIGHT; y grows downwards."""
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
 
     def svg(self) -> str:
-        """SVG whose colours a page may set, as it is and in the dark."""
+        """SVG whose colours a page may set, for light and dark mode."""
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
             f'aria-label="The method: {escape("; ".join(b.lines[0] for b in self.boxes), {chr(34): "&quot;"})}" '
@@ -99,7 +103,7 @@ class Diagram:
         return "".join([*parts, "</svg>"])
 
     def save(self, path: Path) -> None:
-        """Write the same as PNG."""
+        """Write the diagram as PNG."""
         figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(HEIGHT, 0))
         axes.set_axis_off()
@@ -133,23 +137,22 @@ class Diagram:
 def method_diagram(
     *, condition: str, evaluator: str, fooled: bool | None, preset: str, iterations: str, frames: str
 ) -> Diagram:
-    """How a clip comes about and who judges it.
+    """The diagram of how a clip is made and scored.
 
     Args:
-        condition: names of the networks that steered. evaluator: name of the one that judges.
-        preset: its name says what keeps the codes natural.
-        iterations, frames: numbers as words.
+        condition: names of the networks that steered.
+        evaluator: name of the network that scores.
+        fooled: whether the evaluator steered; None if that is not known.
+        preset: name of the preset, which determines the prior in the diagram.
+        iterations, frames: text for these numbers.
     """
     code_prior = {
         "paper": ("reconstruction", "encoder E after G,", "as in PPGN"),
-        "motion": ("sequence prior", "denoises all the", "codes every time"),
+        "motion": ("sequence prior", "denoises the codes", "of all frames"),
         "pixels": ("no generator", "the pixels are", "optimised"),
-    }.get(preset, ("code prior", "denoises the", "codes every time"))
-    judge = (
-        ("evaluator", printable(evaluator, _LONGEST), "STEERED: FOOLED")
-        if fooled
-        else ("evaluator", printable(evaluator, _LONGEST), "never steers" if fooled is False else "steered? unknown")
-    )
+    }.get(preset, ("code prior", "denoises the codes", "frame by frame"))
+    role = {True: "STEERED: FOOLED", False: "never steers", None: "steered? unknown"}[fooled]
+    scorer = ("evaluator", printable(evaluator, _LONGEST), role)
     back = "choice, then gradient" if preset == "motion" else f"gradient, {iterations} times"
     boxes = (
         Box(90, 16, 200, 44, ("start", "noise from the seed"), "variable"),
@@ -159,8 +162,8 @@ def method_diagram(
         Box(90, 316, 200, 44, ("video", frames), "variable"),
         Box(330, 310, 140, 56, ("clip", "after the last", "iteration"), "variable"),
         Box(90, 408, 200, 60, ("condition network \u03a6", printable(condition, _LONGEST)), "network"),
-        Box(330, 408, 140, 60, judge, "fooled" if fooled else "judge"),
-        Box(90, 504, 200, 44, ("log p of the action", "to be maximised: Eq. 8"), "variable"),
+        Box(330, 408, 140, 60, scorer, "fooled" if fooled else "evaluator"),
+        Box(90, 504, 200, 44, ("log p of the action", "is maximised: Eq. 8"), "variable"),
         Box(330, 504, 140, 44, ("scores", "accuracy, IS, ..."), "variable"),
     )  # fmt: skip
     arrows = (
@@ -182,7 +185,7 @@ def method_diagram(
 
 
 def _text(box: Box) -> list[tuple[float, str, bool]]:
-    """The middle of each line, the line, and whether it is the bold one."""
+    """For each line: the y of its middle, its text, and whether it is bold."""
     middle, step = box.y + box.height / 2, 16
     first = middle - step * (len(box.lines) - 1) / 2
     return [(first + step * i, line, i == 0) for i, line in enumerate(box.lines)]

@@ -1,4 +1,4 @@
-"""Figures of scores: which action is taken for which, and how well each is recognised."""
+"""Figures of scores: the confusion matrix, and how well each action is recognised."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +10,21 @@ from stgan.names import printable
 from stgan.studies.counts import save_png
 
 MOST_ACTIONS = 40
-"""In a figure or table; of more, those that are recognised least."""
+"""The largest number of actions in a figure or table."""
 _LONGEST = 25  # letters of a name
-_LEAST_INK = 0.55  # share from which on a number is white
+_WHITE_ABOVE = 0.55  # share above which a number is white
 _INK, _SOFT, _BLUE, _ORANGE, _RED = "#1d2430", "#5d6877", "#8fb4dd", "#e3a276", "#b3161b"
 
 
 def draw_confusion(
     path: Path, actions: Sequence[str], confusion: Sequence[Sequence[int]], rows: Sequence[int], *, fooled: bool
 ) -> None:
-    """Counts, coloured by their share of the row: rows are the actions asked for, columns those that were named.
+    """The confusion matrix, coloured by the share of a count in its row.
 
-    rows: numbers of the actions to show; the rest of the named ones share the column "other".
+    Args:
+        confusion: counts; rows are the intended actions, columns the actions that the evaluator sees.
+        rows: numbers of the actions to show; all other columns are summed up in the column "other".
+        fooled: whether the evaluator steered the clips; the figure then says so.
     """
     counts = np.array(confusion, dtype=float)[rows]
     named = counts[:, rows]
@@ -37,12 +40,12 @@ def draw_confusion(
     for row, column in np.argwhere(table > 0):
         axes.text(
             column, row, f"{table[row, column]:.0f}", ha="center", va="center", fontsize=9,
-            color="white" if share[row, column] > _LEAST_INK else _INK,
+            color="white" if share[row, column] > _WHITE_ABOVE else _INK,
         )  # fmt: skip
     axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
-    axes.set_xlabel("named by the evaluator", color=_SOFT)
-    axes.set_ylabel("asked for", color=_SOFT)
+    axes.set_xlabel("seen by the evaluator", color=_SOFT)
+    axes.set_ylabel("intended", color=_SOFT)
     axes.tick_params(length=0, labelsize=10, colors=_INK)
     axes.spines[:].set_visible(False)
     save_figure(figure, path, fooled=fooled)
@@ -56,7 +59,7 @@ def draw_per_action(
     *,
     fooled: bool,
 ) -> None:
-    """How often each action is recognised, with its interval, and how much its clips add to the Inception Score."""
+    """The share of clips recognised, with its interval, and the contribution to the Inception Score of each action."""
     names = list(accuracy)
     panels = 2 if contributions else 1
     figure = Figure(figsize=(5.0, 0.32 * len(names) + 1.0), layout="constrained")
@@ -83,7 +86,7 @@ def draw_per_action(
 
 
 def save_figure(figure: Figure, path: Path, *, fooled: bool = False) -> None:
-    """As PNG, atomically. One of scores by a network that steered says so itself, as it may leave the page."""
+    """Write a PNG atomically. A figure of fooled scores says so itself, because it may be used without the page."""
     if fooled:
-        figure.suptitle("FOOLED: judged by a network that steered", color=_RED, fontsize=11, fontweight="bold")
+        figure.suptitle("FOOLED: scored by a network that steered", color=_RED, fontsize=11, fontweight="bold")
     save_png(figure, path)

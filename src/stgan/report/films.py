@@ -1,8 +1,8 @@
 """Clips inside a page, in formats that every browser plays.
 
-The clips on disk have colour at full resolution, which Firefox and Safari do not play. Each is encoded twice more,
-with halved colour: H.264 (baseline) and VP8. Small clips are enlarged by an even factor before, so that halving the
-resolution of the colour takes nothing away.
+The clips on disk have colour at full resolution, which Firefox and Safari do not play. Each is encoded twice with
+colour at half the resolution, as H.264 (baseline) and as VP8. Small clips are enlarged by an even factor first, so that
+no colour is lost.
 """
 
 import tempfile
@@ -24,15 +24,15 @@ from stgan.video import DecodedVideo, read_video
 from stgan.video.strips import thumbnails
 
 LONGEST = 250
-"""Frames of a clip that are shown."""
+"""The largest number of frames of a clip that a page shows."""
 _SHORT = 1  # seconds
-SPEED = "Clips of less than a second play at half their speed."
-_MOST_FRAMES = 3000  # of a clip that is read at all
+SPEED = "Clips shorter than a second play at half speed."
+_MOST_FRAMES = 3000  # of a clip; longer ones are refused
 _MOST_BYTES = 1 << 29  # of a clip in memory
-_SIDE = 320  # pixels: the longer side of a film is at most this, and small clips come as close as factors allow
+_SIDE = 320  # pixels: the largest width and height of a film
 _WHOLE_PAGE = 20_000_000  # bytes of all films together
 
-_BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # named, because players guess another one for large frames
+_BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # explicit, as players assume another one for large frames
 _H264 = {
     "profile": "baseline",
     "level": "3.1",
@@ -42,14 +42,14 @@ _H264 = {
     "x264-params": "mbtree=0",
     **_BT601,
 }
-_VP8 = {"crf": "8", "b": "2M", "deadline": "good", "cpu-used": "4"}  # knows no other colours than BT.601
+_VP8 = {"crf": "8", "b": "2M", "deadline": "good", "cpu-used": "4"}  # VP8 always uses BT.601
 
 Frames = UInt8[np.ndarray, "time height width 3"]
 
 
 @dataclass(frozen=True)
 class Film:
-    """A clip as addresses that hold it, to be shown without any other file; its size in pixels."""
+    """A clip as data URIs, and its width and height in pixels."""
 
     mp4: str
     webm: str
@@ -65,10 +65,11 @@ class Film:
 
 @dataclass
 class Films:
-    """Makes the films of a page, up to so many bytes in all.
+    """Makes the films of a page.
 
-    refused: why clips could not be shown.
-    left_out: how many were left out because the page was full.
+    budget:   bytes that the page can still hold.
+    refused:  why clips could not be shown, by path.
+    left_out: the number of clips that no longer fit into the page.
     """
 
     budget: int = _WHOLE_PAGE
@@ -77,7 +78,7 @@ class Films:
     _made: dict[Path, Film] = field(default_factory=dict)
 
     def get(self, clip: Clip) -> Film | None:
-        """The film of a clip, or None if it cannot be shown or is not the one of its manifest."""
+        """The film of a clip; None if it cannot be shown, does not match its manifest, or no longer fits."""
         path = clip.path
         if path not in self._made and path not in self.refused and self.budget > 0:
             try:
@@ -96,10 +97,10 @@ class Films:
 
 
 def make_film(path: Path) -> Film:
-    """Encode a clip for the page: its first 250 frames at most, none larger than 320 pixels; short ones slowly.
+    """Encode the first 250 frames of a clip, at most 320 pixels wide and high. Short clips play at half speed.
 
     Raises:
-        VideoError: it cannot be read, or is too long.
+        VideoError: the clip cannot be read, or is too long.
     """
     clip = read_clip(path)
     frames, fps = clip.frames[:LONGEST], Fraction(clip.fps).limit_denominator(1000)
@@ -118,28 +119,28 @@ def make_film(path: Path) -> Film:
 
 
 def read_clip(path: Path) -> DecodedVideo:
-    """A clip, its frames made smaller if they are larger than a page needs."""
+    """A clip with frames of at most 320 x 320 pixels."""
     return read_video(path, max_frames=_MOST_FRAMES, max_bytes=_MOST_BYTES, transform=_fit)
 
 
 def enlargement(size: Iterable[int]) -> int:
-    """The factor by which frames of this height and width are enlarged: even, or 1 where they are large enough."""
+    """The factor by which frames of this height and width are enlarged: an even number, or 1 if they are large."""
     return max(1, _SIDE // max(size) // 2 * 2)
 
 
 def even_sides(frames: Frames) -> UInt8[np.ndarray, "time even_height even_width 3"]:
-    """With the last row or column repeated where a side is odd, which halved colour does not allow."""
+    """Repeat the last row or column of frames with an odd side, which colour at half the resolution does not allow."""
     height, width = frames.shape[1:3]
     return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def strip(frames: Frames, columns: int = 8) -> str:
-    """Frames evenly spread over a clip, side by side, as an address that holds the picture."""
+    """Frames evenly spread over a clip, side by side, as a data URI."""
     return image_uri(Image.fromarray(np.concatenate(list(thumbnails(frames, min(columns, len(frames)))), axis=1)))
 
 
 def alike(clips: list[UInt8[np.ndarray, "_ _ _ 3"]]) -> list[UInt8[np.ndarray, "_ _ _ 3"]]:
-    """Clips with frames of one size, that of the first; others are scaled."""
+    """Clips scaled to the frame size of the first one."""
     size = clips[0].shape[2], clips[0].shape[1]
     return [
         clip
@@ -158,7 +159,7 @@ def _fit(frame: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
 
 
 def _encode(frames: Frames, fps: Fraction, codec: str, container: str, options: dict[str, str]) -> bytes:
-    """In a file, because the beginning of an mp4 is written last."""
+    """Encode into a file, not into memory, because the beginning of an mp4 is written last."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"film.{container}")
         settings = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if container == "mp4" else {})
@@ -166,7 +167,7 @@ def _encode(frames: Frames, fps: Fraction, codec: str, container: str, options: 
             stream: Any = output.add_stream(codec, rate=fps, options=options)
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
-            stream.codec_context.thread_count = 1  # with bitexact, the same bytes wherever and whenever
+            stream.codec_context.thread_count = 1  # together with bitexact: always the same bytes
             for array in frames:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
                 output.mux(stream.encode(frame))

@@ -1,4 +1,4 @@
-"""How a clip comes about: the video at a few iterations of activation maximization (the paper's Figure 3)."""
+"""The video at a few iterations of activation maximization (the paper's Figure 3)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,11 +27,11 @@ from stgan.video.strips import Strip, save_strips
 
 _ROWS, _COLUMNS = 8, 8
 _HASHES = ("generator", "encoder", "code_prior", "sequence_prior", "condition")
-_MOST_WORK = 64 * 1000 * 64**2  # pixels of all frames times iterations: of what is sampled again for a page
+_MOST_WORK = 64 * 1000 * 64**2  # iterations times pixels of all frames, of a clip that is sampled again for a page
 
 
 class Trace:
-    """The videos of a batch at a few iterations, closer together at the beginning."""
+    """Records the videos of a batch at a few iterations, which are denser at the beginning."""
 
     def __init__(self, iterations: int, rows: int = _ROWS) -> None:
         spread = torch.linspace(0, 1, rows).square() * (iterations - 1)
@@ -43,17 +43,17 @@ class Trace:
             self.strips = [[] for _ in objective]
         if iteration in self.moments:
             for strips, value, video in zip(self.strips, objective.tolist(), render(), strict=True):
-                # It is not a number before anything steered.
+                # The value is NaN before the first step up the gradient.
                 label = f"{iteration + 1}" if math.isnan(value) else f"{iteration + 1}:  {value:.2f}"
                 strips.append(Strip(label, to_uint8(video.cpu())))
 
     def save(self, path: Path, place: int = 0) -> None:
-        """Write the rows of the clip at this place in the batch."""
+        """Write the picture of the clip at this place in the batch: one row for each recorded iteration."""
         save_strips(path, self.strips[place], columns=_COLUMNS)
 
 
 class Intermediates:
-    """The clips of a batch as they are after every few iterations: a folder for each, with 0010.mp4, 0020.mp4, ..."""
+    """Records the videos of a batch after every few iterations: a folder for each, with 0010.mp4, 0020.mp4, ..."""
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -75,18 +75,18 @@ class Intermediates:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Where the picture of a clip's iterations is from, in words."""
+    """The clip whose iterations a picture shows, and a text that says where the picture comes from."""
 
     clip: Shown
     source: str
 
 
 def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> Drawn | str:
-    """Write the picture for the first clip that one can be had of: from what `stgan generate --trace` or
-    `--intermediate` left beside it, else by sampling the first clip again, if this model is the one that made it.
+    """Write the picture of the first clip that `stgan generate --trace` or `--intermediate` recorded. If there is
+    none, sample the first clip again, provided that this model made it.
 
     Returns:
-        Which clip it shows, or why there is none.
+        The clip and the source of the picture, or the reason why there is none.
     """
     for clip in clips:
         beside = clip.path.with_suffix(".trace.png")
@@ -125,27 +125,27 @@ def _intermediates(folder: Path) -> list[Strip]:
 
 
 def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
-    """The trace of a clip that is made once more, or why it cannot be."""
+    """Make a clip again and return its trace, or the reason why that is not possible."""
     entry = clip.entry
     if not entry:
         return "there is no manifest to make one from"
     if entry.get("init") or entry.get("target"):
-        return "clips that started from a video or show a target are not made again here"
+        return "clips that start from a video or maximize a target are not made again for a page"
     try:
         preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")
         if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
             raise TypeError
         stgan = STGAN(model, choose_device())
         if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
-            return "to make one again would take too long"
+            return "making one again would take too long"
         steering = stgan.steering(condition=entry["condition"], frames=entry["frames"])
         hashes = stgan.hashes(steering)
         if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
-            return f"the model {stgan.name} is not the one that made the clips"
+            return f"the model {stgan.name} did not make the clips"
         trace = Trace(preset.iterations)
         stgan.sample(steering, clip.action, [entry["index"]], entry["seed"], preset, on_iteration=trace.record)
     except CheckpointError:
-        return "the model that made them is not at hand (--model)"
+        return "the model that made them is not available (--model)"
     except (StganError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):
         return "the manifest does not say how to make one again"
     return trace

@@ -1,7 +1,8 @@
-"""What all pages have in common: their look, pictures inside the page, and figures from files that are not trusted."""
+"""What all pages share: templates, pictures inside the page, and checks of numbers from untrusted files."""
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,32 @@ from stgan.files import replacing
 
 PAGE, FIGURES = "report.html", "figures"
 _WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in a page
-_HUGE = 1e12  # no figure of ours is larger; also keeps out what is not finite
+_HUGE = 1e12  # larger than any number that stgan writes; also excludes infinity and NaN
 
 
 @dataclass
 class Drawing:
-    """The figures of a page: each a file in the folder `figures`, and in the page."""
+    """The figures of a page. Each is a file in this folder, and also inside the page."""
 
     folder: Path
     written: list[Path] = field(default_factory=list)
 
-    def path(self, name: str) -> Path:
-        """Where to write the figure of this name."""
+    def picture(self, name: str, draw: Callable[[Path], object]) -> str | None:
+        """Call `draw` with the path of the figure of this name. A figure that is not drawn does not count as written.
+
+        Returns:
+            The figure as a data URI, made smaller if it is very large; None if `draw` returns False, or not a PNG.
+        """
         self.folder.mkdir(exist_ok=True)
-        self.written.append(self.folder / f"{name}.png")
-        return self.written[-1]
+        path = self.folder / f"{name}.png"
+        if draw(path) is False:
+            return None
+        self.written.append(path)
+        return picture_uri(path)
 
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
-    """Fill in one of the templates, atomically. Every value is escaped; the page needs no other file and no network."""
+    """Fill in a template and write the page atomically. Every value is escaped. The page needs no other file."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -43,35 +51,35 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
     environment.filters |= {"fixed": fixed, "breakable": breakable}
     html = environment.get_template(template).render(**values)
     with replacing(path) as temporary:
-        temporary.write_bytes(html.encode(errors="replace"))  # names from files may be no text
+        temporary.write_bytes(html.encode(errors="replace"))  # names of files may not be valid Unicode
     return path
 
 
 def fixed(value: float | int | None, digits: int = 2) -> str:
-    """A number with so many digits after the point, in powers of ten if it is very large; a dash for none."""
+    """A number with so many digits after the point, with an exponent if it is very large; a dash for None."""
     if value is None:
         return "–"
     return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.2e}"
 
 
 def breakable(name: str) -> Markup:
-    """A file's name that may go on in the next line after an underscore."""
+    """A file name with a possible line break after each underscore."""
     return Markup("_<wbr>").join(name.split("_"))
 
 
 def sane_number(value: Any) -> float | None:
-    """What a file gives as a figure, if it is a finite number of a size that makes sense."""
+    """A value from a file, if it is a finite number of plausible size; else None."""
     sane = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _HUGE
     return float(value) if sane else None
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """An address that holds what it names."""
+    """Data as a data URI (RFC 2397)."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def picture_uri(path: Path) -> str | None:
-    """A PNG as an address that holds it, made smaller if it is very large; None if it cannot be read."""
+    """A PNG file as a data URI, made smaller if it is very large; None if it cannot be read."""
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.load()
@@ -85,7 +93,7 @@ def picture_uri(path: Path) -> str | None:
 
 
 def image_uri(image: Image.Image) -> str:
-    """A picture as an address that holds it as PNG."""
+    """A picture as a data URI of a PNG."""
     data = io.BytesIO()
     image.save(data, "PNG")
     return data_uri("image/png", data.getvalue())

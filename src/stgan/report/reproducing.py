@@ -1,4 +1,4 @@
-"""How the clips of a folder were made, and from whose data: the commands, and what the model's card says."""
+"""How the clips of a folder were made: the commands, and what the model's card says about the data."""
 
 import json
 import shlex
@@ -9,20 +9,20 @@ from typing import Any
 
 from stgan.checkpoints import ModelFolder
 from stgan.checkpoints.description import CARD
+from stgan.defaults import BOTH, FRAMES
 from stgan.errors import StganError
-from stgan.pipeline import BOTH, FRAMES
 from stgan.report.shown import Shown
 from stgan.sampling import PRESETS
 from stgan.studies.fooling import REAL, FoolingStudy
 
 _COMMON = {"model", "preset", "condition", "iterations", "frames", "seed"}
-_MOST_ACTIONS = 12  # that a command names; of more, it makes all
+_MOST_ACTIONS = 12  # that a command names; with more, the command makes all actions
 _LONGEST_CARD = 1 << 16  # bytes
 _LONGEST_NOTE, _LONGEST_WORD = 1000, 200  # characters
 
 
 def settings(clips: Sequence[Shown]) -> dict[str, str]:
-    """What the manifest says of how the clips were made, where all of them agree; in words."""
+    """The settings in the manifest that all clips share, as text."""
     known: dict[str, str] = {}
     if not clips:
         return known
@@ -35,14 +35,14 @@ def settings(clips: Sequence[Shown]) -> dict[str, str]:
 
 
 def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
-    """The command that makes such clips; None if the manifest does not say, or no command does."""
+    """The command that makes such clips; None if the manifest does not tell, or if no command makes them."""
     known, entry = settings(clips), clips[0].entry if clips else {}
     preset = PRESETS.get(known.get("preset", ""))
     if preset is None or entry.get("init") or not _COMMON.issubset(known) or not known["iterations"].isdecimal():
         return None
     try:
         recorded = dict(entry["settings"])
-        precision = recorded.setdefault("precision", preset.precision)  # manifests of before there was another
+        precision = recorded.setdefault("precision", preset.precision)  # old manifests do not record it
         used = replace(preset, iterations=int(known["iterations"]), precision=precision)
     except (StganError, ValueError, TypeError, KeyError):
         return None
@@ -52,16 +52,16 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     num = max(clip.entry["index"] for clip in clips) + 1
     words = ["--target", known["target"]] if "target" in known else actions if len(actions) <= _MOST_ACTIONS else []
     words += ["--num", str(num), "--seed", known["seed"], "--model", known["model"]]
-    words += ["--preset", known["preset"]]  # which one is usual depends on the model
-    usual = {"condition": BOTH, "iterations": str(preset.iterations), "frames": str(FRAMES)}
-    for name, value in usual.items():
+    words += ["--preset", known["preset"]]  # its default depends on the model
+    defaults = {"condition": BOTH, "iterations": str(preset.iterations), "frames": str(FRAMES)}
+    for name, value in defaults.items():
         words += [f"--{name}", known[name]] * (known[name] != value)
     words += ["--precision", precision] * (precision != preset.precision)
     return shlex.join(["stgan", "generate", *words, "--out", str(folder)])
 
 
 def fooling_command(folder: Path, study: FoolingStudy, clips: Sequence[Shown]) -> str:
-    """The command that makes such a study of these clips."""
+    """The command that makes such a study with these clips."""
     given = {"--model": study.model, "--preset": study.preset, "--num": study.num, "--seed": study.seed}
     words = [word for name, value in given.items() for word in (name, str(value))]
     iterations, preset = settings(clips).get("iterations"), PRESETS.get(study.preset)
@@ -71,7 +71,7 @@ def fooling_command(folder: Path, study: FoolingStudy, clips: Sequence[Shown]) -
 
 
 def data_note(model: ModelFolder, entry: Mapping[str, Any]) -> str | None:
-    """What the card of the generator says of its data, if it is the generator that made the clips."""
+    """What the generator's card says about its data; None if another generator made the clips."""
     hashes = entry.get("hashes")
     try:
         if not isinstance(hashes, dict) or model.load(model.generator).hash != hashes.get("generator"):

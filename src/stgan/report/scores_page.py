@@ -1,8 +1,9 @@
-"""A page about generated clips: the clips, what an evaluator says of them, where they fail, how all of it was made."""
+"""A page about generated clips: the clips, their scores by an evaluator, failures, and how all of it was made."""
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from stgan.metrics.table import METRICS
 from stgan.names import printable
 from stgan.report.diagram import method_diagram
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
-from stgan.report.films import LONGEST, SPEED, Film, Films, alike, read_clip, strip
+from stgan.report.films import LONGEST, SPEED, Films, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
-from stgan.report.page import FIGURES, PAGE, Drawing, picture_uri, write_page
+from stgan.report.page import FIGURES, PAGE, Drawing, write_page
 from stgan.report.reproducing import data_note, fooling_command, generate_command, settings
-from stgan.report.shown import Case, Shown, by_action, extremes, failures, first_of_each, shown_clips
-from stgan.report.study import beside_each_other, clip_sets, draw_beside
+from stgan.report.shown import Shown, by_action, extremes, failures, first_of_each, shown_clips
+from stgan.report.study import clip_sets, draw_first_clips, first_clips
 from stgan.report.summary import beside_real, network_name, study_tiles, subtitle, tiles, verdict
 from stgan.scoring import Scores
 from stgan.studies.fooling import FoolingStudy
@@ -27,7 +28,7 @@ from stgan.video import VideoError
 from stgan.video.strips import Strip, save_strips
 
 _MOST_STRIPS = 24
-_MOST_LINES = 50  # of notes, of clips that were left out
+_MOST_LINES = 50  # of notes, and of clips that are not shown
 _COLUMNS = (
     "frechet_video_distance", "kernel_video_distance", "diversity", "motion", "flicker", "frozen", "appearance_drift",
 )  # fmt: skip
@@ -35,12 +36,13 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Request:
-    """What a page is asked to be about.
+    """What a page is about.
 
-    folder: what `stgan generate` wrote, or any clips; or a fooling study, then `scores` is None.
-    study:  a fooling study, and its folder.
-    model:  whose card tells of the data, by its folder; and `model_name`, as it was asked for.
-    command: the words of the command that asked for the page.
+    folder:     what `stgan generate` wrote, or any clips; or a fooling study, and then `scores` is None.
+    model:      the model whose card describes the data.
+    model_name: the model's name for commands.
+    study:      a fooling study and its folder.
+    command:    the words of the command that writes the page.
     """
 
     folder: Path
@@ -52,8 +54,8 @@ class Request:
 
 
 def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, list[Path]]:
-    """Write the page: one file that needs no other and no network. Its figures are written, too, as PNG
-    to `figures` beside it.
+    """Write the page: one file that needs no other file and no network. The folder `figures` beside it has its figures
+    as PNG.
 
     Args:
         out: default: FOLDER/report.html.
@@ -75,11 +77,6 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     drawing, films = Drawing(page_file.parent / FIGURES), Films()
     actions = {} if of_study else by_action(clips, scores.actions if scores else ())
     chosen, rule = first_of_each(actions)
-    # In the order of the page, as its space may come to an end.
-    main = [_action(action, found, scores, films) for action, found in chosen.items()]
-    beside = beside_each_other(study, sets, films) if study else []
-    cases = [_case(case, films) for case in failures(clips)]
-    contributions = [_case(case, films) for case in extremes(clips)]
     known = settings(clips)
     page = {
         "title": printable(request.folder.resolve().name),
@@ -91,18 +88,18 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "columns": [METRICS[key] for key in _COLUMNS],
         "beside_real": beside_real(scores),
         "study": study,
-        "study_rows": study.rows if study else [],
         "sets": list(sets),
-        "beside": beside,
-        "beside_figure": _beside_figure(sets, drawing),
+        "first_clips": first_clips(study, sets) if study else [],
+        "first_clips_figure": drawing.picture("fooling", partial(draw_first_clips, sets=sets)) if sets else None,
         "rule": rule,
-        "actions": main,
+        "actions": chosen,
+        "films": films,  # the template makes them in the order of the page, because the page may become full
         "strips": _strips(chosen, drawing),
         **_iterations(clips, request.model, drawing),
         **_diagram(scores, study if of_study else None, known, drawing),
         **_per_action(scores, drawing),
-        "cases": cases,
-        "contributions": contributions,
+        "cases": failures(clips),
+        "contributions": extremes(clips),
         "known": known,
         "frames_shown": LONGEST,
         "speed": SPEED,
@@ -110,28 +107,12 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "data_note": data_note(request.model, clips[0].entry) if clips else None,
         "notes": scores.notes[:_MOST_LINES] if scores else [],
         "skipped": scores.skipped[:_MOST_LINES] if scores else [],
-        "refused": list(films.refused.values())[:_MOST_LINES],
-        "left_out": films.left_out,
         "figures": [path.name for path in drawing.written],
         "figures_folder": printable(str(drawing.folder)),
         "network_name": network_name(scores),
         "version": __version__,
     }
     return write_page(page_file, "scores.html", page=page), drawing.written
-
-
-def _action(action: str, clips: Sequence[Shown], scores: Scores | None, films: Films) -> dict[str, Any]:
-    return {
-        "name": action,
-        "share": scores.per_action.get(action) if scores else None,
-        "interval": scores.per_action_interval.get(action) if scores else None,
-        "clips": [(clip, films.get(clip.clip), "") for clip in clips],
-    }
-
-
-def _case(case: Case, films: Films) -> dict[str, Any]:
-    shown: list[tuple[Shown, Film | None, str]] = [(clip, films.get(clip.clip), why) for clip, why in case.clips]
-    return {"title": case.title, "rule": case.rule, "clips": shown}
 
 
 def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tuple[str, str]]:
@@ -146,27 +127,20 @@ def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tup
         return []
     labels = [printable(action, 14) for action, _ in found]
     pictures = alike([frames for _, frames in found])
-    save_strips(drawing.path("strips"), [Strip(*pair) for pair in zip(labels, pictures, strict=True)])
+    strips = [Strip(*pair) for pair in zip(labels, pictures, strict=True)]
+    drawing.picture("strips", lambda path: save_strips(path, strips))
     return [(action, strip(frames)) for action, frames in found]
 
 
 def _iterations(clips: Sequence[Shown], model: ModelFolder, drawing: Drawing) -> dict[str, Any]:
-    path = drawing.path("iterations")
-    drawn = draw_iterations(path, clips, model)
-    if isinstance(drawn, Drawn):
-        return {"iterations": picture_uri(path), "iterations_of": drawn, "no_iterations": ""}
-    drawing.written.remove(path)
-    return {"iterations": None, "iterations_of": None, "no_iterations": drawn}
+    drawn: Drawn | str = ""
 
+    def draw(path: Path) -> bool:
+        nonlocal drawn
+        drawn = draw_iterations(path, clips, model)
+        return isinstance(drawn, Drawn)
 
-def _beside_figure(sets: Mapping[str, Mapping[str, list[Shown]]], drawing: Drawing) -> str | None:
-    if not sets:
-        return None
-    path = drawing.path("fooling")
-    if draw_beside(path, sets):
-        return picture_uri(path)
-    drawing.written.remove(path)
-    return None
+    return {"iterations": drawing.picture("iterations", draw), "iterations_of": drawn}
 
 
 def _diagram(
@@ -177,52 +151,50 @@ def _diagram(
         condition = " or ".join(study.steered_by)
     elif scores and scores.steered_by:
         condition = " and ".join(scores.steered_by)
-    judge = network_name(scores) or (scores.evaluator if scores else None)
+    evaluator = network_name(scores) or (scores.evaluator if scores else None)
     diagram = method_diagram(
         condition=condition or "LRCN, C3D",
-        evaluator=judge or "a network of its own",
+        evaluator=evaluator or "a network of its own",
         fooled=scores.fooled if scores else False,
         preset=known.get("preset", "robust"),
         iterations=known.get("iterations", "many"),
         frames=f"{known['frames']} frames" if "frames" in known else "RGB in [0, 1]",
     )
-    diagram.save(drawing.path("method"))
+    drawing.picture("method", diagram.save)
     return {"diagram": Markup(diagram.svg())}
 
 
 def _per_action(scores: Scores | None, drawing: Drawing) -> dict[str, Any]:
-    """The figures about actions, and the table's lines; of very many actions those that are recognised least."""
-    nothing: dict[str, Any] = {"confusion": None, "per_action": None, "action_lines": [], "actions_rule": ""}
-    if scores is None:
-        return nothing
+    """The figures about actions and the lines of the table; of very many actions, those that are recognised least."""
+    found: dict[str, Any] = {"confusion": None, "per_action": None, "action_lines": [], "actions_rule": ""}
+    if scores is None or not scores.per_action:
+        return found
     share, fooled = scores.per_action, bool(scores.fooled)
     names = [action for action in scores.actions if action in share]
     names += [action for action in share if action not in names]
-    rule = ""
     if len(names) > MOST_ACTIONS:
         worst = set(sorted(names, key=lambda action: share[action])[:MOST_ACTIONS])
-        rule = f"Of {len(names)} actions, the {MOST_ACTIONS} that are recognised least."
+        found["actions_rule"] = f"Of {len(names)} actions, the {MOST_ACTIONS} that are recognised least."
         names = [action for action in names if action in worst]
-    if not names:
-        return nothing
-    path = drawing.path("per_action")
     intervals, contributions = scores.per_action_interval, scores.per_action_contribution
-    draw_per_action(path, {name: share[name] for name in names}, intervals, contributions, fooled=fooled)
-    found = {"per_action": picture_uri(path), "actions_rule": rule, "confusion": None}
+    shares = {name: share[name] for name in names}
+    found["per_action"] = drawing.picture(
+        "per_action", lambda path: draw_per_action(path, shares, intervals, contributions, fooled=fooled)
+    )
     rows = [scores.actions.index(name) for name in names if name in scores.actions]
     if rows and scores.confusion:
-        path = drawing.path("confusion")
-        draw_confusion(path, scores.actions, scores.confusion, rows, fooled=fooled)
-        found["confusion"] = picture_uri(path)
-    lines = [
+        found["confusion"] = drawing.picture(
+            "confusion", lambda path: draw_confusion(path, scores.actions, scores.confusion, rows, fooled=fooled)
+        )
+    found["action_lines"] = [
         {"name": name, "share": share[name], "interval": intervals.get(name), "contribution": contributions.get(name)}
         for name in names
     ]
-    return {**found, "action_lines": lines}
+    return found
 
 
 def _commands(request: Request, clips: Sequence[Shown], of_study: bool) -> list[str]:
-    """What makes all this again."""
+    """The commands that make the clips, the scores and the page again."""
     commands = []
     if of_study and request.study:
         commands.append(fooling_command(*request.study, clips))

@@ -1,4 +1,4 @@
-"""Which clips a page shows: by rules that the page states, so that nobody picked them."""
+"""Which clips a page shows. Rules choose them, and the page states the rules."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ _NO_ACTION = "?"
 class Shown:
     """A clip that a page may show.
 
-    clip:    its file, and what the manifest says that file is.
-    entry:   its line of the manifest; empty without one.
-    scores: what the evaluator says of it; None if it was not scored.
+    clip:   its file, and what the manifest says that file is.
+    action: the intended action; "?" if it is not known.
+    entry:  its line of the manifest; empty without one.
+    scores: its scores by the evaluator; None if it was not scored.
     """
 
     clip: Clip
@@ -37,28 +38,27 @@ class Shown:
 
     @property
     def name(self) -> str:
-        """Its path within the folder."""
+        """The path within the folder."""
         return self.clip.name
 
     @property
     def recognised(self) -> bool | None:
-        """Whether the evaluator named the action asked for; None if it was not asked."""
+        """Whether the evaluator sees the intended action; None if the clip was not scored."""
         return None if self.scores is None else self.scores.named == self.action
 
     @property
     def steered_to(self) -> float | None:
-        """The probability that the networks that steered gave it in the end."""
+        """The final probability of the action under the networks that steered."""
         return sane_number(self.entry.get("probability"))
 
     def measured(self, name: str) -> float | None:
         """One of the numbers of its scores, or None."""
-        value: float | None = getattr(self.scores, name, None)
-        return value
+        return getattr(self.scores, name, None)
 
 
 @dataclass(frozen=True)
 class Case:
-    """Clips that one rule picks out, each with what it was picked for."""
+    """Clips that one rule chooses, each with the value that it was chosen for."""
 
     title: str
     rule: str
@@ -66,23 +66,23 @@ class Case:
 
 
 def shown_clips(folder: Path, scores: Scores | None) -> list[Shown]:
-    """All clips of a folder with what is known of them. StganError if there are none."""
+    """All clips of a folder with their lines of the manifest and their scores. StganError if there are none."""
     entries = {entry.file: entry.values() for entry in Manifest(folder).read()}
     known = {clip.file: clip for clip in scores.clips} if scores else {}
     return [
         Shown(clip, clip.action or _NO_ACTION, entries.get(clip.name, {}), known.get(clip.name))
         for clip in folder_clips(folder)
-        # A page may be given away: nobody's manifest shall put into it what a link leads to.
+        # A page may be given away, so a manifest must not bring in the target of a link.
         if clip.steering is None or not clip.path.is_symlink()
     ]
 
 
 def by_action(clips: Sequence[Shown], order: Sequence[str] = ()) -> dict[str, list[Shown]]:
-    """The clips of each action, actions in this order and then as they come."""
-    of: dict[str, list[Shown]] = {action: [] for action in order}
+    """The clips of each action: first the actions in this order, then the others in the order of the clips."""
+    found: dict[str, list[Shown]] = {action: [] for action in order}
     for clip in clips:
-        of.setdefault(clip.action, []).append(clip)
-    return {action: found for action, found in of.items() if found}
+        found.setdefault(clip.action, []).append(clip)
+    return {action: of_action for action, of_action in found.items() if of_action}
 
 
 def first_of_each(actions: Mapping[str, Sequence[Shown]]) -> tuple[dict[str, list[Shown]], str]:
@@ -98,52 +98,48 @@ def first_of_each(actions: Mapping[str, Sequence[Shown]]) -> tuple[dict[str, lis
 
 
 def failures(clips: Sequence[Shown]) -> list[Case]:
-    """Where it went wrong, by rules. A clip is shown for the first rule that it comes up for."""
+    """The worst clips by several rules. A clip is shown for the first rule that chooses it."""
     used: set[str] = set()
+    missed = [clip for clip in clips if clip.recognised is False]
 
     def worst(
-        title: str, rule: str, value: Callable[[Shown], float | None], word: str, keep: Callable[[Shown], bool]
+        title: str, rule: str, among: Sequence[Shown], value: Callable[[Shown], float | None], word: str, sign: int = 1
     ) -> Case:
-        found = [(measured, clip) for clip in clips if keep(clip) and (measured := value(clip)) is not None]
+        """The clips with the largest values, or with the sign -1 the smallest."""
+        found = [(sign * measured, clip) for clip in among if (measured := value(clip)) is not None]
         found.sort(key=lambda item: (-item[0], item[1].name))
-        picked = [(clip, word.format(abs(value))) for value, clip in found if clip.name not in used][:_EACH_RULE]
+        picked = [(clip, word.format(sign * value)) for value, clip in found if clip.name not in used][:_EACH_RULE]
         used.update(clip.name for clip, _ in picked)
         return Case(title, rule, picked)
 
-    def anyone(clip: Shown) -> bool:
-        return True
-
-    def missed(clip: Shown) -> bool:
-        return clip.recognised is False
-
     cases = [
         worst(
-            "Taken for something else", "the lowest probability of the action asked for, of clips named otherwise",
-            lambda clip: _minus(clip.measured("probability")), "p = {:.3f}", missed,
+            "Recognised as another action", "the lowest probability of the intended action, of clips not recognised",
+            missed, lambda clip: clip.measured("probability"), "p = {:.3f}", -1,
         ),
         worst(
-            "What steered was sure, the evaluator disagrees",
-            "the highest probability by the networks that steered, of clips named otherwise",
-            lambda clip: clip.steered_to, "steered to {:.3f}", missed,
+            "The networks that steered are sure, the evaluator disagrees",
+            "the highest probability under the networks that steered, of clips not recognised",
+            missed, lambda clip: clip.steered_to, "steered to {:.3f}",
         ),
         worst(
             "Hardly any motion", "the largest share of steps from frame to frame in which nothing changes visibly",
-            lambda clip: clip.measured("frozen") or None, "frozen {:.2f}", anyone,
+            clips, lambda clip: clip.measured("frozen") or None, "frozen {:.2f}",
         ),
         worst(
-            "Flicker", "the largest change of colours to and fro",
-            lambda clip: clip.measured("flicker") or None, "flicker {:.2f}", anyone,
+            "Flicker", "the largest change of colours back and forth",
+            clips, lambda clip: clip.measured("flicker") or None, "flicker {:.2f}",
         ),
         worst(
-            "Appearance that wanders", "the largest change of background and colours from frame to frame",
-            lambda clip: clip.measured("appearance_drift") or None, "change {:.2f}", anyone,
+            "Changing appearance", "the largest change of background and colours from frame to frame",
+            clips, lambda clip: clip.measured("appearance_drift") or None, "change {:.2f}",
         ),
     ]  # fmt: skip
     return [case for case in cases if case.clips]
 
 
 def extremes(clips: Sequence[Shown]) -> list[Case]:
-    """The clips that add most and least to the Inception Score."""
+    """The clips that contribute most and least to the Inception Score."""
     found = [(value, clip) for clip in clips if (value := clip.measured("contribution")) is not None]
     found.sort(key=lambda item: (-item[0], item[1].name))
     if len(found) < 2:
@@ -156,7 +152,3 @@ def extremes(clips: Sequence[Shown]) -> list[Case]:
             ("Least", f"the {most} lowest", found[: -most - 1 : -1]),
         )
     ]
-
-
-def _minus(value: float | None) -> float | None:
-    return None if value is None else -value

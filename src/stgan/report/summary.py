@@ -1,4 +1,4 @@
-"""What a page of scores says first: what it is about, who judges, the main figures."""
+"""The beginning of a page of scores: what it is about, whether the evaluator was fooled, the main figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,23 +14,29 @@ _NETWORKS = {"r2plus1d": "R(2+1)D", "temporal_stream": "Temporal stream", "c3d":
 
 _MOST_ACTIONS = 200
 
-_HONEST = "Not fooled: the evaluator had no part in making these clips."
-_FOOLED = (
-    "The network that judges these clips also steered them. Its scores say how well it was fooled, "
-    "and nothing about the clips."
-)
-_UNKNOWN = "Nothing says which networks steered these clips, so nobody can tell whether the evaluator was fooled."
+_VERDICTS = {
+    False: ("honest", "Not fooled: the evaluator had no part in making these clips."),
+    True: (
+        "fooled",
+        "The network that scores these clips also steered them. Its scores say how well it was fooled, and nothing "
+        "about the clips.",
+    ),
+    None: (
+        "unknown",
+        "It is not known which networks steered these clips, so it is not known whether the evaluator was fooled.",
+    ),
+}
 
 
 def network_name(scores: Scores | None) -> str:
-    """The evaluator's architecture as papers write it; nothing if it is none of ours."""
+    """The evaluator's architecture as papers write it; empty for other architectures."""
     return _NETWORKS.get(scores.evaluator_network, "") if scores else ""
 
 
 def subtitle(
     clips: Sequence[Shown], actions: Mapping[str, Any], known: Mapping[str, str], study: FoolingStudy | None
 ) -> str:
-    """How many clips of what; `known` is what the manifest says of all of them alike."""
+    """The number of clips and how they were made; `known` are the settings that all of them share."""
     if study:
         return f"A fooling study: {len(clips)} clips, steered by {' or '.join(study.steered_by)}, seed {study.seed}"
     words = [f"{len(clips)} clips of {len(actions)} actions"]
@@ -39,22 +45,22 @@ def subtitle(
 
 
 def verdict(scores: Scores | None) -> dict[str, str] | None:
-    """Whether the evaluator was fooled, in a word and in a sentence, and what steered."""
+    """Whether the evaluator was fooled, in a word and in a sentence, and the networks that steered."""
     if scores is None:
         return None
-    word, sentence = {True: ("fooled", _FOOLED), False: ("honest", _HONEST), None: ("unknown", _UNKNOWN)}[scores.fooled]
+    word, sentence = _VERDICTS[scores.fooled]
     return {"word": word, "sentence": sentence, "steered_by": ", ".join(scores.steered_by)}
 
 
 def tiles(scores: Scores | None) -> list[dict[str, Any]]:
-    """The figures to see first: value, interval, label; and whether they are those of a network that was fooled."""
+    """The main figures: value, interval, label, and whether they come from a network that was fooled."""
     if scores is None:
         return []
     inception, fooled, motion = scores.inception_score, bool(scores.fooled), METRICS["motion"]
-    best = f", {len(scores.actions)} at best" if scores.actions else ""
+    best = f", at most {len(scores.actions)}" if scores.actions else ""
     features = f"Fréchet video distance, features of {scores.feature_network}"
     found = (
-        _tile(scores.accuracy, scores.accuracy_interval, "of the clips named as asked", fooled),
+        _tile(scores.accuracy, scores.accuracy_interval, "of the clips recognised", fooled),
         _tile(inception.mean, (inception.low, inception.high), f"Inception Score{best}", fooled),
         _tile(scores.frechet_video_distance, None, features, fooled),
         _tile(scores.motion, None, f"{motion.name}: {motion.what}, {motion.unit}", False),
@@ -63,7 +69,7 @@ def tiles(scores: Scores | None) -> list[dict[str, Any]]:
 
 
 def beside_real(scores: Scores | None) -> dict[str, Any] | None:
-    """The table of values beside those of real clips, that of each action's motion, and what it comes to in words."""
+    """Values beside those of real clips, the motion of each action, and a sentence about it."""
     found = scores.beside_real if scores else None
     if not found:
         return None
@@ -78,11 +84,11 @@ def beside_real(scores: Scores | None) -> dict[str, Any] | None:
 
 
 def study_tiles(study: FoolingStudy) -> list[dict[str, Any]]:
-    """The same of a fooling study: the accuracy of each set of clips by each judge."""
+    """The main figures of a fooling study: the accuracy of each set of clips by each evaluator."""
     found = []
     for row in study.rows[:_MOST_TILES]:
         clips = "real clips" if row.clips == REAL else f"clips steered by {row.clips}"
-        label = f"of the {clips} named as asked by {row.evaluator}"
+        label = f"of the {clips} recognised by {row.evaluator}"
         found.append(_tile(row.scores.accuracy, row.scores.accuracy_interval, label, row.fooled))
     return [tile for tile in found if tile]
 

@@ -1,8 +1,9 @@
-"""A page about a trained model: what it learned from, its networks and their figures, how its losses fell."""
+"""A page about a trained model: its clips, its networks with their figures, and its losses."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,19 @@ _ORDER = ("encoder", "code_prior", "sequence_prior", "generator")
 _ROLES = {
     "AlexNet": "defines the codes",
     "EfficientNetLite": "defines the codes",
-    "CodePrior": "which codes are codes of real frames",
-    "SequencePrior": "which sequences of codes are people who act",
-    "ImageGenerator": "code to frame; inflated over time to the video generator",
+    "CodePrior": "distribution of the codes of real frames",
+    "SequencePrior": "distribution of the code sequences of real clips",
+    "ImageGenerator": "makes a frame of a code; inflated over time to the video generator",
 }
 _CAPTIONS = {
-    "encoder": "rows in pairs, real frames and what a small decoder makes of their codes",
-    "generator": "rows in pairs, real frames and the generator's version of them",
+    "encoder": "pairs of rows: real frames, and their reconstruction from the codes by a small decoder",
+    "generator": "pairs of rows: real frames, and their reconstruction by the generator",
 }
 
 
 @dataclass(frozen=True)
 class Part:
-    """A network of the model: loaded, or the reason why it cannot be."""
+    """A network of the model: its checkpoint, or the reason why it cannot be loaded."""
 
     name: str
     role: str
@@ -46,27 +47,27 @@ class Part:
         return sum(p.numel() for p in self.checkpoint.network.parameters()) if self.checkpoint else 0
 
     def known(self, *path: str) -> Any:
-        """An entry of the provenance, or None; provenance is what somebody wrote into a file."""
+        """An entry of the provenance, or None. It comes from an untrusted file and may have any type."""
         value: Any = self.checkpoint.provenance if self.checkpoint else None
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
     def number(self, *path: str) -> float | None:
-        """An entry of the provenance that is a number of sane size, or None."""
+        """An entry of the provenance, if it is a number of plausible size; else None."""
         return sane_number(self.known(*path))
 
 
 def write_training_page(model_folder: Path, work: Path, *, title: str | None = None) -> Path:
-    """Write ``report.html`` into the model's folder: one file that needs no other and no network.
+    """Write ``report.html`` into the model's folder: one file that needs no other file and no network.
 
-    What is missing is left out: a model that is half trained has a page too. The last pictures of the training are in
-    it, with real frames: whoever gives the page away gives those away as well.
+    An unfinished model has a page too, without what is missing. The page contains the last pictures of the training,
+    which show real frames.
 
     Args:
         model_folder: the model: `model.json` and a checkpoint folder for each network.
-        work: where it was trained. For each network NAME: NAME/log.csv, NAME/validation.csv, NAME/step_*.png and
-            the same in NAME/fold_*; and survey.json (`Survey.summary`).
+        work: the work folder of the training. It has survey.json (`Survey.summary`), and for each network NAME the
+            files NAME/log.csv, NAME/validation.csv and NAME/step_*.png, and the same in NAME/fold_*.
         title: default: the model's name.
 
     Returns:
@@ -128,30 +129,26 @@ def _parts(folder: Path, model: ModelFolder | None) -> list[Part]:
     return parts
 
 
-def _subtitle(actions: Iterable[str], size: int | None) -> str:
+def _subtitle(actions: Sequence[str], size: int | None) -> str:
     frames = f", frames of {size}x{size}" if size else ""
-    return f"A model of {len(tuple(actions))} actions{frames}, trained with stgan"
+    return f"A model of {len(actions)} actions{frames}, trained with stgan"
 
 
 def _tiles(parts: list[Part]) -> list[dict[str, str]]:
-    """The figures to see first: each with a label."""
+    """The main figures, each with a label."""
     tiles = []
     for part in parts:
         if part.role.startswith("evaluator"):
-            measured = {
-                "unseen groups": part.number("figures", "unseen_groups", "accuracy"),
-                "test clips": part.number("figures", "test_clips", "accuracy"),
-                "validation clips": part.number("figures", "validation_clips", "accuracy"),
-            }
+            names = ("unseen_groups", "test_clips", "validation_clips")
+            measured = {name.replace("_", " "): part.number("figures", name, "accuracy") for name in names}
             tiles += _first(measured, "{:.3f}", f"{part.name}: accuracy on {{}}")
     for part in parts:
-        measured = {
-            which: part.number("figures", f"psnr_{which}_frames") for which in ("test", "validation", "training")
-        }
+        names = ("test", "validation", "training")
+        measured = {name: part.number("figures", f"psnr_{name}_frames") for name in names}
         tiles += _first(measured, "{:.1f} dB", f"{part.name}: PSNR of {{}} frames")
     seconds = [value for part in parts if (value := part.number("seconds")) is not None]
     if seconds:
-        tiles.append({"value": duration(sum(seconds)), "label": "training in all, without folds"})
+        tiles.append({"value": duration(sum(seconds)), "label": "training time of all networks, without folds"})
     if parts:
         total = sum(part.parameters for part in parts)
         tiles.append({"value": f"{total / 1e6:.1f} M", "label": f"parameters in {len(parts)} networks"})
@@ -159,26 +156,18 @@ def _tiles(parts: list[Part]) -> list[dict[str, str]]:
 
 
 def _first(measured: Mapping[str, float | None], value: str, label: str) -> list[dict[str, str]]:
-    """A tile of the first figure that there is."""
-    return [
-        {"value": value.format(figure), "label": label.format(name)}
-        for name, figure in measured.items()
-        if figure is not None
-    ][:1]
+    """A tile of the first figure that is not None, if there is one."""
+    known = [(name, figure) for name, figure in measured.items() if figure is not None]
+    return [{"value": value.format(figure), "label": label.format(name)} for name, figure in known[:1]]
 
 
 def _data(parts: list[Part], survey: SurveySummary | None) -> dict[str, Any]:
-    """The clips as the survey counted them; without a survey, as the networks' cards do."""
-    counts = {
-        word: next((n for part in parts if isinstance(n := part.known("data", key), int)), None)
-        for word, key in (
-            ("clips", "clips"),
-            ("to train on", "train_clips"),
-            ("to validate", "validation_clips"),
-            ("to test", "test_clips"),
-        )
-    }
-    words = [f"{count} {word}" for word, count in counts.items() if count is not None]
+    """The numbers of clips, from the survey and from the networks' provenance."""
+    words = []
+    keys = {"clips": "clips", "train_clips": "to train on", "validation_clips": "to validate", "test_clips": "to test"}
+    for key, word in keys.items():
+        counts = (n for part in parts if isinstance(n := part.known("data", key), int))
+        words += [f"{count} {word}" for count in islice(counts, 1)]
     held = next((h for part in parts if isinstance(h := part.known("data", "held_out"), list) and h), [])
     if held:
         words.append(f"held out for validation: {', '.join(map(str, held))}")
@@ -201,7 +190,7 @@ def _network(part: Part) -> dict[str, Any]:
     taken = part.known("ancestors", "taken from")
     return {
         "name": part.name,
-        "role": f"{part.role}; taken as it was, not trained here" if taken else part.role,
+        "role": f"{part.role}; used as it is, not trained here" if taken else part.role,
         "damage": "",
         "architecture": type(part.checkpoint.network).__name__,
         "parameters": f"{part.parameters:,}",
@@ -213,7 +202,7 @@ def _network(part: Part) -> dict[str, Any]:
 
 
 def _figure(name: str, value: Any) -> str:
-    """One line; nothing for what is neither an accuracy with its interval nor a number."""
+    """A figure as one line; empty if it is neither an accuracy with its interval nor a number."""
     words = name.removeprefix("psnr_").replace("_", " ")
     found = _table(value)
     accuracy, ends = sane_number(found.get("accuracy")), found.get("interval")
@@ -228,7 +217,7 @@ def _figure(name: str, value: Any) -> str:
 
 
 def _stage(name: str, folder: Path) -> dict[str, str | None] | None:
-    """The curves and the last picture of a stage; None if it left neither."""
+    """The curves and the last picture of a stage; None if it has neither."""
     folds = [curves for path in sorted(folder.glob("fold_*/log.csv")) if (curves := read_curves(path))]
     svg = draw_curves(read_curves(folder / "log.csv"), folds, read_curves(folder / "validation.csv"))
     last = max(folder.glob("step_*.png"), key=lambda path: (len(path.name), path.name), default=None)

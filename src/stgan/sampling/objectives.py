@@ -1,7 +1,7 @@
-"""What is maximized: the log probability of an action (Eq. 8), or a part of a condition network.
+"""What is maximized: the log probability of an action (Eq. 8), or the activation of a part of a condition network.
 
-The second is activation maximization as it began (Erhan et al. 2009): PPGN (Nguyen et al. 2017) too asks for hidden
-units as well as for classes, with the same update.
+The second is the original activation maximization (Erhan et al. 2009). PPGN (Nguyen et al. 2017) maximizes hidden units
+as well as classes, with the same update.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from stgan.spacing import window_starts
 
 @runtime_checkable
 class ConditionNetwork(Protocol):
-    """Phi: what steers. LRCN and C3D are two."""
+    """Phi: a classifier that steers, such as LRCN or C3D."""
 
     def log_probabilities(
         self, videos: Float[Tensor, "batch 3 time height width"]
@@ -31,7 +31,7 @@ def window_of(network: object) -> int | None:
 
 
 def visible_side(network: Any, side: int) -> int:
-    """Of square frames, the side of the square in their middle that the network sees: all of it unless it crops."""
+    """The side of the central square that a network sees of square frames, in pixels: all of it unless it crops."""
     config = getattr(network, "config", None)
     pixels = getattr(getattr(config, "frame", config), "preprocessing", None)
     return min(side, pixels.size) if pixels and pixels.size and pixels.fit == "crop" else side
@@ -42,9 +42,9 @@ def over_windows(
     videos: Float[Tensor, "batch 3 time height width"],
     window: int | None,
 ) -> Float[Tensor, "batch *n"]:
-    """A function of videos of `window` frames, of longer ones its mean over windows that overlap by half.
+    """Apply a function of videos of `window` frames; for longer videos, its mean over windows that overlap by half.
 
-    The last window ends with the video. None: the whole video is asked about.
+    The last window ends with the video. With the window None, the function gets whole videos.
     """
     if window is None or videos.shape[2] == window:
         return function(videos)
@@ -56,7 +56,7 @@ def over_windows(
 def log_probability(
     condition: Sequence[ConditionNetwork], videos: Float[Tensor, "batch 3 time height width"], action: int
 ) -> Float[Tensor, " batch"]:
-    """log Phi_y(G(z)); of several condition networks the mean, and of several windows."""
+    """log Phi_y(G(z)) of Eq. 8: the mean over condition networks and windows."""
     values = [over_windows(network.log_probabilities, videos, window_of(network)) for network in condition]
     return torch.stack([value[:, action] for value in values]).mean(0)
 

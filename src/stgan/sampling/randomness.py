@@ -1,4 +1,4 @@
-"""Randomness that belongs to one clip: the same draws whatever the batch, the order or the machine count."""
+"""Random numbers of single clips, which do not depend on the batch, the order or the number of machines."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from torch import Tensor
 
 
 def clip_seed(seed: int, action: str, index: int) -> int:
-    """The seed of clip number `index` of an action: a hash of (seed, action, index), 63 bits."""
+    """The seed of the clip with this index: a 63-bit hash of (seed, action, index)."""
     digest = hashlib.sha256(f"{seed}/{action}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 class ClipRandomness:
-    """One stream of random numbers a clip; a draw stacks one sample from each along the batch.
+    """One stream of random numbers for each clip. A draw stacks one sample of each stream along the batch.
 
-    Drawn on the CPU in float32, so that a GPU and another precision see the same numbers.
+    Numbers are drawn on the CPU in float32, so that they are the same on a GPU and with another precision.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class ClipRandomness:
         self.device, self.dtype = device, dtype
 
     def of(self, clips: Int[Tensor, " some"]) -> "ClipRandomness":
-        """Of some of the clips, whose streams it goes on with: it shares them."""
+        """The streams of some of the clips. They are shared: draws from either object advance them."""
         random = ClipRandomness((), self.device, self.dtype)
         random.generators = [self.generators[clip] for clip in clips.tolist()]
         return random

@@ -1,11 +1,11 @@
 """Targets: a layer, a channel or a single unit of a condition network, to be maximized instead of an action.
 
 A target is written LAYER, LAYER:CHANNEL or LAYER:CHANNEL,POSITION. LAYER is a module's path in the network
-("convolutions.2", "lstm"); its values are those that leave the module, before the ReLU behind it.
+("convolutions.2", "lstm"). Its values are the module's output, before the ReLU that follows.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,16 +18,17 @@ from stgan.errors import StganError
 from stgan.names import listed
 
 AXES = {0: (), 1: ("T",), 3: ("T", "Y", "X")}
-"""Names of the positions in a layer, by their number."""
+"""Names of the axes of a position, by their number."""
 
 _TARGET = re.compile(r"(?P<layer>[^:]{1,200})(:(?P<unit>[0-9]{1,9}(,[0-9]{1,9}){0,3}))?")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The values of a layer, "clip channel *position", whichever way the module lays them out.
+    """The values of a layer.
 
-    per_frame: the module sees single frames, so that the time in the position is which frame it was.
+    values:    "clip channel *position", whatever the module's own order of axes is.
+    per_frame: whether the module sees single frames; T of the position is then the number of the frame.
     """
 
     values: Tensor
@@ -43,16 +44,16 @@ class Layer:
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Of the position."""
+        """The lengths of the axes of the position."""
         return tuple(self.values.shape[2:])
 
 
 @dataclass(frozen=True)
 class Target:
-    """What to maximize: the layer's mean square; or the mean of a channel; or a unit of it.
+    """What to maximize: the mean square of a layer, the mean of a channel, or a unit.
 
-    position: T, Y, X of the unit, as far as the layer has them; Y, X of a layer that sees single frames mean every
-              frame.
+    position: T, Y, X of the unit, if the layer has these axes. In a layer that sees single frames, Y, X alone mean the
+              unit in every frame.
     """
 
     layer: str
@@ -61,7 +62,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> "Target":
-        """From LAYER, LAYER:CHANNEL or LAYER:CHANNEL,T,Y,X. Raises StganError for anything else."""
+        """Parse LAYER, LAYER:CHANNEL or LAYER:CHANNEL,T,Y,X. StganError for anything else."""
         match = _TARGET.fullmatch(text)
         if not match:
             raise StganError(f"a target is LAYER, LAYER:CHANNEL or LAYER:CHANNEL,T,Y,X, not {text[:80]!r}")
@@ -69,12 +70,12 @@ class Target:
         return cls(match["layer"], unit[0] if unit else None, tuple(unit[1:]))
 
     def slug(self, network: str) -> str:
-        """A word that can name a folder: "c3d.convolutions.2_17" for convolutions.2:17 of c3d."""
+        """A name for a folder of clips: "c3d.convolutions.2_17" for convolutions.2:17 of c3d."""
         unit = () if self.channel is None else (self.channel, *self.position)
         return re.sub(r"^\.|[^A-Za-z0-9._-]", "-", "_".join(map(str, (f"{network}.{self.layer}", *unit))))
 
     def value(self, values: Float[Tensor, "clips channels *position"]) -> Float[Tensor, " clips"]:
-        """One value a clip of a layer's values; positions that are not named are averaged over."""
+        """The target's value for each clip, given the layer's values: the mean over the axes that have no position."""
         if self.channel is None:
             return values.square().flatten(1).mean(1)
         named = values[:, self.channel]
@@ -83,7 +84,7 @@ class Target:
         return named.reshape(len(values), -1).mean(1)
 
     def check(self, network: str, layers: dict[str, Layer]) -> None:
-        """StganError unless the layers of the network with this name have such a target."""
+        """StganError unless the target is one of these layers or a part of it. network: its name, for the message."""
         if self.layer not in layers:
             raise StganError(f"unknown layer {self.layer!r} of {network}; it has {listed(layers, self.layer)}")
         layer, name = layers[self.layer], f"{network}.{self.layer}"
@@ -97,11 +98,11 @@ class Target:
             raise StganError(f"a unit of {name} is named by {','.join(('CHANNEL', *axes))}, not {asked}")
         for axis, place, length in zip(axes, self.position, size, strict=False):
             if place >= length:
-                raise StganError(f"{name} has no {axis} {place}; there it goes from 0 to {length - 1}")
+                raise StganError(f"{name} has no {axis} {place}; its {axis} is from 0 to {length - 1}")
 
 
 def layers(network: nn.Module, videos: Float[Tensor, "batch 3 time height width"]) -> dict[str, Layer]:
-    """Every layer that can be a target, by its path, in the order in which they run, with its values for videos."""
+    """All layers that can be targets, by path, in the order in which they run, with their values for the videos."""
     with torch.no_grad():
         return record(network, videos, [name for name, _ in network.named_modules() if name])
 
@@ -109,7 +110,7 @@ def layers(network: nn.Module, videos: Float[Tensor, "batch 3 time height width"
 def record(
     network: nn.Module, videos: Float[Tensor, "batch 3 time height width"], names: Sequence[str]
 ) -> dict[str, Layer]:
-    """Run the network and keep what leaves these modules, as far as they run and give a layer's values."""
+    """Run the network and return the outputs of these modules, except those that do not run or give no layer."""
     kept: dict[str, Layer] = {}
 
     def keep(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -121,15 +122,16 @@ def record(
     try:
         network(videos)
     finally:
-        _remove(hooks)
+        for hook in hooks:
+            hook.remove()
     return kept
 
 
 def as_layer(output: Any, clips: int) -> Layer | None:
-    """A module's output as a layer; None if it is none.
+    """A module's output as a layer; None if it has no layer's shape.
 
-    LSTMs give "clip time channel" and their last state; frame networks have the frames of all clips in the batch.
-    What is batched in another way, as attention over the patches of each frame is, is none.
+    LSTMs give "clip time channel" and their last state. In networks of frames, the batch holds the frames of all clips.
+    Any other batch, such as that of attention over the patches of each frame, gives no layer.
     """
     x = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(x, Tensor) or not x.is_floating_point() or not x.ndim:
@@ -141,8 +143,3 @@ def as_layer(output: Any, clips: int) -> Layer | None:
     if x.ndim == 4 or (x.ndim == 2 and len(x) != clips):
         return Layer(x.unflatten(0, (clips, -1)).movedim(1, 2), per_frame=True)
     return Layer(x, per_frame=False) if x.ndim in (2, 5) else None
-
-
-def _remove(hooks: Iterable[Any]) -> None:
-    for hook in hooks:
-        hook.remove()

@@ -1,0 +1,16 @@
+"""Names and default values that the library and its command line share.
+
+Nothing here loads PyTorch, so that `stgan --help` need not.
+"""
+
+PRESETS = ("motion", "robust", "paper", "pixels")
+"""Names of the presets; `stgan.sampling.presets` has their settings."""
+
+FRAMES = 16
+"""Frames of a clip."""
+BOTH = "both"
+"""Stands for all condition networks of a model."""
+STRENGTH = 0.9
+"""How much of a video to start from may change."""
+EVALUATOR = "evaluator"
+"""The name of a model's evaluator."""
