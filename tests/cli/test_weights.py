@@ -106,7 +106,7 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(stgan: Any, server:
         (("info", "nothing"), "no file 'nothing'"),
         (("info", "weizmann"), "a model of several checkpoints; name one of them: c3d"),
         (("info", "empty"), "is this a checkpoint folder"),
-        (("info", "text.txt"), "no file of weights"),
+        (("info", "text.txt"), "not a file of weights"),
         (("export", "nothing", "--out", "a.npz"), "'nothing' is not a checkpoint folder"),
         (("export", "weizmann/lrcn", "--out", "a.onnx"), "has to end in .safetensors, .npz, .pt"),
         (("export", "weizmann/lrcn", "--out", "no/a.npz"), "is in a folder that does not exist"),
