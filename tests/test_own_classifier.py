@@ -166,7 +166,7 @@ def test_longer_clips_are_looked_at_by_windows_and_shorter_ones_are_refused(tiny
         ({"a/b": classifier(*OTHERS)}, "cannot be named 'a/b'"),
         ({"a": classifier(*OTHERS), "b": classifier("swim", "run")}, "the same actions in the same order"),
         ({}, "the same actions"),
-        (nn.Conv3d(3, 3, 3), "nothing says which size, frames, mean, std a Conv3d wants"),
+        (nn.Conv3d(3, 3, 3), "size, frames, mean, std of a Conv3d are unknown"),
     ],
     ids=["both", "slash", "actions", "none", "bare"],
 )
@@ -281,7 +281,7 @@ def test_its_layers_are_listed(here: Path, tiny_model: Path) -> None:
         ("mine:raises", "'mine:raises' raised ValueError: the weights are elsewhere"),
         ("mine:leaves", "'mine:leaves' raised SystemExit"),
         ("mine:text", "'mine:text' returned a str; it has to return your classifier"),
-        ("mine:bare", "nothing says which size, frames, mean, std a Net wants"),
+        ("mine:bare", "size, frames, mean, std of a Net are unknown"),
     ],
 )
 def test_mistakes(here: Path, tiny_model: Path, tiny_clips: Path, command: str, spec: str, message: str) -> None:

@@ -80,7 +80,7 @@ def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
         ("training.windows=0", "windows: must be at least 1"),
         ("training.crop=0.9", "crop: must be at least 1"),
         ("training.real_share=1.0", "real_share: must be below 1"),
-        ("training.real_share=0.999", "leaves one kind of clips out"),
+        ("training.real_share=0.999", "has no clips of one kind"),
         ("training.in_view=1", "in_view: must be true or false"),
         ("training.schedule=linear", "schedule: must be 'constant' or 'one_cycle'"),
         ("training.max_norm=-1.0", "max_norm: must be at least 0"),

@@ -15,14 +15,13 @@ from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from stgan.checkpoints.description import check_unambiguous
 from stgan.checkpoints.i3d_files import load_i3d
 from stgan.checkpoints.own_classifier import is_own_classifier, load_own_classifier
+from stgan.defaults import EVALUATOR
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.networks import Preprocessing, VideoClassifier
 from stgan.networks.layout import channels_last
 from stgan.scoring.clips import Clip, Protocol
 
-EVALUATOR = "evaluator"
-"""The network of a model that scores if no other is named."""
 FRAMES = 16
 """Frames of a window for networks that take any number and whose card does not give the number in training."""
 _MOST_FRAMES = 1024
