@@ -64,6 +64,11 @@ class Steering:
     frames: int
     side: int
 
+    def check(self, action: str) -> None:
+        """StganError unless this action, or target by its name, is among those that were asked for."""
+        if action not in self.objectives:
+            raise StganError(f"unknown action {action!r}; asked for are {listed(self.objectives, action)}")
+
 
 def batches(num: int, size: int) -> Iterator[range]:
     """The numbers of `num` clips of an action, `size` of them together; the last ones may be fewer."""
@@ -233,8 +238,7 @@ class STGAN:
         on_iteration: OnIteration | None = None,
     ) -> Samples:
         """Clips of one action, or of the target under its name, by their numbers: one batch, with codes and values."""
-        if action not in steering.objectives:
-            raise StganError(f"unknown action {action!r}; asked for are {listed(steering.objectives, action)}")
+        steering.check(action)
         chosen = self.preset(preset, init=init is not None)
         seeds = [clip_seed(seed, action, number) for number in numbers]
         return sample(

@@ -31,6 +31,7 @@ from stgan.training.recipes import (
     SEQUENCE_PRIOR,
     ModelRecipe,
     Overrides,
+    check_stages,
     load_model_recipe,
     load_recipes,
 )
@@ -141,6 +142,7 @@ def prepare(
     values[MODEL] |= {"csv": reading.csv, "split_column": reading.split_column, "ucf_split": reading.ucf_split}
     if options.encoder:
         _take_encoder(values, options.encoder)
+    check_stages(options.overrides, values)  # each becomes the name of a file
     values = merged(values, options.overrides)
     trial = workspace.folder / "trial_recipes"
     _write_for_all(fabric, trial, values)

@@ -1,6 +1,6 @@
 """Recipes: YAML files that hold everything that decides a network's weights but the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -94,9 +94,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     model = load_model_recipe(folder, overrides)
     names = (*model.condition, *model.evaluators)
     stages = (MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *names)
-    unknown = sorted(overrides.keys() - set(stages))
-    if unknown:
-        raise StganError(f"there is no stage {quoted(unknown[0])} to set anything of; there are {', '.join(stages)}")
+    check_stages(overrides, stages)
 
     def load(kind: type[R], stage: str, **given: Any) -> R:
         return _load(kind, folder / f"{stage}.yaml", overrides.get(stage, {}), **given)
@@ -109,6 +107,12 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
         generator=load(GeneratorRecipe, GENERATOR),
         classifiers={name: load(ClassifierRecipe, name, num_classes=num_classes) for name in names},
     )
+
+
+def check_stages(overrides: Overrides, stages: Collection[str]) -> None:
+    """StganError if there are overrides of something else than these stages."""
+    if unknown := sorted(overrides.keys() - set(stages)):
+        raise StganError(f"there is no stage {quoted(unknown[0])} to set anything of; there are {', '.join(stages)}")
 
 
 def load_classifier_recipe(
