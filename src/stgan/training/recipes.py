@@ -130,12 +130,19 @@ def with_network(values: Any, **given: Any) -> Any:
     """Values of a recipe with `architecture`, which files have beside `network`, among the network's own.
 
     given: values of the network that the file does not decide.
+
+    Raises:
+        StganError: one of these is among the network's own, where it would say nothing.
     """
     if not isinstance(values, dict) or not isinstance(values.get("network"), dict | None):
         return values
     beside = {name: values[name] for name in (ARCHITECTURE,) if name in values} | given
     rest = {name: value for name, value in values.items() if name != ARCHITECTURE}
-    return {**rest, "network": {**(values.get("network") or {}), **beside}} if beside else values
+    network = values.get("network") or {}
+    for name in network.keys() & ({ARCHITECTURE} | given.keys()):
+        place = f"{ARCHITECTURE} stands beside network" if name == ARCHITECTURE else "the clips decide it"
+        raise StganError(f"a recipe cannot set network.{name}: {place}; leave it away")
+    return {**rest, "network": {**network, **beside}} if beside else values
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
