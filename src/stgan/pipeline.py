@@ -36,7 +36,9 @@ from stgan.sampling import (
     visible_side,
     window_of,
 )
+from stgan.sampling.settings import check_range
 
+LARGEST_SEED = 2**63 - 1
 MOST_FRAMES = 1024
 _KINDS = {
     "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior
@@ -63,6 +65,11 @@ class Steering:
     target: str | None
     frames: int
     side: int
+
+    def check(self, action: str) -> None:
+        """StganError unless this action, or target by its name, is among those that were asked for."""
+        if action not in self.objectives:
+            raise StganError(f"unknown action {action!r}; asked for are {listed(self.objectives, action)}")
 
 
 def batches(num: int, size: int) -> Iterator[range]:
@@ -174,8 +181,8 @@ class STGAN:
         Raises:
             StganError: an unknown action, preset, condition or target, or a number out of its range.
         """
-        if num_videos < 1:
-            raise StganError(f"the number of videos must be at least 1, not {num_videos}")
+        check_range("the number of videos", num_videos, 1, whole=True)
+        check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
         chosen = self.preset(preset, iterations, init=init is not None)
@@ -201,6 +208,8 @@ class STGAN:
         Raises:
             StganError: an unknown action, condition or target, or a network that steers does not take such clips.
         """
+        if isinstance(actions, str):
+            actions = [actions]
         if target is not None and actions:
             raise StganError(f"name either actions or a target, not both {actions[0]!r} and {target!r}")
         classifiers = self._classifiers(condition)
@@ -243,8 +252,7 @@ class STGAN:
             action: one of the names in `steering.objectives`.
             numbers: numbers of clips, from 0 on.
         """
-        if action not in steering.objectives:
-            raise StganError(f"unknown action {action!r}; known are {listed(steering.objectives, action)}")
+        steering.check(action)
         chosen = self.preset(preset, init=init is not None)
         seeds = [clip_seed(seed, action, number) for number in numbers]
         return sample(
@@ -353,8 +361,7 @@ class STGAN:
 
     def _check_frames(self, classifiers: Mapping[str, Any], frames: int, side: int) -> None:
         """StganError if one of the networks does not take clips with this number of frames or this size."""
-        if not 1 <= frames <= MOST_FRAMES:
-            raise StganError(f"the number of frames must be at least 1 and at most {MOST_FRAMES}, not {frames}")
+        check_range("the number of frames", frames, 1, MOST_FRAMES, whole=True)
         for name, network in classifiers.items():
             visible, window = visible_side(network, self.image_size), window_of(network)
             if side < visible < self.image_size:

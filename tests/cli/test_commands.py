@@ -196,7 +196,7 @@ def test_info(stgan: Any, tiny_model: Path) -> None:
         (("--model", "nowhere"), "neither a folder nor a bundled model"),
         (("--num", "0"), "at least 1"),
         (("--iterations", "0"), "at least 1"),
-        (("--frames", "0"), "at least 1"),
+        (("--frames", "0"), "from 1 to 1024"),
         (("--num", "1000001"), "at most 1000000"),
         (("--iterations", "100001"), "at most 100000"),
         (("--frames", "100000"), "at most 1024"),

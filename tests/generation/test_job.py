@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 
@@ -13,7 +14,8 @@ from stgan import STGAN
 from stgan.errors import StganError
 from stgan.generation import MOST_TOGETHER, GenerationJob
 from stgan.generation.job import as_before
-from stgan.sampling import Samples, clip_seed
+from stgan.sampling import Init, Samples, clip_seed
+from stgan.sampling.presets import MOTION
 
 BATCH = 2
 CLIPS = {"grow": 3, "left": 5}
@@ -71,6 +73,25 @@ def test_no_clip_is_made_that_was_not_asked_for(model: STGAN, sampled: list[tupl
     sampled.clear()
     model.generate("left")
     assert [len(made) for made in sampled] == [1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"num": num} for num in (0, -1, 1.5, {}, {"grow": 0}, {"grow": 1, "left": -3}, {"nope": 1})),
+        *({"batch": batch} for batch in (0, -1, 2.5, MOST_TOGETHER + 1)),
+        *({"seed": seed} for seed in (None, 1.5, "x")),
+        {"preset": MOTION, "init": Init(torch.zeros(3, 16, 16, 16), 0.9)},
+    ],
+    ids=str,
+)
+def test_a_job_of_nonsense_is_refused_before_it_touches_a_folder(model: STGAN, wrong: dict[str, Any]) -> None:
+    jaxtyping.config.update("jaxtyping_disable", True)  # the checks of types at run time, which users do not have
+    try:
+        with pytest.raises(StganError):
+            replace(job(model), **wrong)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.parametrize("until", range(1, 8))

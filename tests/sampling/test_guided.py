@@ -241,7 +241,7 @@ class Counting:
         return self.network.log_probabilities(videos)  # type: ignore[attr-defined, no-any-return]
 
 
-@pytest.mark.parametrize(("below", "steps"), [(99.0, 8), (16.0, 8), (4.0, 6), (0.2, 1), (0.01, 0)])
+@pytest.mark.parametrize(("below", "steps"), [(99.0, 8), (16.0, 8), (4.0, 6), (0.2, 1), (0.07, 0)])
 def test_no_gradient_is_computed_above_the_level_from_which_on_it_steers(
     networks: Networks, below: float, steps: int
 ) -> None:
@@ -284,7 +284,7 @@ def test_the_proposal_that_phi_rates_highest_is_used(model: STGAN, networks: Net
 
 
 def test_choosing_needs_no_gradient(networks: Networks) -> None:
-    preset = replace(prior_of(ALONE, proposals=4), iterations=4, guided_below=0.01)
+    preset = replace(prior_of(ALONE, proposals=4), iterations=4, step_size=0.0)
     counting = Counting(networks.condition[0])
     sample(replace(networks, condition=(counting,)), Action((counting,), LEFT), [0, 1], preset)
     assert (counting.gradients, counting.others) == (0, 2 * 4 + 2)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -170,6 +171,26 @@ def test_size_rate_and_windows(tiny_clips: Path, evaluator: Evaluator) -> None:
     torch.testing.assert_close(slow.features[:1], evaluator.network.features(video))
     with pytest.raises(StganError, match="a single frame at 1 frames a second; give videos or a higher rate"):
         measure(clips, evaluator, Protocol(fps=1.0))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"windows": 0}, {"windows": 2.5}, {"size": (0, 8)}, {"size": 8}, {"fps": 0.0}, {"fps": float("nan")}],
+    ids=str,
+)
+def test_a_protocol_of_nonsense(wrong: dict[str, Any], tiny_clips: Path, evaluator: Evaluator) -> None:
+    jaxtyping.config.update("jaxtyping_disable", True)  # the checks of types at run time, which users do not have
+    try:
+        with pytest.raises(StganError, match=f"the protocol: {next(iter(wrong))}"):
+            measure(folder_clips(tiny_clips), evaluator, Protocol(**wrong))
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_clips_of_one_name_are_not_taken_for_windows_of_one_clip(tiny_clips: Path, evaluator: Evaluator) -> None:
+    clips = folder_clips(tiny_clips)
+    with pytest.raises(StganError, match=r"2 of the clips are called 'grow/clip0\.mp4'; score each folder"):
+        measure([*clips, clips[0]], evaluator)
 
 
 def test_clips_that_cannot_be_read(tiny_clips: Path, evaluator: Evaluator, tmp_path: Path) -> None:

@@ -120,6 +120,10 @@ GOOD = {"role": "generator", "hash": HASH, "ancestors": {"eye": HASH}, "seen": [
 
 def test_a_file_of_networks(tmp_path: Path) -> None:
     assert read_networks(tmp_path) == ()
+    (tmp_path / NETWORKS).symlink_to("nowhere")
+    with pytest.raises(StganError, match="not a regular file"):
+        read_networks(tmp_path)
+    (tmp_path / NETWORKS).unlink()
     (tmp_path / NETWORKS).write_text(
         json.dumps({"format": 1, "model": "tiny", "networks": [GOOD, {**GOOD, "seen": []}]})
     )

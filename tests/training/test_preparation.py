@@ -175,3 +175,19 @@ def test_unreadable_clips_are_left_out_and_told_of(tiny_clips: Path, fabric: Fab
         path.write_bytes(b"nothing")
     with pytest.raises(StganError, match="left"):
         prepare(clips, out, Workspace(fabric, tmp_path / "work"), TrainingOptions())
+
+
+def test_a_setting_of_no_stage_writes_no_file(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("kept: true\n")
+    options = TrainingOptions(size=32, overrides={f"{tmp_path}/mine": {"steps": 33}})
+    with pytest.raises(StganError, match="no stage"):
+        prepared(tiny_clips, tmp_path / "model", fabric, options)
+    assert mine.read_text() == "kept: true\n"
+
+
+@pytest.mark.parametrize("setting", ["lrcn.network.num_classes=2", "lrcn.network.architecture=c3d"])
+def test_what_a_network_does_not_decide_is_not_ignored(setting: str, tmp_path: Path) -> None:
+    write_recipes(tmp_path, plan_recipes(folder_of({("a", "x"): 5, ("b", "y"): 5}), 500, name="own", size=32))
+    with pytest.raises(StganError, match=r"cannot set network\."):
+        load_recipes(tmp_path, 2, parse_overrides([setting]))

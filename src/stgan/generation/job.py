@@ -16,11 +16,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stgan.devices import machine
+from stgan.errors import StganError
 from stgan.generation.output_folder import Key, OutputFolder, open_output
 from stgan.manifest import Manifest
-from stgan.pipeline import STGAN, Steering, batches
+from stgan.pipeline import LARGEST_SEED, STGAN, Steering, batches
 from stgan.records import as_plain
 from stgan.sampling import Init, OnIteration, SamplerSettings
+from stgan.sampling.settings import check_range
 from stgan.version import __version__
 from stgan.video import to_uint8
 
@@ -62,6 +64,10 @@ class GenerationJob:
     batch: largest number of clips of an action that are made together; None: what suits the device, or for a resumed
            folder the batch size of its clips.
     init:  a video to start from; None: noise alone.
+
+    Raises:
+        StganError: a number is out of its range, an action is not among those of `steering`, or the preset does not fit
+            the model or `init`. No folder is touched before.
     """
 
     model: STGAN
@@ -71,6 +77,17 @@ class GenerationJob:
     seed: int = 0
     batch: int | None = None
     init: Init | None = None
+
+    def __post_init__(self) -> None:
+        if not self.counts:
+            raise StganError("a job of no action makes nothing; name one")
+        for action, num in self.counts.items():
+            check_range(f"the number of clips of {action}", num, 1, whole=True)
+            self.steering.check(action)
+        check_range("the seed", self.seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
+        if self.batch is not None:
+            check_range("the batch", self.batch, 1, MOST_TOGETHER, whole=True)
+        self.model.preset(self.preset, init=self.init is not None)
 
     @property
     def counts(self) -> dict[str, int]:

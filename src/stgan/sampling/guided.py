@@ -1,6 +1,5 @@
 """Denoising guided by classifiers: the presets `robust` (prior of frames) and `motion` (prior of clips)."""
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -14,7 +13,7 @@ from stgan.errors import StganError
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.ascent import Ascent, Variable, root_mean_square
 from stgan.sampling.denoisers import DENOISERS, PriorSettings
-from stgan.sampling.settings import Inflation, SamplerSettings, check_range
+from stgan.sampling.settings import Inflation, SamplerSettings, check_pair, check_range
 from stgan.sampling.task import Optimised, Task, Videos
 
 
@@ -37,10 +36,11 @@ class GuidedSettings(SamplerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("step_size", self.step_size, 0)
-        if self.guided_below is not None:
-            check_range("guided_below", self.guided_below, 0)
-        if not 0 < self.noise_level[1] <= self.noise_level[0] < math.inf:
+        check_pair("noise_level", self.noise_level)
+        if not 0 < self.noise_level[1] <= self.noise_level[0]:
             raise StganError(f"noise_level falls from a first to a last value above 0, unlike {self.noise_level}")
+        if self.guided_below is not None:  # below the last level no step would ever be taken; step_size=0 says that
+            check_range("guided_below", self.guided_below, self.noise_level[1])
 
     @property
     def needs(self) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 from stgan.devices import arithmetic
 from stgan.errors import StganError
 from stgan.sampling.ascent import Ascent, mean_absolute
-from stgan.sampling.settings import Inflation, SamplerSettings, check_range
+from stgan.sampling.settings import Inflation, SamplerSettings, check_pair, check_range
 from stgan.sampling.starts import encode
 from stgan.sampling.task import Optimised, Task, Videos
 
@@ -38,8 +38,9 @@ class PPGNSettings(SamplerSettings):
         super().__post_init__()
         for name in ("epsilon1", "epsilon2", "epsilon3"):
             check_range(name, getattr(self, name), 0)
-        for rate in self.learning_rate:
-            check_range("learning_rate", rate, 0)
+        check_pair("learning_rate", self.learning_rate)
+        if not self.epsilon2 or not any(self.learning_rate):
+            raise StganError("with epsilon2 0 or learning_rate (0, 0) the condition networks would have no effect")
         if self.inflation is None and self.epsilon1:
             raise StganError("without a generator there is no reconstruction, so epsilon1 must be 0")
 

@@ -21,6 +21,14 @@ def check_range(
         raise StganError(f"{name} must be {what} {limits}, not {value!r}")
 
 
+def check_pair(name: str, pair: object) -> None:
+    """StganError unless the value is two finite numbers of at least 0."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise StganError(f"{name} must be two numbers, the first and the last, not {pair!r}")
+    for number in pair:
+        check_range(name, number, 0)
+
+
 @dataclass(frozen=True)
 class Inflation:
     """How the image generator becomes a video generator (Eq. 6-7).

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from annotated_types import Ge, Gt
 
 from stgan.errors import StganError
 from stgan.files import sha256
@@ -16,6 +18,7 @@ from stgan.records import Count, Fraction, Number
 from stgan.video import EXTENSIONS, ClipFolder, find_clips
 
 Item = TypeVar("Item")
+_Side = Annotated[Count, Ge(1)]
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Protocol:
               decide whether it is one of them, and its order.
     """
 
-    size: tuple[Count, Count] | None = None
-    windows: Count = 1
-    fps: Number | None = None
+    size: tuple[_Side, _Side] | None = None
+    windows: Annotated[Count, Ge(1)] = 1
+    fps: Annotated[Number, Gt(0)] | None = None
     shuffled: Fraction = 0.0
 
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from stgan.files import sha256
 from stgan.metrics.appearance import appearance_change, background_change, colour_change
 from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
-from stgan.records import Text
+from stgan.records import Text, as_record
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
@@ -121,8 +122,13 @@ def measure(
         watch: may wrap the iterator over `total` results, to show progress.
 
     Raises:
-        StganError: a clip is missing, damaged, a still, or not the one of its manifest; or none is left.
+        StganError: a clip is missing, damaged, a still, or not the one of its manifest; or none is left; or two clips
+            have one name, or the protocol is none.
     """
+    as_record(Protocol, asdict(protocol), "the protocol")
+    (name, times), *_ = Counter(clip.name for clip in clips).most_common(1) or [("", 0)]
+    if times > 1:  # they would count as windows of one
+        raise StganError(f"{times} of the clips are called {quoted(name)}; score each folder of clips on its own")
     found: list[tuple[Clip, Arrays]] = []
     skipped: list[Skipped] = []
 

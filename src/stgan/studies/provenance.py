@@ -5,6 +5,7 @@ trained on it. Checkpoints list the clips that they were trained on (`seen`) and
 (`ancestors`). `networks.json` in a folder of selected clips has both.
 """
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def read_networks(folder: Path) -> tuple[Network, ...]:
         StganError: the file is damaged, or lacks a network that the manifest names, so it is about other clips.
     """
     path = folder / NETWORKS
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is damage, not absence
         return ()
     networks = read_record(path, NetworksRecord, "select the clips again", _LARGEST).networks
     makers = _makers(folder)

@@ -25,6 +25,7 @@ from stgan.training.recipes import (
     SEQUENCE_PRIOR,
     ModelRecipe,
     Overrides,
+    check_stages,
     load_model_recipe,
     load_recipes,
 )
@@ -128,6 +129,7 @@ def prepare(
     values[MODEL] |= reading
     if options.encoder:
         _take_encoder(values, options.encoder)
+    check_stages(options.overrides, values)  # each becomes the name of a file
     values = merged(values, options.overrides)
     trial = workspace.folder / "trial_recipes"
     _write_for_all(fabric, trial, values)

@@ -1,6 +1,6 @@
 """Recipes: YAML files with all settings of a network's training except the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -95,9 +95,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     model = load_model_recipe(folder, overrides)
     names = (*model.condition, *model.evaluators)
     stages = (MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *names)
-    unknown = sorted(overrides.keys() - set(stages))
-    if unknown:
-        raise StganError(f"there is no stage {quoted(unknown[0])} to change; there are {', '.join(stages)}")
+    check_stages(overrides, stages)
 
     def load(kind: type[R], stage: str, **given: Any) -> R:
         return load_recipe(kind, folder / f"{stage}.yaml", overrides.get(stage, {}), **given)
@@ -112,6 +110,12 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     )
 
 
+def check_stages(overrides: Overrides, stages: Collection[str]) -> None:
+    """StganError if there are overrides of anything but these stages."""
+    if unknown := sorted(overrides.keys() - set(stages)):
+        raise StganError(f"there is no stage {quoted(unknown[0])} to change; there are {', '.join(stages)}")
+
+
 def load_recipe(kind: type[R], path: Path, overrides: Mapping[str, Any], **given: Any) -> R:
     """Read one recipe. given: values of its network that the file does not contain. StganError if it is invalid."""
     return as_record(kind, with_network(merged(read_yaml(path), overrides), **given), path)
@@ -120,13 +124,17 @@ def load_recipe(kind: type[R], path: Path, overrides: Mapping[str, Any], **given
 def with_network(values: Any, **given: Any) -> Any:
     """Move `architecture`, which files have beside `network`, into the values of the network.
 
-    given: further values of the network that the file does not contain.
+    given: further values of the network that the file must not contain.
     """
     if not isinstance(values, dict) or not isinstance(values.get("network"), dict | None):
         return values
     beside = {name: values[name] for name in (ARCHITECTURE,) if name in values} | given
     rest = {name: value for name, value in values.items() if name != ARCHITECTURE}
-    return {**rest, "network": {**(values.get("network") or {}), **beside}} if beside else values
+    network = values.get("network") or {}
+    for name in network.keys() & ({ARCHITECTURE} | given.keys()):
+        place = f"{ARCHITECTURE} stands beside network" if name == ARCHITECTURE else "the clips decide it"
+        raise StganError(f"a recipe cannot set network.{name}: {place}; leave it away")
+    return {**rest, "network": {**network, **beside}} if beside else values
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
