@@ -199,7 +199,7 @@ def test_info(stgan: Any, tiny_model: Path) -> None:
         (("--frames", "0"), "from 1 to 1024"),
         (("--num", "1000001"), "at most 1000000"),
         (("--iterations", "100001"), "at most 100000"),
-        (("--frames", "100000"), "at most 1024"),
+        (("--frames", "100000"), "from 1 to 1024"),
         (("--seed", "1" + "0" * 30), "at most 9223372036854775807"),
         (("--out", "/dev/null"), "cannot write"),
         (("--out", "y" * 5000), "name too long"),
