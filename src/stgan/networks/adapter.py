@@ -98,7 +98,9 @@ class VideoClassifier(ClipClassifier):
             pixels = Preprocessing(size, fit, channels, scale, _three(mean), _three(std))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise StganError(f"the preprocessing of a classifier is wrong: {_short(error)}") from error
-        self.module = module.eval().requires_grad_(False)
+        self.module = module.eval()
+        for parameter in module.parameters():  # TorchScript has no requires_grad_ of its own
+            parameter.requires_grad_(False)
         self.actions = tuple(actions)
         kind = type(module)
         self.config = VideoClassifierConfig(
