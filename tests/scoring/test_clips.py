@@ -54,7 +54,7 @@ def test_wrong_fingerprints_are_refused(clips: Path, wrong: Any) -> None:
     (clip,) = folder_clips(clips)
     assert clip.steering and clip.steering.tensors == {"c3d": "0123456789:8"}
     write_manifest(clips, hashes={"condition": {"c3d": _HASH}, "condition_tensors": wrong})
-    with pytest.raises(StganError, match="has fingerprints of the networks .* that cannot be read"):
+    with pytest.raises(StganError, match=r"has fingerprints of the networks .* that cannot be read"):
         folder_clips(clips)
 
 

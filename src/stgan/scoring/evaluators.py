@@ -94,6 +94,7 @@ class Evaluator:
         config: Any = self.network.config
         pixels: Preprocessing = getattr(config, "frame", config).preprocessing
         size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
+        channels = "luma" if getattr(config, "gray", False) else pixels.channels.upper()
         mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
         windows = f"the middle {self.frames} frames of"
         if protocol.windows > 1:
@@ -102,7 +103,7 @@ class Evaluator:
         first = "brought to {}x{}, ".format(*protocol.size) if protocol.size else ""
         return (
             f"{windows} a clip{rate} (a shorter one is played back and forth), {first}{size}, "
-            f"{pixels.channels.upper()} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
+            f"{channels} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
         )
 
     def numbers(self, clips: Iterable[Clip]) -> list[int | None]:
