@@ -230,6 +230,50 @@ def test_clips_on_the_command_line_and_who_steered_them(here: Path, tiny_model: 
     assert json.loads((here / "scores.json").read_text())["fooled"] is False
 
 
+WRAPPED = """
+
+class Wrapper(nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.inner = module
+
+    def forward(self, x):
+        return self.inner((x - 0.5) / 0.25)
+
+def adapted(module, **changes):
+    return VideoClassifier(module, ACTIONS, **{"size": 16, "frames": 8, "mean": 0.5, "std": 0.25, **changes})
+
+def parallel(): return adapted(nn.DataParallel(Net()))
+def inside(): return adapted(Wrapper(Net()), mean=0.0, std=1.0)
+def scripted(): return adapted(torch.jit.script(Net()))
+def traced(): return adapted(torch.jit.trace(Net().eval(), torch.rand(1, 3, 8, 16, 16)))
+def half(): return adapted(Net().bfloat16())
+def other():
+    net = Net()
+    nn.init.normal_(net.layer.weight)
+    return adapted(net)
+def tuned():
+    net = Net()
+    nn.init.normal_(net.layer.weight)
+    return adapted(nn.Sequential(nn.Conv3d(3, 3, 3, padding=1), Net()))
+"""
+
+
+@pytest.mark.parametrize("spec", ["parallel", "inside", "scripted", "traced", "half"])
+def test_a_network_that_steered_in_a_wrapping_does_not_evaluate(here: Path, tiny_model: Path, spec: str) -> None:
+    (here / "mine.py").write_text(SOURCE + WRAPPED)
+    steered = ("generate", "left", "--model", tiny_model, "--iterations", 1, "--num", 1)
+    judged = ("evaluate", "outputs", "--model", tiny_model, "--json", "scores.json")
+    for steers, judges in ((spec, "make"), ("make", spec)):
+        run(*steered, "--condition", f"mine.py:{steers}")
+        with pytest.raises(StganError, match="steered these clips"):
+            run(*judged, "--evaluator", f"mine.py:{judges}")
+    run(*judged, "--evaluator", "mine.py:other")
+    assert json.loads((here / "scores.json").read_text())["fooled"] is False
+    with pytest.raises(StganError, match=r"mine.py:tuned shares weights with own, .* \(100% of those of the smaller"):
+        run(*judged, "--evaluator", "mine.py:tuned")
+
+
 def test_other_weights_are_no_way_to_go_on(here: Path, tiny_model: Path) -> None:
     arguments = ("generate", "left", "--model", tiny_model, "--iterations", 1, "--condition", "mine.py:make")
     run(*arguments, "--num", 1)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stgan.checkpoints import CheckpointError, ModelFolder, find_model
 from stgan.checkpoints.checkpoint import Checkpoint
+from stgan.checkpoints.fingerprint import as_text, fingerprint
 from stgan.checkpoints.own_classifier import Classifier, own_checkpoints
 from stgan.defaults import BOTH, FRAMES, STRENGTH
 from stgan.devices import Precision, batch_size, choose_device
@@ -321,7 +322,10 @@ class STGAN:
         return preset if precision is None else replace(preset, precision=precision)
 
     def hashes(self, steering: Steering) -> dict[str, Any]:
-        """Weight hashes of the generator, the encoder, the priors, the condition networks and their ancestors."""
+        """Weight hashes of the generator, the encoder, the priors, the condition networks and their ancestors.
+
+        `condition_tensors` are the fingerprints of the condition networks, as text.
+        """
         checkpoints = {name: self.checkpoints[self.folder.condition[name]] for name in steering.classifiers}
         ancestors = {
             f"{name}: {label}": value for name, each in checkpoints.items() for label, value in each.ancestors.items()
@@ -332,6 +336,7 @@ class STGAN:
             **{role: self.checkpoints[part].hash for role, part in self.folder.priors.items()},
             "condition": {name: each.hash for name, each in checkpoints.items()},
             **({"condition_ancestors": ancestors} if ancestors else {}),
+            "condition_tensors": {name: as_text(fingerprint(each.network)) for name, each in checkpoints.items()},
         }
 
     def _classifiers(self, condition: str) -> dict[str, Any]:

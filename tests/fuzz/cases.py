@@ -153,6 +153,7 @@ class Manifests:
             "code_prior": "c" * 64,
             "condition": {"lrcn": "0" * 64, "c3d": "1" * 64},
             "condition_ancestors": {"lrcn: backbone": "2" * 64},
+            "condition_tensors": {"lrcn": "0123456789:864 abcdef0123:72", "c3d": ""},
         }
         common = {"seed": 0, "preset": "robust", "frames": 16, "settings": {"shift": 4, "kernel": [1.0]}}
         self.entries = [

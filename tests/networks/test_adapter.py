@@ -225,6 +225,61 @@ def test_probabilities_and_log_probabilities_are_understood() -> None:
         torch.testing.assert_close(adapt(network, NAMES, output=output, **PIXELS).log_probabilities(videos), expected)
 
 
+def test_probabilities_of_each_class_alone_are_divided_by_their_sum() -> None:
+    torch.manual_seed(0)
+    network = Answers(torch.sigmoid)
+    classifier = adapt(network, NAMES, output="sigmoid", **PIXELS)
+    videos = torch.rand(2, 3, 16, 32, 32)
+    p = network((videos - PIXELS["mean"]) / PIXELS["std"])
+    torch.testing.assert_close(classifier.features(videos), p.log())
+    torch.testing.assert_close(classifier.log_probabilities(videos).exp(), p / p.sum(1, keepdim=True))
+
+
+class Luma(nn.Module):
+    """A network that takes one channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv3d(1, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).mean((2, 3, 4))
+
+
+@pytest.mark.parametrize("layout", ["bcthw", "btchw"])
+def test_a_gray_network_is_shown_the_luma(layout: Any) -> None:
+    network = Luma()
+    shown: list[Tensor] = []
+    network.register_forward_pre_hook(lambda module, args: shown.append(args[0].detach()))
+    made = nn.Sequential(Swapped(), network) if layout == "btchw" else network
+    classifier = adapt(made, NAMES, channels="gray", layout=layout, size=16, frames=8, mean=0.4, std=(0.2,), scale=2.0)
+    videos = torch.rand(2, 3, 8, 16, 16)
+    assert classifier.log_probabilities(videos).shape == (2, 3)
+    luma = 0.299 * videos[:, :1] + 0.587 * videos[:, 1:2] + 0.114 * videos[:, 2:]
+    torch.testing.assert_close(shown[-1], (2 * luma - 0.4) / 0.2, atol=1e-5, rtol=1e-5)
+
+
+class Swapped(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.transpose(1, 2)
+
+
+@pytest.mark.parametrize("how", ["trace", "script", "file"])
+def test_torchscript_steers(how: str, tmp_path: Path) -> None:
+    plain = nn.Sequential(nn.Conv3d(3, 3, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+    script: Any = torch.jit.script(plain) if how == "script" else torch.jit.trace(plain, torch.rand(1, 3, 16, 32, 32))
+    if how == "file":
+        script.save(tmp_path / "traced.pt")
+        script = torch.jit.load(tmp_path / "traced.pt")
+    classifier, videos = adapt(script, NAMES, **PIXELS), torch.rand(2, 3, 16, 32, 32, requires_grad=True)
+    expected = adapt(plain, NAMES, **PIXELS).log_probabilities(videos)
+    for _ in range(3):  # TorchScript optimizes itself after its first runs
+        answered = classifier.log_probabilities(videos)
+        torch.testing.assert_close(answered, expected)
+        (gradient,) = torch.autograd.grad(answered[:, 0].sum(), videos)
+        assert gradient.any() and not any(each.requires_grad for each in classifier.parameters())
+
+
 def test_a_network_of_any_precision_sees_its_own() -> None:
     network = Answers().double()
     assert adapt(network, NAMES, **PIXELS).log_probabilities(torch.rand(1, 3, 16, 8, 8)).dtype is torch.float32
@@ -306,7 +361,14 @@ def test_what_cannot_steer_is_one_sentence(unchecked: None) -> None:
         (Overwrites, {}, "has no gradient .*inplace"),
         (Answers, {"layout": "bthwc"}, "layout of a classifier is one of bcthw, btchw, slowfast, not 'bthwc'"),
         (Answers, {"output": "scores"}, "output of a classifier is one of logits, probabilities"),
-        (Answers, {"output": "probabilities"}, "are not probabilities; set output='logits'"),
+        (Answers, {"output": "probabilities"}, "are not probabilities that sum to one; set output='logits'"),
+        (lambda: Answers(lambda x: 5 + x**2), {"output": "sigmoid"}, r"are not in \[0, 1\]; set output='logits'"),
+        (lambda: Answers(torch.sigmoid), {}, "are those of a sigmoid; set output='sigmoid'"),
+        (lambda: Answers(lambda x: x.sigmoid()[:, None].mean(1)), {}, "are those of a sigmoid; set output='sigmoid'"),
+        (lambda: Answers(torch.sigmoid), {"output": "probabilities"}, "sum to one; set output='sigmoid', for"),
+        (lambda: nn.Sequential(Luma(), Answers()), {"channels": "gray"}, "set frames, size, fit, channels and layout"),
+        (Luma, {"channels": "gray", "mean": (0.5, 0.4, 0.3)}, "mean and std of a gray network are one number each"),
+        (Answers, {"channels": "grey"}, "channels of a classifier is one of rgb, bgr, gray, not 'grey'"),
         (lambda: Answers(lambda x: x.softmax(1)), {}, "are probabilities; set output='probabilities'"),
         (lambda: Answers(lambda x: x[:, :2]), {}, "returns 2 numbers for a clip, but has 3 class names"),
         (lambda: Answers(lambda x: x[0]), {}, "returns a tensor of 3 instead of logits of 1x3"),

@@ -48,6 +48,16 @@ def test_what_is_no_hash_proves_nothing(clips: Path, wrong: Any) -> None:
             folder_clips(clips)
 
 
+@pytest.mark.parametrize("wrong", [None, "", {"c3d": "x"}, {"c3d": ["0123456789:8"]}, {"lrcn": "0123456789:8"}])
+def test_wrong_fingerprints_are_refused(clips: Path, wrong: Any) -> None:
+    write_manifest(clips, hashes={"condition": {"c3d": _HASH}, "condition_tensors": {"c3d": "0123456789:8"}})
+    (clip,) = folder_clips(clips)
+    assert clip.steering and clip.steering.tensors == {"c3d": "0123456789:8"}
+    write_manifest(clips, hashes={"condition": {"c3d": _HASH}, "condition_tensors": wrong})
+    with pytest.raises(StganError, match=r"has fingerprints of the networks .* that cannot be read"):
+        folder_clips(clips)
+
+
 def test_a_manifest_by_another_hand_may_leave_the_hash_of_a_clip_out(clips: Path) -> None:
     write_manifest(clips)
     entry = json.loads((clips / "manifest.jsonl").read_text())

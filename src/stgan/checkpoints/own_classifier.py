@@ -3,6 +3,7 @@
 "module:function" runs the user's code. This is the only place in stgan that runs code the package does not contain.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
+from stgan.checkpoints.fingerprint import as_text, fingerprint
 from stgan.errors import StganError
 from stgan.names import is_file_name, one_line, quoted
 from stgan.networks import adapt
@@ -51,15 +53,33 @@ def own_checkpoints(
 
 
 def own_checkpoint(network: Classifier, device: torch.device | str = "cpu") -> Checkpoint:
-    """A classifier as a checkpoint. The hash is that of the wrapped network."""
+    """A classifier as a checkpoint. The hash is that of the wrapped network.
+
+    The ancestors are its inner modules that have most of its weights: the network itself if this is a wrapper.
+    """
     if isinstance(network, Checkpoint):
         if not network.actions or not hasattr(network.network, "log_probabilities"):
             raise StganError(f"{type(network.network).__name__} without named actions is no classifier")
         network.network.to(device)
         return network
     classifier = adapt(network)
-    weights = {name: value for name, value in classifier.module.state_dict().items() if isinstance(value, Tensor)}
-    return Checkpoint(classifier.to(device), classifier.actions, hash=weights_hash(weights))
+    inner = {name: _weights(module) for name, module in classifier.module.named_modules() if name}
+    weights = _weights(classifier.module)
+    half = _size(weights) / 2
+    wrapped = {name: weights_hash(each) for name, each in inner.items() if _size(each) > half}
+    if weights:
+        identity = weights_hash(weights)
+    else:  # a frozen script
+        identity = hashlib.sha256(as_text(fingerprint(classifier.module)).encode()).hexdigest()
+    return Checkpoint(classifier.to(device), classifier.actions, {"ancestors": wrapped}, identity)
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _size(weights: Mapping[str, Tensor]) -> int:
+    return sum(value.numel() for value in weights.values())
 
 
 def is_own_classifier(name: str) -> bool:

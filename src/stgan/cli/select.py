@@ -104,11 +104,8 @@ def select(
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
     whole = made_by(folder) if model is None else find_model(typed(model))
     scorer = find_evaluator(evaluator, whole, device=choose_device(device))
-    if scorer.steered(clips):
-        raise StganError(
-            f"{scorer.name} steered these clips, or shares an ancestor with a network that did, so it would choose "
-            "those that fooled it best; choose another --evaluator"
-        )
+    if related := scorer.relation(clips):
+        raise StganError(f"{related}, so it would choose those that fooled it best; choose another --evaluator")
     for clip in clips:
         clip.check_file()
     networks_behind(whole, folder, scorer)  # finds errors before the clips are scored, which takes longer

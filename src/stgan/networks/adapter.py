@@ -15,12 +15,16 @@ from stgan.networks.configuration import Configuration
 from stgan.networks.preprocessing import Fit, Preprocessing
 
 Layout = Literal["bcthw", "btchw", "slowfast"]
-Output = Literal["logits", "probabilities"]
+Output = Literal["logits", "probabilities", "sigmoid"]
+Channels = Literal["rgb", "bgr", "gray"]
 
 _SLOWER = 4  # alpha of SlowFast (Feichtenhofer et al. 2019): frames of the fast pathway for each frame of the slow one
 _TRIAL_FRAMES, _TRIAL_SIZE = 16, 64  # for networks that take any number of frames and any size
 _LONGEST_REASON = 200  # characters of an error's text
 _TOLERANCE = 1e-2  # of a sum of probabilities, in half precision
+_GRAY = (0.299, 0.587, 0.114)  # parts of red, green and blue in luma (ITU-R BT.601, as in OpenCV, Pillow, torchvision)
+# Operations that keep a sigmoid's values in [0, 1], by the beginning of their names in autograd.
+_SELECTING = ("Clone", "Mean", "Permute", "Reshape", "Select", "Slice", "Squeeze", "ToCopy", "Unsqueeze", "View")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class VideoClassifierConfig(Configuration):
     layout: Layout
     output: Output
     preprocessing: Preprocessing
+    gray: bool = False
 
 
 class VideoClassifier(ClipClassifier):
@@ -59,7 +64,7 @@ class VideoClassifier(ClipClassifier):
         mean: float | Sequence[float],
         std: float | Sequence[float],
         scale: float = 1.0,
-        channels: Literal["rgb", "bgr"] = "rgb",
+        channels: Channels = "rgb",
         fit: Fit = "resize",
         layout: Layout = "bcthw",
         output: Output = "logits",
@@ -73,10 +78,13 @@ class VideoClassifier(ClipClassifier):
             size: side of its square input frames in pixels. None: frames keep their size.
             frames: number of frames that it takes. Longer clips are split into windows. None: any number.
             mean, std, scale, channels, fit: see `Preprocessing`. A single number applies to all three channels. Its
-                input is `(scale * x - mean) / std` for x in [0, 1].
+                input is `(scale * x - mean) / std` for x in [0, 1]. With the channels "gray" the network takes one
+                channel, the luma of the frame (ITU-R BT.601), and `mean` and `std` are one number each.
             layout: "bcthw" (torchvision, pytorchvideo), "btchw" (transformers), or "slowfast": a list of two
                 pathways, where the slow one has every fourth frame.
-            output: "logits" (also for log probabilities) or "probabilities".
+            output: "logits" (also for log probabilities), "probabilities" that sum to one, or "sigmoid": a probability
+                for each class alone. These are divided by their sum, so that `log_probabilities` is the logarithm of
+                p / sum(p): the most probable class stays, and guidance raises the class above the others.
 
         Raises:
             StganError: a setting is invalid, the network cannot process such a clip, or its output is not one
@@ -91,25 +99,35 @@ class VideoClassifier(ClipClassifier):
             raise StganError("a classifier has at least two actions, each named once")
         if (size is not None and size < 1) or (frames is not None and frames < 1):
             raise StganError(f"size and frames of a classifier are at least 1, not {size} and {frames}")
-        for name, value, known in (("layout", layout, get_args(Layout)), ("output", output, get_args(Output))):
+        for name, value, known in (
+            ("layout", layout, get_args(Layout)),
+            ("output", output, get_args(Output)),
+            ("channels", channels, get_args(Channels)),
+        ):
             if value not in known:
                 raise StganError(f"the {name} of a classifier is one of {', '.join(known)}, not {value!r}")
+        gray = channels == "gray"
         try:
-            pixels = Preprocessing(size, fit, channels, scale, _three(mean), _three(std))  # type: ignore[arg-type]
+            # Luma is linear and its shares sum to one, so it can be taken after normalization.
+            mean, std = (_one(mean), _one(std)) if gray else (mean, std)
+            order: Any = "rgb" if gray else channels
+            pixels = Preprocessing(size, fit, order, scale, _three(mean), _three(std))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise StganError(f"the preprocessing of a classifier is wrong: {_short(error)}") from error
-        self.module = module.eval().requires_grad_(False)
+        self.module = module.eval()
+        for parameter in module.parameters():  # TorchScript has no requires_grad_ of its own
+            parameter.requires_grad_(False)
         self.actions = tuple(actions)
         kind = type(module)
         self.config = VideoClassifierConfig(
-            f"{kind.__module__}.{kind.__qualname__}", len(actions), frames, layout, output, pixels
+            f"{kind.__module__}.{kind.__qualname__}", len(actions), frames, layout, output, pixels, gray
         )
         self._try_out()
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
         """Logits of RGB videos in [0, 1], on which distances are computed, as the FVD does with I3D's logits.
 
-        A network that returns probabilities has their logarithms as logits.
+        A network that returns probabilities has their logarithms as logits, also one with a sigmoid for each class.
 
         Raises:
             StganError: the number of frames is wrong, or the network does not return one number for each class.
@@ -130,14 +148,16 @@ class VideoClassifier(ClipClassifier):
         """The network's output: a number for each clip and class."""
         like = next((each for each in self.module.parameters() if each.is_floating_point()), videos)
         try:
-            pixels = self.config.preprocessing.video(videos).to(like.dtype)
+            pixels = self.config.preprocessing.video(videos)
+            if self.config.gray:
+                pixels = (pixels * pixels.new_tensor(_GRAY).view(1, 3, 1, 1, 1)).sum(1, keepdim=True)
             with torch.autocast(videos.device.type, enabled=False):  # the network keeps its own precision
-                output = _logits_in(self.module(_arranged(pixels, self.config.layout)))
+                output = _logits_in(self.module(_arranged(pixels.to(like.dtype), self.config.layout)))
         except Exception as error:  # an unknown network may raise anything
             shape = "x".join(map(str, videos.shape))
             raise StganError(
                 f"{self._kind} cannot process clips of {shape} as {self.config.layout} ({_short(error)}); "
-                "set frames, size, fit and layout to those that it was trained with"
+                "set frames, size, fit, channels and layout to those that it was trained with"
             ) from error
         wanted = (len(videos), self.config.num_classes)
         if output is None or output.ndim != 2 or len(output) != len(videos):
@@ -175,10 +195,38 @@ class VideoClassifier(ClipClassifier):
             )
         if not gradient.isfinite().all():
             raise StganError(f"the gradient of {self._kind} is not finite; check its weights")
-        sums_to_one = bool((output >= 0).all()) and abs(float(output.detach().sum()) - 1) < _TOLERANCE
-        if sums_to_one != (c.output == "probabilities"):
-            are, named = ("are", "probabilities") if sums_to_one else ("are not", "logits")
-            raise StganError(f"the outputs of {self._kind} {are} probabilities; set output={named!r}")
+        if wrong := _wrong_output(output, c.output):
+            raise StganError(f"the outputs of {self._kind} {wrong}")
+
+
+def _wrong_output(output: Tensor, stated: Output) -> str:
+    """What is wrong with the stated kind of an output, and what to state instead; empty if nothing is."""
+    are_shares = bool(((output >= 0) & (output <= 1 + _TOLERANCE)).all())
+    sum_to_one = are_shares and abs(float(output.detach().sum()) - 1) < _TOLERANCE
+    if stated == "sigmoid":
+        return "" if are_shares else "are not in [0, 1]; set output='logits'"
+    if stated == "probabilities":
+        instead = "'sigmoid', for a probability of each class alone, or 'logits'" if are_shares else "'logits'"
+        return "" if sum_to_one else f"are not probabilities that sum to one; set output={instead}"
+    if sum_to_one:
+        return "are probabilities; set output='probabilities'"
+    return "are those of a sigmoid; set output='sigmoid'" if _ends_in_sigmoid(output) else ""
+
+
+def _ends_in_sigmoid(output: Tensor) -> bool:
+    """Whether a sigmoid made the values of a tensor, perhaps averaged over views or windows."""
+    node = output.grad_fn
+    while node is not None and node.name().startswith(_SELECTING):
+        node = node.next_functions[0][0]
+    return node is not None and node.name().startswith("Sigmoid")
+
+
+def _one(value: float | Sequence[float]) -> float:
+    """The number of the only channel. ValueError if there are more."""
+    numbers = [value] if isinstance(value, int | float) else list(value)
+    if len(numbers) != 1:
+        raise ValueError("mean and std of a gray network are one number each")
+    return float(numbers[0])
 
 
 def _three(values: float | Sequence[float]) -> tuple[float, ...]:

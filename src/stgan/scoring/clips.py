@@ -2,14 +2,15 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt
 
+from stgan.checkpoints.fingerprint import from_text
 from stgan.errors import StganError
 from stgan.files import sha256
 from stgan.manifest import Entry, Manifest
@@ -45,10 +46,14 @@ MIDDLE = Protocol()
 
 @dataclass(frozen=True)
 class SteeredBy:
-    """The networks that steered a clip: their names, and the weight hashes of them and of their ancestors."""
+    """The networks that steered a clip: their names, and the weight hashes of them and of their ancestors.
+
+    tensors: the networks' fingerprints as text, by name; empty for clips of before they were recorded.
+    """
 
     names: tuple[str, ...]
     hashes: frozenset[str]
+    tensors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,12 @@ def _generated(folder: Path, entry: Entry) -> Clip:
             f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry.file)}, by their "
             "hashes; make the clips again"
         )
+    tensors = hashes.get("condition_tensors", {})
+    if not _are_fingerprints(tensors) or (tensors and tensors.keys() != steered.keys()):
+        raise StganError(
+            f"the manifest of {quoted(folder)} has fingerprints of the networks that steered {quoted(entry.file)} "
+            "that cannot be read; make the clips again"
+        )
     recorded = entry.details.get("sha256")
     if "sha256" in entry.details and not _is_hash(recorded):
         raise StganError(
@@ -170,12 +181,19 @@ def _generated(folder: Path, entry: Entry) -> Clip:
         entry.file,
         entry.action,
         sha256=recorded,
-        steering=SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()])),
+        steering=SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()]), tensors),
     )
 
 
 def _names_hashes(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_hash, value.values()))
+
+
+def _are_fingerprints(value: Any) -> bool:
+    try:
+        return isinstance(value, dict) and all(from_text(each) is not None for each in value.values())
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_hash(value: Any) -> bool:

@@ -131,15 +131,15 @@ def evaluate(
 
 
 def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
-    """Whether one of the networks steered the clips; None if that is not known."""
-    steered = [network.steered(clips) for network in networks]
-    for network, did in zip(networks, steered, strict=True):
-        if did and not allowed:
-            raise StganError(
-                f"{network.name} steered these clips, or shares an ancestor with a network that did, so its scores "
-                "would only show how well it was fooled; use another network, or --allow-fooled to see that"
-            )
-    return True if True in steered else None if None in steered else False
+    """Whether one of the networks is related to one that steered the clips; None if that is not known."""
+    relations = [network.relation(clips) for network in networks]
+    related = next(filter(None, relations), None)
+    if related and not allowed:
+        raise StganError(
+            f"{related}, so its scores would only show how well it was fooled; use another network, or --allow-fooled "
+            "to see that"
+        )
+    return True if related else None if None in relations else False
 
 
 def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stgan.checkpoints import CheckpointError, ModelFolder
 from stgan.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from stgan.checkpoints.description import check_unambiguous
+from stgan.checkpoints.fingerprint import RELATED, Fingerprint, fingerprint, from_text, shared
 from stgan.checkpoints.i3d_files import load_i3d
 from stgan.checkpoints.own_classifier import is_own_classifier, load_own_classifier
 from stgan.defaults import EVALUATOR
@@ -38,6 +39,7 @@ class Evaluator:
     actions:   class names in the order of its outputs; empty if unknown.
     frames:    of the windows it is shown. usual_frames: the default of this number.
     hash:      weight hash; `ancestors` are the hashes of the networks it was made from.
+    tensors:   its fingerprint.
     file:      SHA-256 of the file it came from, if it is an I3D; else "".
     seen:      first 16 digits of the content hashes (`ClipFacts.sha256`) of the clips it was trained on.
     """
@@ -51,6 +53,7 @@ class Evaluator:
     ancestors: frozenset[str]
     seen: frozenset[str]
     usual_frames: int
+    tensors: Fingerprint = field(default_factory=dict)
     file: str = ""
 
     def __call__(
@@ -90,6 +93,7 @@ class Evaluator:
         config: Any = self.network.config
         pixels: Preprocessing = getattr(config, "frame", config).preprocessing
         size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
+        channels = "luma" if getattr(config, "gray", False) else pixels.channels.upper()
         mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
         windows = f"the middle {self.frames} frames of"
         if protocol.windows > 1:
@@ -98,7 +102,7 @@ class Evaluator:
         first = "brought to {}x{}, ".format(*protocol.size) if protocol.size else ""
         return (
             f"{windows} a clip{rate} (a shorter one is played back and forth), {first}{size}, "
-            f"{pixels.channels.upper()} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
+            f"{channels} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
         )
 
     def numbers(self, clips: Iterable[Clip]) -> list[int | None]:
@@ -106,15 +110,27 @@ class Evaluator:
         number = {action: i for i, action in enumerate(self.actions)}
         return [number.get(clip.action) if clip.action is not None else None for clip in clips]
 
-    def steered(self, clips: Iterable[Clip]) -> bool | None:
-        """Whether it, or a network that shares an ancestor with it, steered one of the clips; None if unknown."""
-        own, known = {self.hash, *self.ancestors}, True
+    def relation(self, clips: Iterable[Clip]) -> str | None:
+        """How it is related to the networks that steered the clips, as a clause.
+
+        The clause is empty if it is not related. None: some of the clips do not say what steered them.
+        """
+        own, known, tensors = {self.hash, *self.ancestors}, True, dict[str, str]()
         for clip in clips:
             if clip.steering is None:
                 known = False
             elif own & clip.steering.hashes:
-                return True
-        return False if known else None
+                return f"{self.name} steered these clips, or shares an ancestor with a network that did"
+            else:
+                tensors |= {text: name for name, text in clip.steering.tensors.items()}
+        shares = ((shared(from_text(text), self.tensors), name) for text, name in tensors.items())
+        most, name = max(shares, default=(0, ""))
+        if most >= RELATED:
+            return (
+                f"{self.name} shares weights with {name}, which steered these clips "
+                f"({most:.0%} of those of the smaller network)"
+            )
+        return "" if known else None
 
 
 def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
@@ -207,6 +223,7 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
         hash=checkpoint.hash,
         ancestors=frozenset(checkpoint.ancestors.values()),
         seen=frozenset(seen_clips(checkpoint)),
+        tensors=fingerprint(network),
         file=str(checkpoint.provenance.get("sha256", "")),
     )
 

@@ -196,5 +196,5 @@ def _made_by(hashes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for role, value in hashes.items():
         if role == "condition" and isinstance(value, dict):
             yield from ((f"condition network {name}", str(each)) for name, each in value.items())
-        elif role != "condition_ancestors":
+        elif role not in ("condition_ancestors", "condition_tensors"):
             yield role.replace("_", " "), str(value)
