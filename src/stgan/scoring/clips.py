@@ -25,7 +25,7 @@ class Protocol:
     size:     (height, width) to which frames are brought first: they are scaled until they cover it, and the centre is
               cut out (as for the generator's training clips); None leaves them as stored.
     windows:  number of windows of a clip, evenly spread over those that show the person; 1: the one in the middle.
-    fps:      frames a second at which a clip is read, by leaving frames out; None takes all of them.
+    fps:      frames a second at which a clip is read, see `decode_clip`; None takes all of them.
     shuffled: share of clips, in [0, 1], that are also scored with their frames in random order. The contents of a clip
               decide whether it is one of them, and its order.
     """

@@ -30,7 +30,7 @@ BATCH = 4
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-_FORMAT = 2  # of the cached results; must be raised when they change
+_FORMAT = 3  # of the cached results; must be raised when they change
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
     "visible_motion": visible_motion,
@@ -217,10 +217,7 @@ def _results(
 
 
 def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool) -> _Read:
-    facts, video = decode_clip(clip.path, protocol.size)
-    if protocol.fps is not None and protocol.fps < facts.fps:
-        kept = np.arange(0, len(video) - 0.5, facts.fps / protocol.fps).round().astype(int)
-        video = video[kept]
+    facts, video = decode_clip(clip.path, protocol.size, protocol.fps)
     if len(video) < 2:
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None and facts.frames > 1 else ""
         raise StganError(
