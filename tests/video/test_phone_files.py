@@ -16,7 +16,7 @@ from stgan.video.folders import ClipFile, ClipFolder
 
 ONE = 1 << 16
 
-# (a, b, c, d) of the display matrix, as in a file's `tkhd` box, and what ffmpeg's transpose, hflip and vflip make of it.
+# (a, b, c, d) of the display matrix in a file's `tkhd` box, and what ffmpeg's transpose, hflip and vflip make of it.
 TURNS = {
     "upright": ((1, 0, 0, 1), lambda v: v),
     "a quarter clockwise": ((0, 1, -1, 0), lambda v: np.rot90(v, -1, (1, 2))),

@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.files import sha256
 from stgan.metrics.appearance import appearance_change, background_change, colour_change
 from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
@@ -24,6 +23,7 @@ from stgan.scoring.evaluators import Evaluator
 from stgan.version import __version__
 from stgan.video import spread_windows, windows_in_view
 from stgan.video.decoding import decode_clip, in_order
+from stgan.video.frame_folders import clip_sha256
 
 BATCH = 4
 """Windows that a worker scores at once."""
@@ -176,7 +176,7 @@ def _results(
     def read(clip: Clip) -> _Read | Arrays | StganError:
         try:
             clip.check_file()
-            file = clip.sha256 or sha256(clip.path)
+            file = clip.sha256 or clip_sha256(clip.path)
             shuffled = int(file[:8], 16) < protocol.shuffled * 16**8
             key = hashlib.sha256(f"{file} {rules} {shuffled}".encode()).hexdigest()
             known = cache.get(key) if cache else None

@@ -17,22 +17,27 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
+from stgan.video.frame_folders import frame_files
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf,mxf,dv,rm,ivf,nut,wtv,yuv4mpegpipe"
+_IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
 _FREE_ENTRIES = 1 << 20  # index entries allowed for a file of any size; they take about 60 MB
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
+_UPRIGHT = (1, 0, 0, 1)
+_MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
 _WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from the declared rate
 _GIB = 1024**3
 # "psnr" turns off x264's psychovisual optimisations, which change colours at sharp edges.
@@ -80,7 +85,7 @@ def read_video(
     max_bytes: int = 4 * _GIB,
     transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
-    """Decode a video file (mp4, avi, webm, gif, ...).
+    """Decode a video file (mp4, avi, webm, gif, ...), or a folder of images, one a frame.
 
     The frames are returned as stored: each frame once, in order, regardless of time stamps. Like ffmpeg, this function
     turns them upright where the file has a display matrix, as phones write it, and leaves out what an edit list cuts.
@@ -97,18 +102,20 @@ def read_video(
             same size. The original frames are never in memory together.
 
     Returns:
-        At least one frame, ``uint8 (time, height, width, 3)``, and the frame rate (25 if the file has none).
+        At least one frame, ``uint8 (time, height, width, 3)``, and the frame rate (25 if it has none).
 
     Raises:
         VideoError: the file is missing, empty, cut short, damaged, not a video, or exceeds a limit.
     """
     path = Path(path)
+    if files := frame_files(path):
+        return _read_images(path, files, max_frames, part or range(len(files)), max_pixels, max_bytes, transform)
     _check_readable(path)
     data = bytearray()  # grows in place, so that memory holds the frames once
     first, behind = (part.start, part.stop) if part is not None else (0, None)
-    count, discarded, size = 0, 0, (0, 0)
+    count, discarded, size, matrix = 0, 0, (0, 0), _UPRIGHT
     times: list[float | None] = []
-    turned = interlaced = False
+    interlaced = False
     try:
         # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
@@ -136,7 +143,7 @@ def read_video(
                         raise VideoError(f"{quoted(path)} leaves out more than {max_frames} frames: cut it anew.")
                     continue
                 if count == 0:
-                    size = (frame.height, frame.width)
+                    size, matrix = (frame.height, frame.width), _display_matrix(frame)
                     _check_frame_size(path, *size, max_pixels)
                 elif size != (frame.height, frame.width):
                     raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
@@ -148,13 +155,7 @@ def read_video(
                 interlaced |= bool(frame.interlaced_frame)
                 if count <= first:
                     continue
-                upright = _upright(frame)
-                turned |= upright is not None
-                kept = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-                kept = kept if upright is None else np.ascontiguousarray(upright(kept))
-                if count > first + 1 and kept.shape != shape:
-                    raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
-                shape = kept.shape
+                kept = _upright(converter.reformat(frame, format="rgb24", threads=1).to_ndarray(), matrix)
                 if transform is not None:
                     kept = transform(kept)
                 if len(data) + kept.nbytes > max_bytes:
@@ -178,7 +179,7 @@ def read_video(
     variable = _varies(shown)
     if not variable and len(shown) > 2 and abs(shown[-1] * fps / (len(shown) - 1) - 1) > _WRONG_RATE:
         fps = min((len(shown) - 1) / float(shown[-1]), _MAX_FPS)  # the declared rate contradicts the time stamps
-    return DecodedVideo(frames, fps, shown, variable, turned, interlaced)
+    return DecodedVideo(frames, fps, shown, variable, matrix != _UPRIGHT, interlaced)
 
 
 def write_video(
@@ -257,6 +258,46 @@ def to_uint8(video: Float[Tensor, "3 time height width"]) -> UInt8[np.ndarray, "
     return levels.permute(1, 2, 3, 0).contiguous().cpu().numpy()
 
 
+def _read_images(
+    path: Path,
+    files: list[Path],
+    max_frames: int | None,
+    part: range,
+    max_pixels: int,
+    max_bytes: int,
+    transform: Callable[[np.ndarray], np.ndarray] | None,
+) -> DecodedVideo:
+    """As `read_video`, for a folder of images."""
+    if max_frames is not None and len(files) > max_frames:
+        raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
+    if part.start >= len(files):
+        raise VideoError(f"{quoted(path)} has {len(files)} frames, no frame {part.start}: get the whole folder.")
+    data, shape = bytearray(), None
+    chosen = files[part.start : part.stop]
+    turned = False
+    for file in chosen:
+        try:
+            with Image.open(file, formats=_IMAGE_FORMATS) as image:
+                _check_frame_size(file, image.height, image.width, max_pixels)
+                turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+                kept = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        except VideoError:
+            raise
+        except Exception as error:  # Pillow raises errors of many kinds for damaged files
+            raise VideoError(
+                f"{quoted(file)} cannot be read as an image ({_reason(error)}): check the file."
+            ) from error
+        if shape is not None and kept.shape != shape:
+            raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
+        shape = kept.shape
+        kept = kept if transform is None else transform(kept)
+        if len(data) + kept.nbytes > max_bytes:
+            raise VideoError(f"{quoted(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
+        data += kept.tobytes()
+    frames = np.frombuffer(data, np.uint8).reshape(len(chosen), *kept.shape)
+    return DecodedVideo(frames, _FALLBACK_FPS, np.arange(len(chosen)) / _FALLBACK_FPS, turned=turned)
+
+
 def _reason(error: Exception) -> str:
     return " ".join((getattr(error, "strerror", None) or type(error).__name__).lower().split())
 
@@ -264,7 +305,7 @@ def _reason(error: Exception) -> str:
 def _check_readable(path: Path) -> None:
     try:
         if path.is_dir():
-            raise VideoError(f"{quoted(path)} is a folder: give a video file.")
+            raise VideoError(f"{quoted(path)} is a folder without images: give a video file or a folder of frames.")
         if not path.exists():
             raise VideoError(f"{quoted(path)} does not exist: give the path of a video file.")
         if not path.is_file():  # opening a pipe would block
@@ -309,20 +350,26 @@ def _varies(shown: np.ndarray) -> bool:
     return bool(len(steps) and np.abs(steps - np.median(steps)).max() > max(0.5 * np.median(steps), 0.0101))
 
 
-def _upright(frame: av.VideoFrame) -> Callable[[np.ndarray], np.ndarray] | None:
-    """What turns a frame as its display matrix says, by quarter turns and mirrors; None if it is upright.
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """The signs (a, b, c, d) of a frame's display matrix, to the nearest quarter turn.
 
-    The matrix takes (x, y) of the stored frame to (a x + c y, b x + d y) of the shown one.
+    (x, y) of the stored frame is shown at (a x + c y, b x + d y).
     """
     found = frame.side_data.get("DISPLAYMATRIX")
-    if found is None or found.buffer_size < 36:
-        return None
-    a, b, _, c, d = struct.unpack("=5i", bytes(found)[:20])
-    if abs(b) > abs(a):  # x becomes y
-        return lambda array: array.transpose(1, 0, 2)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
-    if a < 0 or d < 0:
-        return lambda array: array[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-    return None
+    data = bytes(found) if isinstance(found, SideData) else b""
+    if len(data) < _MATRIX.size:
+        return _UPRIGHT
+    a, b, _, c, d = _MATRIX.unpack_from(data)
+    if abs(b) > abs(a):
+        return 0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0
+    return -1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1
+
+
+def _upright(frame: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    """A frame as its display matrix says that it is shown."""
+    a, b, c, d = matrix
+    turned = frame.transpose(1, 0, 2) if b else frame
+    return np.ascontiguousarray(turned[:: b or d, :: c or a])
 
 
 def _check_whole(
@@ -331,8 +378,9 @@ def _check_whole(
     """VideoError if the container declares clearly more than was decoded.
 
     One or two missing frames are normal, since decoders do not return all declared ones (Xvid's packed frames). The
-    frames that an edit list cuts are still declared, but not in the index that ffmpeg makes by that list. Matroska and WebM declare a duration instead, which is the video's only if there is no sound. A GIF declares
-    nothing, so a GIF that was cut short yields the frames that it has.
+    frames that an edit list cuts are still declared, but not in the index that ffmpeg makes by that list. Matroska and
+    WebM declare a duration instead, which is the video's only if there is no sound. A GIF declares nothing, so a GIF
+    that was cut short yields the frames that it has.
     """
     declared = stream.frames
     if "mp4" in container.format.name:
