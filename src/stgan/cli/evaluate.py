@@ -61,7 +61,7 @@ def evaluate(
     split_column: options.SplitColumn = "split",
     ucf_split: options.UcfSplit = 1,
     real_fps: Annotated[
-        float | None, typer.Option(help="Read real clips at this many frames a second. Default: all their frames.")
+        float | None, typer.Option(help="Read real clips at this many frames a second, by time stamps. Default: all.")
     ] = None,
     allow_fooled: Annotated[
         bool, typer.Option("--allow-fooled", help="Also score with a network that steered the clips, and say so.")

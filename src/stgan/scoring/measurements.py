@@ -46,7 +46,7 @@ PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
 """Arrays of one clip. A row for each window: features, log_probabilities, shuffled, start, `PIXEL_METRICS`. One row:
-content, size."""
+content, size, variable_rate."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Measurements:
     sizes:    (height, width) of each row's clip when it was scored.
     shuffled: log probabilities of the same windows with their frames in random order; NaN where not computed.
     pixels:   `PIXEL_METRICS` of each row.
+    variable: the names of the clips in which the time between frames varies.
     """
 
     clips: tuple[Clip, ...]
@@ -76,6 +77,7 @@ class Measurements:
     log_probabilities: Float[Tensor, "n classes"]
     shuffled: Float[Tensor, "n classes"]
     pixels: dict[str, Float[Tensor, " n"]]
+    variable: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -96,6 +98,7 @@ class Measurements:
             self.log_probabilities[index],
             self.shuffled[index],
             {name: values[index] for name, values in self.pixels.items()},
+            self.variable & {self.clips[i].name for i in rows},
         )
 
 
@@ -154,6 +157,7 @@ class _Read:
     starts: np.ndarray
     windows: np.ndarray
     order: np.ndarray | None
+    variable_rate: bool
 
 
 def _results(
@@ -226,7 +230,7 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
     starts = windows_in_view(video, frames) if protocol.windows > 1 else None
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
     order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
-    return _Read(clip.path, key, facts.sha256, windows[:, 0].copy(), video[windows], order)
+    return _Read(clip.path, key, facts.sha256, windows[:, 0].copy(), video[windows], order, facts.variable_rate)
 
 
 def _score_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:
@@ -261,7 +265,8 @@ def _score_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
         own = list(islice(remaining, len(each.windows)))
         arrays = {name: np.stack([row[name] for row in own]) for name in own[0]}
         content = np.frombuffer(bytes.fromhex(each.content), np.uint8)
-        results.append({**arrays, "start": each.starts, "size": np.array(each.windows.shape[2:4]), "content": content})
+        of_clip = {"size": np.array(each.windows.shape[2:4]), "variable_rate": np.array([each.variable_rate])}
+        results.append({**arrays, **of_clip, "start": each.starts, "content": content})
     return results
 
 
@@ -301,6 +306,7 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
         log_probabilities=_stack(take, "log_probabilities"),
         shuffled=_stack(take, "shuffled"),
         pixels={name: _stack(take, name) for name in PIXEL_METRICS},
+        variable=frozenset(clip.name for clip, arrays in found if arrays["variable_rate"][0]),
     )
 
 

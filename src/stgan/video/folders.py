@@ -165,7 +165,9 @@ def find_clips(
     else:
         layout = "a folder per action"
         clips = _clips_from_folders(root)
-    left_out = _left_out(root, {*(clip.path for clip in clips), *left.dropped}, listed=bool(tables or ucf))
+    left_out = _left_out(
+        ucf[0] if ucf else root, {*(clip.path for clip in clips), *left.dropped}, listed=bool(tables or ucf)
+    )
     if not clips:
         found = f" It has {left_out[0]}" if left_out else ""
         raise StganError(f"{quoted(root)} has no clips: give a folder with {_LAYOUTS}.{found}")
@@ -422,7 +424,7 @@ def _left_out(root: Path, named: Collection[Path], *, listed: bool) -> list[str]
                 continue
             if name.lower().endswith(EXTENSIONS):
                 videos.append(os.path.relpath(path, root))
-            elif not os.path.samefile(place, root):
+            elif place != os.fspath(root):
                 others[os.path.splitext(name)[1].lower()] += 1
         if visited > _MOST_VISITED:
             break
