@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from stgan.cli.data import check, prepare
+from stgan.cli.terminal import new_console, read_clips
 
 
 def run_check(folder: Path, json_file: Path | None = None) -> int:
@@ -86,3 +87,17 @@ def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "incomplete: https://www.crcv.ucf.edu/data/UCF101.php" in shown
     found = json.loads((tmp_path / "found.json").read_text())
     assert len(found["missing"]) == 15 and not found["complete"] and (tmp_path / "out" / "index.json").is_file()
+
+
+def test_how_a_folder_was_read_and_what_was_left_out(
+    tiny_clips: Path, tmp_path: Path, wide: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_clips, tmp_path, dirs_exist_ok=True)
+    rows = [f"{action}\\clip{number}.mp4;{action}" for action in ("grow", "left") for number in range(3)]
+    (tmp_path / "all.csv").write_text("Clip Path;Class\n" + "\n".join(rows))
+    assert run_check(tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "read as: 'all.csv'" in shown and "turned upright: 0" in shown
+    assert "warning: the folder has 3 video file(s) on no list" in shown and "right/clip0.mp4" in shown
+    read_clips(new_console(), tmp_path)  # as all commands that take --real
+    assert "note: the folder has 3 video file(s) on no list" in capsys.readouterr().out

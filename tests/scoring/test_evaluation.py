@@ -35,7 +35,7 @@ from stgan.scoring import (
     measure,
 )
 from stgan.scoring.scores import neighbourhood
-from stgan.video import find_clips, read_video, write_video
+from stgan.video import find_clips, read_video, write_gif, write_video
 from stgan.video.decoding import inspect_clip
 
 
@@ -346,3 +346,12 @@ def test_windows_of_a_clip_are_no_neighbours_of_each_other(tiny_clips: Path, eva
     names = {clip.name for clip in measured.clips[:2]}
     two = six.select([i for i, clip in enumerate(six.clips) if clip.name in names])
     assert set(neighbourhood(two, six).values()) == {None}
+
+
+def test_a_variable_rate_is_noted(tmp_path: Path, tiny_clips: Path, evaluator: Evaluator) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
+    write_gif(tmp_path / "clip.gif", np.concatenate([frames[:6], frames[6:].repeat(5, 0)]), 20.0)
+    action = next(clip.action for clip in folder_clips(tiny_clips))
+    real = [Clip(tmp_path / "clip.gif", "clip.gif", action)]
+    notes = evaluate(folder_clips(tiny_clips), evaluator, real=Real(real, fps=10.0)).notes
+    assert any("varies in 1 real clips" in note and "10 a second" in note for note in notes)

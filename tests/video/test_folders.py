@@ -4,9 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stgan.errors import StganError
-from stgan.video import ClipFile, data_root, find_clips, resize_and_crop
+from stgan.video import ClipFile, VideoError, data_root, find_clips, read_video, resize_and_crop
+from stgan.video.clip_cache import ClipCache
+from stgan.video.decoding import decode_clip
+from stgan.video.frame_folders import clip_sha256
 
 
 def touch(root: Path, *names: str) -> None:
@@ -117,6 +121,178 @@ def test_ucf(ucf: Path) -> None:
         ]
     assert [clip.split for clip in find_clips(ucf, ucf_split=2).clips] == ["train", "train", "test"]
     assert "trainlist03.txt" in refusal(ucf, ucf_split=3)
+
+
+def test_ucf_names_in_another_case_and_clips_on_no_list(ucf: Path) -> None:
+    """The lists of UCF-101 say HandstandPushups/v_HandStandPushups_g01_c01.avi; copies of the set differ."""
+    (ucf / "Biking").rename(ucf / "BiKing")
+    folder = find_clips(ucf)
+    assert [clip.label for clip in folder.clips] == ["Biking", "Biking", "Swing"]
+    (note,) = folder.notes
+    assert "1 video file(s) on no list" in note and "v_Swing_g99_c01.avi" in note
+    touch(ucf, "HandStand/v_HandStand_g01_c01.avi")
+    assert "2 video file(s) on no list" in find_clips(ucf).notes[0]
+
+
+def test_backslashes_in_ucf_lists(ucf: Path) -> None:
+    for listing in ucf.parent.rglob("*list0?.txt"):
+        listing.write_text(listing.read_text().replace("/", "\\"))
+    assert len(find_clips(ucf)) == 3
+
+
+def test_folders_of_splits(tmp_path: Path) -> None:
+    names = ("train/walk/a.mp4", "train/run/b.mp4", "validation/walk/c.mp4", "Test/run/d.mp4")
+    touch(tmp_path, *names, "README.md", "notes/about.txt")
+    folder = find_clips(tmp_path)
+    assert {(clip.path.relative_to(tmp_path).as_posix(), clip.label, clip.split) for clip in folder.clips} == {
+        (names[0], "walk", "train"),
+        (names[1], "run", "train"),
+        (names[2], "walk", "val"),
+        (names[3], "run", "test"),
+    }
+    assert "splits" in folder.layout
+    assert len(folder.select(split="val")) == 1
+
+
+def test_actions_may_have_the_names_of_splits(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a.mp4", "test/b.mp4", "walk/c.mp4")
+    assert [(clip.label, clip.split) for clip in find_clips(tmp_path).clips] == [
+        ("test", None),
+        ("train", None),
+        ("walk", None),
+    ]
+    touch(tmp_path / "two", "train/a.mp4", "test/b.mp4")
+    assert find_clips(tmp_path / "two").actions == ("test", "train")
+
+
+def test_folders_of_splits_with_lists(tmp_path: Path) -> None:
+    """The layout of a video folder on the Hugging Face hub."""
+    touch(tmp_path, "train/0.mp4", "train/1.mp4", "test/0.mp4")
+    write_csv(tmp_path / "train", "file_name,label\n0.mp4,walk\n1.mp4,run\n", "metadata.csv")
+    write_csv(tmp_path / "test", "file_name,label\n0.mp4,walk\n", "metadata.csv")
+    folder = find_clips(tmp_path)
+    assert [(clip.path.parent.name, clip.path.name, clip.label, clip.split) for clip in folder.clips] == [
+        ("test", "0.mp4", "walk", "test"),
+        ("train", "0.mp4", "walk", "train"),
+        ("train", "1.mp4", "run", "train"),
+    ]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("path", "label", "group", "split"),
+        ("file_name", "label", "actor", "split"),
+        ("video_path", "Class", "subject", "Set"),
+        ("clip_path", "action", "person", "subset"),
+        ("File Name", "class_name", "Group", "partition"),
+    ],
+)
+def test_how_csv_files_are_written(tmp_path: Path, separator: str, header: tuple[str, ...]) -> None:
+    touch(tmp_path, "walk/a.mp4", "run/b.mp4", "run/c.mp4")
+    rows = (header, ("walk\\a.mp4", "walk", "ann", "Train"), ("run/b.mp4", "run", "bob", "validation"))
+    write_csv(tmp_path, "\n".join(separator.join(row) for row in rows))
+    folder = find_clips(tmp_path)
+    assert folder.clips == (
+        ClipFile(tmp_path / "walk/a.mp4", "walk", "ann", "train"),
+        ClipFile(tmp_path / "run/b.mp4", "run", "bob", "val"),
+    )
+    assert "1 video file(s) on no list" in folder.notes[0] and "c.mp4" in folder.notes[0]
+
+
+def test_a_list_for_each_split(tmp_path: Path) -> None:
+    """As in copies of UCF-101 on Kaggle, whose paths start with a slash."""
+    touch(tmp_path, "train/Swing/a.avi", "val/Swing/b.avi", "test/Swing/c.avi")
+    for split, clip in (("train", "a"), ("val", "b"), ("test", "c")):
+        write_csv(tmp_path, f"clip_name,clip_path,label\n{clip},/{split}/Swing/{clip}.avi,Swing\n", f"{split}.csv")
+    folder = find_clips(tmp_path)
+    assert {(clip.path.stem, clip.split) for clip in folder.clips} == {("a", "train"), ("b", "val"), ("c", "test")}
+    assert folder.notes == ()
+
+
+def test_entries_in_no_split_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    write_csv(tmp_path, "path,label,strict\na.mp4,x,train\nb.mp4,x,drop\nc.mp4,x,drop\n")
+    (note,) = find_clips(tmp_path, split_column="strict").notes
+    assert "2 clip(s)" in note and "drop (2)" in note
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "walk/a.mp4", "walk/1.jpg", "walk/2.jpg", "run/b.wmv", "run/c.xyz", "run/deep/d.mp4", "loose.mkv")
+    write_csv(tmp_path, "when,where\n1,2\n", "notes.csv")
+    folder = find_clips(tmp_path)
+    assert [clip.path.name for clip in folder.clips] == ["b.wmv", "a.mp4"]
+    videos, others, table = folder.notes
+    assert "2 video file(s) not in a folder of an action" in videos
+    assert ".jpg (2)" in others and ".xyz (1)" in others and "folder of its own" in others
+    assert "notes.csv" in table and "when, where" in table
+
+
+def test_a_folder_without_clips_says_what_it_has(tmp_path: Path) -> None:
+    touch(tmp_path, "walk/a.docx", "walk/b.docx")
+    assert ".docx (2)" in refusal(tmp_path)
+
+
+def write_frames(folder: Path, levels: list[int], name: str = "{}.png") -> None:
+    folder.mkdir(parents=True)
+    for number, level in enumerate(levels, start=1):
+        Image.new("RGB", (24, 16), (level, level, level)).save(folder / name.format(number))
+
+
+def test_folders_of_frames(tmp_path: Path) -> None:
+    levels = [20 * number for number in range(12)]
+    write_frames(tmp_path / "walk" / "ann", levels, "frame_{}.png")  # 10 comes behind 9
+    write_frames(tmp_path / "run" / "bob", levels, "{:05d}.jpg")
+    (tmp_path / "run" / "bob" / "notes.txt").touch()
+    folder = find_clips(tmp_path)
+    assert [(clip.path.name, clip.label) for clip in folder.clips] == [("bob", "run"), ("ann", "walk")]
+    for clip in folder.clips:
+        video = read_video(clip.path)
+        assert video.frames.shape == (12, 16, 24, 3) and video.fps == 25
+        assert np.abs(video.frames.mean((1, 2, 3)) - levels).max() < 2
+        np.testing.assert_array_equal(read_video(clip.path, part=range(3, 5)).frames, video.frames[3:5])
+    write_csv(tmp_path, "path,label\nwalk/ann,walk\nrun/bob,run\n")
+    assert [clip.path.name for clip in find_clips(tmp_path).clips] == ["ann", "bob"]
+
+
+def test_the_cache_notices_another_frame(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clips" / "walk" / "ann", [10, 20])
+    folder = find_clips(tmp_path / "clips")
+    cache = ClipCache(tmp_path / "cache", None)
+    (before,) = cache.load(folder)
+    digest = clip_sha256(folder.clips[0].path)
+    Image.new("RGB", (24, 16), (200, 200, 200)).save(folder.clips[0].path / "2.png")
+    (after,) = cache.load(folder)
+    assert before[1].mean() == 20 and after[1].mean() == 200
+    assert clip_sha256(folder.clips[0].path) != digest
+
+
+def test_frames_that_are_wrong(tmp_path: Path) -> None:
+    write_frames(tmp_path / "ann", [10, 20, 30])
+    for limits in ({"max_frames": 2}, {"max_pixels": 24 * 16 - 1}, {"max_bytes": 3 * 24 * 16 * 3 - 1}):
+        with pytest.raises(VideoError):
+            read_video(tmp_path / "ann", **limits)
+    Image.new("RGB", (24, 17)).save(tmp_path / "ann" / "2.png")
+    with pytest.raises(VideoError, match="frame size"):
+        read_video(tmp_path / "ann")
+    (tmp_path / "ann" / "2.png").write_bytes(b"no image")
+    with pytest.raises(VideoError, match=r"2\.png"):
+        read_video(tmp_path / "ann")
+    with pytest.raises(VideoError, match="no frame 3"):
+        read_video(tmp_path / "ann", part=range(3, 4))
+
+
+def test_frames_as_cameras_write_them_are_turned_upright(tmp_path: Path) -> None:
+    (tmp_path / "ann").mkdir()
+    image = Image.new("RGB", (24, 16))
+    image.paste((255, 255, 255), (0, 0, 24, 4))  # the upper edge of the stored image
+    exif = Image.Exif()
+    exif[0x0112] = 6  # its upper edge is the right one
+    image.save(tmp_path / "ann" / "1.png", exif=exif)
+    facts, frames = decode_clip(tmp_path / "ann")
+    assert frames.shape == (1, 24, 16, 3) and facts.turned
+    assert frames[0, :, -4:].min() == 255 and frames[0, :, :-4].max() == 0
 
 
 def test_no_clips(tmp_path: Path) -> None:

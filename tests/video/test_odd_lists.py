@@ -77,7 +77,7 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
 
 def test_csv_that_is_wrong(tmp_path: Path) -> None:
     for text in (
-        *("path,label\n", "path,label\na.mp4,\n", "path,label\n,x\n", "path,label\n\n\n", "path;label\na.mp4;x\n", ""),
+        *("path,label\n", "path,label\na.mp4,\n", "path,label\n,x\n", "path,label\n\n\n", "path;label\nb.mp4;x\n", ""),
         *('path,label\n"a.mp4,x\n', "path,label\na\0.mp4,x\n", "path,label\n" + "x" * 400 + ".mp4,x\n"),
         *("path,label\n" + "x" * 5_000_000 + ",x\n", "path,label\n" + "x," * 80_000 + "\n", "path\nlabel\n"),
         *("path,label\na.mp4/b.mp4,x\n", "path,label\n.,x\n", "path,label\n~/a.mp4,x\n", "path,label\n\ud800.mp4,x\n"),

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from stgan.cli import options
-from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
+from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, print_note, read_clips
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.names import quoted
@@ -89,14 +89,15 @@ def augment(
     from stgan.studies.splits import split_by_groups
     from stgan.training.recipes import parse_overrides
     from stgan.training.run import one_device
-    from stgan.video import find_clips
 
     console = new_console()
     check_range("--seeds", seeds, 1, 1000)
     if val_groups and not train_groups:
         raise StganError("--val-groups needs --train-groups; name the groups to train on too")
     chosen = load_augmentation_recipe(recipe or DEFAULT, parse_overrides(settings or []))
-    clips: "Sequence[ClipFile]" = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split).clips
+    clips: "Sequence[ClipFile]" = read_clips(
+        console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split
+    ).clips
     if train_groups:
         clips = split_by_groups(clips, _names(train_groups), _names(val_groups))
     if not generated.is_dir():
@@ -111,7 +112,7 @@ def augment(
         result = run_augmentation(
             load_checkpoint(initial) if initial else chosen.initial.checkpoint(),
             clips,
-            folder_clips(generated),
+            folder_clips(generated, lambda note: print_note(console, note)),
             chosen.training,
             out,
             one_device(choose_device(device)),

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from stgan.cli import options
-from stgan.cli.terminal import check_output, command, new_console, new_table, on_interrupt, write_json
+from stgan.cli.terminal import check_output, command, new_console, new_table, on_interrupt, read_clips, write_json
 from stgan.names import printable
 from stgan.progress import one_bar
 
@@ -68,17 +68,16 @@ def compact(
     was read, with the same paths (except for their endings), labels, groups (or actors) and split: recipes work as
     before.
     """
-    from stgan.video import find_clips
     from stgan.video.compact import compact_clips
     from stgan.video.folders import choose_csv
 
     console = new_console(soft_wrap=True)
-    clips = find_clips(folder, csv=csv, split_column=split_column, ucf_split=ucf_split)
-    table = choose_csv(folder, csv)
+    clips = read_clips(console, folder, csv=csv, split_column=split_column, ucf_split=ucf_split)
+    tables = choose_csv(folder, csv)
     with one_bar(console, "writing") as progress:
         quality, total = compact_clips(
             clips, out, size=size, most_bytes=round(megabytes * 1e6), split_column=split_column, progress=progress,
-            table=table.name if table else "clips.csv",
+            table=tables[0].name if len(tables) == 1 else "clips.csv",
         )  # fmt: skip
     console.print(f"{len(clips)} clips of {size}x{size} in {total / 1e6:.1f} MB (x264, {quality}): {out}")
 
@@ -175,10 +174,12 @@ def print_survey(console: Console, survey: "Survey") -> None:
     rates = ", ".join(f"{rate:g} ({count})" for rate, count in survey.frame_rates.items())
     totals = ", ".join(f"{survey.splits[split]} {split}" for split in splits)
     for name, value in (
+        ("read as", survey.folder.layout or "given"),
         ("groups", str(len(readable.groups) or "not known")),
         ("splits", totals or "none"),
         ("frame sizes", sizes),
         ("frames a second", rates),
+        ("turned upright", str(survey.turned)),
         ("sets of clips with equal frames", str(len(survey.duplicates))),
         ("groups in several splits", str(len(survey.leaking_groups))),
     ):

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from stgan.cli import options
-from stgan.cli.terminal import check_output, check_range, new_console, on_interrupt, write_json
+from stgan.cli.terminal import check_output, check_range, new_console, on_interrupt, print_note, read_clips, write_json
 from stgan.errors import StganError
 from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import Manifest
@@ -61,7 +61,7 @@ def evaluate(
     split_column: options.SplitColumn = "split",
     ucf_split: options.UcfSplit = 1,
     real_fps: Annotated[
-        float | None, typer.Option(help="Read real clips at this many frames a second. Default: all their frames.")
+        float | None, typer.Option(help="Read real clips at this many frames a second, by time stamps. Default: all.")
     ] = None,
     allow_fooled: Annotated[
         bool, typer.Option("--allow-fooled", help="Also score with a network that steered the clips, and say so.")
@@ -90,7 +90,6 @@ def evaluate(
     from stgan.devices import choose_device
     from stgan.scoring import Real, evenly, find_evaluator, folder_clips, labelled_clips
     from stgan.scoring import evaluate as score
-    from stgan.video import find_clips
 
     console = new_console()
     check_range("--num", num, 1, _MOST_CLIPS)
@@ -99,7 +98,7 @@ def evaluate(
     check_range("--workers", workers, 1, _MOST_WORKERS)
     check_output("--json", json_file)
     check_output("--csv", csv_file)
-    clips = folder_clips(folder)
+    clips = folder_clips(folder, lambda note: print_note(console, note))
     notes = _notes_on_manifest(folder, clips)
     clips = clips if num is None else evenly(clips, num)
     whole = made_by(folder) if model is None else find_model(typed(model))
@@ -108,7 +107,7 @@ def evaluate(
     space = find_evaluator(features, whole, frames=frames, device=place) if features else None
     beside = None
     if real:
-        found = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
+        found = read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
         beside = Real(labelled_clips(found), real_fps)
     with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         scores = score(

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stgan.cli import options
 from stgan.cli.evaluate import score_cache
-from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, write_json
+from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, read_clips, write_json
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.progress import bars
@@ -53,7 +53,6 @@ def fooling(
     from stgan.scoring import labelled_clips
     from stgan.studies.fooling import FIGURE, RECORD, draw, evaluators_of, real_clips, record, score_sets
     from stgan.studies.generating import generate_set
-    from stgan.video import find_clips
 
     console = new_console()
     check_range("--num", num, 1, _MOST_CLIPS)
@@ -62,7 +61,7 @@ def fooling(
     judges = evaluators_of(stgan)
     known: list[Clip] = []
     if real:
-        found = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
+        found = read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
         known = real_clips(labelled_clips(found), stgan.actions)
         if not known:
             raise StganError(f"'{real}' has no clips of the actions of {stgan.name}; choose another --real")

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from stgan.cli import options
 from stgan.cli.evaluate import keep_scores, made_by, score_cache
-from stgan.cli.terminal import check_output, new_console
+from stgan.cli.terminal import check_output, new_console, print_note, read_clips
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.manifest import MANIFEST
@@ -104,18 +104,18 @@ def find_scores(
     """The scores in the folder, if this evaluator scored its clips with default settings; else new ones."""
     from stgan.devices import choose_device
     from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, kept_scores, labelled_clips
-    from stgan.video import find_clips
 
-    clips = folder_clips(folder)
+    clips = folder_clips(folder, lambda note: print_note(console, note))
     device = choose_device()
     scorer = find_evaluator(evaluator, model, device=device) if evaluator else None
     if real is None and (kept := kept_scores(folder, clips, scorer)):
         return kept
     scorer = scorer or find_evaluator(None, model, device=device)
     with score_cache(None, console, evaluator) as cache:
+        beside = Real(labelled_clips(read_clips(console, real))) if real else None
         scores = evaluate(
-            clips, scorer, real=Real(labelled_clips(find_clips(real))) if real else None, allow_fooled=bool(evaluator),
-            keep_going=True, cache=cache, watch=watching(console),
+            clips, scorer, real=beside, allow_fooled=bool(evaluator), keep_going=True, cache=cache,
+            watch=watching(console),
         )  # fmt: skip
     keep_scores(folder, scores, console)
     return scores

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from stgan.cli import options
 from stgan.cli.evaluate import keep_scores, made_by, score_cache
-from stgan.cli.terminal import check_output, new_console, new_table
+from stgan.cli.terminal import check_output, new_console, new_table, read_clips
 from stgan.errors import StganError
 from stgan.files import typed, write_text
 from stgan.names import printable, quoted
@@ -86,7 +86,6 @@ def select(
     from stgan.studies.selected_set import RECORD, check_place, count_real, write_set
     from stgan.studies.selection import Criterion, features_of, scores_by_clip
     from stgan.studies.selection import select as choose
-    from stgan.video import find_clips
 
     console = new_console()
     if most < 1:
@@ -101,7 +100,9 @@ def select(
     counts = None
     if real:
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
-        counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
+        counts = count_real(
+            read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups
+        )
     whole = made_by(folder) if model is None else find_model(typed(model))
     scorer = find_evaluator(evaluator, whole, device=choose_device(device))
     if related := scorer.relation(clips):

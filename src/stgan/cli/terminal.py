@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.table import Table
 from stgan.errors import Interrupted, StganError
 from stgan.manifest import MANIFEST
 from stgan.names import quoted
+
+if TYPE_CHECKING:
+    from stgan.video import ClipFolder
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -29,6 +32,23 @@ def new_table(*columns: str, left: int = 1, title: str | None = None) -> Table:
     for position, column in enumerate(columns):
         table.add_column(column, justify="left" if position < left else "right")
     return table
+
+
+def read_clips(
+    console: Console, root: Path, *, csv: str | None = None, split_column: str = "split", ucf_split: int = 1
+) -> "ClipFolder":
+    """The clips of a folder (`stgan.video.find_clips`). What is left out of it is printed."""
+    from stgan.video import find_clips
+
+    clips = find_clips(root, csv=csv, split_column=split_column, ucf_split=ucf_split)
+    for note in clips.notes:
+        print_note(console, note)
+    return clips
+
+
+def print_note(console: Console, note: str) -> None:
+    """Print a sentence that a user should know about the input, which is used nevertheless."""
+    console.print(f"note: {note}", soft_wrap=True, style="yellow")
 
 
 def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Function], Function]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -17,6 +17,7 @@ from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
 from stgan.records import Count, Fraction, Number
 from stgan.video import EXTENSIONS, ClipFolder, find_clips
+from stgan.video.frame_folders import frame_files
 
 Item = TypeVar("Item")
 _Side = Annotated[Count, Ge(1)]
@@ -29,7 +30,7 @@ class Protocol:
     size:     (height, width) to which frames are brought first: they are scaled until they cover it, and the centre is
               cut out (as for the generator's training clips); None leaves them as stored.
     windows:  number of windows of a clip, evenly spread over those that show the person; 1: the one in the middle.
-    fps:      frames a second at which a clip is read, by leaving frames out; None takes all of them.
+    fps:      frames a second at which a clip is read, see `decode_clip`; None takes all of them.
     shuffled: share of clips, in [0, 1], that are also scored with their frames in random order. The contents of a clip
               decide whether it is one of them, and its order.
     """
@@ -79,7 +80,7 @@ class Clip:
     def check_file(self) -> None:
         """Raise StganError unless the file exists and is the one that the manifest describes."""
         try:
-            if not self.path.is_file():
+            if not self.path.is_file() and (self.sha256 is not None or not frame_files(self.path)):
                 raise StganError(f"{quoted(self.path)} is missing; make it again with stgan generate --resume")
             if self.sha256 is None:
                 return
@@ -95,11 +96,13 @@ class Clip:
             raise StganError(f"{quoted(self.path)} cannot be read; check the file") from error
 
 
-def folder_clips(folder: Path) -> list[Clip]:
+def folder_clips(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> list[Clip]:
     """The clips of a folder.
 
     They are those of its manifest. Without a manifest, they are the clips in the folder itself, whose actions are
     unknown; else those that `stgan.video.find_clips` finds, in a folder per action or by a list.
+
+    say: receives what `find_clips` left out, a sentence each.
 
     Raises:
         StganError: there are none, or the manifest or list is wrong.
@@ -111,7 +114,10 @@ def folder_clips(folder: Path) -> list[Clip]:
     loose = [path for path in sorted(folder.iterdir()) if _is_clip(path)]
     if loose:
         return [Clip(path, path.name) for path in loose]
-    return labelled_clips(find_clips(folder))
+    found = find_clips(folder)
+    for note in found.notes:
+        say(note)
+    return labelled_clips(found)
 
 
 def generated_clips(folder: Path) -> list[Clip]:

@@ -125,6 +125,8 @@ def evaluate(
         notes=(
             *notes,
             *_note_on_copies(generated),
+            *_note_on_rates(generated, "clips", protocol.fps),
+            *(_note_on_rates(found.measured, "real clips", real.fps) if real and found else ()),
             *(notes_on_distances(on_features, found, feature_network) if found else ()),
         ),
     )
@@ -167,3 +169,10 @@ def _note_on_copies(measured: Measurements) -> list[str]:
     contents = {clip.name: content for clip, content in zip(measured.clips, measured.contents, strict=True)}
     copies = len(contents) - len(set(contents.values()))
     return [f"{copies} clips are copies of others: the intervals count them, and are too narrow"] if copies else []
+
+
+def _note_on_rates(measured: Measurements, which: str, fps: float | None) -> list[str]:
+    if not measured.variable:
+        return []
+    how = "are taken as they are" if fps is None else f"are taken by their time stamps, {fps:g} a second"
+    return [f"the time between frames varies in {len(measured.variable)} {which}, whose frames {how}"]

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.files import sha256
 from stgan.metrics.appearance import appearance_change, background_change, colour_change
 from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
@@ -25,13 +24,14 @@ from stgan.scoring.evaluators import Evaluator
 from stgan.version import __version__
 from stgan.video import spread_windows, windows_in_view
 from stgan.video.decoding import decode_clip, in_order
+from stgan.video.frame_folders import clip_sha256
 
 BATCH = 4
 """Windows that a worker scores at once."""
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-_FORMAT = 2  # of the cached results; must be raised when they change
+_FORMAT = 3  # of the cached results; must be raised when they change
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
     "visible_motion": visible_motion,
@@ -47,7 +47,7 @@ PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
 """Arrays of one clip. A row for each window: features, log_probabilities, shuffled, start, `PIXEL_METRICS`. One row:
-content, size."""
+content, size, variable_rate."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Measurements:
     sizes:    (height, width) of each row's clip when it was scored.
     shuffled: log probabilities of the same windows with their frames in random order; NaN where not computed.
     pixels:   `PIXEL_METRICS` of each row.
+    variable: the names of the clips in which the time between frames varies.
     """
 
     clips: tuple[Clip, ...]
@@ -77,6 +78,7 @@ class Measurements:
     log_probabilities: Float[Tensor, "n classes"]
     shuffled: Float[Tensor, "n classes"]
     pixels: dict[str, Float[Tensor, " n"]]
+    variable: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -97,6 +99,7 @@ class Measurements:
             self.log_probabilities[index],
             self.shuffled[index],
             {name: values[index] for name, values in self.pixels.items()},
+            self.variable & {self.clips[i].name for i in rows},
         )
 
 
@@ -160,6 +163,7 @@ class _Read:
     starts: np.ndarray
     windows: np.ndarray
     order: np.ndarray | None
+    variable_rate: bool
 
 
 def _results(
@@ -182,7 +186,7 @@ def _results(
     def read(clip: Clip) -> _Read | Arrays | StganError:
         try:
             clip.check_file()
-            file = clip.sha256 or sha256(clip.path)
+            file = clip.sha256 or clip_sha256(clip.path)
             shuffled = int(file[:8], 16) < protocol.shuffled * 16**8
             key = hashlib.sha256(f"{file} {rules} {shuffled}".encode()).hexdigest()
             known = cache.get(key) if cache else None
@@ -223,10 +227,7 @@ def _results(
 
 
 def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool) -> _Read:
-    facts, video = decode_clip(clip.path, protocol.size)
-    if protocol.fps is not None and protocol.fps < facts.fps:
-        kept = np.arange(0, len(video) - 0.5, facts.fps / protocol.fps).round().astype(int)
-        video = video[kept]
+    facts, video = decode_clip(clip.path, protocol.size, protocol.fps)
     if len(video) < 2:
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None and facts.frames > 1 else ""
         raise StganError(
@@ -235,7 +236,7 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
     starts = windows_in_view(video, frames) if protocol.windows > 1 else None
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
     order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
-    return _Read(clip.path, key, facts.sha256, windows[:, 0].copy(), video[windows], order)
+    return _Read(clip.path, key, facts.sha256, windows[:, 0].copy(), video[windows], order, facts.variable_rate)
 
 
 def _score_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:
@@ -270,7 +271,8 @@ def _score_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
         own = list(islice(remaining, len(each.windows)))
         arrays = {name: np.stack([row[name] for row in own]) for name in own[0]}
         content = np.frombuffer(bytes.fromhex(each.content), np.uint8)
-        results.append({**arrays, "start": each.starts, "size": np.array(each.windows.shape[2:4]), "content": content})
+        of_clip = {"size": np.array(each.windows.shape[2:4]), "variable_rate": np.array([each.variable_rate])}
+        results.append({**arrays, **of_clip, "start": each.starts, "content": content})
     return results
 
 
@@ -310,6 +312,7 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
         log_probabilities=_stack(take, "log_probabilities"),
         shuffled=_stack(take, "shuffled"),
         pixels={name: _stack(take, name) for name in PIXEL_METRICS},
+        variable=frozenset(clip.name for clip, arrays in found if arrays["variable_rate"][0]),
     )
 
 

@@ -165,6 +165,8 @@ class ActorsStudy:
         self.of_model = {stage: values for stage, values in overrides.items() if stage not in ("study", "augmentation")}
         self.say, self.on_progress = say, on_progress
         self.clips: ClipFolder = find_clips(data)
+        for note in self.clips.notes:
+            say(f"note: {note}")
         self._check()
 
     def _check(self) -> None:

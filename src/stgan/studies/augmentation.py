@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 
 from stgan.checkpoints.checkpoint import Checkpoint
 from stgan.errors import StganError
-from stgan.files import locked, sha256
+from stgan.files import locked
 from stgan.metrics.means import Mean
 from stgan.names import quoted
 from stgan.records import (
@@ -48,6 +48,7 @@ from stgan.training.finetuning import CHECKPOINT, CurvePoint, FinetuningClips, F
 from stgan.training.run import STATE, Workspace, identity
 from stgan.version import __version__
 from stgan.video import ClipFile
+from stgan.video.frame_folders import clip_sha256, frame_files
 
 ArmName = Literal["generated", "real", "both"]
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
@@ -294,7 +295,7 @@ def _check(
     for clip in (*train, *validation, *test, *generated):
         if clip.label not in classes:
             raise StganError(f"{quoted(clip.path)} shows {quoted(clip.label)}, which is not one of the classes")
-        if not clip.path.is_file():
+        if not clip.path.is_file() and not frame_files(clip.path):
             raise StganError(f"{quoted(clip.path)} is missing; complete the clips, or leave it out")
     sides = {"train": train, "validation": validation, "test": test}
     for one, other in combinations(sides, 2):
@@ -317,7 +318,7 @@ def _same_file(some: Sequence[ClipFile], others: Sequence[ClipFile]) -> tuple[Pa
         sizes.setdefault(clip.path.stat().st_size, []).append(clip.path)
     for clip in some:
         for path in sizes.get(clip.path.stat().st_size, ()):
-            if clip.path == path or sha256(clip.path) == sha256(path):
+            if clip.path == path or clip_sha256(clip.path) == clip_sha256(path):
                 return clip.path, path
     return None
 

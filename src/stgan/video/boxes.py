@@ -1,7 +1,8 @@
 """The size of the index that the header of an mp4 or mov file declares.
 
 A table in such a header can declare any number of samples (frames, pieces of sound) of equal size in a few bytes.
-ffmpeg allocates an index entry for each before it reads the first, so a small hostile file can take gigabytes.
+ffmpeg allocates an index entry for each before it reads the first, so a small hostile file can take gigabytes. So can
+an edit list that shows the same samples thousands of times.
 """
 
 import struct
@@ -18,20 +19,25 @@ _DEEPEST = 16
 def declared_entries(path: Path) -> int:
     """The number of index entries that an mp4 or mov file declares in constant space; 0 for other files.
 
-    A complete file has at least as many bytes, since each entry stands for at least one byte of picture or sound.
+    A complete file has at least as many bytes, since each entry stands for at least one byte of picture or sound. An
+    edit list of n entries counts as n - 1 further passes over all samples.
 
     Raises:
         ValueError: the file has more boxes, or deeper nested ones, than any real file.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        entries = 0
+        entries = samples = 0
+        edits = 1
         runs: list[list[tuple[int, int]]] = []
         chunks: list[int] = []
         for kind, start, stop in _boxes(file, 0, file.seek(0, 2), 0, [0]):
             if kind == b"stsz":  # one size for all samples, or 0 and a table of sizes
                 size, count = _numbers(file, start + 4, stop, 2)
                 entries += count if size else 0
+                samples += count if size else min(count, (stop - start) // 4)
+            elif kind == b"elst":
+                edits = max(edits, min(_numbers(file, start + 4, stop, 1)[0], (stop - start) // 12))
             elif kind == b"trun":
                 entries += _numbers(file, start + 4, stop, 1)[0]
             elif kind == b"stsc":
@@ -41,7 +47,7 @@ def declared_entries(path: Path) -> int:
             elif kind in (b"stco", b"co64"):
                 chunks.append(min(_numbers(file, start + 4, stop, 1)[0], (stop - start) // 4))
         # For plain sound, 1024 samples make an entry. Every track has one table of each kind.
-        return entries + sum(map(_samples_in_chunks, runs, chunks)) // 1024
+        return entries + samples * (edits - 1) + sum(map(_samples_in_chunks, runs, chunks)) // 1024
 
 
 def _samples_in_chunks(runs: list[tuple[int, int]], chunks: int) -> int:

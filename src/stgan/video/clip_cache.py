@@ -31,18 +31,19 @@ from stgan.files import locked
 from stgan.records import checked, parse_json
 from stgan.video.decoding import ClipFacts, attempt, decode_clip, in_order
 from stgan.video.folders import ClipFolder
+from stgan.video.frame_folders import frame_files
 from stgan.video.io import VideoError
 
 _GIB = 1024**3
 _LARGEST = 64 * _GIB
 _SHARE_OF_DISK = 0.8
-_FORMAT = 1
+_FORMAT = 2  # must be raised when files are decoded otherwise
 _Side = Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True)
 class _File:
-    """A clip's file when it was decoded: relative path, size in bytes, time of the last change."""
+    """A clip's file (or its frames) when it was decoded: relative path, size in bytes, time of the last change."""
 
     path: str
     bytes: int
@@ -210,7 +211,7 @@ class ClipCache:
 def _file(path: Path, root: Path) -> _File:
     relative = Path(os.path.relpath(path, root)).as_posix()
     try:
-        status = path.stat()
+        files = [file.stat() for file in frame_files(path) or [path]]
     except OSError:  # decoding it will report why
         return _File(relative, -1, -1)
-    return _File(relative, status.st_size, status.st_mtime_ns)
+    return _File(relative, sum(file.st_size for file in files), max(file.st_mtime_ns for file in files))

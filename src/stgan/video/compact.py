@@ -48,7 +48,7 @@ def compact_clips(
     """
     if out.is_dir() and any(out.iterdir()):
         raise StganError(f"{quoted(out)} is not empty; name a new folder")
-    places = {clip.path: clip.path.relative_to(clips.root).with_suffix(".mp4") for clip in clips.clips}
+    places = {clip.path: _place(clip.path, clips.root) for clip in clips.clips}
     twice = next((place for place, times in Counter(places.values()).items() if times > 1), None)
     if twice:
         raise StganError(f"two clips would both become {quoted(twice)}; rename one of them")
@@ -70,6 +70,12 @@ def compact_clips(
         write_text(new / table, _table(clips, places, split_column))
         os.replace(new, out)
     return quality, total
+
+
+def _place(path: Path, root: Path) -> Path:
+    """The path of the copy of a clip, which may be a folder of frames."""
+    place = path.relative_to(root)
+    return place.with_name(f"{place.name}.mp4") if path.is_dir() else place.with_suffix(".mp4")
 
 
 def _table(clips: ClipFolder, places: Mapping[Path, Path], split_column: str) -> str:

@@ -13,10 +13,12 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
+from stgan.names import quoted
 from stgan.video.folders import resize_and_crop
-from stgan.video.io import VideoError, read_video
+from stgan.video.io import DecodedVideo, VideoError, read_video
 
 _MOST_WORKERS = 8  # each may hold a decoded clip
+_MOST_AT_RATE = 3000  # frames, as many as `read_video` accepts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,7 +29,7 @@ class ClipFacts:
     """Facts of a decoded clip, before any resizing.
 
     fps: frames per second. sha256: of the RGB bytes of all frames, hexadecimal; it does not depend on the container
-    or the file name.
+    or the file name. variable_rate, turned, interlaced: see `DecodedVideo`.
     """
 
     frames: int
@@ -35,20 +37,40 @@ class ClipFacts:
     width: int
     fps: float
     sha256: str
+    variable_rate: bool = False
+    turned: bool = False
+    interlaced: bool = False
 
 
 def decode_clip(
-    path: Path, size: int | tuple[int, int] | None = None
+    path: Path, size: int | tuple[int, int] | None = None, fps: float | None = None
 ) -> tuple[ClipFacts, UInt8[np.ndarray, "time height width 3"]]:
     """A clip's facts and its frames. VideoError if the file cannot be read.
 
     size: (height, width), or the side of a square, for `resize_and_crop`; None keeps the stored size.
+    fps: leave frames out so that about this many a second are left; None keeps all, as does a clip that has fewer. Of
+        a clip with a variable rate, it is the frames that are shown at equal distances, the long ones repeatedly.
     """
 
     def keep(frame: np.ndarray) -> np.ndarray:
         return frame if size is None else resize_and_crop(frame[None], size)[0]
 
-    return _decode(path, keep)
+    facts, video = _decode(path, keep)
+    if fps is None:
+        return facts, video.frames
+    return facts, video.frames[_at_rate(path, video, fps)]
+
+
+def _at_rate(path: Path, video: DecodedVideo, fps: float) -> np.ndarray:
+    """The numbers of the frames at this rate."""
+    count = len(video.frames)
+    if not video.variable_rate:
+        return np.arange(0, count - 0.5, max(1.0, video.fps / fps)).round().astype(int)
+    instants = video.times[-1] * fps + 1
+    if instants > _MOST_AT_RATE:
+        raise VideoError(f"{quoted(path)} lasts over {_MOST_AT_RATE / fps:.0f} s: cut it into shorter clips.")
+    shown = np.arange(instants) / fps
+    return np.searchsorted(video.times, shown + 1e-6, side="right").clip(1, count) - 1
 
 
 def inspect_clip(path: Path) -> ClipFacts:
@@ -87,7 +109,7 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(path: Path, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipFacts, np.ndarray]:
+def _decode(path: Path, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipFacts, DecodedVideo]:
     digest = hashlib.sha256()
     height = width = 0
 
@@ -98,4 +120,8 @@ def _decode(path: Path, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipF
         return keep(frame)
 
     video = read_video(path, transform=take)
-    return ClipFacts(len(video.frames), height, width, video.fps, digest.hexdigest()), video.frames
+    facts = ClipFacts(
+        len(video.frames), height, width, video.fps, digest.hexdigest(),
+        video.variable_rate, video.turned, video.interlaced,
+    )  # fmt: skip
+    return facts, video

@@ -4,8 +4,10 @@ import csv as csv_module
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TextIO
 
@@ -14,22 +16,25 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stgan.errors import StganError
-from stgan.names import is_file_name, quoted
+from stgan.names import is_file_name, printable, quoted
+from stgan.video.columns import column, lists_clips, separator, split_named, split_of_table
+from stgan.video.frame_folders import IMAGES, VIDEOS, frame_files
 
-EXTENSIONS = (".mp4", ".avi", ".webm", ".gif", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg")
+EXTENSIONS = VIDEOS
 SPLITS = ("train", "val", "test")
 
 _UCF_LISTS = "ucfTrainTestlist"
 _LONGEST_LINE = 100_000  # characters; a line of a list names one clip
+_MOST_VISITED = 200_000  # files that are looked at to find those that were left out
 _LAYOUTS = (
     "a csv file with the columns path and label, UCF-101 with its ucfTrainTestlist folder, "
-    "or one folder of clips per action"
+    "or one folder of clips per action, which may be in folders named train, val and test"
 )
 
 
 @dataclass(frozen=True)
 class ClipFile:
-    """One clip: its file, its action (`label`), and its group and split.
+    """One clip: its file (or its folder of frames), its action (`label`), and its group and split.
 
     Clips of one group (one actor, one source video) look alike, so all of them belong to the same split.
     """
@@ -42,10 +47,15 @@ class ClipFile:
 
 @dataclass(frozen=True)
 class ClipFolder:
-    """The clips of a folder, in a fixed order."""
+    """The clips of a folder, in a fixed order.
+
+    layout: how the folder was read, in words. notes: what was left out of it, a sentence each.
+    """
 
     root: Path
     clips: tuple[ClipFile, ...]
+    layout: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -85,6 +95,14 @@ class ClipFolder:
             raise StganError(f"{quoted(self.root)} has no {kind} {quoted(unknown[0])}: {there}.")
 
 
+@dataclass
+class _LeftOut:
+    """What a list names and is left out. dropped: clips in no split; notes: a sentence for each list."""
+
+    dropped: set[Path] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
 def data_root(path: str | Path | None) -> Path:
     """The data folder: `path`, else the environment variable ``STGAN_DATA``.
 
@@ -107,13 +125,17 @@ def find_clips(
     """Find the clips of a folder, in the first of three layouts that fits:
 
     1. A csv file in the folder with the columns ``path`` (relative to the folder) and ``label`` and, optionally,
-       ``actor`` or ``group``, and ``split``. Every clip it names must exist.
+       ``actor`` or ``group``, and ``split``. Every clip it names must exist. Other usual names of the columns
+       (``file_name``, ``video_path``, ``clip_path``, ``class``, ...) and other separators (``;``, tab, ``|``) will do.
+       Several such files whose names say train, val and test are read together.
     2. UCF-101: the folder ``UCF-101`` (or its parent) with the official lists in ``ucfTrainTestlist`` inside it or
        beside it; or class folders with such lists beside them, as ``stgan select`` writes. Listed clips that are not
        on disk and files that are not listed are skipped, so a part of UCF-101 is enough. The group is the ``gNN`` of
        the name, within its action.
-    3. A folder per action: ``<label>/<clip>``. Such clips have no group and no split.
+    3. A folder per action: ``<label>/<clip>``. Such clips have no group and no split. If all folders with clips are
+       named train, val or test, each may have a csv file or a folder per action, and its name is the split.
 
+    A clip is a video file, or a folder of images, one a frame. What is left out is counted in `ClipFolder.notes`.
     Hidden files and files that are not regular are skipped. A label must be a valid name of a folder.
 
     Args:
@@ -129,18 +151,29 @@ def find_clips(
     root = Path(root)
     if not os.path.isdir(root):
         raise StganError(f"{quoted(root)} is not a folder: give a folder with {_LAYOUTS}.")
-    table = choose_csv(root, csv)
-    ucf = None if table else find_ucf(root)
-    if table:
-        clips = _clips_from_csv(root, table, split_column)
+    left = _LeftOut()
+    tables = choose_csv(root, csv)
+    ucf = None if tables else find_ucf(root)
+    if tables:
+        layout = _names(tables)
+        clips = _clips_from_tables(root, tables, split_column, left)
     elif ucf:
+        layout = f"UCF-101 by its lists of split {ucf_split}"
         clips = _clips_from_ucf(*ucf, ucf_split)
+    elif clips := _clips_from_splits(root, split_column, left):
+        layout = f"the folders {', '.join(dict.fromkeys(_top(clip.path, root) for clip in clips))} as splits"
     else:
+        layout = "a folder per action"
         clips = _clips_from_folders(root)
+    left_out = _left_out(
+        ucf[0] if ucf else root, {*(clip.path for clip in clips), *left.dropped}, listed=bool(tables or ucf)
+    )
     if not clips:
-        raise StganError(f"{quoted(root)} has no clips: give a folder with {_LAYOUTS}.")
+        found = f" It has {left_out[0]}" if left_out else ""
+        raise StganError(f"{quoted(root)} has no clips: give a folder with {_LAYOUTS}.{found}")
     _check_labels(root, {clip.label for clip in clips})
-    return ClipFolder(root, tuple(clips))
+    notes = [*left.notes, *(f"the folder has {each}" for each in left_out)]
+    return ClipFolder(root, tuple(clips), layout, tuple(notes if tables else [*notes, *_unread_tables(root)]))
 
 
 def resize_and_crop(
@@ -158,31 +191,35 @@ def resize_and_crop(
     return np.stack([np.asarray(image) for image in resized])
 
 
-def choose_csv(root: Path, name: str | None) -> Path | None:
-    """The csv file of a folder of clips: the one of this name, or the only one that lists clips; None if none does.
+def choose_csv(root: Path, name: str | None) -> list[Path]:
+    """The csv file of a folder of clips: the one of this name, or the only one that lists clips; [] if none does.
+
+    Several files are returned if each has the name of another split.
 
     Raises:
-        StganError: there is no such file, or several files list clips.
+        StganError: there is no such file, or several files list the same clips.
     """
     if name is not None:
         table = root / _inside(name, root)
         if not os.path.isfile(table):
             raise StganError(f"there is no file {quoted(name)} in {quoted(root)}: give the name of its csv file.")
-        return table
+        return [table]
     entries = [entry for entry in _listing(root) if entry.lower().endswith(".csv") and not entry.startswith(".")]
     files = [root / entry for entry in entries if os.path.isfile(root / entry)]
-    tables = [path for path in files if {"path", "label"} <= set(_columns(path))]
-    if len(tables) > 1:
-        names = quoted(", ".join(path.name for path in tables))
-        raise StganError(f"{quoted(root)} has several lists of clips, {names}: name the csv file to use.")
-    return tables[0] if tables else None
+    tables = [path for path in files if lists_clips(_columns(path))]
+    splits = [split_of_table(path.stem) for path in tables]
+    if len(tables) > 1 and (None in splits or len(set(splits)) < len(splits)):
+        raise StganError(f"{quoted(root)} has several lists of clips, {_names(tables)}: name the csv file to use.")
+    return tables
 
 
 def _columns(table: Path) -> list[str]:
     """The column names of a csv file; empty if the file is not csv, since any file may lie beside the clips."""
     try:
         with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            return [name.strip() for name in next(csv_module.reader(_lines(file)), ())]
+            lines = _lines(file)
+            header = next(lines, "")
+            return [name.strip() for name in next(csv_module.reader([header], delimiter=separator(header)), ())]
     except csv_module.Error:
         return []
     except OSError as error:
@@ -193,7 +230,9 @@ def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The column names and the rows; entries are stripped, and missing ones are empty."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv_module.DictReader(_lines(file), restval="")
+            lines = _lines(file)
+            header = next(lines, "")
+            reader = csv_module.DictReader(chain([header], lines), restval="", delimiter=separator(header))
             columns = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
             rows = [{name: (row[name] or "").strip() for name in columns} for row in reader]
@@ -210,31 +249,67 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _clips_from_csv(root: Path, table: Path, split_column: str) -> list[ClipFile]:
-    columns, rows = _read_csv(table)
-    wanted = ["path", "label"] if split_column == "split" else ["path", "label", split_column]
-    for column in wanted:
-        if column not in columns:
-            there = quoted(", ".join(columns)) if columns else "none"
-            raise StganError(f"{quoted(table)} has no column {quoted(column)}: it has {there}.")
+def _listed(root: Path, name: str, table: Path) -> Path:
+    """The path of a listed clip. A slash at the start may mean the folder itself, as in some lists of UCF-101."""
+    if name.startswith("/") and ".." not in name and _is_clip(root / name.lstrip("/")):
+        name = name.lstrip("/")
+    return root / _inside(name, table)
+
+
+def _clips_from_tables(root: Path, tables: Sequence[Path], split_column: str, left: _LeftOut) -> list[ClipFile]:
+    """The clips of csv files. Where there are several and they have no column of splits, their names are the splits."""
     clips: dict[Path, ClipFile] = {}
+    for table in tables:
+        split = split_of_table(table.stem) if len(tables) > 1 else None
+        for clip in _clips_from_csv(root, table, split_column, left):
+            if clip.path in clips:
+                raise StganError(f"{quoted(table)} names {quoted(clip.path)}, which another list has: remove one.")
+            clips[clip.path] = replace(clip, split=clip.split or split)
+    return list(clips.values())
+
+
+def _clips_from_csv(root: Path, table: Path, split_column: str, left: _LeftOut) -> list[ClipFile]:
+    columns, rows = _read_csv(table)
+    in_split = split_column if split_column in columns else None
+    if split_column == "split":
+        in_split = column(columns, "split")
+    wanted = {"path": column(columns, "path"), "label": column(columns, "label")}
+    if split_column != "split":
+        wanted[split_column] = in_split
+    for meaning, found in wanted.items():
+        if found is None:
+            there = quoted(", ".join(columns)) if columns else "none"
+            raise StganError(f"{quoted(table)} has no column {quoted(meaning)}: it has {there}.")
+    in_path, in_label, in_group = wanted["path"] or "", wanted["label"] or "", column(columns, "group")
+    clips: dict[Path, ClipFile] = {}
+    in_no_split: Counter[str] = Counter()
     for number, row in enumerate(rows, start=1):
-        if not row["path"] or not row["label"]:
+        if not row[in_path] or not row[in_label]:
             raise StganError(f"entry {number} of {quoted(table)} lacks a path or a label: fill it in or remove it.")
-        split = row.get(split_column)
-        if split is not None and split not in SPLITS:
+        split = split_named(row[in_split]) if in_split else None
+        path = _listed(root, row[in_path], table)
+        if in_split and split is None:
+            in_no_split[row[in_split]] += 1
+            left.dropped.add(path)
             continue
-        path = root / _inside(row["path"], table)
         if path in clips:
             raise StganError(
-                f"entry {number} of {quoted(table)} names {quoted(row['path'])} again: remove one of them."
+                f"entry {number} of {quoted(table)} names {quoted(row[in_path])} again: remove one of them."
             )
-        clips[path] = ClipFile(path, row["label"], row.get("actor") or row.get("group") or None, split)
-    missing = [path for path in clips if not os.path.isfile(path)]
+        clips[path] = ClipFile(path, row[in_label], (in_group and row[in_group]) or None, split)
+    missing = [path for path in clips if not _is_clip(path)]
     if missing:
         raise StganError(
             f"{quoted(table)} names {len(missing)} clip(s) that do not exist, the first being {quoted(missing[0])}: "
             "complete the folder or correct the list."
+        )
+    if in_no_split:
+        values = ", ".join(
+            f"{printable(value)[:40] or 'empty'} ({count})" for value, count in in_no_split.most_common(5)
+        )
+        left.notes.append(
+            f"{quoted(table.name)} has {in_no_split.total()} clip(s) whose {in_split} is neither train, val nor test "
+            f"and which are left out: {values}."
         )
     return list(clips.values())
 
@@ -271,10 +346,14 @@ def read_ucf_list(listing: Path) -> list[tuple[PurePosixPath, int | None]]:
 
 def _clips_from_ucf(videos: Path, lists: Path, number: int) -> list[ClipFile]:
     clips: dict[Path, ClipFile] = {}
+    # Copies of UCF-101 differ in the case of some names: HandstandPushups, HandStandPushups.
+    on_disk = {f"{path.parent.name}/{path.name}".casefold(): path for path in _video_files(videos)}
     for split in ("train", "test"):
         listing = lists / f"{split}list{number:02d}.txt"
         for relative, _ in read_ucf_list(listing):
             path = videos / relative
+            if not os.path.isfile(path):
+                path = on_disk.get(relative.as_posix().casefold(), path)
             if path in clips:
                 raise StganError(f"{quoted(listing)} has {quoted(relative)}, which is on the lists twice: remove one.")
             if os.path.isfile(path):
@@ -285,18 +364,98 @@ def _clips_from_ucf(videos: Path, lists: Path, number: int) -> list[ClipFile]:
 
 
 def _clips_from_folders(root: Path) -> list[ClipFile]:
-    clips = []
-    for label in _listing(root):
-        folder = root / label
-        if not label.startswith(".") and os.path.isdir(folder):
-            clips += [
-                ClipFile(folder / name, label)
-                for name in _listing(folder)
-                if name.lower().endswith(EXTENSIONS)
-                and not name.startswith(".")
-                and os.path.isfile(os.path.join(folder, name))
-            ]
+    return [
+        ClipFile(path, label)
+        for label in _folders(root)
+        for path in (root / label / name for name in _listing(root / label))
+        if not path.name.startswith(".")
+        and (path.name.lower().endswith(EXTENSIONS) or path.is_dir())
+        and _is_clip(path)
+    ]
+
+
+def _clips_from_splits(root: Path, split_column: str, left: _LeftOut) -> list[ClipFile]:
+    """The clips of folders that are named train, val and test; [] if any clip is in another folder of `root`."""
+    if any(split_named(_top(clip.path, root)) is None for clip in _clips_from_folders(root)):
+        return []
+    clips: list[ClipFile] = []
+    for name in _folders(root):
+        folder, split = root / name, split_named(name)
+        if split is not None:
+            tables = choose_csv(folder, None)
+            own = _clips_from_tables(folder, tables, split_column, left) if tables else _clips_from_folders(folder)
+            clips += [replace(clip, split=split) for clip in own]
     return clips
+
+
+def _folders(folder: Path) -> list[str]:
+    return [name for name in _listing(folder) if not name.startswith(".") and os.path.isdir(folder / name)]
+
+
+def _is_clip(path: Path) -> bool:
+    """Whether there is a regular file, or a folder of frames."""
+    return os.path.isfile(path) or bool(frame_files(path))
+
+
+def _video_files(folder: Path) -> Iterator[Path]:
+    """Yield the files in the folder's subfolders whose names end like those of videos."""
+    for name in _folders(folder):
+        yield from (folder / name / file for file in _listing(folder / name) if file.lower().endswith(EXTENSIONS))
+
+
+def _left_out(root: Path, named: Collection[Path], *, listed: bool) -> list[str]:
+    """What lies in the folder and is none of the named clips: videos and, without a list, other files; a sentence each.
+
+    Files directly in the folder (lists, notes) are not counted, except for videos.
+    """
+    taken = {os.path.abspath(path) for path in named}
+    videos: list[str] = []
+    others: Counter[str] = Counter()
+    visited = 0
+    for place, folders, files in os.walk(root):
+        folders[:] = sorted(
+            name for name in folders
+            if not name.startswith(".") and os.path.abspath(os.path.join(place, name)) not in taken
+        )  # fmt: skip
+        for name in sorted(files):
+            visited += 1
+            path = os.path.join(place, name)
+            if name.startswith(".") or os.path.abspath(path) in taken:
+                continue
+            if name.lower().endswith(EXTENSIONS):
+                videos.append(os.path.relpath(path, root))
+            elif place != os.fspath(root):
+                others[os.path.splitext(name)[1].lower()] += 1
+        if visited > _MOST_VISITED:
+            break
+    found = []
+    if videos:
+        where = "on no list" if listed else "not in a folder of an action"
+        found.append(f"{len(videos)} video file(s) {where}, which are left out; the first: {quoted(videos[0])}.")
+    if others and not listed:
+        kinds = ", ".join(f"{printable(ending) or 'no ending'} ({count})" for ending, count in others.most_common(8))
+        advice = " Images are read as frames if each clip has a folder of its own." if set(others) & set(IMAGES) else ""
+        found.append(f"{others.total()} file(s) that are no videos, which are left out: {kinds}.{advice}")
+    return found
+
+
+def _top(path: Path, root: Path) -> str:
+    return path.relative_to(root).parts[0]
+
+
+def _unread_tables(root: Path) -> list[str]:
+    """A sentence for each csv file (at most three) in which no list of clips was recognised."""
+    tables = [root / name for name in _listing(root) if name.lower().endswith(".csv") and not name.startswith(".")]
+    return [
+        f"{quoted(table.name)} is not read, since its columns are not those of a list of clips: "
+        f"{quoted(', '.join(_columns(table)))}."
+        for table in tables[:3]
+        if os.path.isfile(table)
+    ]
+
+
+def _names(tables: Sequence[Path]) -> str:
+    return quoted(", ".join(table.name for table in tables))
 
 
 def _listing(folder: Path) -> list[str]:
@@ -329,4 +488,4 @@ def _inside(name: str, source: Path) -> PurePosixPath:
     parts = name.replace("\\", "/").split("/")  # both slashes, so that a list means the same on all systems
     if not parts[0] or parts[0][1:2] == ":" or ".." in parts:
         raise StganError(f"{quoted(source)} names {quoted(name)}, which is outside the folder: use paths within it.")
-    return PurePosixPath(name)
+    return PurePosixPath(*parts)

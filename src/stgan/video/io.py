@@ -6,6 +6,7 @@ Videos of files are RGB bytes, ``uint8 (time, height, width, 3)``. Networks use 
 
 import math
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,22 +17,28 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
+from stgan.video.frame_folders import frame_files
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
-_FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf"
+_FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf,mxf,dv,rm,ivf,nut,wtv,yuv4mpegpipe"
+_IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
 _FREE_ENTRIES = 1 << 20  # index entries allowed for a file of any size; they take about 60 MB
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
+_UPRIGHT = (1, 0, 0, 1)
+_MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
+_WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from the declared rate
 _GIB = 1024**3
 # "psnr" turns off x264's psychovisual optimisations, which change colours at sharp edges.
 # The colour space is declared because players assume another one for large frames.
@@ -53,10 +60,20 @@ class VideoError(StganError):
 
 @dataclass(frozen=True)
 class DecodedVideo:
-    """A decoded video file: RGB frames and their rate in frames per second."""
+    """A decoded video file: RGB frames and their rate in frames per second.
+
+    times: when each frame is shown, in seconds from the first returned one.
+    variable_rate: the time between frames varies, so that `fps` is only the mean.
+    turned: the file asks players to rotate or mirror its frames, which was done.
+    interlaced: frames have lines of two moments.
+    """
 
     frames: UInt8[np.ndarray, "time height width 3"]
     fps: float
+    times: Float[np.ndarray, " time"]
+    variable_rate: bool = False
+    turned: bool = False
+    interlaced: bool = False
 
 
 def read_video(
@@ -68,9 +85,10 @@ def read_video(
     max_bytes: int = 4 * _GIB,
     transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
-    """Decode a video file (mp4, avi, webm, gif, ...).
+    """Decode a video file (mp4, avi, webm, gif, ...), or a folder of images, one a frame.
 
-    The frames are returned as stored: each frame once, in order, regardless of time stamps, and not rotated.
+    The frames are returned as stored: each frame once, in order, regardless of time stamps. Like ffmpeg, this function
+    turns them upright where the file has a display matrix, as phones write it, and leaves out what an edit list cuts.
 
     Args:
         path: the file.
@@ -84,16 +102,20 @@ def read_video(
             same size. The original frames are never in memory together.
 
     Returns:
-        At least one frame, ``uint8 (time, height, width, 3)``, and the frame rate (25 if the file has none).
+        At least one frame, ``uint8 (time, height, width, 3)``, and the frame rate (25 if it has none).
 
     Raises:
         VideoError: the file is missing, empty, cut short, damaged, not a video, or exceeds a limit.
     """
     path = Path(path)
+    if files := frame_files(path):
+        return _read_images(path, files, max_frames, part or range(len(files)), max_pixels, max_bytes, transform)
     _check_readable(path)
     data = bytearray()  # grows in place, so that memory holds the frames once
     first, behind = (part.start, part.stop) if part is not None else (0, None)
-    count, size = 0, (0, 0)
+    count, discarded, size, matrix = 0, 0, (0, 0), _UPRIGHT
+    times: list[float | None] = []
+    interlaced = False
     try:
         # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
@@ -115,8 +137,13 @@ def read_video(
             converter = VideoReformatter()
             last = 0.0  # the time of the last frame, in seconds
             for frame in _decode(path, container, stream):
+                if frame is None:
+                    discarded += 1
+                    if max_frames is not None and discarded > max_frames:
+                        raise VideoError(f"{quoted(path)} leaves out more than {max_frames} frames: cut it anew.")
+                    continue
                 if count == 0:
-                    size = (frame.height, frame.width)
+                    size, matrix = (frame.height, frame.width), _display_matrix(frame)
                     _check_frame_size(path, *size, max_pixels)
                 elif size != (frame.height, frame.width):
                     raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
@@ -124,9 +151,11 @@ def read_video(
                 if max_frames is not None and count > max_frames:
                     raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
                 last = max(last, frame.time or 0.0)
+                times.append(frame.time)
+                interlaced |= bool(frame.interlaced_frame)
                 if count <= first:
                     continue
-                kept = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                kept = _upright(converter.reformat(frame, format="rgb24", threads=1).to_ndarray(), matrix)
                 if transform is not None:
                     kept = transform(kept)
                 if len(data) + kept.nbytes > max_bytes:
@@ -140,12 +169,17 @@ def read_video(
             if count <= first:
                 raise VideoError(f"{quoted(path)} has {count} frames, no frame {first}: get the whole file.")
             if count != behind:
-                _check_whole(path, container, stream, count, last + 3 / fps)
+                _check_whole(path, container, stream, count + discarded, last + 3 / fps)
     except av.FFmpegError as error:
         raise VideoError(f"{quoted(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
     except MemoryError as error:
         raise VideoError(f"{quoted(path)} does not fit into memory decoded: shorten it.") from error
-    return DecodedVideo(np.frombuffer(data, np.uint8).reshape(count - first, *kept.shape), fps)
+    frames = np.frombuffer(data, np.uint8).reshape(count - first, *kept.shape)
+    shown = _shown_at(times[first:], fps)
+    variable = _varies(shown)
+    if not variable and len(shown) > 2 and abs(shown[-1] * fps / (len(shown) - 1) - 1) > _WRONG_RATE:
+        fps = min((len(shown) - 1) / float(shown[-1]), _MAX_FPS)  # the declared rate contradicts the time stamps
+    return DecodedVideo(frames, fps, shown, variable, matrix != _UPRIGHT, interlaced)
 
 
 def write_video(
@@ -224,6 +258,46 @@ def to_uint8(video: Float[Tensor, "3 time height width"]) -> UInt8[np.ndarray, "
     return levels.permute(1, 2, 3, 0).contiguous().cpu().numpy()
 
 
+def _read_images(
+    path: Path,
+    files: list[Path],
+    max_frames: int | None,
+    part: range,
+    max_pixels: int,
+    max_bytes: int,
+    transform: Callable[[np.ndarray], np.ndarray] | None,
+) -> DecodedVideo:
+    """As `read_video`, for a folder of images."""
+    if max_frames is not None and len(files) > max_frames:
+        raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
+    if part.start >= len(files):
+        raise VideoError(f"{quoted(path)} has {len(files)} frames, no frame {part.start}: get the whole folder.")
+    data, shape = bytearray(), None
+    chosen = files[part.start : part.stop]
+    turned = False
+    for file in chosen:
+        try:
+            with Image.open(file, formats=_IMAGE_FORMATS) as image:
+                _check_frame_size(file, image.height, image.width, max_pixels)
+                turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+                kept = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        except VideoError:
+            raise
+        except Exception as error:  # Pillow raises errors of many kinds for damaged files
+            raise VideoError(
+                f"{quoted(file)} cannot be read as an image ({_reason(error)}): check the file."
+            ) from error
+        if shape is not None and kept.shape != shape:
+            raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
+        shape = kept.shape
+        kept = kept if transform is None else transform(kept)
+        if len(data) + kept.nbytes > max_bytes:
+            raise VideoError(f"{quoted(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
+        data += kept.tobytes()
+    frames = np.frombuffer(data, np.uint8).reshape(len(chosen), *kept.shape)
+    return DecodedVideo(frames, _FALLBACK_FPS, np.arange(len(chosen)) / _FALLBACK_FPS, turned=turned)
+
+
 def _reason(error: Exception) -> str:
     return " ".join((getattr(error, "strerror", None) or type(error).__name__).lower().split())
 
@@ -231,7 +305,7 @@ def _reason(error: Exception) -> str:
 def _check_readable(path: Path) -> None:
     try:
         if path.is_dir():
-            raise VideoError(f"{quoted(path)} is a folder: give a video file.")
+            raise VideoError(f"{quoted(path)} is a folder without images: give a video file or a folder of frames.")
         if not path.exists():
             raise VideoError(f"{quoted(path)} does not exist: give the path of a video file.")
         if not path.is_file():  # opening a pipe would block
@@ -262,27 +336,72 @@ def _frame_rate(container: av.container.InputContainer, stream: av.VideoStream, 
     return _FALLBACK_FPS
 
 
+def _shown_at(times: list[float | None], fps: float) -> np.ndarray:
+    """Time stamps in seconds from the first frame, or those of a constant rate where the file has none that rise."""
+    stamps = np.array(times, np.float64)  # None becomes NaN
+    if len(stamps) > 1 and not (np.diff(stamps) > 0).all():
+        stamps = np.arange(len(times)) / fps
+    return np.nan_to_num(stamps - stamps[0])
+
+
+def _varies(shown: np.ndarray) -> bool:
+    """Whether some frame is shown for a clearly other time than most; time stamps may be rounded to 10 ms."""
+    steps = np.diff(shown)
+    return bool(len(steps) and np.abs(steps - np.median(steps)).max() > max(0.5 * np.median(steps), 0.0101))
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """The signs (a, b, c, d) of a frame's display matrix, to the nearest quarter turn.
+
+    (x, y) of the stored frame is shown at (a x + c y, b x + d y).
+    """
+    found = frame.side_data.get("DISPLAYMATRIX")
+    data = bytes(found) if isinstance(found, SideData) else b""
+    if len(data) < _MATRIX.size:
+        return _UPRIGHT
+    a, b, _, c, d = _MATRIX.unpack_from(data)
+    if abs(b) > abs(a):
+        return 0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0
+    return -1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1
+
+
+def _upright(frame: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    """A frame as its display matrix says that it is shown."""
+    a, b, c, d = matrix
+    turned = frame.transpose(1, 0, 2) if b else frame
+    return np.ascontiguousarray(turned[:: b or d, :: c or a])
+
+
 def _check_whole(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, count: int, end: float
 ) -> None:
     """VideoError if the container declares clearly more than was decoded.
 
-    One or two missing frames are normal, since decoders do not return all declared ones (Xvid's packed frames, edit
-    lists). Matroska and WebM declare a duration instead, which is the video's only if there is no sound. A GIF declares
-    nothing, so a GIF that was cut short yields the frames that it has.
+    One or two missing frames are normal, since decoders do not return all declared ones (Xvid's packed frames). The
+    frames that an edit list cuts are still declared, but not in the index that ffmpeg makes by that list. Matroska and
+    WebM declare a duration instead, which is the video's only if there is no sound. A GIF declares nothing, so a GIF
+    that was cut short yields the frames that it has.
     """
-    if count < stream.frames - max(2, stream.frames // 50):
-        raise VideoError(f"{quoted(path)} is cut short ({count} of {stream.frames} frames): get the whole file.")
+    declared = stream.frames
+    if "mp4" in container.format.name:
+        declared = min(declared, len(stream.index_entries))
+    if count < declared - max(2, declared // 50):
+        raise VideoError(f"{quoted(path)} is cut short ({count} of {declared} frames): get the whole file.")
     if "matroska" in container.format.name and len(container.streams) == 1 and container.duration:
         seconds = container.duration / av.time_base
         if end < 0.98 * seconds:
             raise VideoError(f"{quoted(path)} is cut short (of {seconds:.1f} s): get the whole file.")
 
 
-def _decode(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+def _decode(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame | None]:
+    """Yield the frames, and None for each one that the file asks players to discard."""
     for packet in container.demux(stream):
         if packet.is_corrupt:
             raise VideoError(f"{quoted(path)} is damaged or cut short: get the whole file.")
+        if packet.is_discard:
+            yield None
         yield from packet.decode()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import median_low
+from typing import Literal
 
 from stgan.names import printable, quoted
 from stgan.records import Count, Text
@@ -81,8 +82,11 @@ class DuplicateNames:
 class SurveySummary:
     """The content of `survey.json`: a survey without the facts of single clips. Paths are relative to the folder.
 
-    sizes: clips by "WIDTHxHEIGHT". frame_rates: clips by frames per second. For the others see `Survey`.
+    sizes: clips by "WIDTHxHEIGHT". frame_rates: clips by frames per second. layout: see `ClipFolder`. turned,
+    variable_rate, interlaced: numbers of clips, see `DecodedVideo`. For the others see `Survey`.
     """
+
+    layout: Text = ""
 
     clips: Count
     readable: Count
@@ -91,6 +95,9 @@ class SurveySummary:
     frames: Lengths | None
     sizes: dict[Text, Count]
     frame_rates: dict[Text, Count]
+    turned: Count = 0
+    variable_rate: Count = 0
+    interlaced: Count = 0
     actions: dict[Text, ActionSurvey]
     unreadable: dict[Text, Text]
     duplicates: tuple[DuplicateNames, ...]
@@ -153,6 +160,11 @@ class Survey:
         """Readable clips by frames per second (to two decimals), the most frequent first."""
         return dict(Counter(round(facts.fps, 2) for facts in self._facts).most_common())
 
+    @property
+    def turned(self) -> int:
+        """The number of readable clips that were turned upright."""
+        return sum(facts.turned for facts in self._facts)
+
     @cached_property
     def duplicates(self) -> tuple[Duplicate, ...]:
         """Sets of clips with the same frames, including files that are listed twice."""
@@ -201,11 +213,18 @@ class Survey:
 
     def warnings(self) -> list[str]:
         """Facts that do not prevent training but affect its results, a sentence each."""
-        return [*self._about_files(), *self._about_amounts(), *self._about_groups(), *self._about_duplicates()]
+        return [
+            *self.folder.notes,
+            *self._about_files(),
+            *self._about_amounts(),
+            *self._about_groups(),
+            *self._about_duplicates(),
+        ]
 
     def summary(self) -> SurveySummary:
         """The survey without the facts of single clips."""
         return SurveySummary(
+            layout=self.folder.layout,
             clips=len(self.folder),
             readable=len(self.readable),
             groups=len(self.readable.groups),
@@ -213,6 +232,9 @@ class Survey:
             frames=self.lengths,
             sizes={f"{width}x{height}": count for (height, width), count in self.sizes.items()},
             frame_rates={f"{rate:g}": count for rate, count in self.frame_rates.items()},
+            turned=self.turned,
+            variable_rate=len(self._with("variable_rate")),
+            interlaced=len(self._with("interlaced")),
             actions=self.actions,
             unreadable={self._relative(path): reason for path, reason in self.unreadable.items()},
             duplicates=tuple(
@@ -227,6 +249,10 @@ class Survey:
     @property
     def _facts(self) -> list[ClipFacts]:
         return [self.facts[clip.path] for clip in self.readable.clips]
+
+    def _with(self, fact: Literal["variable_rate", "interlaced"]) -> list[Path]:
+        """The readable clips of which this is true."""
+        return [clip.path for clip in self.readable.clips if getattr(self.facts[clip.path], fact)]
 
     def _lengths(self, clips: Iterable[ClipFile]) -> Lengths | None:
         frames = [self.facts[clip.path].frames for clip in clips]
@@ -251,6 +277,17 @@ class Survey:
             found.append(
                 f"the frame rates differ, {_names(rates)}: frames are taken as they are, so the same action moves at "
                 "different speeds; convert the clips to one rate if they differ much."
+            )
+        if varying := self._with("variable_rate"):
+            found.append(
+                f"the time between frames varies in {_count(len(varying), 'clip')}, first "
+                f"{self._relative(varying[0])!r}: frames are taken as they are, so the action moves at a varying "
+                "speed; convert the clips to a constant rate."
+            )
+        if interlaced := self._with("interlaced"):
+            found.append(
+                f"the frames of {_count(len(interlaced), 'clip')} are interlaced, first "
+                f"{self._relative(interlaced[0])!r}: edges that move look like combs; deinterlace the clips."
             )
         if len(self.sizes) > 1:
             sizes = [f"{width}x{height} ({count})" for (height, width), count in self.sizes.items()]
