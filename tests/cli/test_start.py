@@ -16,7 +16,7 @@ from stgan.checkpoints import importing
 from stgan.cli import bench, evaluate, options, select, weights_import
 from stgan.devices import Precision
 from stgan.sampling import PRESETS
-from stgan.scoring import BATCH, EVALUATOR
+from stgan.scoring import BATCH
 from stgan.studies import selection
 
 RUN = """
@@ -106,7 +106,7 @@ def test_a_value_that_an_option_does_not_have_is_refused_and_the_others_named(st
 
 
 def test_options_stand_for_what_the_library_has() -> None:
-    assert tuple(PRESETS) == defaults.PRESETS and defaults.EVALUATOR == EVALUATOR
+    assert tuple(PRESETS) == defaults.PRESETS
     assert get_args(get_args(options.Precision)[0]) == get_args(Precision)
     assert get_args(bench.MatmulPrecision) == get_args(machine.MatmulPrecision)
     assert tuple(importing.KINDS) == weights_import.KINDS and tuple(importing.POOL5) == weights_import.POOL5
@@ -120,3 +120,28 @@ def test_options_stand_for_what_the_library_has() -> None:
 
 def _default(function: Callable[..., None], name: str) -> object:
     return signature(function).parameters[name].default
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["MemoryError()", "OSError(12, 'Cannot allocate memory')", 'RuntimeError("can\'t start new thread")'],
+)
+def test_out_of_memory_ends_in_one_sentence(error: str) -> None:
+    ended = raising(f"raise {error}")
+    assert ended.returncode == 1 and ended.stderr.startswith("stgan: the system gives no more memory or threads;")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [(), ("-W", "default")])
+def test_warnings_of_libraries_are_for_those_who_ask_for_them(options: tuple[str, ...]) -> None:
+    ended = raising("import warnings; warnings.warn('lazy modules are a new feature', UserWarning)", *options)
+    assert ended.returncode == 0 and ("lazy modules" in ended.stderr) == bool(options)
+
+
+def raising(statement: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """A process of `stgan` in which the command is this statement."""
+    code = (
+        "from stgan.cli import commands\nfrom stgan.cli.main import main\n"
+        f"def app():\n    {statement}\ncommands.app = app\nmain()"
+    )
+    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=120)

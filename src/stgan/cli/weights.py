@@ -1,6 +1,7 @@
 """`stgan weights`: published files of weights, checkpoints, and exported weights."""
 
 import json
+import os
 import shlex
 from dataclasses import asdict
 from functools import partial
@@ -202,7 +203,7 @@ def _show_table(console: Console) -> None:
     for column in ("name", "purpose", "size", "source"):
         table.add_column(column, no_wrap=column == "name")
     for known in KNOWN_FILES:
-        here = (folder / known.file).is_file()
+        here = os.path.isfile(folder / known.file)  # False, no error, in a folder that cannot be read
         size = f"{known.size / 1e6:.0f} MB" if known.size else known.about
         table.add_row(known.name, known.purpose, size, "here" if here else "fetch" if known.urls else "by hand")
     console.print(table)
@@ -225,7 +226,7 @@ def _about(known: "KnownFile") -> dict[str, Any]:
         "import": known.import_command() or None,
         "note": known.note or None,
         "known from": list(known.evidence),
-        "here": str(there) if there.is_file() else None,
+        "here": str(there) if os.path.isfile(there) else None,
     }
 
 
