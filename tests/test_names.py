@@ -2,7 +2,7 @@
 
 import pytest
 
-from stgan.names import duration
+from stgan.names import duration, escaped
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,8 @@ from stgan.names import duration
 )
 def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_a_terminal_gets_no_commands() -> None:
+    assert escaped("walk\nén 走 \U0001f483") == "walk\nén 走 \U0001f483"
+    assert escaped("\x1b[2J\x07\r\x9b1m\u202egnp\t\udcff\x7f") == r"\x1b[2J\x07\r\x9b1m\u202egnp\t\udcff\x7f"

@@ -22,6 +22,17 @@ def printable(name: str, most: int | None = None) -> str:
     return name if most is None or len(name) <= most else f"{name[: most - 3]}..."
 
 
+def escaped(text: str) -> str:
+    """A text for a terminal: as it is, but unprintable characters except line breaks are escaped.
+
+    Names and values from files may hold sequences that move the cursor, change the title, or hide what follows.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def quoted(name: str | PurePath) -> str:
     """A name or a path for a message: in quotes, escaped, and at most 300 characters long."""
     text = repr(os.fspath(name))

@@ -138,6 +138,11 @@ def test_warnings_of_libraries_are_for_those_who_ask_for_them(options: tuple[str
     assert ended.returncode == 0 and ("lazy modules" in ended.stderr) == bool(options)
 
 
+def test_the_sentence_of_an_error_holds_no_commands_to_the_terminal() -> None:
+    ended = raising("from stgan.errors import StganError; raise StganError('a \\x1b[2J\\x9b\\nb')")
+    assert ended.stderr == "stgan: a \\x1b[2J\\x9b b\n"
+
+
 def raising(statement: str, *options: str) -> subprocess.CompletedProcess[str]:
     """A process of `stgan` in which the command is this statement."""
     code = (

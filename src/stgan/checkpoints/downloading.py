@@ -233,7 +233,7 @@ class _TimedHandler(urllib.request.AbstractHTTPHandler):
             made.response_class = partial(_Response, self.end)
             return made
 
-        return super().do_open(connection, req, **options)  # type: ignore[arg-type]
+        return super().do_open(connection, req, **options)
 
 
 class _HTTPHandler(_TimedHandler, urllib.request.HTTPHandler): ...

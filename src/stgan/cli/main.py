@@ -7,6 +7,7 @@ import warnings
 from types import FrameType
 
 from stgan.errors import Interrupted, StganError, is_out_of_memory
+from stgan.names import escaped
 
 
 class _Signals:
@@ -87,7 +88,7 @@ def main() -> None:
 
 def _end(sentence: str, status: int) -> None:
     red, plain = ("\x1b[31m", "\x1b[0m") if os.isatty(2) else ("", "")
-    print(f"{red}stgan: {' '.join(sentence.splitlines())}{plain}", file=sys.stderr)
+    print(f"{red}stgan: {escaped(' '.join(sentence.splitlines()))}{plain}", file=sys.stderr)
     sys.exit(status)
 
 
