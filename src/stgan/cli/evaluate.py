@@ -16,6 +16,7 @@ from stgan.cli.terminal import check_output, check_range, new_console, on_interr
 from stgan.errors import StganError
 from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import Manifest
+from stgan.names import csv_cell
 from stgan.progress import watching
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _notes_on_manifest(folder: Path, clips: Sequence["Clip"]) -> list[str]:
 
 def _as_csv(scores: "Scores") -> str:
     file = io.StringIO()
-    lines = [asdict(clip) for clip in scores.clips]
+    lines = [{name: csv_cell(value) for name, value in asdict(clip).items()} for clip in scores.clips]
     writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stgan.errors import StganError
-from stgan.names import is_file_name, quoted
+from stgan.names import from_csv_cell, is_file_name, quoted
 
 EXTENSIONS = (".mp4", ".avi", ".webm", ".gif", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg")
 SPLITS = ("train", "val", "test")
@@ -194,9 +194,9 @@ def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv_module.DictReader(_lines(file), restval="")
-            columns = [name.strip() for name in reader.fieldnames or ()]
+            columns = [from_csv_cell(name.strip()) for name in reader.fieldnames or ()]
             reader.fieldnames = columns
-            rows = [{name: (row[name] or "").strip() for name in columns} for row in reader]
+            rows = [{name: from_csv_cell((row[name] or "").strip()) for name in columns} for row in reader]
     except (OSError, UnicodeDecodeError, csv_module.Error) as error:
         raise StganError(f"{quoted(table)} cannot be read as a csv file in UTF-8: correct it.") from error
     return columns, rows
