@@ -76,6 +76,13 @@ def locked(
         yield
 
 
+def named(path: str | Path) -> Path:
+    """A path that a user gave. StganError for an empty text, which would otherwise be the current folder."""
+    if path == "":
+        raise StganError("the name of a file or folder is empty; give one")
+    return Path(path)
+
+
 def typed(text: str) -> str | Path:
     """An argument that may be a path or a name: a `Path` if it exists and has a separator, else the text itself."""
     return Path(text) if "/" in text and os.path.exists(text) else text

@@ -106,7 +106,7 @@ def evaluate(
     whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
     scorer = find_evaluator(evaluator, whole, frames=frames, device=place)
-    space = find_evaluator(features, whole, frames=frames, device=place) if features else None
+    space = find_evaluator(features, whole, frames=frames, device=place) if features is not None else None
     beside = None
     if real:
         found = find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)

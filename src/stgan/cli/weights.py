@@ -16,7 +16,7 @@ from rich.table import Table
 from stgan.cli import options, weights_import
 from stgan.cli.terminal import check_output, command, new_console, on_interrupt, write_json
 from stgan.errors import StganError
-from stgan.files import BUNDLED, sha256
+from stgan.files import BUNDLED, named, sha256
 from stgan.names import is_file_name, quoted
 from stgan.progress import download_bar
 
@@ -268,7 +268,7 @@ def _checkpoint_folder(path: str) -> Path | None:
     from stgan.checkpoints.description import check_unambiguous
     from stgan.checkpoints.model_folder import MODEL, bundled_models
 
-    folder = Path(path)
+    folder = named(path)
     model, _, part = path.partition("/")
     if model in bundled_models() and (bundled := BUNDLED / model / part).is_dir():
         check_unambiguous(path, "the name of bundled networks", bundled)

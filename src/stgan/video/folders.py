@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stgan.errors import StganError
+from stgan.files import named
 from stgan.names import from_csv_cell, is_file_name, quoted
 
 EXTENSIONS = (".mp4", ".avi", ".webm", ".gif", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg")
@@ -126,7 +127,7 @@ def find_clips(
     Raises:
         StganError: there are no clips, or the lists or labels are wrong.
     """
-    root = Path(root)
+    root = named(root)
     if not os.path.isdir(root):
         raise StganError(f"{quoted(root)} is not a folder: give a folder with {_LAYOUTS}.")
     table = choose_csv(root, csv)
