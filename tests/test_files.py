@@ -9,7 +9,7 @@ import pytest
 
 from stgan import files
 from stgan.errors import StganError
-from stgan.files import locked, replacing
+from stgan.files import flush, locked, replacing
 
 
 def folder(path: Path, text: str) -> Path:
@@ -86,3 +86,25 @@ def test_the_next_one_waits(tmp_path: Path) -> None:
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o002])
+def test_a_file_has_the_permissions_of_any_new_file(mask: int, tmp_path: Path) -> None:
+    """safetensors writes files that only their owner reads."""
+    former = os.umask(mask)
+    try:
+        for path in (tmp_path / "new", tmp_path / "new"):  # also where there is one already
+            with replacing(path) as temporary:
+                os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
+    finally:
+        os.umask(former)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o666 & ~mask and os.listdir(tmp_path) == ["new"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no /proc")
+def test_a_folder_is_flushed_with_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path / "set", "text")
+    flushed: list[str] = []
+    monkeypatch.setattr(files.os, "fsync", lambda file: flushed.append(os.readlink(f"/proc/self/fd/{file}")))
+    flush(tmp_path / "set")
+    assert flushed == [str(tmp_path / "set" / "a.txt"), str(tmp_path / "set")]

@@ -26,12 +26,6 @@ def arithmetic(precision: Precision, device: torch.device) -> AbstractContextMan
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a computation ran out of memory. PyTorch has its own exception type for that on GPUs only."""
-    message = str(error) if isinstance(error, RuntimeError) else ""
-    return isinstance(error, MemoryError) or "out of memory" in message or "allocate memory" in message
-
-
 def batch_size(device: torch.device, frames: int, side: int) -> int:
     """How many clips of `frames` square frames of `side` pixels to generate at a time, 1 to 16.
 

@@ -1,4 +1,6 @@
-"""The errors that a user of stgan is expected to read."""
+"""The errors that a user of stgan is expected to read, and those of a machine without memory."""
+
+import errno
 
 
 class StganError(Exception):
@@ -11,3 +13,23 @@ class StganError(Exception):
 
 class Interrupted(StganError):  # noqa: N818 (the user's wish, not an error)
     """Ctrl-C or SIGTERM stopped the work. The message says what is kept and how to continue."""
+
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",  # cuBLAS and cuDNN
+    "bad_alloc",
+    "could not create a primitive",  # oneDNN
+    "could not create a memory",
+    "can't start new thread",  # a thread needs memory for its stack
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the system gave no more memory or threads. PyTorch has a type for this error on GPUs only."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    message = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or any(words in message for words in _OUT_OF_MEMORY)

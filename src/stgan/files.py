@@ -25,11 +25,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`. It replaces `path` if the block succeeds and is removed if it does not.
 
     The block makes a file or a folder there. A killed process leaves it behind; `remove_leftovers` removes it.
+    A file gets the permissions of any new file in that folder; some libraries write files for their owner alone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     former = path.with_name(f".{path.name}.former.{os.getpid()}.part")
     try:
         yield temporary
+        if temporary.is_file():
+            temporary.chmod(_usual_mode(temporary.with_name(f".{path.name}.mode.{os.getpid()}.part")))
         if temporary.is_dir() and os.path.lexists(path):
             os.replace(path, former)  # no system call replaces a folder that is not empty
         os.replace(temporary, path)
@@ -73,6 +76,13 @@ def locked(
         yield
 
 
+def named(path: str | Path) -> Path:
+    """A path that a user gave. StganError for an empty text, which would otherwise be the current folder."""
+    if path == "":
+        raise StganError("the name of a file or folder is empty; give one")
+    return Path(path)
+
+
 def typed(text: str) -> str | Path:
     """An argument that may be a path or a name: a `Path` if it exists and has a separator, else the text itself."""
     return Path(text) if "/" in text and os.path.exists(text) else text
@@ -97,6 +107,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def flush(path: Path) -> None:
+    """Flush a file, or a folder with its contents, to the disk, so that it survives a loss of power."""
+    for inner in path.iterdir() if path.is_dir() else ():
+        flush(inner)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove unfinished files of killed processes. This is only safe while no process writes there."""
     for path in folder.iterdir():
@@ -116,3 +137,12 @@ def file_hash(path: Path, kind: str) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _usual_mode(probe: Path) -> int:
+    """The permissions of a new file at this path. They depend on the umask, which threads can only read by setting."""
+    try:
+        probe.touch()
+        return probe.stat().st_mode & 0o777
+    finally:
+        probe.unlink(missing_ok=True)

@@ -1,10 +1,13 @@
 """Parts of messages: names from untrusted files, errors on one line, durations."""
 
 import os
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import PurePath
+from typing import Any
 
+_FORMULA = re.compile(r"'*[=+@\t\r\n-]")  # how a csv cell begins that a spreadsheet runs
 _LISTED = 24  # names in a sentence; of a longer list only the most similar are shown
 _NEAREST = 5
 _LONGEST = 300  # characters of a name; real paths are hardly ever longer
@@ -20,6 +23,36 @@ def printable(name: str, most: int | None = None) -> str:
     """A name for a picture or a page: escaped if it has unprintable characters, cut to `most` characters."""
     name = name if name.isprintable() else ascii(name)
     return name if most is None or len(name) <= most else f"{name[: most - 3]}..."
+
+
+def escaped(text: str) -> str:
+    """A text for a terminal: as it is, but unprintable characters except line breaks are escaped.
+
+    Names and values from files may hold sequences that move the cursor, change the title, or hide what follows.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def csv_cell(value: Any) -> Any:
+    """A value for a csv file: a text that spreadsheets would run as a formula gets an apostrophe in front.
+
+    Numbers stay as they are, also as texts. `from_csv_cell` takes the apostrophe away again.
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value.strip()
+
+
+def from_csv_cell(text: str) -> str:
+    """The text of which `csv_cell` made this."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def quoted(name: str | PurePath) -> str:

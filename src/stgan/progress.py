@@ -11,13 +11,23 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
-    TextColumn,
+    Task,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
+
+from stgan.names import escaped
 
 T = TypeVar("T")
+
+
+class _Description(ProgressColumn):
+    """What a bar is about, which may hold names from files."""
+
+    def render(self, task: Task) -> Text:
+        return Text(escaped(task.description))
 
 
 def bars(
@@ -25,7 +35,7 @@ def bars(
 ) -> Progress:
     """Progress bars with counts and times. more: further columns at their end."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        _Description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     return Progress(*columns, *more, console=console, transient=transient, disable=hidden)
 
@@ -33,7 +43,7 @@ def bars(
 def download_bar(console: Console) -> Progress:
     """A progress bar in bytes, on terminals only; it disappears at its end."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+        _Description(), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 

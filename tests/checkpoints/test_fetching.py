@@ -5,8 +5,10 @@ import io
 import json
 import os
 import re
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,6 +118,36 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, tmp_path:
     assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == OTHER
 
 
+@pytest.mark.parametrize("etags", [('"one"', '"two"'), ('W/"one"', 'W/"two"'), ('"one"', 'W/"two"')])
+def test_a_server_that_continues_another_version_is_asked_anew(
+    etags: tuple[str, str], server: Server, tmp_path: Path
+) -> None:
+    server.pages["/net"] = Page(cuts=[300_000, 0, 0, 0, 0, 0], etag=etags[0])
+    with pytest.raises(FetchError):
+        fetch(known(server, "/net"), tmp_path)
+    server.pages["/net"] = Page(OTHER, etag=etags[1], careless=True)
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == OTHER
+    assert [asked for _, asked in server.requests[-2:]] == ["bytes=300000-", None]
+
+
+@pytest.mark.parametrize(
+    "content_range",
+    [
+        "bytes 300000-1048575/2000000", "bytes 299999-1048575/1048576", "bytes 300000-299999/1048576",
+        "bytes 300000-1048576/1048576", "bytes 300000-1048575/*", "bytes */1048576", "300000-1048575", "",
+    ],
+)  # fmt: skip
+def test_a_part_that_cannot_be_the_rest_is_not_joined(content_range: str, server: Server, tmp_path: Path) -> None:
+    server.pages["/net"] = Page(cuts=[300_000, 0, 0, 0, 0, 0])
+    with pytest.raises(FetchError):
+        fetch(known(server, "/net"), tmp_path)
+    server.pages["/net"] = Page(OTHER[300_000:], status=206, headers={"Content-Range": content_range})
+    with pytest.raises(FetchError, match=r"changed in the meantime|contradict each other"):
+        fetch(known(server, "/net"), tmp_path)
+    server.pages["/net"] = Page()
+    assert fetch(known(server, "/net"), tmp_path).path.read_bytes() == BODY
+
+
 def test_without_etags_a_changed_file_is_known_by_its_length(server: Server, tmp_path: Path) -> None:
     for length in (100_000, 2_000_000):
         tmp_path = tmp_path / str(length)
@@ -181,7 +213,14 @@ def test_bad_answers(server: Server, tmp_path: Path) -> None:
         (Page(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "a web page came"),
         (Page(headers={"Content-Encoding": "gzip"}), "another encoding"),
         (Page(length=5 << 30), "more than any known file"),
-        (Page(length=len(BODY) + 1), "stopped after 1048576 of 1048577|changed in the meantime"),
+        (Page(length="-1"), "do not say one length"),
+        (Page(length="1e6"), "do not say one length"),
+        (Page(length="1_048_576"), "do not say one length"),
+        (Page(length="1048576, 1048576"), "do not say one length"),
+        (Page(headers={"Content-Length": "7"}), "do not say one length"),
+        (Page(headers={"Transfer-Encoding": "chunked"}), "do not say one length"),
+        (Page(endless=True, headers={"Transfer-Encoding": "gzip"}), "another encoding"),
+        (Page(length=len(BODY) + 1), "stopped after 1048576 of 1048577|contradict each other"),
         (Page(b"", status=302, headers={"Location": "file:///etc/passwd"}), "redirects"),
         (Page(b"", status=302, headers={"Location": "ftp://127.0.0.1/x"}), "redirects from http to ftp"),
         (Page(b"", status=302, headers={"Location": "/net"}), "redirects are not followed"),
@@ -220,6 +259,32 @@ def test_a_server_that_falls_silent(server: Server, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(server, "answer", lambda handler: handler.rfile.read(1))
     with pytest.raises(FetchError, match=r"timed out"):
         fetch(known(server, "/net"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0"],
+    ids=["headers", "body", "chunk"],
+)
+@pytest.mark.parametrize("limits", [{"_LONGEST": 0.3}, {"_PERIOD": 0.2}], ids=str)
+def test_a_server_that_sends_byte_by_byte(
+    limits: dict[str, float], sent: bytes, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limits.items():
+        monkeypatch.setattr(downloading, name, value)
+
+    def answer(handler: Any) -> None:
+        handler.wfile.write(sent)
+        with suppress(OSError):  # the other side had enough
+            for _ in range(1000):
+                handler.wfile.write(b"0")
+                time.sleep(0.02)
+
+    monkeypatch.setattr(server, "answer", answer)
+    began = time.monotonic()
+    with pytest.raises(FetchError, match=r"takes longer than 0.3 s|sends less than 1000 bytes a second"):
+        fetch(known(server, "/net"), tmp_path)
+    assert time.monotonic() - began < 10 and len(server.requests) == 1 and not (tmp_path / "net.bin").exists()
 
 
 def archive(**members: bytes) -> bytes:

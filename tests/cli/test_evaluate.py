@@ -5,14 +5,16 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from clip_scores import clip_scores
 from manifest_lines import write_lines
 
 from stgan.checkpoints import bundled_models, find_model
-from stgan.cli.evaluate import made_by
+from stgan.cli.evaluate import _as_csv, made_by
 from stgan.scoring import Clip
 from stgan.studies.fooling import real_clips
 from stgan.video import write_video
@@ -48,6 +50,13 @@ def test_scores_beside_real_clips_in_every_form(
         path.relative_to(generated).as_posix() for path in generated.glob("*/*.mp4")
     )
     assert np.exp(np.mean([float(line["contribution"]) for line in lines])) <= 3
+
+
+def test_the_csv_file_holds_no_formulas() -> None:
+    clip = clip_scores(Clip(Path("x"), "=a/b.mp4", "=cmd|'/C calc'!A0"), "@SUM(1)", -0.5, 1.0)
+    (line,) = csv.DictReader(_as_csv(SimpleNamespace(clips=[clip])).splitlines())
+    assert (line["file"], line["named"], line["contribution"]) == ("'=a/b.mp4", "'@SUM(1)", "-0.5")
+    assert line["action"] == "'=cmd|'/C calc'!A0"
 
 
 def test_a_part_of_the_clips_evenly(stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -1,20 +1,24 @@
 """How fast `stgan` starts: what is loaded before a command computes, and the options that stand for the library's."""
 
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import Any, get_args
+from types import FunctionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from stgan import defaults
+from stgan import cli, defaults
 from stgan.bench import machine
 from stgan.checkpoints import importing
 from stgan.cli import bench, evaluate, options, select, weights_import
 from stgan.devices import Precision
+from stgan.errors import StganError
 from stgan.sampling import PRESETS
 from stgan.scoring import BATCH
 from stgan.studies import selection
@@ -100,6 +104,37 @@ def test_an_empty_path_is_refused(arguments: tuple[str, ...], name: str, stgan: 
     assert f"{name} is empty; name a file or a folder" in ended.stderr and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("generate", "--model", ""), ("evaluate", "{clips}", "--model", ""), ("evaluate", "{clips}", "--evaluator", ""),
+        ("evaluate", "{clips}", "--features", ""), ("report", "{clips}", "--model", ""), ("weights", "info", ""),
+        ("report", "{clips}", "--evaluator", ""), ("info", ""), ("weights", "export", "", "--out", "x.npz"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_empty_name_is_not_the_current_folder(arguments: tuple[str, ...], stgan: Any, tiny_clips: Path) -> None:
+    ended = stgan.run(*(argument.format(clips=tiny_clips) for argument in arguments))
+    assert ended.returncode == 1 and ended.is_one_sentence, ended.stderr
+    assert "the name of a file or folder is empty; give one" in ended.stderr
+
+
+def test_every_path_of_a_command_is_checked() -> None:
+    """Those that are declared in `stgan.cli.options` have a parser that refuses an empty text."""
+    seen = 0
+    for module in pkgutil.iter_modules(cli.__path__, "stgan.cli."):
+        for function in vars(import_module(module.name)).values():
+            if not (isinstance(function, FunctionType) and "typer" in str(getattr(function, "__annotations__", ""))):
+                continue
+            for name, hint in get_type_hints(function, include_extras=True).items():
+                if get_origin(hint) is Annotated and "Path" in str(get_args(hint)[0]):
+                    seen += 1
+                    with pytest.raises(StganError, match="is empty"):
+                        get_args(hint)[1].parser("")
+                        pytest.fail(f"{function.__module__}.{function.__name__}: {name}")
+    assert seen > 20
+
+
 def test_a_value_that_an_option_does_not_have_is_refused_and_the_others_named(stgan: Any) -> None:
     ended = stgan.run("bench", "paper-scale", "--precision", "tea")
     assert ended.returncode == 2 and all(name in ended.stderr for name in ("tea", "float32", "tf32", "bf16"))
@@ -120,3 +155,33 @@ def test_options_stand_for_what_the_library_has() -> None:
 
 def _default(function: Callable[..., None], name: str) -> object:
     return signature(function).parameters[name].default
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["MemoryError()", "OSError(12, 'Cannot allocate memory')", 'RuntimeError("can\'t start new thread")'],
+)
+def test_out_of_memory_ends_in_one_sentence(error: str) -> None:
+    ended = raising(f"raise {error}")
+    assert ended.returncode == 1 and ended.stderr.startswith("stgan: the system gives no more memory or threads;")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [(), ("-W", "default")])
+def test_warnings_of_libraries_are_for_those_who_ask_for_them(options: tuple[str, ...]) -> None:
+    ended = raising("import warnings; warnings.warn('lazy modules are a new feature', UserWarning)", *options)
+    assert ended.returncode == 0 and ("lazy modules" in ended.stderr) == bool(options)
+
+
+def test_the_sentence_of_an_error_holds_no_commands_to_the_terminal() -> None:
+    ended = raising("from stgan.errors import StganError; raise StganError('a \\x1b[2J\\x9b\\nb')")
+    assert ended.stderr == "stgan: a \\x1b[2J\\x9b b\n"
+
+
+def raising(statement: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """A process of `stgan` in which the command is this statement."""
+    code = (
+        "from stgan.cli import commands\nfrom stgan.cli.main import main\n"
+        f"def app():\n    {statement}\ncommands.app = app\nmain()"
+    )
+    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=120)

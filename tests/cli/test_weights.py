@@ -23,7 +23,7 @@ from stgan import STGAN
 from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.checkpoints.importing import KINDS, POOL5, PROTOCOLS
 from stgan.checkpoints.known_files import KNOWN_FILES, KnownFile
-from stgan.cli.weights import assemble_
+from stgan.cli.weights import assemble_, list_
 from stgan.errors import StganError
 
 FILE = "RGB_lstm_model_iter_30000.caffemodel"
@@ -45,6 +45,15 @@ def test_list(stgan: Any, tmp_path: Path) -> None:
     assert one.returncode == 0 and "licence: unrestricted use" in one.stdout and caffenet["command"] in one.stdout
     wrong = stgan.run("weights", "list", "caffe")
     assert wrong.returncode == 1 and wrong.is_one_sentence and "no known file 'caffe'" in wrong.stderr
+
+
+@pytest.mark.parametrize("cache", ["x" * 5000, "/dev/null"])
+def test_list_needs_no_cache(cache: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a folder whose name is too long, the system says as little as of one without permission."""
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    list_(None, None)
+    list_("caffenet", None)
+    assert "caffenet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("known", [known for known in KNOWN_FILES if known.becomes], ids=lambda known: known.name)

@@ -1,6 +1,7 @@
 """Jobs: which clips are made together, what is kept of them, and what a folder says of how its clips were computed."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -159,10 +160,18 @@ def folder_with(path: Path, **fields: Any) -> Path:
 
 
 def test_threads_and_batch_are_those_of_the_folder_within_the_block(tmp_path: Path) -> None:
-    before = torch.get_num_threads()
-    with as_before(folder_with(tmp_path, batch=3, threads=before + 1), 16) as batch:
-        assert (batch, torch.get_num_threads()) == (3, before + 1)
+    before, other = torch.get_num_threads(), os.cpu_count() or 1
+    with as_before(folder_with(tmp_path, batch=3, threads=other), 16) as batch:
+        assert (batch, torch.get_num_threads()) == (3, other)
     assert torch.get_num_threads() == before
+
+
+def test_a_manifest_cannot_ask_for_more_than_a_device_gives(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    with as_before(folder_with(tmp_path, batch=17, threads=max(os.cpu_count() or 1, before) + 1), 4) as batch:
+        assert (batch, torch.get_num_threads()) == (4, before)
+    with as_before(folder_with(tmp_path, batch=17), 32) as batch:  # the user asks for 32
+        assert batch == 17
 
 
 @pytest.mark.parametrize(

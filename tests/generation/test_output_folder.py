@@ -12,9 +12,9 @@ from PIL import Image
 
 from stgan.errors import StganError
 from stgan.files import LOCK
-from stgan.generation import CONTACT_SHEET, PREVIOUS
+from stgan.generation import CONTACT_SHEET, PREVIOUS, output_folder
 from stgan.generation.output_folder import OutputFolder, first_difference, open_output
-from stgan.manifest import Entry
+from stgan.manifest import Entry, Manifest
 from stgan.scoring import generated_clips
 from stgan.video import read_video, write_gif
 
@@ -269,3 +269,13 @@ def test_the_contact_sheet_has_a_bounded_number_of_rows(actions: int, rows: int,
         folder.finish([])
     height, width = read_video(path).frames.shape[1:3]
     assert Image.open(tmp_path / CONTACT_SHEET).size == (96 + 4 * width, rows * (height + 4))
+
+
+def test_a_clip_is_on_the_disk_before_its_line_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    flush, append = output_folder.flush, Manifest.append
+    monkeypatch.setattr(output_folder, "flush", lambda path: (flush(path), done.append(path.name)))
+    monkeypatch.setattr(Manifest, "append", lambda self, entry: (append(self, entry), done.append("its line")))
+    with open_output(tmp_path, SETTINGS, resume=False) as folder:
+        add(folder, "left", 0, {".gif": lambda path: write_gif(path, frames(200))})
+    assert done == ["left_seed3_0000.gif", "left_seed3_0000.mp4", "left", "its line"]

@@ -17,6 +17,7 @@ from stgan.checkpoints import find_model
 from stgan.errors import StganError
 from stgan.records import as_plain, as_record
 from stgan.report.scores_page import Request, write_scores_page
+from stgan.report.shown import shown_clips
 from stgan.scoring import (
     SCORES,
     Protocol,
@@ -206,6 +207,31 @@ def test_clips_without_manifest_have_a_page(tiny_clips: Path, tmp_path: Path, ma
     (tmp_path / "empty").mkdir()
     with pytest.raises(StganError, match="has no clips"):
         make(tmp_path / "empty")
+
+
+def test_no_link_out_of_the_folder_is_followed(
+    clips: Path, record: Record, tiny_clips: Path, tmp_path: Path, make: Make, page_of: PageOf
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (clips / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StganError, match=r"figures' is a link to another folder; remove it"):
+        make(clips, record)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    (clips / "figures").unlink()
+    action = Path(read_lines(clips)[0]["file"]).parent.name
+    shutil.move(clips / action, tmp_path / "moved")
+    (clips / action).symlink_to(tmp_path / "moved")
+    with pytest.raises(StganError, match="is a link; put the clips themselves there"):
+        make(clips, record)
+    (clips / action).unlink()
+    shutil.move(tmp_path / "moved", clips / action)
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "set").symlink_to(clips)
+    assert shown_clips(clips, None, tmp_path) and not shown_clips(tmp_path / "study" / "set", None, tmp_path / "study")
+    folder = Path(shutil.copytree(tiny_clips, tmp_path / "without manifest"))
+    (folder / "left" / "clip0.mp4").unlink()
+    (folder / "left" / "clip0.mp4").symlink_to(tiny_clips / "left" / "clip0.mp4")
+    assert videos(page_of(make(folder))) == 8
 
 
 def test_scores_are_those_of_the_clips_that_are_there(clips: Path, record: Record) -> None:

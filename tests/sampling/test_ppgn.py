@@ -207,3 +207,44 @@ def test_what_computes_in_bfloat16(model: STGAN, precision: str, around: bool) -
         assert seen["generator"] == [within] * 5 + [around] and set(seen["prior"]) == {around}
         sample(networks, Action(networks.condition, 1), [0], paper, timer=timer)
     assert seen["reconstruction_encoder"] == seen["reconstruction_generator"] == [within] * 2
+
+
+class Greedy(nn.Module):
+    """A condition network that needs more memory than there is for more than so many clips."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        super().__init__()
+        self.most, self.error = most, error
+        self.asked: list[int] = []
+
+    def log_probabilities(self, videos: Tensor) -> Tensor:
+        self.asked.append(len(videos))
+        if len(videos) > self.most:
+            raise self.error
+        return videos.mean((1, 2, 3, 4))[:, None]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory."),
+    ],
+    ids=repr,
+)
+def test_out_of_memory_names_the_batch_that_fits(networks: Networks, error: Exception) -> None:
+    settings = replace(ROBUST, iterations=50)
+    greedy = Greedy(3, error)
+    with pytest.raises(StganError, match=r"memory to make 8 clips of 16 frames at a time; a batch of 2 fits"):
+        sample(networks, Action((greedy,), 0), range(8), settings)
+    assert set(greedy.asked) == {8, 4, 2} and len(greedy.asked) < 10
+    with pytest.raises(StganError, match=r"memory to make 8 clips .* make shorter clips"):
+        sample(networks, Action((Greedy(0, error),), 0), range(8), settings)
+
+
+def test_other_errors_stay_what_they_are(networks: Networks) -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        sample(networks, Action((Greedy(0, RuntimeError("shapes differ")),), 0), range(2), ROBUST)

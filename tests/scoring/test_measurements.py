@@ -227,6 +227,23 @@ def test_a_clip_that_the_network_cannot_judge_is_left_out(tiny_clips: Path, eval
     assert len(kept) == 8 and [each.file for each in skipped] == [brightest.name] and "crop" in skipped[0].reason
 
 
+def test_a_batch_too_large_for_the_memory_is_scored_clip_by_clip(
+    measured: Measurements, tiny_clips: Path, evaluator: Evaluator
+) -> None:
+    class Greedy(Counting):
+        def features_and_log_probabilities(self, videos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            if len(videos) > most:
+                raise RuntimeError("could not create a primitive")
+            return super().features_and_log_probabilities(videos)
+
+    judge, most = replace(evaluator, network=Greedy(evaluator.network)), 1
+    kept, _ = measure(folder_clips(tiny_clips), judge, batch_size=4)
+    torch.testing.assert_close(kept.features, measured.features)
+    most = 0
+    with pytest.raises(StganError, match=r"not enough memory; use fewer"):
+        measure(folder_clips(tiny_clips), judge, batch_size=4)
+
+
 @pytest.mark.parametrize(
     ("video", "message"),
     [

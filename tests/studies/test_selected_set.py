@@ -314,3 +314,8 @@ def test_real_clips_to_train_on() -> None:
     assert count_real(split) == {"run": 1} and count_real(split, ["bob"]) == {"run": 1}
     with pytest.raises(StganError, match="no group 'eve'"):
         count_real(plain, ["eve"])
+
+
+def test_lists_hold_no_formulas(tmp_path: Path) -> None:
+    selected_set._write_csv(tmp_path / "a.csv", ("path", "contribution"), [("=a/b.mp4", "-0.5")])
+    assert (tmp_path / "a.csv").read_text() == "path,contribution\n'=a/b.mp4,-0.5\n"

@@ -67,6 +67,19 @@ def test_class_folders_without_a_list(folder: Path, tmp_path: Path) -> None:
     assert [(c.label, c.group, c.split) for c in small.clips] == [(c.label, None, None) for c in clips.clips]
 
 
+def test_a_list_holds_no_formulas_and_is_read_as_it_was(folder: Path, tmp_path: Path) -> None:
+    first = find_clips(folder, split_column="strict").clips[0].path
+    for label in ("=run", "-sit", "walk"):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        shutil.copy(first, tmp_path / "clips" / label / "x.mp4")
+    clips = find_clips(tmp_path / "clips")
+    compact_clips(clips, tmp_path / "small", size=32, most_bytes=10**6)
+    (table,) = (tmp_path / "small").glob("*.csv")
+    assert not [cell for line in table.read_text().splitlines() for cell in line.split(",") if cell[0] in "=-+@"]
+    found = find_clips(tmp_path / "small").clips
+    assert sorted(clip.label for clip in found) == ["-sit", "=run", "walk"] == sorted(c.label for c in clips.clips)
+
+
 def test_clips_of_one_name_stay_two(folder: Path, tmp_path: Path) -> None:
     first = find_clips(folder, split_column="strict").clips[0].path
     names = ["a/x.mp4", "b/x.mp4"]

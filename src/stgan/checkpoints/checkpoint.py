@@ -30,6 +30,7 @@ from stgan.checkpoints.description import (
     read_config,
 )
 from stgan.checkpoints.trial import try_out
+from stgan.errors import is_out_of_memory
 from stgan.files import replacing, write_text
 from stgan.names import one_line, quoted
 from stgan.records import checked, write_record
@@ -150,6 +151,8 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     try:
         try_out(network)
     except _BAD_VALUES as error:
+        if is_out_of_memory(error):
+            raise CheckpointError(f"not enough memory to run {quoted(folder)}; use a smaller network") from error
         raise CheckpointError(f"{quoted(folder)} is not a working {name}: {one_line(error)}") from error
     return Checkpoint(network.to(device), actions, written.provenance, weights_hash(tensors))
 

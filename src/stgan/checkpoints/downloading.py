@@ -1,9 +1,10 @@
-"""Download of one file by HTTP, limited in size, and resumable.
+"""Download of one file by HTTP, limited in size and time, and resumable.
 
 It uses the standard library's urllib, because the HTTP client that huggingface_hub installs depends on its version.
 """
 
 import http.client
+import io
 import re
 import shutil
 import time
@@ -11,13 +12,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from stgan.checkpoints.description import CheckpointError
 from stgan.errors import StganError
-from stgan.names import one_line, quoted
+from stgan.names import duration, one_line, quoted
 from stgan.records import Count, read_record, write_record
 from stgan.version import __version__
 
@@ -31,6 +33,9 @@ _BLOCK = 1 << 18  # bytes read at a time
 _TIMEOUT = 30.0  # seconds without a byte
 _TRIES = 5  # in a row without a new byte
 _PAUSE = 1.0  # seconds between two tries
+_LONGEST = 24 * 3600.0  # seconds of a download
+_SLOWEST = 1000.0  # bytes a second, as the mean of a period
+_PERIOD = 60.0  # seconds
 
 
 class FetchError(CheckpointError):
@@ -47,10 +52,16 @@ class AddressError(Exception):
 
 @dataclass(frozen=True)
 class _Notes:
-    """Beside an unfinished file: its address, the server's name of this version, and the size of the whole file."""
+    """Beside an unfinished file.
+
+    version: the server's name of this version, for If-Range.
+    tag:     the ETag, also a weak one, which cannot be a version.
+    total:   bytes of the whole file.
+    """
 
     url: str
     version: str = ""
+    tag: str = ""
     total: Count | None = None
 
 
@@ -75,9 +86,10 @@ def download(url: str, part: Path, *, size: int | None = None, progress: Progres
         FetchError:   the disk has no room for it.
     """
     tries, most = 0, _length(part)
+    end = time.monotonic() + _LONGEST
     while True:
         try:
-            return _attempt(url, part, size, progress)
+            return _attempt(url, part, size, progress, end)
         except AddressError as error:
             tries = 0 if _length(part) > most else tries + 1
             most = max(most, _length(part))
@@ -102,8 +114,8 @@ def check_space(folder: Path, size: int) -> None:
         )
 
 
-def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None:
-    """Send one request and read its body to the end."""
+def _attempt(url: str, part: Path, size: int | None, progress: Progress, end: float) -> None:
+    """Send one request and read its body to the end. end: when to stop, in time.monotonic's seconds."""
     notes, done = _resume_point(url, part)
     if notes.total is not None and done == notes.total:
         return
@@ -112,26 +124,32 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress) -> None
         headers["Range"] = f"bytes={done}-"
         if notes.version:
             headers["If-Range"] = notes.version
-    with _open(url, headers, part) as response:
+    with _open(url, headers, part, end) as response:
         continues = response.status == http.client.PARTIAL_CONTENT
+        length = _announced(response)
         if continues:
-            start, total = _range(response)
-            if start != done or notes.total not in (None, total) or (total is not None and total <= done):
+            start, stop, total = _range(response)
+            if length not in (None, stop - start):
+                forget(part)
+                raise AddressError("the lengths in its headers contradict each other")
+            if start != done or notes.total not in (None, total) or _is_another(notes, response):
                 forget(part)
                 raise AddressError("the file there changed in the meantime", again=True)
         else:
-            done, total = 0, _announced(response)
+            done, total, notes = 0, length, _Notes(url)
+            stop = total if total is not None else size or MOST_BYTES
         _check_announced(response, total, size)
         check_space(part.parent, (total or 0) - done)
-        write_record(_notes_path(part), _Notes(url, _version(response), total))
-        most = total if total is not None else size or MOST_BYTES
+        write_record(
+            _notes_path(part), _Notes(url, _version(response) or notes.version, _tag(response) or notes.tag, total)
+        )
         with part.open("ab" if continues else "wb") as file:
             progress(done, total)
             while block := _read(response):
                 done += len(block)
-                if done > most:
+                if done > stop:
                     forget(part)
-                    raise AddressError(f"it sends more than {most} bytes")
+                    raise AddressError(f"it sends more than {stop} bytes")
                 file.write(block)
                 progress(done, total)
     if total is not None and done < total:
@@ -169,13 +187,70 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
+class _Timed(io.RawIOBase):
+    """The bytes of a connection, headers and all. AddressError if they come too slowly or for too long.
+
+    A timeout of the socket is no limit by itself: it starts anew with each byte.
+    """
+
+    def __init__(self, raw: io.RawIOBase, end: float) -> None:
+        self._raw, self._end = raw, end
+        self._since, self._bytes = time.monotonic(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._bytes += (count := self._raw.readinto(buffer) or 0)
+        now = time.monotonic()
+        if now > self._end:
+            raise AddressError(f"it takes longer than {duration(_LONGEST)}")
+        if now > self._since + _PERIOD:
+            if self._bytes < _SLOWEST * (now - self._since):
+                raise AddressError(f"it sends less than {_SLOWEST:.0f} bytes a second")
+            self._since, self._bytes = now, 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, end: float, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), end))
+
+
+class _TimedHandler(urllib.request.AbstractHTTPHandler):
+    """Opens connections whose bytes must have come by `end`, and not too slowly."""
+
+    end: float
+
+    def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
+        def connection(*args: Any, **values: Any) -> Any:
+            made = http_class(*args, **values)
+            made.response_class = partial(_Response, self.end)
+            return made
+
+        return super().do_open(connection, req, **options)
+
+
+class _HTTPHandler(_TimedHandler, urllib.request.HTTPHandler): ...
+
+
+class _HTTPSHandler(_TimedHandler, urllib.request.HTTPSHandler): ...
+
+
+def _opener(end: float) -> urllib.request.OpenerDirector:
     """An opener for http and https alone; urllib's default one also opens local files."""
+    plain, secure = _HTTPHandler(), _HTTPSHandler()
+    plain.end = secure.end = end
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        plain,
+        secure,
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
@@ -185,10 +260,10 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _open(url: str, headers: dict[str, str], part: Path) -> Any:
+def _open(url: str, headers: dict[str, str], part: Path, end: float) -> Any:
     """The response of a server that has the file."""
     try:
-        return _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
+        return _opener(end).open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         raise _refusal(error.code, part) from error
@@ -229,19 +304,44 @@ def _check_announced(response: Any, total: int | None, size: int | None) -> None
 
 
 def _announced(response: Any) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if re.fullmatch(r"\d{1,18}", length) else None
+    """The number of bytes in the body; None if it is sent in chunks, or until the connection closes."""
+    lengths = response.headers.get_all("Content-Length", [])
+    encodings = [value.strip().lower() for value in response.headers.get_all("Transfer-Encoding", [])]
+    if encodings not in ([], ["chunked"]):
+        raise AddressError("it sends the file in another encoding than asked for")
+    if not lengths:
+        return None
+    if len(lengths) > 1 or encodings or not re.fullmatch(r"[0-9]{1,18}", lengths[0].strip()):
+        raise AddressError("its headers do not say one length of the file")
+    return int(lengths[0])
 
 
-def _range(response: Any) -> tuple[int, int | None]:
-    """The offset of a partial response, and the size of the whole file; (-1, None) if the server names none."""
-    found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "").strip())
+def _range(response: Any) -> tuple[int, int, int | None]:
+    """Where a partial response starts and stops, and the size of the whole file, or None.
+
+    (-1, -1, None) if the server says nothing that is possible.
+    """
+    found = re.fullmatch(
+        r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", response.headers.get("Content-Range", "").strip()
+    )
     if not found:
-        return -1, None
-    return int(found[1]), None if found[2] == "*" else int(found[2])
+        return -1, -1, None
+    start, stop, total = int(found[1]), int(found[2]) + 1, None if found[3] == "*" else int(found[3])
+    possible = start < stop and (total is None or stop <= total)
+    return (start, stop, total) if possible else (-1, -1, None)
+
+
+def _is_another(notes: _Notes, response: Any) -> bool:
+    """Whether a partial response names another version than the one that was begun."""
+    pairs = ((notes.tag, _tag(response)), (notes.version, _version(response)))
+    return any(former and now and former != now for former, now in pairs)
 
 
 def _version(response: Any) -> str:
     """A value for If-Range: a strong ETag, or else the date of the last change."""
-    tag = response.headers.get("ETag", "")
+    tag = _tag(response)
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+
+
+def _tag(response: Any) -> str:
+    return str(response.headers.get("ETag", ""))

@@ -22,7 +22,7 @@ from stgan.checkpoints.description import (
     read_config,
     read_file,
 )
-from stgan.files import BUNDLED
+from stgan.files import BUNDLED, named
 from stgan.names import is_file_name, one_line, quoted
 from stgan.records import checked, write_record
 
@@ -213,6 +213,7 @@ def _only(path: Path, kinds: Mapping[str, str], kind: str) -> str:
 
 
 def _locate(model: str | Path) -> Path:
+    named(model)
     known, path = bundled_models(), _folder(model)
     if isinstance(model, str) and model in known:
         check_unambiguous(model, "a bundled model", BUNDLED / model)

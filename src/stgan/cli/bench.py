@@ -14,7 +14,7 @@ from rich.table import Table
 
 from stgan.cli import options
 from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, write_json
-from stgan.errors import Interrupted, StganError
+from stgan.errors import Interrupted, StganError, is_out_of_memory
 from stgan.files import typed
 from stgan.names import duration
 from stgan.progress import bars
@@ -281,8 +281,6 @@ def _place(threads: int | None, device: str | None) -> "torch.device":
 @contextmanager
 def _ending_in_a_sentence(place: "torch.device") -> Iterator[None]:
     """Turn an interruption, or too little memory, into an error that says what to do."""
-    from stgan.devices import is_out_of_memory
-
     try:
         yield
     except KeyboardInterrupt:

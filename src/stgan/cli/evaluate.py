@@ -16,6 +16,7 @@ from stgan.cli.terminal import check_output, check_range, new_console, on_interr
 from stgan.errors import StganError
 from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import Manifest
+from stgan.names import csv_cell
 from stgan.progress import watching
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def evaluate(
     whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
     scorer = find_evaluator(evaluator, whole, frames=frames, device=place)
-    space = find_evaluator(features, whole, frames=frames, device=place) if features else None
+    space = find_evaluator(features, whole, frames=frames, device=place) if features is not None else None
     beside = None
     if real:
         found = read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
@@ -199,7 +200,7 @@ def _notes_on_manifest(folder: Path, clips: Sequence["Clip"]) -> list[str]:
 
 def _as_csv(scores: "Scores") -> str:
     file = io.StringIO()
-    lines = [asdict(clip) for clip in scores.clips]
+    lines = [{name: csv_cell(value) for name, value in asdict(clip).items()} for clip in scores.clips]
     writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)

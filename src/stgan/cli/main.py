@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 
-from stgan.errors import Interrupted, StganError
+from stgan.errors import Interrupted, StganError, is_out_of_memory
+from stgan.names import escaped
 
 
 class _Signals:
@@ -44,11 +46,20 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
+_NO_MEMORY = (
+    "the system gives no more memory or threads; close other programs, or ask for less at a time (smaller batches, "
+    "fewer workers or threads)"
+)
+
+
 def main() -> None:
     """Run the command. An error that the user can fix is one sentence on standard error and exit status 1."""
     signals = _Signals()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the parent process closed it
         stream.reconfigure(errors="backslashreplace")  # names of files may not be valid Unicode
+    if not sys.warnoptions:  # warnings of libraries are for programmers, who ask for them by -W or PYTHONWARNINGS
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         from stgan.cli.commands import app
 
@@ -58,7 +69,11 @@ def main() -> None:
         _end(f"interrupted; {error}", signals.status)
     except StganError as error:
         _end(str(error), 1)
-    except OSError as error:  # a full disk, a folder without permission
+    except (OSError, MemoryError, RuntimeError) as error:  # OSError: a full disk, a folder without permission
+        if is_out_of_memory(error):
+            _end(_NO_MEMORY, 1)
+        if not isinstance(error, OSError):
+            raise
         where = f" {error.filename!r}" if error.filename else ""
         _end(f"cannot read or write{where}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
@@ -73,7 +88,7 @@ def main() -> None:
 
 def _end(sentence: str, status: int) -> None:
     red, plain = ("\x1b[31m", "\x1b[0m") if os.isatty(2) else ("", "")
-    print(f"{red}stgan: {' '.join(sentence.splitlines())}{plain}", file=sys.stderr)
+    print(f"{red}stgan: {escaped(' '.join(sentence.splitlines()))}{plain}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -73,7 +73,7 @@ def report(
             page, figures = write_augmentation_page(folder, out, command=shlex.join(command))
     else:
         clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
-        whole = find_model(typed(model)) if model else made_by(clips)
+        whole = made_by(clips) if model is None else find_model(typed(model))
         source = folder if kind else fooling
         study = (source, read_fooling(source)) if source else None
         scores = None if kind else find_scores(folder, whole, evaluator, real, console)
@@ -107,7 +107,7 @@ def find_scores(
 
     clips = folder_clips(folder, lambda note: print_note(console, note))
     device = choose_device()
-    scorer = find_evaluator(evaluator, model, device=device) if evaluator else None
+    scorer = find_evaluator(evaluator, model, device=device) if evaluator is not None else None
     if real is None and (kept := kept_scores(folder, clips, scorer)):
         return kept
     scorer = scorer or find_evaluator(None, model, device=device)

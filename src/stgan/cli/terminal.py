@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stgan.errors import Interrupted, StganError
 from stgan.manifest import MANIFEST
-from stgan.names import quoted
+from stgan.names import escaped, quoted
 
 if TYPE_CHECKING:
     from stgan.video import ClipFolder
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
+class _Plain(Console):
+    """Prints text as it is, with unprintable characters escaped: names of files may look like markup, or be commands
+    to the terminal.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(escaped(text), **options)
+
+
 def new_console(*, soft_wrap: bool = False, quiet: bool = False) -> Console:
-    """A console that prints text unchanged, because names of files may look like markup."""
-    return Console(markup=False, highlight=False, soft_wrap=soft_wrap, quiet=quiet)
+    """The console of a command. Its text may hold names from files."""
+    return _Plain(markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap, quiet=quiet)
 
 
 def new_table(*columns: str, left: int = 1, title: str | None = None) -> Table:

@@ -16,7 +16,7 @@ from stgan.cli import options
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
 from stgan.cli.terminal import new_console, new_table
-from stgan.errors import Interrupted, StganError
+from stgan.errors import Interrupted, StganError, is_out_of_memory
 from stgan.files import locked
 from stgan.names import as_path, duration
 from stgan.progress import one_bar
@@ -158,8 +158,6 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
 def _errors_as_sentences() -> Iterator[None]:
     """Turn Ctrl-C, too little memory, and the end of another process into errors of one sentence."""
     import torch
-
-    from stgan.devices import is_out_of_memory
 
     try:
         yield

@@ -1,6 +1,7 @@
 """`stgan weights`: published files of weights, checkpoints, and exported weights."""
 
 import json
+import os
 import shlex
 from dataclasses import asdict
 from functools import partial
@@ -15,7 +16,7 @@ from rich.table import Table
 from stgan.cli import options, weights_import
 from stgan.cli.terminal import check_output, command, new_console, on_interrupt, write_json
 from stgan.errors import StganError
-from stgan.files import BUNDLED, sha256
+from stgan.files import BUNDLED, named, sha256
 from stgan.names import is_file_name, quoted
 from stgan.progress import download_bar
 
@@ -202,7 +203,7 @@ def _show_table(console: Console) -> None:
     for column in ("name", "purpose", "size", "source"):
         table.add_column(column, no_wrap=column == "name")
     for known in KNOWN_FILES:
-        here = (folder / known.file).is_file()
+        here = os.path.isfile(folder / known.file)  # False, no error, in a folder that cannot be read
         size = f"{known.size / 1e6:.0f} MB" if known.size else known.about
         table.add_row(known.name, known.purpose, size, "here" if here else "fetch" if known.urls else "by hand")
     console.print(table)
@@ -225,7 +226,7 @@ def _about(known: "KnownFile") -> dict[str, Any]:
         "import": known.import_command() or None,
         "note": known.note or None,
         "known from": list(known.evidence),
-        "here": str(there) if there.is_file() else None,
+        "here": str(there) if os.path.isfile(there) else None,
     }
 
 
@@ -267,7 +268,7 @@ def _checkpoint_folder(path: str) -> Path | None:
     from stgan.checkpoints.description import check_unambiguous
     from stgan.checkpoints.model_folder import MODEL, bundled_models
 
-    folder = Path(path)
+    folder = named(path)
     model, _, part = path.partition("/")
     if model in bundled_models() and (bundled := BUNDLED / model / part).is_dir():
         check_unambiguous(path, "the name of bundled networks", bundled)

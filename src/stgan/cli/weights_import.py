@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from stgan.cli import options
 from stgan.cli.terminal import new_console
 from stgan.errors import StganError
-from stgan.names import quoted
+from stgan.names import escaped, quoted
 
 if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint
@@ -65,10 +66,12 @@ def import_(
     names = read_classes(classes) if classes else None
     console = new_console()
     with console.status("") as status:
-        checkpoint = import_weights(
-            kind, files, actions=names, protocol=protocol, pool5=pool5, watch=lambda step: status.update(f"{step} ...")
-        )
-        status.update(f"writing {out} ...")
+
+        def show(step: str) -> None:
+            status.update(Text(escaped(f"{step} ...")))
+
+        checkpoint = import_weights(kind, files, actions=names, protocol=protocol, pool5=pool5, watch=show)
+        show(f"writing {out}")
         card = import_card(out.name, checkpoint)
         save_checkpoint(
             out, checkpoint.network, actions=checkpoint.actions, provenance=checkpoint.provenance, card=card, half=half

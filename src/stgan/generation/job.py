@@ -1,6 +1,7 @@
 """A generation job: it makes clips batch by batch and writes them into a folder that records how they were made."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -30,7 +31,7 @@ FPS = 25.0
 MOST_TOGETHER = 1024
 """The largest number of clips in a batch."""
 
-_MOST_THREADS = 1024
+_MOST_RECORDED = 16  # clips of a batch that a manifest may set; `devices.batch_size` gives no more
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,8 @@ def as_before(folder: Path, batch: int) -> Iterator[int]:
     """Use as many threads in a block as the folder's clips were made with, and yield the size of their batches.
 
     The last bits of clips depend on both. If the folder has no clips, the size is `batch`. The folder is not trusted:
-    a value that is not a number in a plausible range is ignored.
+    a number of threads above that of cores is ignored, and so is a larger batch than any device makes by default. The
+    user may ask for more.
     """
     entry, threads = next(Manifest(folder).read(), None), torch.get_num_threads()
 
@@ -213,9 +215,9 @@ def as_before(folder: Path, batch: int) -> Iterator[int]:
         value = entry and entry.details.get(name)
         return value if type(value) is int and 1 <= value <= most else None  # true is an int, too
 
-    torch.set_num_threads(recorded("threads", _MOST_THREADS) or threads)
+    torch.set_num_threads(recorded("threads", max(os.cpu_count() or 1, threads)) or threads)
     try:
-        yield recorded("batch", MOST_TOGETHER) or batch
+        yield recorded("batch", max(batch, _MOST_RECORDED)) or batch
     finally:
         torch.set_num_threads(threads)
 

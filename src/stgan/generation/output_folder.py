@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stgan.errors import StganError
-from stgan.files import locked, remove, remove_leftovers, sha256
+from stgan.files import flush, locked, remove, remove_leftovers, sha256
 from stgan.generation.contact_sheet import write_contact_sheet
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
@@ -64,7 +64,7 @@ class OutputFolder:
         details: Mapping[str, float],
         companions: Mapping[str, Callable[[Path], None]] | None = None,
     ) -> None:
-        """Write a clip, its companions, and then its line in the manifest.
+        """Write a clip and its companions, flush them to the disk, and then write the clip's line in the manifest.
 
         Args:
             details: values of this clip for the manifest, in addition to the settings.
@@ -89,6 +89,8 @@ class OutputFolder:
             for ending, write in companions.items():
                 write(path.with_suffix(ending))
             write_video(path, frames, fps)
+            for written in (*map(path.with_suffix, companions), path, path.parent):
+                flush(written)
             entry = Entry(self.name(key).as_posix(), *key, {**details, "sha256": sha256(path)})
             former = self.clips.get(key)  # an intact clip without one of its companions
             self.clips[key] = entry

@@ -11,7 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from stgan.errors import StganError
 from stgan.files import replacing
+from stgan.names import quoted
 
 PAGE, FIGURES = "report.html", "figures"
 _WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in a page
@@ -30,7 +32,12 @@ class Drawing:
 
         Returns:
             The figure as a data URI, made smaller if it is very large; None if `draw` returns False, or not a PNG.
+
+        Raises:
+            StganError: the folder is a link. Its target may be any folder, if the page's folder is somebody else's.
         """
+        if self.folder.is_symlink():
+            raise StganError(f"{quoted(self.folder)} is a link to another folder; remove it")
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"{name}.png"
         if draw(path) is False:

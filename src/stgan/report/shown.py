@@ -65,15 +65,19 @@ class Case:
     clips: list[tuple[Shown, str]]
 
 
-def shown_clips(folder: Path, scores: Scores | None) -> list[Shown]:
-    """All clips of a folder with their lines of the manifest and their scores. StganError if there are none."""
+def shown_clips(folder: Path, scores: Scores | None, root: Path | None = None) -> list[Shown]:
+    """All clips of a folder with their lines of the manifest and their scores. StganError if there are none.
+
+    A page may be given away, so it must not bring in the target of a link: clips that are not really inside `root`
+    (default: the folder) are left out, and so are links, if there is a manifest.
+    """
+    inside = (root or folder).resolve()
     entries = {entry.file: entry.values() for entry in Manifest(folder).read()}
     known = {clip.file: clip for clip in scores.clips} if scores else {}
     return [
         Shown(clip, clip.action or _NO_ACTION, entries.get(clip.name, {}), known.get(clip.name))
         for clip in folder_clips(folder)
-        # A page may be given away, so a manifest must not bring in the target of a link.
-        if clip.steering is None or not clip.path.is_symlink()
+        if clip.path.resolve().is_relative_to(inside) and (clip.steering is None or not clip.path.is_symlink())
     ]
 
 

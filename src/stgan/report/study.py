@@ -27,7 +27,7 @@ def clip_sets(folder: Path, study: FoolingStudy) -> ClipSets:
     for name in study.steered_by[:_MOST_SETS]:
         if is_file_name(name):
             try:
-                sets[name] = by_action(shown_clips(folder / name, None))
+                sets[name] = by_action(shown_clips(folder / name, None, folder))
             except StganError:
                 continue
     return sets

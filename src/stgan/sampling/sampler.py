@@ -1,13 +1,14 @@
 """From an objective and seeds to videos, by the sampler that the settings belong to."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stgan.errors import StganError, is_out_of_memory
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.guided import GuidedSettings, guided
 from stgan.sampling.ppgn import PPGNSettings, ppgn
@@ -63,8 +64,47 @@ def sample(
         timer: calls the networks, in order to measure them (see `Timer`).
 
     Raises:
-        StganError: the networks lack the prior that the settings need, or they cannot start from a video.
+        StganError: the networks lack the prior that the settings need, or they cannot start from a video; or there is
+            not enough memory for so many clips at a time. The message then names the batch that fits.
     """
+    try:
+        return _sample(networks, phi, seeds, settings, frames, init, on_iteration, timer)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Here the error is gone, and with it the tensors of its traceback.
+    fits = len(seeds) // 2
+    while fits and not _fits(networks, phi, seeds[:fits], settings, frames, init):
+        fits //= 2
+    raise StganError(
+        f"there is not enough memory to make {len(seeds)} clips of {frames} frames at a time; "
+        + (f"a batch of {fits} fits (--batch {fits})" if fits else "make shorter clips, or use a smaller model")
+    )
+
+
+def _fits(
+    networks: Networks, phi: Objective, seeds: Sequence[int], settings: SamplerSettings, frames: int, init: Init | None
+) -> bool:
+    """Whether there is enough memory for an iteration with these clips."""
+    try:
+        _sample(networks, phi, seeds, replace(settings, iterations=1), frames, init, None, untimed)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _sample(
+    networks: Networks,
+    phi: Objective,
+    seeds: Sequence[int],
+    settings: SamplerSettings,
+    frames: int,
+    init: Init | None,
+    on_iteration: OnIteration | None,
+    timer: Timer,
+) -> Samples:
     like = next(networks.image_generator.parameters())
     task = Task(networks, phi, ClipRandomness(seeds, like.device, like.dtype), frames, init, on_iteration, timer)
     with torch.no_grad():

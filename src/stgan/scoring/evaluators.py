@@ -18,6 +18,7 @@ from stgan.checkpoints.i3d_files import load_i3d
 from stgan.checkpoints.own_classifier import is_own_classifier, load_own_classifier
 from stgan.defaults import EVALUATOR
 from stgan.errors import StganError
+from stgan.files import named
 from stgan.names import quoted
 from stgan.networks import Preprocessing, VideoClassifier
 from stgan.networks.layout import channels_last
@@ -167,7 +168,7 @@ def find_evaluator(
     """
     if name is None:
         return evaluator_of(model, frames=frames, device=device)
-    path = Path(name)
+    path = named(name)
     if isinstance(name, str) and (part := model.classifiers.get(name)):
         check_unambiguous(name, f"a network of the model {model.name}", model.path / part)
         return evaluator_of(model, name, frames=frames, device=device)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stgan.errors import StganError
+from stgan.errors import StganError, is_out_of_memory
 from stgan.metrics.appearance import appearance_change, background_change, colour_change
 from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
@@ -245,9 +245,12 @@ def _score_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) ->
         return []
     try:
         return [*_score_batch(reads, evaluator, batch_size)]
-    except StganError as error:
+    except (StganError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, StganError) and not is_out_of_memory(error):
+            raise
         if len(reads) == 1:
-            return [StganError(f"{quoted(reads[0].path)}: {error}")]
+            why = error if isinstance(error, StganError) else "there is not enough memory; use fewer workers"
+            return [StganError(f"{quoted(reads[0].path)}: {why}")]
         return [result for each in reads for result in _score_all([each], evaluator, batch_size)]
 
 

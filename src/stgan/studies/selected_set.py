@@ -21,7 +21,7 @@ from stgan.checkpoints import ModelFolder
 from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.manifest import Manifest
-from stgan.names import is_file_name, quoted
+from stgan.names import csv_cell, is_file_name, quoted
 from stgan.records import write_record
 from stgan.scoring import Clip, Evaluator
 from stgan.studies.counts import draw_counts
@@ -202,7 +202,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows([csv_cell(value) for value in row] for row in rows)
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tensorboardX import SummaryWriter
 
 from stgan.files import write_text
+from stgan.names import csv_cell
 
 LOSSES, VALIDATION = "log.csv", "validation.csv"
 
@@ -54,7 +55,7 @@ class Log:
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
-                writer.writerow(values)
+                writer.writerow(map(csv_cell, values))
             writer.writerow([value if isinstance(value, int) else f"{value:.6g}" for value in values.values()])
 
 

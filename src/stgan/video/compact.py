@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from stgan.errors import StganError
 from stgan.files import write_text
-from stgan.names import quoted
+from stgan.names import csv_cell, quoted
 from stgan.video.decoding import decode_clip, in_order
 from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import write_video
@@ -81,7 +81,12 @@ def _place(path: Path, root: Path) -> Path:
 def _table(clips: ClipFolder, places: Mapping[Path, Path], split_column: str) -> str:
     """The list of the clips as csv, with columns of groups and splits only if there are any."""
     rows = [
-        {"path": str(places[clip.path]), "label": clip.label, "group": clip.group or "", split_column: clip.split or ""}
+        {
+            "path": csv_cell(str(places[clip.path])),
+            "label": csv_cell(clip.label),
+            "group": csv_cell(clip.group or ""),
+            csv_cell(split_column): clip.split or "",
+        }
         for clip in clips.clips
     ]
     columns = [name for name in rows[0] if any(row[name] for row in rows)]

@@ -16,7 +16,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stgan.errors import StganError
-from stgan.names import is_file_name, printable, quoted
+from stgan.files import named
+from stgan.names import from_csv_cell, is_file_name, printable, quoted
 from stgan.video.columns import column, lists_clips, separator, split_named, split_of_table
 from stgan.video.frame_folders import IMAGES, VIDEOS, frame_files
 
@@ -148,7 +149,7 @@ def find_clips(
     Raises:
         StganError: there are no clips, or the lists or labels are wrong.
     """
-    root = Path(root)
+    root = named(root)
     if not os.path.isdir(root):
         raise StganError(f"{quoted(root)} is not a folder: give a folder with {_LAYOUTS}.")
     left = _LeftOut()
@@ -233,9 +234,9 @@ def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
             lines = _lines(file)
             header = next(lines, "")
             reader = csv_module.DictReader(chain([header], lines), restval="", delimiter=separator(header))
-            columns = [name.strip() for name in reader.fieldnames or ()]
+            columns = [from_csv_cell(name.strip()) for name in reader.fieldnames or ()]
             reader.fieldnames = columns
-            rows = [{name: (row[name] or "").strip() for name in columns} for row in reader]
+            rows = [{name: from_csv_cell((row[name] or "").strip()) for name in columns} for row in reader]
     except (OSError, UnicodeDecodeError, csv_module.Error) as error:
         raise StganError(f"{quoted(table)} cannot be read as a csv file in UTF-8: correct it.") from error
     return columns, rows
