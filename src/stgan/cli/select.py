@@ -103,7 +103,7 @@ def select(
         groups = [name.strip() for name in train_groups.split(",")] if train_groups else None
         counts = count_real(find_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups)
     whole = made_by(folder) if model is None else find_model(typed(model))
-    scorer = find_evaluator(evaluator, whole, device=choose_device(device))
+    scorer = find_evaluator(evaluator, whole, device=choose_device(device), run_code=True)
     if scorer.steered(clips):
         raise StganError(
             f"{scorer.name} steered these clips, or shares an ancestor with a network that did, so it would choose "

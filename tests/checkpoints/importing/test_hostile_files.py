@@ -84,7 +84,6 @@ def test_what_is_no_file_of_weights(refused: Callable[..., str], tmp_path: Path)
         bytes(1000),
         b"\x89HDF\r\n\x1a\n",
         pickle.dumps({"a": 1}),
-        b"PK\x03\x04",
         os.urandom(50),
     ):
         assert "is not a file of weights" in refused(content)
@@ -133,6 +132,9 @@ def test_archives(refused: Callable[..., str], tmp_path: Path) -> None:
         info.filename: zipfile.ZipFile(io.BytesIO(data)).read(info)
         for info in zipfile.ZipFile(io.BytesIO(data)).infolist()
     }
+    for content in (data, archive({"conv1a/W.npy": npy(np.zeros(1))})):
+        assert "ambiguous" in refused(content + b"more")
+        assert "it is no zip archive" in refused(content[:-5])
     assert "it is compressed" in refused(archive(members, zipfile.ZIP_DEFLATED))
     described = {
         name: content + bytes(1 << 23) if name.endswith("data.pkl") else content for name, content in members.items()
