@@ -4,6 +4,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +159,39 @@ def test_arrays(refused: Callable[..., str]) -> None:
         (np.zeros(3), {"shape": (1,) * 10_000}, "cannot be imported as a c3d"),
     ):
         assert message in refused(archive({"conv1a/W.npy": npy(array, **header)}))
+
+
+def test_small_files_that_take_much(tmp_path: Path) -> None:
+    """a large mean, a long header, and very many arrays."""
+    many = {f"a{i}.npy": npy(np.zeros(1, np.float32)) for i in range(4000)}
+    large = npy(np.zeros(0, np.float16), shape=(3, 1 << 24))
+    header = b"\x93NUMPY\x02\0" + struct.pack("<L", 1 << 26) + b" " * (1 << 26)
+    for number, members in enumerate(({"mean.npy": large + bytes(3 << 25)}, {"mean.npy": header}, many)):
+        with zipfile.ZipFile(tmp_path / f"{number}.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
+            for name, content in members.items():
+                made.writestr(name, content)
+    script = """
+import resource, sys
+from pathlib import Path
+from stgan.checkpoints import CheckpointError
+from stgan.checkpoints.importing.published import _layers, _read_mean
+folder = Path(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for name in ("0.npz", "1.npz"):
+    try:
+        _read_mean(folder / name)
+    except CheckpointError as error:
+        print(error)
+_layers(folder / "2.npz", "npz", "")
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(f"{(usage.ru_maxrss - before) // 1024} MB")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True, timeout=60
+    )
+    mean, header, memory = done.stdout.splitlines()
+    assert "more than any mean volume" in mean and "reading array header" in header
+    assert int(memory.split()[0]) < 60  # where the files unpack to 100 and 67 MB
 
 
 def test_object_arrays(refused: Callable[..., str], tmp_path: Path) -> None:
