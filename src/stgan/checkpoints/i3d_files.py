@@ -27,6 +27,7 @@ from stgan.names import one_line, quoted
 from stgan.networks import I3D, I3DConfig
 from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
 from stgan.networks.layout import channels_last
+from stgan.records import read_bounded
 
 _FIRST, _LAST = "Conv3d_1a_7x7.conv3d.weight", "logits.conv3d.weight"
 _PUBLISHED = {known.checksum.removeprefix("sha256:") for known in KNOWN_FILES if known.checksum.startswith("sha256:")}
@@ -89,7 +90,7 @@ def _unprefixed(arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _load_script(path: Path, trusted: bool) -> Checkpoint:
-    content = path.read_bytes()  # once, so that what is checked is what is loaded
+    content = read_bounded(path, MOST_BYTES)  # once, so that what is checked is what is loaded
     digest = hashlib.sha256(content).hexdigest()
     if not trusted and digest not in _PUBLISHED:
         raise CheckpointError(

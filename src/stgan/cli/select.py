@@ -14,6 +14,7 @@ from stgan.errors import StganError
 from stgan.files import typed, write_text
 from stgan.names import printable, quoted
 from stgan.progress import watching
+from stgan.records import read_text
 
 if TYPE_CHECKING:
     from stgan.scoring import Clip, Evaluator, ScoreCache, Scores
@@ -120,7 +121,7 @@ def select(
     )
     write_set(out, selection, folder, whole, scorer, real=counts, overwrite=overwrite)
     if json_file:
-        write_text(json_file, (out / RECORD).read_text(encoding="utf-8"))
+        write_text(json_file, read_text(out / RECORD))
     _show(console, selection, scorer, counts)
     console.print(f"{len(selection.clips)} of {len(clips)} clips are in {out}", soft_wrap=True)
 
