@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stgan import STGAN
-from stgan.checkpoints import CheckpointError, find_model
+from stgan.checkpoints import CheckpointError, ModelFolder, find_model
 from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.errors import StganError
 from stgan.networks import LRCN, Preprocessing, SequencePrior, SequencePriorConfig, inflate
@@ -220,3 +220,23 @@ def test_a_video_to_start_from_means_robust(model: STGAN) -> None:
         model.generate("left", preset="motion", iterations=2, init=video)
     with pytest.raises(StganError, match="motion starts from noise alone; choose robust"):
         model.sample(model.steering(), "left", [0], 0, MOTION, init=model.init(video))
+
+
+def test_a_network_of_several_names_is_loaded_once(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    path = folder / "model.json"
+    values = json.loads(path.read_text())
+    values["condition"] = {f"c{number}": values["condition"]["lrcn"] for number in range(16)}
+    path.write_text(json.dumps(values))
+    loaded: list[str] = []
+    load = ModelFolder.load
+
+    def counted(self: ModelFolder, part: str, *device: object) -> object:
+        loaded.append(part)
+        return load(self, part, *device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ModelFolder, "load", counted)
+    assert len(STGAN.from_pretrained(folder).folder.condition) == 16
+    assert len(set(loaded)) == len(loaded)

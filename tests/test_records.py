@@ -20,6 +20,7 @@ from stgan.records import (
     parse_yaml,
     read_json,
     read_record,
+    read_text,
     read_yaml,
     write_record,
 )
@@ -159,3 +160,18 @@ def test_what_an_older_version_wrote_is_completed() -> None:
     assert completed({"name": "a"}, RECORD)["first"] == as_plain(Circle())  # the default, not what it is now
     assert completed({**older, "steps": 40}, RECORD) != plain
     assert completed(older, replace(RECORD, steps=40)) != as_plain(replace(RECORD, steps=40))
+
+
+def test_text_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb")
+    assert read_text(path, 8) == "a\r\nb"
+    for content, most, message in ((b"123", 2, "more than 2 bytes"), (b"\xff", 2, "not text in UTF-8")):
+        path.write_bytes(content)
+        with pytest.raises(StganError, match=message):
+            read_text(path, most)
+    assert read_text(path, errors="replace") == "\ufffd"
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for odd in ("zero", "."):
+        with pytest.raises(StganError, match="not a regular file"):
+            read_text(tmp_path / odd)

@@ -94,7 +94,9 @@ class STGAN:
         self.folder, self.device = folder if condition is None else replace(folder, condition={}), torch.device(device)
         self.checkpoints: dict[str, Checkpoint] = {
             part: folder.load(part, self.device)
-            for part in (folder.encoder, folder.generator, *folder.priors.values(), *self.folder.condition.values())
+            for part in dict.fromkeys(
+                (folder.encoder, folder.generator, *folder.priors.values(), *self.folder.condition.values())
+            )
         }
         self._check()
         for checkpoint in self.checkpoints.values():

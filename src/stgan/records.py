@@ -30,6 +30,8 @@ LARGEST_JSON = 1 << 28
 """Bytes; the scores of 10,000 clips take about 3 million."""
 LARGEST_YAML = 1 << 16
 """Bytes; recipes take about 2,000, and PyYAML is slow on nested lists."""
+LARGEST_TEXT = 1 << 26
+"""Bytes; the list of 100,000 clips takes about 5 million."""
 _MOST_YAML_VALUES = 10_000  # in a YAML file; aliases could multiply them without limit
 _DEEPEST = 50  # levels of lists and mappings
 _LONGEST_NUMBER = 1 << 63
@@ -149,7 +151,7 @@ def read_json(path: Path, most: int = LARGEST_JSON, remedy: str = "") -> Any:
     """
     then = f"; {remedy}" if remedy else ""
     try:
-        return parse_json(_read_bounded(path, most))
+        return parse_json(read_bounded(path, most))
     except StganError as error:
         raise StganError(f"{error}{then}") from error
     except ValueError as error:
@@ -177,7 +179,7 @@ def write_record(path: Path, record: Any) -> None:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the names and values of a YAML file. StganError if it cannot be read or holds something else."""
     try:
-        values = parse_yaml(_read_bounded(path, LARGEST_YAML).decode())
+        values = parse_yaml(read_bounded(path, LARGEST_YAML).decode())
     except (yaml.YAMLError, ValueError) as error:
         raise StganError(f"{quoted(path)} is not valid YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
@@ -213,7 +215,22 @@ def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return result
 
 
-def _read_bounded(path: Path, most: int) -> bytes:
+def read_text(path: Path, most: int = LARGEST_TEXT, errors: str = "strict") -> str:
+    """The text of a regular file in UTF-8, with or without a mark of the byte order.
+
+    most:   the largest number of bytes.
+    errors: what happens to other bytes, as in `bytes.decode`.
+
+    Raises:
+        StganError: the file is not regular, cannot be read, is too large, or is not text in UTF-8.
+    """
+    try:
+        return read_bounded(path, most).decode("utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        raise StganError(f"{quoted(path)} is not text in UTF-8") from error
+
+
+def read_bounded(path: Path, most: int) -> bytes:
     """The bytes of a regular file. StganError if it is not regular, cannot be read, or has more than `most` bytes."""
     try:
         if os.path.lexists(path) and not path.is_file():  # opening a pipe would block

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from stgan.checkpoints import CheckpointError, i3d_files
 from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint, weights_hash
 from stgan.checkpoints.i3d_files import load_i3d
+from stgan.files import sha256
 from stgan.networks import I3D, I3DConfig, Preprocessing
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -94,7 +95,7 @@ def test_torchscript(tmp_path: Path, frozen: bool) -> None:
     script = torch.jit.script(Detector(trace)).eval()
     script = torch.jit.freeze(script) if frozen else script
     script.save(str(tmp_path / "i3d_torchscript.pt"))
-    loaded = load_i3d(tmp_path / "i3d_torchscript.pt")
+    loaded = load_i3d(tmp_path / "i3d_torchscript.pt", trust_torchscript=True)
     videos = torch.rand(2, 3, 10, 20, 30, generator=torch.Generator().manual_seed(0))
     features, log_p = loaded.network.features_and_log_probabilities(videos)
     wanted, wanted_log_p = network.features_and_log_probabilities(videos)
@@ -105,10 +106,10 @@ def test_torchscript(tmp_path: Path, frozen: bool) -> None:
     assert loaded.hash == (loaded.provenance["sha256"] if frozen else weights_hash(script.state_dict()))
 
 
-def refused(path: Path) -> str:
+def refused(path: Path, trust: bool = False) -> str:
     """The one sentence with which a file is refused."""
     with pytest.raises(CheckpointError) as caught:
-        load_i3d(path)
+        load_i3d(path, trust_torchscript=trust)
     message = str(caught.value)
     assert "\n" not in message and path.name in message and len(message) < 1000
     return message
@@ -214,19 +215,12 @@ def test_a_small_file_that_unpacks_to_a_large_one(tmp_path: Path, monkeypatch: p
     assert "too large" in refused(tmp_path / "i3d.pt")
 
 
-class WritesWhenAsked(nn.Module):
+class Writes(nn.Module):
+    """Loading it writes a file."""
+
     def __init__(self, target: str) -> None:
         super().__init__()
         self.target = target
-
-    def forward(self, x: Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False) -> Tensor:
-        torch.save(x, self.target)
-        return x.mean((2, 3, 4))
-
-
-class WritesWhenLoaded(WritesWhenAsked):
-    def __init__(self, target: str) -> None:
-        super().__init__(target)
         self.training = False
 
     def forward(self, x: Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False) -> Tensor:
@@ -242,21 +236,21 @@ class WritesWhenLoaded(WritesWhenAsked):
         torch.save(torch.zeros(1), self.target)
 
 
-class WritesByMapping(WritesWhenAsked):
-    def forward(self, x: Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False) -> Tensor:
-        return x.mean((2, 3, 4)) + torch.from_file(self.target, True, 8).fill_(1).sum()
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripts_are_not_loaded_unless_trusted(tmp_path: Path) -> None:
+    torch.jit.script(Writes(str(tmp_path / "written"))).save(str(tmp_path / "i3d.pt"))
+    (tmp_path / "written").unlink(missing_ok=True)
+    message = refused(tmp_path / "i3d.pt")
+    assert "SHA-256" in message and "--trust-torchscript" in message and not (tmp_path / "written").exists()
+    load_i3d(tmp_path / "i3d.pt", trust_torchscript=True)
+    assert (tmp_path / "written").exists()  # it does run code
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_scripts_that_write_files_are_not_loaded(tmp_path: Path) -> None:
-    for kind in (WritesWhenAsked, WritesWhenLoaded, WritesByMapping):
-        torch.jit.script(kind(str(tmp_path / "written"))).save(str(tmp_path / "i3d.pt"))
-        (tmp_path / "written").unlink(missing_ok=True)
-        assert "can write files" in refused(tmp_path / "i3d.pt")
-        assert not (tmp_path / "written").exists()
-        torch.jit.load(str(tmp_path / "i3d.pt"))(torch.zeros(1, 3, 2, 2, 2))
-        assert (tmp_path / "written").exists()  # it would have
-        (tmp_path / "written").unlink()
+def test_published_scripts_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.jit.script(Constant()).save(str(tmp_path / "i3d.pt"))
+    monkeypatch.setattr(i3d_files, "_PUBLISHED", {sha256(tmp_path / "i3d.pt")})
+    assert "are not trained" in refused(tmp_path / "i3d.pt")
 
 
 class Other(nn.Module):
@@ -278,4 +272,4 @@ class Constant(nn.Module):
 def test_other_scripts(tmp_path: Path) -> None:
     for module, complaint in ((Other, "is no I3D"), (Scalar, "no logits"), (Constant, "are not trained")):
         torch.jit.script(module()).save(str(tmp_path / "i3d.pt"))
-        assert complaint in refused(tmp_path / "i3d.pt")
+        assert complaint in refused(tmp_path / "i3d.pt", trust=True)

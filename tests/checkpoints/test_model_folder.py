@@ -265,8 +265,9 @@ def test_missing_keys(model: Path, key: str) -> None:
         *[{"actions": value} for value in (["../x"], ["a\nb"], ["."], [""], ["-" * 101], ["walk", "walk"])],
         *[{"condition": {value: "lrcn"}} for value in ("", "\x1b[31mred", "a" * 5000)],
         {"condition": {"lrcn": "a" * 5000}},
+        {"condition": {f"c{number}": "lrcn" for number in range(17)}},
     ],
-    ids=str,
+    ids=lambda values: str(values)[:60],
 )
 def test_wrong_values(model: Path, values: dict) -> None:
     edit(model, **values)

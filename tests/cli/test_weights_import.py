@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_sentence(stgan, tmp_path: Path) -> None:
         ("1 a\n3 b", "not numbered one after the other"),
         ("2 a\n3 b", "not numbered one after the other"),
         ("\n \n", "names no classes"),
-        (b"\xff\xfe\xff", "it is not text"),
+        (b"\xff\xfe\xff", "is not text"),
         (b"x" * (1 << 21), "too large"),
     ],
 )

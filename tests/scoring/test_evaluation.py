@@ -236,6 +236,8 @@ def test_a_path_is_never_code(tiny_model: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text("def make():\n    raise SystemError('code was run')\n")
     with pytest.raises(StganError, match="code was run"):
+        find_evaluator("own.py:make", find_model(tiny_model), run_code=True)
+    with pytest.raises(StganError, match="would run code"):
         find_evaluator("own.py:make", find_model(tiny_model))
     with pytest.raises(CheckpointError, match="is this a checkpoint folder"):
         find_evaluator(Path("own.py:make"), find_model(tiny_model))

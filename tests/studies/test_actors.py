@@ -90,6 +90,7 @@ def fabric() -> Fabric:
         (["study.num=0"], "num: must be at least 1"),
         (["study.most=0"], "most: must be at least 1"),
         (["study.evaluator=c3d"], "the evaluator is one of the model's, evaluator, not 'c3d'"),
+        (["study.evaluator=evil.py:make"], "one of the model's, evaluator, not 'evil.py:make'"),
         (["study.actors=3"], "actors: unknown name"),
         (["augmentation.seeds=[]"], "seeds must be 1 to 1000 different numbers"),
         (["augmentation.training.crop=0.5"], "crop: must be at least 1"),

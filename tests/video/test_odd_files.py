@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stgan.video import VideoError, find_clips, read_video, write_gif, write_video
+from stgan.video import VideoError, find_clips, io, read_video, write_gif, write_video
 
 ODD_NAMES = (
     *("two words.mp4", " .mp4", "-rf.mp4", "--out=x.mp4", "%03d.mp4", "a;b|c&d.mp4", "file:x.mp4", "concat:a|b.mp4"),
@@ -81,6 +81,29 @@ def test_a_gif_that_claims_any_size(tmp_path: Path, stripes: np.ndarray) -> None
     for size in ((65_535, 65_535), (65_535, 300), (5000, 5000), (0, 0)):
         path.write_bytes(data[:6] + struct.pack("<HH", *size) + data[10:])
         message(path)
+
+
+def test_small_files_of_many_pixels(tmp_path: Path, stripes: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is bounded, also if little of each frame is kept, and is refused before it is done."""
+    side, frames = 4096, 3000
+    Image.new("P", (side, side)).save(tmp_path / "one.gif")
+    one = (tmp_path / "one.gif").read_bytes()
+    pixel = b"\x21\xf9\x04\x04\x0a\0\0\0\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0"
+    (tmp_path / "many.gif").write_bytes(one[:-1] + pixel * (frames - 1) + one[-1:])
+    kept = 0
+
+    def transform(frame: np.ndarray) -> np.ndarray:
+        nonlocal kept
+        kept += 1
+        return frame[:8, :8]
+
+    with pytest.raises(VideoError, match="in all frames together"):
+        read_video(tmp_path / "many.gif", transform=transform)
+    assert kept == 0
+    assert len(read_video(tmp_path / "many.gif", part=range(2), transform=transform).frames) == 2
+    write_video(tmp_path / "clip.mp4", stripes)
+    monkeypatch.setattr(io, "_MOST_DECODED", stripes[1:, ..., 0].size)
+    assert "in all frames together" in message(tmp_path / "clip.mp4")
 
 
 def test_thousands_of_frames(encode, stripes: np.ndarray) -> None:

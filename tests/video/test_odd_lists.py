@@ -137,8 +137,6 @@ def test_what_ucf_lists_may_hold(tmp_path: Path) -> None:
     lists.mkdir()
     (lists / "trainlist01.txt").write_text("\ufeff\r\n\n  run/v_g01_c01.avi   1 \r\nrun/absent.avi 1\n", "utf-8")
     (lists / "testlist01.txt").write_text("run/v_no_group.avi\n" + "run/" + "x" * 300 + ".avi\n")
-    assert "action/clip" in refusal(tmp_path)  # the byte order mark is a line of its own here
-    (lists / "trainlist01.txt").write_text("\r\n\n  run/v_g01_c01.avi   1 \r\nrun/absent.avi 1\n")
     found = [(clip.path.name, clip.group, clip.split) for clip in find_clips(tmp_path).clips]
     assert found == [("v_g01_c01.avi", "run_g01", "train"), ("v_no_group.avi", None, "test")]
     (lists / "testlist01.txt").write_text("run/v_g01_c01.avi\n")

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -11,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stgan.archives import open_archive
 from stgan.checkpoints.description import read_file
 from stgan.checkpoints.downloading import (
     MOST_BYTES,
@@ -193,17 +192,17 @@ def _unpack(known: KnownFile, archive: Path, target: Path) -> None:
     """Extract the wanted member of an archive and nothing else."""
     most = known.size or MOST_BYTES
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_archive(archive, MOST_BYTES) as opened:
             members = [info for info in opened.infolist() if f"/{info.filename}".endswith(f"/{known.member}")]
             if len(members) != 1:
                 raise AddressError(f"its archive holds {len(members) or 'no'} files {quoted(known.member)}")
             (member,) = members
-            if member.file_size > most or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise AddressError(f"its archive holds a {quoted(known.member)} that is too large or strangely packed")
+            if member.file_size > most:
+                raise AddressError(f"its archive holds a {quoted(known.member)} that is too large")
             check_space(target.parent, member.file_size)
             with opened.open(member) as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file)  # reads at most member.file_size bytes
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+    except ValueError as error:
         raise AddressError(f"what it sent is not a readable archive ({one_line(error)}) and was removed") from error
 
 

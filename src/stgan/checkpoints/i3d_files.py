@@ -1,14 +1,13 @@
 """I3D from a file of the user: weights in the naming of the port to PyTorch, or TorchScript.
 
-Weights are data and cannot run code. TorchScript is a program in a small language: it can neither start other
-programs nor open connections, but it can run forever, and some of its functions access files. A script that uses
-those is refused, and only scripts that the user names are loaded.
+Weights are data and cannot run code. TorchScript is a program, which can run forever and write files, also while it is
+loaded. It is loaded only if it is a published file, by its SHA-256, or if the user explicitly trusts it.
 """
 
+import hashlib
+import io
 import os
-import re
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,30 +16,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stgan.archives import is_archive, open_archive
 from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
 from stgan.checkpoints.description import CheckpointError, difference
 from stgan.checkpoints.importing.layers import MOST_BYTES, Array
 from stgan.checkpoints.importing.pytorch import read_safetensors, read_torch_file
+from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.files import sha256
 from stgan.names import one_line, quoted
 from stgan.networks import I3D, I3DConfig
 from stgan.networks.i3d import ScriptedI3D, ScriptedI3DConfig
 from stgan.networks.layout import channels_last
+from stgan.records import read_bounded
 
 _FIRST, _LAST = "Conv3d_1a_7x7.conv3d.weight", "logits.conv3d.weight"
-_MOST_CODE = 1 << 22  # bytes of TorchScript; the known file has 0.1 MB
-_WRITES_FILES = re.compile(rb"\b(save|from_file|load_tensor)\b")
+_PUBLISHED = {known.checksum.removeprefix("sha256:") for known in KNOWN_FILES if known.checksum.startswith("sha256:")}
 
 
-def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+def load_i3d(path: Path, device: torch.device | str = "cpu", *, trust_torchscript: bool = False) -> Checkpoint:
     """Load the I3D of a file, in eval mode: `I3D` or `ScriptedI3D`, without names of actions.
 
     path: .safetensors, or a file by torch.save (a state dict, also inside another dict or behind a prefix such as
           "module."), in the naming "Conv3d_1a_7x7.conv3d.weight", for any number of classes; or TorchScript.
           The provenance holds the file's name and SHA-256, by which well-known files are recognised.
+    trust_torchscript: also load TorchScript that is no published file. Its code is run.
 
     Raises:
-        CheckpointError: the file is missing, damaged, too large, not an I3D, or gives all clips the same features.
+        CheckpointError: the file is missing, damaged, too large, not an I3D, TorchScript that is neither
+            published nor trusted, or gives all clips the same features.
     """
     try:
         if not os.path.isfile(path):
@@ -48,7 +51,7 @@ def load_i3d(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         scripted = _is_torchscript(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the way in which the file was saved
-            checkpoint = _load_script(path) if scripted else _load_weights(path)
+            checkpoint = _load_script(path, trust_torchscript) if scripted else _load_weights(path)
         _check_answers(checkpoint.network)
     except CheckpointError:
         raise
@@ -86,9 +89,15 @@ def _unprefixed(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _load_script(path: Path) -> Checkpoint:
-    _check_code(path)
-    script = torch.jit.load(str(path), map_location="cpu").eval()
+def _load_script(path: Path, trusted: bool) -> Checkpoint:
+    content = read_bounded(path, MOST_BYTES)  # once, so that what is checked is what is loaded
+    digest = hashlib.sha256(content).hexdigest()
+    if not trusted and digest not in _PUBLISHED:
+        raise CheckpointError(
+            f"{quoted(path)} is TorchScript, which runs code, and by its SHA-256 no published file; if you trust its "
+            "source, add --trust-torchscript to stgan evaluate (trust_torchscript=True in Python)"
+        )
+    script = torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
     for parameter in script.parameters():
         parameter.requires_grad_(False)
     with torch.no_grad():
@@ -100,35 +109,19 @@ def _load_script(path: Path) -> Checkpoint:
     return Checkpoint(
         ScriptedI3D(script, ScriptedI3DConfig(num_classes=logits.shape[1])),
         # A frozen script keeps its weights among its constants, which cannot be read.
-        hash=weights_hash(state) if state else sha256(path),
+        hash=weights_hash(state) if state else digest,
     )
 
 
-def _check_code(path: Path) -> None:
-    """CheckpointError for a script that can access files, found by the names in the archive's .py files."""
-    with zipfile.ZipFile(path) as archive:
-        if any(info.filename.endswith("model.json") for info in archive.infolist()):
-            raise CheckpointError(f"{quoted(path)} is TorchScript from before 2020; save it again with a newer PyTorch")
-        sources = [info for info in archive.infolist() if info.filename.endswith(".py")]
-        if sum(info.file_size for info in sources) > _MOST_CODE:
-            raise CheckpointError(f"{quoted(path)} is not loaded: it has more code than any I3D needs")
-        for info in sources:
-            found = _WRITES_FILES.search(archive.read(info))
-            if found:
-                name = found[0].decode()
-                raise CheckpointError(f"{quoted(path)} is not loaded: its code has {name!r}, which can write files")
-
-
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is TorchScript. CheckpointError if it is too large, also unpacked."""
-    members: list[zipfile.ZipInfo] = []
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    size = max(path.stat().st_size, sum(member.file_size for member in members))
+    """Whether a file is TorchScript. CheckpointError if it is too large; ValueError if it is an odd archive."""
+    size = path.stat().st_size
     if size > MOST_BYTES:
         raise CheckpointError(f"{quoted(path)} is too large to be an I3D ({size} bytes)")
-    return any(member.filename.endswith("/constants.pkl") for member in members)
+    if not is_archive(path):
+        return False
+    with open_archive(path, MOST_BYTES) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import huggingface_hub  # loads its own modules at first use
-from annotated_types import Interval
+from annotated_types import Interval, MaxLen
 
 from stgan.checkpoints.description import (
     CARD,
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint
 
 MODEL = "model.json"
+_MOST_CLASSIFIERS = 16  # that steer, and that never steer
+Classifiers = Annotated[dict[str, str], MaxLen(_MOST_CLASSIFIERS)]
+"""Folder names of classifiers, by their names."""
 _HUB_ID = re.compile(r"[^/.~][^/]*/[^/]+")
 
 
@@ -52,8 +55,8 @@ class ModelFolder:
     actions: tuple[str, ...]
     encoder: str
     generator: str
-    condition: dict[str, str]
-    evaluators: dict[str, str]
+    condition: Classifiers
+    evaluators: Classifiers
     code_prior: str | None = None
     sequence_prior: str | None = None
     clip_size: Annotated[int, Interval(ge=1, lt=1 << 14)] | None = None
@@ -70,8 +73,9 @@ class ModelFolder:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The folder names of all checkpoints."""
-        return (self.encoder, self.generator, *self.priors.values(), *self.classifiers.values())
+        """The folder names of all checkpoints, each once."""
+        names = (self.encoder, self.generator, *self.priors.values(), *self.classifiers.values())
+        return tuple(dict.fromkeys(names))
 
     @property
     def classifiers(self) -> dict[str, str]:

@@ -53,7 +53,7 @@ def ablate(
     check_range("--num", num, 1, _MOST_CLIPS)
     chosen = find_variants(variants or [])
     stgan = STGAN.from_pretrained(typed(model), device)
-    scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device)
+    scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device, run_code=True)
     shown = next(iter(stgan.steering([action] if action else []).objectives))
     rows, folders = [], {}
     with on_interrupt("finished clips are kept, the same command makes the rest"), bars(console) as progress:

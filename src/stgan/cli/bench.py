@@ -148,7 +148,7 @@ def generate(
     settings, names = stgan.preset(preset, iterations), list(stgan.steering(action or []).objectives)
     if numbers and evaluator in stgan.folder.condition:
         raise StganError(f"{evaluator} is a network that steers; choose another --evaluator")
-    scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device) if numbers else None
+    scorer = find_evaluator(evaluator, stgan.folder, device=stgan.device, run_code=True) if numbers else None
     rate, costs, points = matmul_rate(stgan.device), [], []
     with _ending_in_a_sentence(stgan.device), bars(console) as progress:
         for size in sizes:

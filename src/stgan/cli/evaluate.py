@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,13 @@ def evaluate(
     allow_fooled: Annotated[
         bool, typer.Option("--allow-fooled", help="Also score with a network that steered the clips, and say so.")
     ] = False,
+    trust_torchscript: Annotated[
+        bool,
+        typer.Option(
+            "--trust-torchscript",
+            help="Also load TorchScript that is not the published I3D. Such a file can run any code.",
+        ),
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out clips that cannot be scored, and list them.")
     ] = False,
@@ -104,8 +112,10 @@ def evaluate(
     clips = clips if num is None else evenly(clips, num)
     whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
-    scorer = find_evaluator(evaluator, whole, frames=frames, device=place)
-    space = find_evaluator(features, whole, frames=frames, device=place) if features is not None else None
+    find = partial(
+        find_evaluator, model=whole, frames=frames, device=place, run_code=True, trust_torchscript=trust_torchscript
+    )
+    scorer, space = find(evaluator), find(features) if features is not None else None
     beside = None
     if real:
         found = read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)

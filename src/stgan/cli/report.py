@@ -107,7 +107,7 @@ def find_scores(
 
     clips = folder_clips(folder, lambda note: print_note(console, note))
     device = choose_device()
-    scorer = find_evaluator(evaluator, model, device=device) if evaluator is not None else None
+    scorer = find_evaluator(evaluator, model, device=device, run_code=True) if evaluator is not None else None
     if real is None and (kept := kept_scores(folder, clips, scorer)):
         return kept
     scorer = scorer or find_evaluator(None, model, device=device)

@@ -14,6 +14,7 @@ from stgan.errors import StganError
 from stgan.files import typed, write_text
 from stgan.names import printable, quoted
 from stgan.progress import watching
+from stgan.records import read_text
 
 if TYPE_CHECKING:
     from stgan.scoring import Clip, Evaluator, ScoreCache, Scores
@@ -104,7 +105,7 @@ def select(
             read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split), groups
         )
     whole = made_by(folder) if model is None else find_model(typed(model))
-    scorer = find_evaluator(evaluator, whole, device=choose_device(device))
+    scorer = find_evaluator(evaluator, whole, device=choose_device(device), run_code=True)
     if related := scorer.relation(clips):
         raise StganError(f"{related}, so it would choose those that fooled it best; choose another --evaluator")
     for clip in clips:
@@ -118,7 +119,7 @@ def select(
     )
     write_set(out, selection, folder, whole, scorer, real=counts, overwrite=overwrite)
     if json_file:
-        write_text(json_file, (out / RECORD).read_text(encoding="utf-8"))
+        write_text(json_file, read_text(out / RECORD))
     _show(console, selection, scorer, counts)
     console.print(f"{len(selection.clips)} of {len(clips)} clips are in {out}", soft_wrap=True)
 

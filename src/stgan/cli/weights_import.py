@@ -12,6 +12,7 @@ from stgan.cli import options
 from stgan.cli.terminal import new_console
 from stgan.errors import StganError
 from stgan.names import escaped, quoted
+from stgan.records import read_text
 
 if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint
@@ -86,12 +87,9 @@ def read_classes(path: Path) -> tuple[str, ...]:
         StganError: the file is missing, too large, not text, empty, or numbered with a gap.
     """
     try:
-        if path.stat().st_size > _LARGEST_LIST:
-            raise StganError(f"{quoted(path)} is too large to be a list of classes")
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise StganError(f"cannot read the names of classes in {quoted(path)}: {reason}") from error
+        lines = [line.strip() for line in read_text(path, _LARGEST_LIST).splitlines() if line.strip()]
+    except StganError as error:
+        raise StganError(f"cannot read the names of classes: {error}") from error
     if not lines:
         raise StganError(f"{quoted(path)} names no classes; write one name on each line")
     numbered = [match for line in lines if (match := _NUMBERED.fullmatch(line))]

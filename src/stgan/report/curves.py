@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from stgan.errors import StganError
 from stgan.names import printable
+from stgan.records import read_text
 from stgan.spacing import evenly_spread
 
 _MOST_POINTS = 400  # of a curve; more cannot be seen
@@ -34,9 +36,8 @@ class Curves:
 def read_curves(path: Path) -> Curves | None:
     """Read a csv file with the column ``step`` and others, except ``seconds``. None if there is nothing to draw."""
     try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, csv.Error):
+        header, *rows = list(csv.reader(read_text(path, errors="replace").splitlines())) or [[]]
+    except (StganError, csv.Error):
         return None
     table = [[_number(entry) for entry in row] for row in rows if len(row) == len(header)]
     if "step" not in header or not table:

@@ -17,6 +17,7 @@ from stgan.names import quoted
 
 PAGE, FIGURES = "report.html", "figures"
 _WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in a page
+_MOST_PIXELS = 1 << 26  # of a picture in a folder; stgan draws half as many
 _HUGE = 1e12  # larger than any number that stgan writes; also excludes infinity and NaN
 
 
@@ -86,9 +87,13 @@ def data_uri(kind: str, data: bytes) -> str:
 
 
 def picture_uri(path: Path) -> str | None:
-    """A PNG file as a data URI, made smaller if it is very large; None if it cannot be read."""
+    """A PNG file as a data URI, made smaller if it is large; None if it cannot be read, or is far too large."""
+    if not path.is_file():  # opening a pipe would block
+        return None
     try:
         with Image.open(path, formats=["PNG"]) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return None
             image.load()
             if image.width <= _WIDEST and image.height <= _HIGHEST:
                 return data_uri("image/png", path.read_bytes())

@@ -11,6 +11,7 @@ from stgan.checkpoints import ModelFolder
 from stgan.checkpoints.description import CARD
 from stgan.defaults import BOTH, FRAMES
 from stgan.errors import StganError
+from stgan.records import read_text
 from stgan.report.shown import Shown
 from stgan.sampling import PRESETS
 from stgan.studies.fooling import REAL, FoolingStudy
@@ -76,9 +77,8 @@ def data_note(model: ModelFolder, entry: Mapping[str, Any]) -> str | None:
     try:
         if not isinstance(hashes, dict) or model.load(model.generator).hash != hashes.get("generator"):
             return None
-        with (model.path / model.generator / CARD).open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(_LONGEST_CARD).splitlines()
-    except (StganError, OSError):
+        lines = read_text(model.path / model.generator / CARD, _LONGEST_CARD, errors="replace").splitlines()
+    except StganError:
         return None
     notes = [line for line in lines if line.startswith(("Data source:", "Licence:", "License:"))]
     return " ".join(notes)[:_LONGEST_NOTE] or None

@@ -151,20 +151,22 @@ def find_evaluator(
     *,
     frames: int | None = None,
     device: torch.device | str = "cpu",
+    run_code: bool = False,
+    trust_torchscript: bool = False,
 ) -> Evaluator:
     """A classifier: an evaluator or condition network of the model by name, a checkpoint folder, or an I3D file.
-
-    It may also be MODULE:FUNCTION: a function of the user that returns a classifier. Its code is run (see
-    `load_own_classifier`).
 
     Args:
         name: a `Path` is always a folder or a file. A string may be any of these, and is refused if it names both a
             network of the model and a folder or file here. None: the model's "evaluator".
         frames: of the windows it is shown; default: as many as in its training.
+        run_code: `name` comes from the command line, and may be MODULE:FUNCTION (see `load_own_classifier`). Names
+            from files never run code.
+        trust_torchscript: see `load_i3d`.
 
     Raises:
-        StganError: there is none, the name is ambiguous, the network cannot score clips, or it takes another number of
-            frames.
+        StganError: there is none, the name is ambiguous or would run code that is not allowed, the network cannot score
+            clips, or it takes another number of frames.
     """
     if name is None:
         return evaluator_of(model, frames=frames, device=device)
@@ -173,9 +175,14 @@ def find_evaluator(
         check_unambiguous(name, f"a network of the model {model.name}", model.path / part)
         return evaluator_of(model, name, frames=frames, device=device)
     if isinstance(name, str) and is_own_classifier(name):
+        if not run_code:
+            raise StganError(
+                f"{quoted(name)} would run code, which only an option of the command line may name; in Python, call "
+                "as_evaluator with own_checkpoint of your classifier"
+            )
         checkpoint = load_own_classifier(name, device)
     elif path.suffix.lower() in _I3D_FILES or os.path.isfile(path):
-        checkpoint = load_i3d(path, device)
+        checkpoint = load_i3d(path, device, trust_torchscript=trust_torchscript)
     else:
         checkpoint = load_checkpoint(path, device)
     return as_evaluator(checkpoint, str(name), frames=frames)

@@ -8,7 +8,9 @@ Score of the steering network would hide.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import MaxLen
 
 from stgan.errors import StganError
 from stgan.pipeline import STGAN
@@ -22,6 +24,7 @@ from stgan.video.strips import Strip, save_strips
 REAL = "real"
 FIGURE = "fooling.png"
 RECORD = "fooling.json"
+_MOST_ROWS = 1000  # 16 networks steer, and they and 16 others score
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class FoolingStudy:
     preset: Text
     seed: int
     num: Count
-    steered_by: tuple[Text, ...]
-    rows: tuple[EvaluatorScores, ...]
+    steered_by: Annotated[tuple[Text, ...], MaxLen(_MOST_ROWS)]
+    rows: Annotated[tuple[EvaluatorScores, ...], MaxLen(_MOST_ROWS)]
     version: Text = __version__
 
 
@@ -63,10 +66,8 @@ def evaluators_of(model: STGAN) -> list[Evaluator]:
     folder = model.folder
     if not folder.evaluators:
         raise StganError(f"{model.name} has no evaluator, which is needed to score clips that its networks steered")
-    return [
-        as_evaluator(folder.load(part, model.device), name)
-        for name, part in {**folder.condition, **folder.evaluators}.items()
-    ]
+    loaded = {part: folder.load(part, model.device) for part in dict.fromkeys(folder.classifiers.values())}
+    return [as_evaluator(loaded[part], name) for name, part in folder.classifiers.items()]
 
 
 def real_clips(clips: Sequence[Clip], actions: Sequence[str]) -> list[Clip]:

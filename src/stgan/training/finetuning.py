@@ -27,7 +27,7 @@ from stgan.errors import StganError
 from stgan.metrics.classification import wilson_interval
 from stgan.networks import C3D, LRCN, TCN, LRCNConfig, Preprocessing, R2Plus1D, TCNConfig, TemporalStream
 from stgan.networks.layout import channels_last
-from stgan.records import Count, Fraction
+from stgan.records import Count, Fraction, read_text
 from stgan.training.classifier_training import ClassifierConfig, TrainableClassifier, build
 from stgan.training.clip_data import Augmentation
 from stgan.training.logs import VALIDATION
@@ -312,15 +312,14 @@ def read_curve(folder: Path, clips: FinetuningClips, windows: int) -> tuple[Curv
         count = len(some) * windows
         return round(float(row[name]) * count) / count  # the file has six digits
 
-    with path.open(newline="") as file:
-        return tuple(
-            CurvePoint(
-                int(row["step"]),
-                exact(row, "test", clips.test),
-                exact(row, "validation", clips.validation) if clips.validation else None,
-            )
-            for row in csv.DictReader(file)
+    return tuple(
+        CurvePoint(
+            int(row["step"]),
+            exact(row, "test", clips.test),
+            exact(row, "validation", clips.validation) if clips.validation else None,
         )
+        for row in csv.DictReader(read_text(path).splitlines())
+    )
 
 
 _HEADS: dict[type[nn.Module], str] = {C3D: "fc8", LRCN: "fc8", R2Plus1D: "fc", TemporalStream: "fc", TCN: "fc"}

@@ -8,6 +8,7 @@ from tensorboardX import SummaryWriter
 
 from stgan.files import write_text
 from stgan.names import csv_cell
+from stgan.records import read_text
 
 LOSSES, VALIDATION = "log.csv", "validation.csv"
 
@@ -63,7 +64,7 @@ def _cut(path: Path, step: int) -> None:
     """Remove the rows after `step`, and an incomplete row."""
     if not path.exists():
         return
-    header, *rows = path.read_text().splitlines(keepends=True) or [""]
+    header, *rows = read_text(path).splitlines(keepends=True) or [""]
     kept = [
         row for row in rows if row.endswith("\n") and row.split(",")[0].isdigit() and int(row.split(",")[0]) <= step
     ]

@@ -18,6 +18,7 @@ from PIL import Image
 from stgan.errors import StganError
 from stgan.files import named
 from stgan.names import from_csv_cell, is_file_name, printable, quoted
+from stgan.records import LARGEST_TEXT, read_text
 from stgan.video.columns import column, lists_clips, separator, split_named, split_of_table
 from stgan.video.frame_folders import IMAGES, VIDEOS, frame_files
 
@@ -243,8 +244,12 @@ def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines of a file. csv.Error for a line that is too long."""
+    """Yield the lines of a file. csv.Error for a line or a file that is too long."""
+    left = LARGEST_TEXT
     while line := file.readline(_LONGEST_LINE):
+        left -= len(line)
+        if left < 0:
+            raise csv_module.Error("the file is too long")
         if len(line) == _LONGEST_LINE:
             raise csv_module.Error("a line is too long")
         yield line
@@ -332,8 +337,8 @@ def read_ucf_list(listing: Path) -> list[tuple[PurePosixPath, int | None]]:
         StganError: the list cannot be read, or a line does not name a clip.
     """
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(listing).splitlines()
+    except StganError as error:
         raise StganError(f"{quoted(listing)} cannot be read: get UCF-101's official lists.") from error
     clips = []
     for line in filter(None, map(str.strip, lines)):

@@ -40,6 +40,8 @@ _UPRIGHT = (1, 0, 0, 1)
 _MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
 _WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from the declared rate
 _GIB = 1024**3
+_MOST_DECODED = 6 * _GIB  # pixels of all frames together; 3000 frames of 1920x1080 have 5.8 GiB
+_MOST_GIF = 2 * _GIB  # of a GIF, which can be a millionth of that
 # "psnr" turns off x264's psychovisual optimisations, which change colours at sharp edges.
 # The colour space is declared because players assume another one for large frames.
 # "mbtree" reads uninitialised memory on processors with AVX-512, so that equal frames gave different files.
@@ -136,6 +138,10 @@ def read_video(
             # `frame.to_ndarray` would set up a new conversion for each frame, with a thread per core.
             converter = VideoReformatter()
             last = 0.0  # the time of the last frame, in seconds
+            most = _MOST_GIF if container.format.name == "gif" else _MOST_DECODED
+            wanted = (number for number in (max_frames, behind) if number is not None)
+            expected = min([_declared_frames(path, container, stream), *wanted])
+            _check_decoded(path, expected * context.height * context.width, most)
             for frame in _decode(path, container, stream):
                 if frame is None:
                     discarded += 1
@@ -148,6 +154,7 @@ def read_video(
                 elif size != (frame.height, frame.width):
                     raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
                 count += 1
+                _check_decoded(path, count * frame.height * frame.width, most)
                 if max_frames is not None and count > max_frames:
                     raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
                 last = max(last, frame.time or 0.0)
@@ -325,6 +332,19 @@ def _check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> N
         raise VideoError(
             f"{quoted(path)} has frames of {width}x{height}, more than {max_pixels} pixels: make it smaller."
         )
+
+
+def _declared_frames(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    """The number of frames without decoding them; 0 if that is unknown. A GIF declares none, so they are counted."""
+    if container.format.name != "gif":
+        return stream.frames
+    with av.open(os.path.abspath(path), options={"format_whitelist": "gif", "protocol_whitelist": "file"}) as again:
+        return sum(packet.size > 0 for packet in again.demux(video=0))
+
+
+def _check_decoded(path: Path, pixels: int, most: int) -> None:
+    if pixels > most:
+        raise VideoError(f"{quoted(path)} has more than {most} pixels in all frames together: shorten it.")
 
 
 def _frame_rate(container: av.container.InputContainer, stream: av.VideoStream, count: int, last: float) -> float:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from stgan.errors import StganError
 from stgan.names import quoted
+from stgan.records import read_text
 from stgan.video.folders import read_ucf_list
 from stgan.video.ucf101_names import Published, parse_name
 
@@ -61,8 +62,8 @@ def _check_classes(path: Path, classes: Sequence[str]) -> list[str]:
     if not path.is_file():
         return [f"the list {path.name} is missing."]
     try:
-        found = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        found = [line.split() for line in read_text(path).splitlines() if line.strip()]
+    except StganError as error:
         raise StganError(f"{quoted(path)} cannot be read: get UCF-101's official lists.") from error
     official = [[str(number), label] for number, label in enumerate(classes, start=1)]
     return [] if found == official else [f"the list {path.name} is not the official one of {len(classes)} classes."]

@@ -4,6 +4,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +86,6 @@ def test_what_is_no_file_of_weights(refused: Callable[..., str], tmp_path: Path)
         bytes(1000),
         b"\x89HDF\r\n\x1a\n",
         pickle.dumps({"a": 1}),
-        b"PK\x03\x04",
         os.urandom(50),
     ):
         assert "is not a file of weights" in refused(content)
@@ -133,6 +134,9 @@ def test_archives(refused: Callable[..., str], tmp_path: Path) -> None:
         info.filename: zipfile.ZipFile(io.BytesIO(data)).read(info)
         for info in zipfile.ZipFile(io.BytesIO(data)).infolist()
     }
+    for content in (data, archive({"conv1a/W.npy": npy(np.zeros(1))})):
+        assert "ambiguous" in refused(content + b"more")
+        assert "it is no zip archive" in refused(content[:-5])
     assert "it is compressed" in refused(archive(members, zipfile.ZIP_DEFLATED))
     described = {
         name: content + bytes(1 << 23) if name.endswith("data.pkl") else content for name, content in members.items()
@@ -155,6 +159,39 @@ def test_arrays(refused: Callable[..., str]) -> None:
         (np.zeros(3), {"shape": (1,) * 10_000}, "cannot be imported as a c3d"),
     ):
         assert message in refused(archive({"conv1a/W.npy": npy(array, **header)}))
+
+
+def test_small_files_that_take_much(tmp_path: Path) -> None:
+    """a large mean, a long header, and very many arrays."""
+    many = {f"a{i}.npy": npy(np.zeros(1, np.float32)) for i in range(4000)}
+    large = npy(np.zeros(0, np.float16), shape=(3, 1 << 24))
+    header = b"\x93NUMPY\x02\0" + struct.pack("<L", 1 << 26) + b" " * (1 << 26)
+    for number, members in enumerate(({"mean.npy": large + bytes(3 << 25)}, {"mean.npy": header}, many)):
+        with zipfile.ZipFile(tmp_path / f"{number}.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
+            for name, content in members.items():
+                made.writestr(name, content)
+    script = """
+import resource, sys
+from pathlib import Path
+from stgan.checkpoints import CheckpointError
+from stgan.checkpoints.importing.published import _layers, _read_mean
+folder = Path(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for name in ("0.npz", "1.npz"):
+    try:
+        _read_mean(folder / name)
+    except CheckpointError as error:
+        print(error)
+_layers(folder / "2.npz", "npz", "")
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(f"{(usage.ru_maxrss - before) // 1024} MB")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True, timeout=60
+    )
+    mean, header, memory = done.stdout.splitlines()
+    assert "more than any mean volume" in mean and "reading array header" in header
+    assert int(memory.split()[0]) < 60  # where the files unpack to 100 and 67 MB
 
 
 def test_object_arrays(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal
 
 import torch
@@ -14,6 +15,8 @@ from stgan.networks import C3D, C3DConfig, Preprocessing, preprocessing
 _SIZE, _FRAMES = 112, 16
 _MEAN = (3, _FRAMES, 128, 171)
 _CROPPED_MEAN = (_FRAMES, _SIZE, _SIZE, 3)
+MOST_MEAN = prod(_MEAN)
+"""The number of values of the largest mean volume."""
 _PUBLISHED_STAGES = {8: (1, 1, 2, 2, 2), 5: (1, 1, 1, 1, 1)}  # by the number of convolutions
 Pads = tuple[bool | Literal["after"], ...]
 _NUMBER = re.compile(r"[a-z.]*(\d+)[a-z]?")  # of a stage, in the name of a convolution

@@ -6,7 +6,6 @@ apart.
 """
 
 import mmap
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stgan.checkpoints.importing.layers import Array, Convolution, FileLayer
-from stgan.checkpoints.importing.wire import BYTES, VARINT, Field, fields, varints
+from stgan.checkpoints.importing.wire import BYTES, VARINT, Budget, Field, fields, varints
 
 _LAYER, _V1_LAYER = 100, 2  # fields of a network; C3D has the older one only
 _MOST_LAYERS, _MOST_BLOBS = 2000, 32
@@ -36,12 +35,12 @@ def open_message(path: Path) -> memoryview:
 
 def is_network(message: memoryview) -> bool:
     """Whether a message looks like a network with layers."""
-    return any(field.number in (_LAYER, _V1_LAYER) and field.way == BYTES for field in fields(message))
+    return any(field.number in (_LAYER, _V1_LAYER) and field.way == BYTES for field in fields(message, Budget()))
 
 
 def is_blob(message: memoryview) -> bool:
     """Whether a message looks like a single blob, such as a mean."""
-    found = {(field.number, field.way) for field in fields(message)}
+    found = {(field.number, field.way) for field in fields(message, Budget())}
     return bool(found & {(1, VARINT), (7, BYTES)}) and bool(found & {(5, BYTES), (6, BYTES), (8, BYTES)})
 
 
@@ -51,11 +50,14 @@ def read_caffemodel(path: Path) -> list[FileLayer]:
     Raises:
         ValueError: the file is damaged, or has too many layers or blobs.
     """
-    layers = []
-    for count, field in enumerate(_messages(open_message(path), (_LAYER, _V1_LAYER))):
-        if count >= _MOST_LAYERS:
+    layers, count, budget = [], 0, Budget()
+    for field in fields(open_message(path), budget):
+        if field.number not in (_LAYER, _V1_LAYER) or field.way != BYTES:
+            continue
+        count += 1
+        if count > _MOST_LAYERS:
             raise ValueError(f"it has more than {_MOST_LAYERS} layers")
-        layer = _layer(field)
+        layer = _layer(field, budget)
         if layer.arrays:
             layers.append(layer)
     return layers
@@ -63,21 +65,17 @@ def read_caffemodel(path: Path) -> list[FileLayer]:
 
 def read_binaryproto(path: Path) -> Array:
     """Read the single blob of a file. ValueError if it is damaged."""
-    return _blob(open_message(path))[0]
+    return _blob(open_message(path), Budget())[0]
 
 
-def _messages(message: memoryview, numbers: tuple[int, ...]) -> Iterator[Field]:
-    return (field for field in fields(message) if field.number in numbers and field.way == BYTES)
-
-
-def _layer(field: Field) -> FileLayer:
+def _layer(field: Field, budget: Budget) -> FileLayer:
     v1 = field.number == _V1_LAYER
     name_field, type_field, blob_field, convolution_field = (4, 5, 6, 10) if v1 else (1, 2, 7, 106)
     name = kind = ""
     blobs: list[tuple[Array, bool]] = []
     settings: memoryview | None = None
-    assert isinstance(field.value, memoryview)  # `_messages` yields no others
-    for number, way, value in fields(field.value):
+    assert isinstance(field.value, memoryview)  # of BYTES
+    for number, way, value in fields(field.value, budget):
         if number == name_field and isinstance(value, memoryview):
             name = bytes(value[:200]).decode("utf-8", "replace")
         elif number == type_field:
@@ -85,13 +83,13 @@ def _layer(field: Field) -> FileLayer:
         elif number == convolution_field and isinstance(value, memoryview):
             settings = value
         elif number == blob_field and way == BYTES and isinstance(value, memoryview):
-            blobs.append(_blob(value))
+            blobs.append(_blob(value, budget))
             if len(blobs) > _MOST_BLOBS:
                 raise ValueError(f"its layer {name!r} has more than {_MOST_BLOBS} blobs")
     of_c3d = any(is_c3d for _, is_c3d in blobs)
     if kind == "convolution" and blobs and len(blobs[0][0].shape) == 5:  # Caffe's convolutions have any number of axes
         kind = "convolution3d"
-    return FileLayer(name, kind, tuple(array for array, _ in blobs), _convolution(settings, of_c3d))
+    return FileLayer(name, kind, tuple(array for array, _ in blobs), _convolution(settings, of_c3d, budget))
 
 
 def _kind(value: int | memoryview) -> str:
@@ -101,13 +99,13 @@ def _kind(value: int | memoryview) -> str:
     return _KIND_NAMES.get(word, word.lower())
 
 
-def _convolution(message: memoryview | None, of_c3d: bool) -> Convolution | None:
+def _convolution(message: memoryview | None, of_c3d: bool, budget: Budget) -> Convolution | None:
     """Stride and padding. Where a file has several for rows, columns or time, the last one is used."""
     if message is None:
         return None
     stride, padding = 1, 0
-    for number, _, value in fields(message):
-        numbers = [value] if isinstance(value, int) else varints(value) if number in (3, 6) and value else []
+    for number, _, value in fields(message, budget):
+        numbers = [value] if isinstance(value, int) else varints(value, budget) if number in (3, 6) and value else []
         if numbers and number == (7 if of_c3d else 6):
             stride = numbers[-1]
         elif numbers and number == 3:
@@ -115,9 +113,9 @@ def _convolution(message: memoryview | None, of_c3d: bool) -> Convolution | None
     return Convolution(stride, padding)
 
 
-def _blob(message: memoryview) -> tuple[Array, bool]:
+def _blob(message: memoryview, budget: Budget) -> tuple[Array, bool]:
     """An array, and whether it is in C3D's format."""
-    found = list(fields(message))
+    found = list(fields(message, budget))
     of_c3d = any(field.number == 5 and field.way == VARINT for field in found)
     legacy: dict[int, int] = {}
     shape: tuple[int, ...] | None = None
@@ -130,7 +128,7 @@ def _blob(message: memoryview) -> tuple[Array, bool]:
         elif way == BYTES and number == 8 and value and not of_c3d:
             values, kind = value, "<f8"
         elif way == BYTES and number == 7 and not of_c3d:
-            shape = _shape(value)
+            shape = _shape(value, budget)
     if shape is None:
         shape = tuple(legacy.get(axis, 0) for axis in range(1, 6 if of_c3d else 5))
     count = len(values) // np.dtype(kind).itemsize
@@ -139,11 +137,11 @@ def _blob(message: memoryview) -> tuple[Array, bool]:
     return Array(shape, lambda: _tensor(values, kind, shape)), of_c3d
 
 
-def _shape(message: memoryview) -> tuple[int, ...]:
+def _shape(message: memoryview, budget: Budget) -> tuple[int, ...]:
     shape: list[int] = []
-    for number, _, value in fields(message):
+    for number, _, value in fields(message, budget):
         if number == 1:
-            shape += [value] if isinstance(value, int) else varints(value)
+            shape += [value] if isinstance(value, int) else varints(value, budget)
     return tuple(shape)
 
 

@@ -2,10 +2,10 @@
 
 import os
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Literal
 
+from stgan.archives import is_archive, open_archive
 from stgan.checkpoints.description import CheckpointError
 from stgan.checkpoints.importing.caffe import is_blob, is_network, open_message
 from stgan.checkpoints.importing.layers import MOST_BYTES
@@ -62,17 +62,14 @@ def _format(path: Path) -> Format | None:
         return "torch"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < size:
         return "safetensors"
-    if start.startswith(b"PK"):
+    if is_archive(path):
         return _archive(path)
     return _message(path) if start else None
 
 
 def _archive(path: Path) -> Format | None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
-        return None
+    with open_archive(path, MOST_BYTES) as archive:
+        names = archive.namelist()
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     return "torch" if any(name.endswith("data.pkl") for name in names) else None

@@ -1,8 +1,10 @@
 """NumPy's files: .npy, and .npz, which Chainer uses for weights. Pickles in them are never opened."""
 
+import io
 import re
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import IO
@@ -11,27 +13,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stgan.archives import open_archive
 from stgan.checkpoints.importing.layers import KIND_BY_AXES, MOST_BYTES, Array, FileLayer
 
 _VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_LONGEST_HEADER = 1 << 14  # bytes; known files have 128
 
 
 def read_npy(path: Path) -> Array:
     """Read the array of a .npy file. ValueError if it is damaged, or does not hold floating-point numbers."""
-    return _array(lambda: path.open("rb"), path.stat().st_size)
+    with path.open("rb") as file:
+        return _array(file.read(_LONGEST_HEADER), path.stat().st_size, lambda: path.open("rb"))
 
 
 def read_npz(path: Path) -> dict[str, Array]:
     """Read the arrays of a .npz file by name. Errors as for `read_npy`; also if it unpacks beyond `MOST_BYTES`."""
-    with zipfile.ZipFile(path) as archive:
-        infos = {info.filename: info for info in archive.infolist()}
-    if sum(info.file_size for info in infos.values()) > MOST_BYTES:
-        raise ValueError(f"unpacked it would have more than {MOST_BYTES} bytes")
 
-    def member(name: str) -> Callable[[], IO[bytes]]:
-        return lambda: zipfile.ZipFile(path).open(name)
+    @contextmanager
+    def member(name: str) -> Iterator[IO[bytes]]:
+        with open_archive(path, MOST_BYTES) as archive, archive.open(name) as stream:
+            yield stream
 
-    return {name.removesuffix(".npy"): _array(member(name), info.file_size) for name, info in infos.items()}
+    arrays = {}
+    with open_archive(path, MOST_BYTES) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as stream:
+                head = stream.read(_LONGEST_HEADER)
+            name = info.filename
+            arrays[name.removesuffix(".npy")] = _array(head, info.file_size, partial(member, name))
+    return arrays
 
 
 def chainer_layers(arrays: dict[str, Array]) -> list[FileLayer]:
@@ -48,13 +58,14 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)]
 
 
-def _array(opened: Callable[[], IO[bytes]], size: int) -> Array:
-    with opened() as stream:
-        version = np.lib.format.read_magic(stream)
-        if version not in _VERSIONS:
-            raise ValueError(f"one of its arrays is of NumPy's format {version}, which no known file has")
-        shape, fortran, dtype = _VERSIONS[version](stream)
-        start = stream.tell()
+def _array(head: bytes, size: int, opened: Callable[[], AbstractContextManager[IO[bytes]]]) -> Array:
+    """An array by the first bytes of its file, of `size` bytes in all. opened: opens the file to read the values."""
+    stream = io.BytesIO(head)
+    version = np.lib.format.read_magic(stream)
+    if version not in _VERSIONS:
+        raise ValueError(f"one of its arrays is of NumPy's format {version}, which no known file has")
+    shape, fortran, dtype = _VERSIONS[version](stream)
+    start = stream.tell()
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which could run code")
     if dtype.kind != "f":

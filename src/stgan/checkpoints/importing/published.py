@@ -9,12 +9,12 @@ import torch
 
 from stgan.checkpoints.checkpoint import NETWORKS, Checkpoint, weights_hash
 from stgan.checkpoints.description import CheckpointError, check_actions, difference
-from stgan.checkpoints.importing.c3d_files import PROTOCOLS, Pads, c3d
+from stgan.checkpoints.importing.c3d_files import MOST_MEAN, PROTOCOLS, Pads, c3d
 from stgan.checkpoints.importing.caffe import read_binaryproto, read_caffemodel
 from stgan.checkpoints.importing.efficientnet_files import STEM, efficientnet_lite
 from stgan.checkpoints.importing.file_formats import FORMATS, Format, recognise
 from stgan.checkpoints.importing.image_networks import alexnet, caffenet, generator, lrcn
-from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer
+from stgan.checkpoints.importing.layers import MOST_BYTES, Array, FileLayer, shown
 from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, read_npz
 from stgan.checkpoints.importing.pytorch import layers_by_name, read_safetensors, read_torch_file
 from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files, read_variables, tensorflow_layers
@@ -184,6 +184,8 @@ def _read_mean(path: Path) -> Array:
     read = {"npy": read_npy, "binaryproto": read_binaryproto}.get(recognise(path), lambda path: read_npz(path)["mean"])
     try:
         array = read(path)
+        if prod(array.shape) > MOST_MEAN:
+            raise ValueError(f"it has {shown(array.shape)} values, more than any mean volume")
         if array.read().isfinite().all():
             return array
         raise ValueError("it has values that are not finite")

@@ -19,8 +19,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from stgan.archives import is_archive, open_archive
 from stgan.checkpoints.description import check_header
-from stgan.checkpoints.importing.layers import KIND_BY_AXES, Array, FileLayer
+from stgan.checkpoints.importing.layers import KIND_BY_AXES, MOST_BYTES, Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import natural
 
 _MOST_PICKLED = 1 << 22  # bytes of the tensors' description; that of a thousand tensors takes 0.1 MB
@@ -57,7 +58,7 @@ def read_torch_file(path: Path) -> dict[str, Array]:
     Raises:
         ValueError: the file is damaged, or holds more than tensors and plain values.
     """
-    zipped = zipfile.is_zipfile(path)
+    zipped = is_archive(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the way in which the file was saved
         _check_pickles(path, zipped)
@@ -106,7 +107,7 @@ def _state_dicts(values: Any) -> Iterator[dict[str, Tensor]]:
 def _check_pickles(path: Path, zipped: bool) -> None:
     """ValueError for pickles that name anything but tensors, or for a compressed archive."""
     if zipped:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path, MOST_BYTES) as archive:
             infos = archive.infolist()
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
                 raise ValueError("it is compressed, which torch.save does not do")

@@ -1,7 +1,7 @@
 """A reader of the Protocol Buffers wire format (protobuf.dev/programming-guides/encoding) that copies nothing.
 
 The protobuf library converts a whole message to objects, which takes up to twenty times the size of a hostile file.
-This reader yields views of the file and limits the number of fields of a message.
+This reader yields views of the file and limits the number of fields of a file.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ VARINT, BYTES = 0, 2
 """Wire types in Caffe's files: a number; a string, a message or packed numbers."""
 
 _FIXED = {1: 8, 5: 4}  # bytes of the two wire types of fixed length
-_MOST_FIELDS = 10_000  # of one message; real networks have about 100
+_MOST_FIELDS = 100_000  # of a file, with those inside others; real networks have less than 10,000
 
 
 class Field(NamedTuple):
@@ -22,22 +22,33 @@ class Field(NamedTuple):
     value: int | memoryview
 
 
-def fields(message: memoryview) -> Iterator[Field]:
+class Budget:
+    """How many more fields and numbers are read from a file."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_FIELDS
+
+    def spend(self) -> None:
+        """Count one. ValueError if the file has too many."""
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(f"it has more than {_MOST_FIELDS} fields")
+
+
+def fields(message: memoryview, budget: Budget) -> Iterator[Field]:
     """Yield the fields of a message in their order.
 
     Raises:
-        ValueError: the message is cut short or invalid, or has too many fields.
+        ValueError: the message is cut short or invalid, or the file has too many fields.
     """
-    at = count = 0
+    at = 0
     while at < len(message):
         key, at = _varint(message, at)
         number, way = key >> 3, key & 7
         if not number or way not in (VARINT, BYTES, *_FIXED):
             raise ValueError("it is damaged, or not a protocol buffer")
         length, at = (_FIXED[way], at) if way in _FIXED else _varint(message, at)
-        count += 1
-        if count > _MOST_FIELDS:
-            raise ValueError(f"one of its messages has more than {_MOST_FIELDS} fields")
+        budget.spend()
         if way == VARINT:
             yield Field(number, way, length)
             continue
@@ -47,14 +58,13 @@ def fields(message: memoryview) -> Iterator[Field]:
         at += length
 
 
-def varints(packed: memoryview) -> list[int]:
-    """Packed numbers. ValueError if the last one is cut short, or there are too many."""
+def varints(packed: memoryview, budget: Budget) -> list[int]:
+    """Packed numbers. ValueError if the last one is cut short, or the file has too many."""
     numbers, at = [], 0
     while at < len(packed):
         number, at = _varint(packed, at)
         numbers.append(number)
-        if len(numbers) > _MOST_FIELDS:
-            raise ValueError("one of its lists of numbers is too long")
+        budget.spend()
     return numbers
 
 
