@@ -1,7 +1,7 @@
 """From an objective and seeds to videos, by the sampler that the settings belong to."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -65,34 +65,18 @@ def sample(
 
     Raises:
         StganError: the networks lack the prior that the settings need, or they cannot start from a video; or there is
-            not enough memory for so many clips at a time. The message then names the batch that fits.
+            not enough memory for so many clips at a time. The message then names a smaller batch.
     """
     try:
         return _sample(networks, phi, seeds, settings, frames, init, on_iteration, timer)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-    # Here the error is gone, and with it the tensors of its traceback.
-    fits = len(seeds) // 2
-    while fits and not _fits(networks, phi, seeds[:fits], settings, frames, init):
-        fits //= 2
+    half = len(seeds) // 2  # not tried here: where memory is short, oneDNN can end the process instead of raising
     raise StganError(
         f"there is not enough memory to make {len(seeds)} clips of {frames} frames at a time; "
-        + (f"a batch of {fits} fits (--batch {fits})" if fits else "make shorter clips, or use a smaller model")
+        + (f"try a batch of {half} (--batch {half})" if half else "make shorter clips, or use a smaller model")
     )
-
-
-def _fits(
-    networks: Networks, phi: Objective, seeds: Sequence[int], settings: SamplerSettings, frames: int, init: Init | None
-) -> bool:
-    """Whether there is enough memory for an iteration with these clips."""
-    try:
-        _sample(networks, phi, seeds, replace(settings, iterations=1), frames, init, None, untimed)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return False
-    return True
 
 
 def _sample(
