@@ -1,6 +1,7 @@
 """Scores of folders of clips: against restatements, beside real clips; never by a network that steered in silence."""
 
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,26 @@ def test_a_network_that_steered_or_shares_an_ancestor_is_refused(tiny_clips: Pat
     with pytest.raises(StganError, match="evaluator steered these clips"):
         evaluate(steered(clips, evaluator.hash), other, features=evaluator)
     assert evaluate(steered(clips, evaluator.hash), other, features=evaluator, allow_fooled=True).fooled
+
+
+@pytest.mark.parametrize(
+    ("common", "hashes", "message"),
+    [(100, (), "(100% of"), (90, (), "(90% of"), (90, ("backbone",), "(90% of"), (100, ("backbone",), "or shares an")],
+)
+def test_a_network_that_shares_weights_is_refused_with_its_share(
+    tiny_clips: Path, evaluator: Evaluator, common: int, hashes: tuple[str, ...], message: str
+) -> None:
+    kept = f"{'a' * 10}:{common}" + f" {'b' * 10}:{100 - common}" * (common < 100)
+    by = SteeredBy(("c3d",), frozenset(hashes), {"c3d": kept})
+    clips = [replace(clip, steering=by) for clip in folder_clips(tiny_clips)]
+    relative = replace(
+        evaluator, ancestors=frozenset({"backbone"}), tensors={"a" * 10: common, "c" * 10: 100 - common, "d" * 10: 50}
+    )
+    with pytest.raises(StganError, match=re.escape(message)):
+        evaluate(clips, relative)
+    assert relative.relation([replace(clips[0], steering=None)]) is None
+    stranger = replace(evaluator, tensors={"d" * 10: 50, "a" * 10: 5, "b" * 10: 4})
+    assert stranger.relation(clips) == ""
 
 
 def test_real_clips_are_told_apart_by_what_the_evaluator_was_trained_on(tiny_clips: Path, evaluator: Evaluator) -> None:

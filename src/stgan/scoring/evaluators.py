@@ -116,22 +116,20 @@ class Evaluator:
 
         The clause is empty if it is not related. None: some of the clips do not say what steered them.
         """
-        own, known, tensors = {self.hash, *self.ancestors}, True, dict[str, str]()
-        for clip in clips:
-            if clip.steering is None:
-                known = False
-            elif own & clip.steering.hashes:
-                return f"{self.name} steered these clips, or shares an ancestor with a network that did"
-            else:
-                tensors |= {text: name for name, text in clip.steering.tensors.items()}
+        clips = list(clips)
+        steering = [clip.steering for clip in clips if clip.steering is not None]
+        tensors = {text: name for each in steering for name, text in each.tensors.items()}
         shares = ((shared(from_text(text), self.tensors), name) for text, name in tensors.items())
         most, name = max(shares, default=(0, ""))
+        named = any({self.hash, *self.ancestors} & each.hashes for each in steering)
+        if named and not RELATED <= most < 1:
+            return f"{self.name} steered these clips, or shares an ancestor with a network that did"
         if most >= RELATED:
             return (
                 f"{self.name} shares weights with {name}, which steered these clips "
                 f"({most:.0%} of those of the smaller network)"
             )
-        return "" if known else None
+        return "" if len(steering) == len(clips) else None
 
 
 def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
