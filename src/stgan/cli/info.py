@@ -61,6 +61,11 @@ def info(
     }
     columns = ("network", "role", "architecture", "parameters", "accuracy on unseen clips", "hash")
     table = new_table(*columns, left=len(columns), title=f"{folder.name}: {', '.join(folder.actions)}")
+    table.show_edge = False  # two more columns: what users copy stays whole, also in 80
+    for column in table.columns:
+        column.no_wrap = column.header in ("network", "parameters", "hash")
+        column.overflow = "fold"
+        column.min_width = 9 if column.header == "role" else None
     for part, role in roles.items():
         known = folder.describe(part)
         accuracy, digest = unseen_accuracy(known.provenance), known.hash or folder.load(part).hash
