@@ -27,8 +27,12 @@ def column(columns: Iterable[str], meaning: str) -> str | None:
 
 
 def lists_clips(columns: Sequence[str]) -> bool:
-    """Whether these are the columns of a list of clips, and not of the scores that `stgan evaluate --csv` writes."""
-    return "contribution" not in columns and None not in (column(columns, "path"), column(columns, "label"))
+    """Whether these are the columns of a list of clips, and not of the scores that `stgan evaluate --csv` writes.
+
+    The list of a selected set has scores, too, beside `path`.
+    """
+    scores = "contribution" in columns and "path" not in columns
+    return not scores and None not in (column(columns, "path"), column(columns, "label"))
 
 
 def split_named(name: str) -> str | None:
