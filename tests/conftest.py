@@ -114,21 +114,22 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         AlexNet,
         AlexNetConfig,
         C3DConfig,
-        CodePrior,
-        CodePriorConfig,
         GeneratorConfig,
         ImageGenerator,
         LRCNConfig,
+        MapCodec,
+        MapCodecConfig,
+        MapEncoderConfig,
+        MapGeneratorConfig,
+        MapPrior,
+        MapPriorConfig,
         Preprocessing,
         R2Plus1D,
         R2Plus1DConfig,
-        SequencePrior,
-        SequencePriorConfig,
         TemporalStream,
         TemporalStreamConfig,
     )
-    from stgan.training.code_prior_training import fit_whitening
-    from stgan.training.sequence_prior_training import fit_basis
+    from stgan.training.map_prior_training import fit_statistics
 
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("model")
@@ -144,8 +145,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         batch_norm=True,
         preprocessing=pixels,
     )
-    prior = CodePrior(CodePriorConfig(code_size=12, rank=6, appearance_rank=2, width=16, depth=1))
-    fit_whitening(prior, torch.rand(64, 12), torch.arange(64) // 8)
     classes = len(TINY_ACTIONS)
     networks = {
         "encoder": AlexNet(small),
@@ -158,7 +157,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 preprocessing=replace(pixels, size=None),
             )
         ),
-        "code_prior": prior,
+        "map_codec": MapCodec(
+            MapCodecConfig(
+                MapEncoderConfig(channels=3, patch=2, widths=(4, 8), depth=1),
+                MapGeneratorConfig(channels=3, widths=(8, 4), depth=1, patch=2),
+            )
+        ),
         "lrcn": LRCN(LRCNConfig(num_classes=classes, frame=small, lstm_size=8)),
         "c3d": C3D(
             C3DConfig(
@@ -175,12 +179,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             TemporalStreamConfig(num_classes=classes, stem=4, widths=(4, 8), preprocessing=pixels)
         ),
     }
-    sequences = SequencePrior(SequencePriorConfig(code_size=12, rank=10, num_classes=classes, width=16, depth=1))
-    fit_basis(sequences, torch.rand(64, 1, 12) + torch.rand(64, 16, 12) / 2)
-    torch.nn.init.normal_(sequences.out.weight, std=0.2)  # as it begins, it says nothing of what it is told
-    networks["sequence_prior"] = sequences
+    for name, frames, known in (("frame_prior", 1, 0), ("clip_prior", 16, classes)):
+        config = MapPriorConfig(
+            channels=3, grid=4, frames=frames, num_classes=known, widths=(8,), depth=1, embedding=16
+        )
+        networks[name] = MapPrior(config)
+        windows = torch.randn(64, 1, 3, 4, 4) + torch.randn(64, frames, 3, 4, 4) / 2
+        fit_statistics(networks[name], windows, np.random.default_rng(0))
+        torch.nn.init.normal_(
+            networks[name].unet.out.weight, std=0.2
+        )  # as it begins, it says nothing of what it is told
     for name, network in networks.items():
-        actions = () if name in ("encoder", "generator", "code_prior") else TINY_ACTIONS
+        actions = () if name in ("encoder", "generator", "map_codec", "frame_prior") else TINY_ACTIONS
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")
     ModelFolder(
         path=root,
@@ -188,8 +198,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         actions=TINY_ACTIONS,
         encoder="encoder",
         generator="generator",
-        code_prior="code_prior",
-        sequence_prior="sequence_prior",
+        map_codec="map_codec",
+        frame_prior="frame_prior",
+        clip_prior="clip_prior",
         condition={"lrcn": "lrcn", "c3d": "c3d"},
         evaluators={"evaluator": "evaluator", "temporal_stream": "temporal_stream"},
     ).save()

@@ -18,7 +18,7 @@ from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
 from stgan.names import listed
-from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior
+from stgan.networks import Encoder, ImageGenerator, MapCodec, MapPrior
 from stgan.networks.layout import channels_last, fold_batch_norm
 from stgan.sampling import (
     PRESETS,
@@ -42,7 +42,8 @@ from stgan.sampling.settings import check_range
 LARGEST_SEED = 2**63 - 1
 MOST_FRAMES = 1024
 _KINDS = {
-    "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior
+    "encoder": Encoder, "generator": ImageGenerator, "map_codec": MapCodec, "frame_prior": MapPrior,
+    "clip_prior": MapPrior,
 }  # fmt: skip
 
 
@@ -95,7 +96,7 @@ class STGAN:
         self.checkpoints: dict[str, Checkpoint] = {
             part: folder.load(part, self.device)
             for part in dict.fromkeys(
-                (folder.encoder, folder.generator, *folder.priors.values(), *self.folder.condition.values())
+                (folder.encoder, folder.generator, *folder.maps.values(), *self.folder.condition.values())
             )
         }
         self._check()
@@ -168,15 +169,15 @@ class STGAN:
         Args:
             action: name of the action; None with a `target`.
             preset: "motion", "robust", "paper", "pixels", or settings of a sampler. Default: "motion" if the model has
-                a sequence prior for its actions and there is no `init`, else "robust" if it has a code prior, else
-                "paper".
+                a clip prior for its actions, else "robust" if it has a frame prior, else "paper".
             condition: the network that steers: "lrcn", "c3d" or "both", or the name of one of your own classifiers.
             iterations: number of iterations of activation maximization. Default: the preset's.
             frames: frames of a video, at most 1024. C3D sees longer videos than its window as several windows.
             init: start from this video, RGB in [0, 1], instead of from noise alone. It is resized (short side) and
                 cropped (centre) to the model's frame size. It is cut to its middle `frames` frames, or played back
                 and forth if it has fewer.
-            strength: how much of `init` may change, in (0, 1]; for the preset "robust".
+            strength: how much of `init` may change, in (0, 1]. For the preset "motion", the middle frame stays as it
+                is, and the motion may change by so much; for "robust", everything may.
             target: instead of an action, a part of the one condition network to activate (Erhan et al. 2009): "LAYER"
                 (its mean square), "LAYER:CHANNEL" (its mean) or "LAYER:CHANNEL,T,Y,X" (one unit).
             on_iteration: called after each iteration (see `OnIteration`).
@@ -188,7 +189,7 @@ class STGAN:
         check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
-        chosen = self.preset(preset, iterations, init=init is not None)
+        chosen = self.preset(preset, iterations)
         actions = [] if action is None else [action]
         steering = self.steering(actions, condition=condition, frames=frames, target=target)
         (name,) = steering.objectives
@@ -223,7 +224,7 @@ class STGAN:
             encoder=self.folded[self.folder.encoder],
             condition=tuple(self.folded[self.folder.condition[name]] for name in classifiers),
             side=side,
-            **{role: self._network(part) for role, part in self.folder.priors.items()},
+            **{role: self._network(part) for role, part in self.folder.maps.items()},
         )
         objectives: dict[str, Action | Activation]
         if target is None:
@@ -256,7 +257,7 @@ class STGAN:
             numbers: numbers of clips, from 0 on.
         """
         steering.check(action)
-        chosen = self.preset(preset, init=init is not None)
+        chosen = self.preset(preset)
         seeds = [clip_seed(seed, action, number) for number in numbers]
         return sample(
             steering.networks, steering.objectives[action], seeds, chosen,
@@ -284,39 +285,32 @@ class STGAN:
         preset: str | SamplerSettings | None = None,
         iterations: int | None = None,
         precision: Precision | None = None,
-        *,
-        init: bool = False,
     ) -> SamplerSettings:
         """The settings of a preset, with another number of iterations or precision if given.
 
-        The default preset is "motion" if the model has a sequence prior for its actions and there is no video to start
-        from, else "robust" if it has a code prior, else "paper". If the sequence prior was trained for other actions,
-        the preset "motion" is unconditional: its guidance scale is 0.
-
-        Args:
-            init: whether there is a video to start from.
+        The default preset is "motion" if the model has a clip prior for its actions, else "robust" if it has a frame
+        prior, else "paper". If the clip prior was trained for other actions, the preset "motion" is unconditional: its
+        guidance scale is 0.
 
         Raises:
-            StganError: there is no such preset, or it does not work with this model or with a video to start from.
+            StganError: there is no such preset, or it does not work with this model.
         """
         if preset is None:
-            preset = "robust" if self.folder.code_prior else "paper"
-            if self._sequence_prior_knows_actions and not init:
+            preset = "robust" if self.folder.frame_prior else "paper"
+            if self._clip_prior_knows_actions:
                 preset = "motion"
         if isinstance(preset, str):
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = PRESETS[preset]
-            if preset.conditional and self.folder.sequence_prior and not self._sequence_prior_knows_actions:
+            if preset.conditional and self.folder.clip_prior and not self._clip_prior_knows_actions:
                 preset = preset.unconditional()
-        if preset.needs and preset.needs not in self.folder.priors:
+        if preset.needs and preset.needs not in self.folder.maps:
             prior = preset.needs.replace("_", " ")
             raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} does not have; choose another")
-        if init and not preset.takes_init:
-            raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
-        if preset.conditional and not self._sequence_prior_knows_actions:
+        if preset.conditional and not self._clip_prior_knows_actions:
             raise StganError(
-                f"preset {preset.name} is conditional on the action, and the sequence prior of {self.name} knows other "
+                f"preset {preset.name} is conditional on the action, and the clip prior of {self.name} knows other "
                 "actions than the classifier; choose robust, or guidance_scale=0"
             )
         if iterations is not None:
@@ -335,7 +329,7 @@ class STGAN:
         return {
             "generator": self.checkpoints[self.folder.generator].hash,
             "encoder": self.checkpoints[self.folder.encoder].hash,
-            **{role: self.checkpoints[part].hash for role, part in self.folder.priors.items()},
+            **{role: self.checkpoints[part].hash for role, part in self.folder.maps.items()},
             "condition": {name: each.hash for name, each in checkpoints.items()},
             **({"condition_ancestors": ancestors} if ancestors else {}),
             "condition_tensors": {name: as_text(fingerprint(each.network)) for name, each in checkpoints.items()},
@@ -392,9 +386,9 @@ class STGAN:
         return self.actions.index(action)
 
     @property
-    def _sequence_prior_knows_actions(self) -> bool:
-        """Whether there is a sequence prior that was trained for the actions of the condition networks."""
-        part = self.folder.sequence_prior
+    def _clip_prior_knows_actions(self) -> bool:
+        """Whether there is a clip prior that was trained for the actions of the condition networks."""
+        part = self.folder.clip_prior
         return part is not None and self.checkpoints[part].actions == self.actions
 
     def _steer_by(self, condition: Classifier | Mapping[str, Classifier]) -> None:
@@ -412,13 +406,15 @@ class STGAN:
 
     def _check(self) -> None:
         """CheckpointError unless each part fits its role, and all have the same code size and actions."""
-        parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.priors}
+        parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.maps}
         for role, part in parts.items():
             if not isinstance(self._network(part), _KINDS[role]):
                 raise CheckpointError(f"{self.folder.path / part} is not a {_KINDS[role].__name__}")
-        if len({self._network(part).config.code_size for part in parts.values()}) > 1:
-            raise CheckpointError(f"{self.folder.path}: encoder, generator and priors differ in their code size")
-        if part := parts.get("sequence_prior", ""):
+        encoder, generator = (self._network(parts[role]).config for role in ("encoder", "generator"))
+        if encoder.code_size != generator.code_size:
+            raise CheckpointError(f"{self.folder.path}: encoder and generator differ in their code size")
+        self._check_maps()
+        if part := parts.get("clip_prior", ""):
             classes = self._network(part).config.num_classes
             if self.checkpoints[part].actions != self.actions or classes != len(self.actions):
                 raise CheckpointError(f"{self.folder.path / part} knows other actions than {self.folder.path} names")
@@ -427,3 +423,19 @@ class STGAN:
                 raise CheckpointError(f"{self.folder.path / part} is no classifier and cannot steer as {name}")
             if self.checkpoints[part].actions != self.actions:
                 raise CheckpointError(f"{self.folder.path / part} knows other actions than {self.folder.path} names")
+
+    def _check_maps(self) -> None:
+        """CheckpointError unless the map priors are of the codec's maps of the model's frames."""
+        maps = self.folder.maps
+        if not maps:
+            return
+        if "map_codec" not in maps:
+            raise CheckpointError(f"{self.folder.path} has priors of map codes, but no map codec")
+        codec = self._network(maps["map_codec"]).config.encoder
+        for role in ("frame_prior", "clip_prior"):
+            if role in maps:
+                prior = self._network(maps[role]).config
+                if (prior.channels, prior.grid * codec.stride) != (codec.channels, self.image_size):
+                    raise CheckpointError(f"{self.folder.path / maps[role]} is a prior of other maps than the codec's")
+                if (prior.frames == 1) != (role == "frame_prior"):
+                    raise CheckpointError(f"{self.folder.path / maps[role]} is a prior of {prior.frames} frames")

@@ -45,8 +45,8 @@ NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "encoder": (networks.AlexNetConfig, networks.AlexNet),
     "efficientnet_lite": (networks.EfficientNetLiteConfig, networks.EfficientNetLite),
     "image_generator": (networks.GeneratorConfig, networks.ImageGenerator),
-    "code_prior": (networks.CodePriorConfig, networks.CodePrior),
-    "sequence_prior": (networks.SequencePriorConfig, networks.SequencePrior),
+    "map_codec": (networks.MapCodecConfig, networks.MapCodec),
+    "map_prior": (networks.MapPriorConfig, networks.MapPrior),
     "lrcn": (networks.LRCNConfig, networks.LRCN),
     "c3d": (networks.C3DConfig, networks.C3D),
     "r2plus1d": (networks.R2Plus1DConfig, networks.R2Plus1D),
@@ -90,7 +90,7 @@ def save_checkpoint(
 ) -> None:
     """Write a network to `folder`: the files are replaced one by one, each atomically, weights first.
 
-    half: store parameters in float16; buffers (statistics, whitening) stay in float32.
+    half: store parameters in float16; buffers (statistics) stay in float32.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, stored_tensors(network, half))

@@ -14,6 +14,7 @@ from stgan.checkpoints.description import (
     CONFIG,
     FORMAT,
     WEIGHTS,
+    CheckpointConfig,
     CheckpointError,
     Description,
     check_actions,
@@ -44,8 +45,8 @@ class ModelFolder:
 
     condition:  condition networks by name ("lrcn", "c3d"): they can steer generation.
     evaluators: classifiers by name that never steer.
-    code_prior: needed by the `robust` preset; None if the model has none.
-    sequence_prior: needed by the `motion` preset; None if the model has none.
+    map_codec, frame_prior: needed by the `robust` preset; None if the model has none.
+    map_codec, clip_prior: needed by the `motion` preset; None if the model has none.
     clip_size:  side in pixels of the central square of the generator's frames that clips keep; None: the square that
                 the condition networks see.
     """
@@ -57,8 +58,9 @@ class ModelFolder:
     generator: str
     condition: Classifiers
     evaluators: Classifiers
-    code_prior: str | None = None
-    sequence_prior: str | None = None
+    map_codec: str | None = None
+    frame_prior: str | None = None
+    clip_prior: str | None = None
     clip_size: Annotated[int, Interval(ge=1, lt=1 << 14)] | None = None
 
     def load(self, part: str, device: "torch.device | str" = "cpu") -> "Checkpoint":
@@ -74,7 +76,7 @@ class ModelFolder:
     @property
     def parts(self) -> tuple[str, ...]:
         """The folder names of all checkpoints, each once."""
-        names = (self.encoder, self.generator, *self.priors.values(), *self.classifiers.values())
+        names = (self.encoder, self.generator, *self.maps.values(), *self.classifiers.values())
         return tuple(dict.fromkeys(names))
 
     @property
@@ -83,10 +85,10 @@ class ModelFolder:
         return {**self.condition, **self.evaluators}
 
     @property
-    def priors(self) -> dict[str, str]:
-        """The folder names of the priors that the model has, by their roles."""
-        priors = {"code_prior": self.code_prior, "sequence_prior": self.sequence_prior}
-        return {role: part for role, part in priors.items() if part is not None}
+    def maps(self) -> dict[str, str]:
+        """The folder names of the map networks that the model has, by their roles."""
+        maps = {"map_codec": self.map_codec, "frame_prior": self.frame_prior, "clip_prior": self.clip_prior}
+        return {role: part for role, part in maps.items() if part is not None}
 
     def save(self) -> None:
         """Write `model.json`."""
@@ -152,7 +154,7 @@ def assemble(
     if not path.is_dir():
         raise CheckpointError(f"there is no folder {quoted(path)}; import checkpoints into it first")
     found = {inner.parent.name: read_config(inner) for inner in sorted(path.glob(f"*/{CONFIG}"))}
-    kinds = {part: _kind(config.network) for part, config in found.items()}
+    kinds = {part: _kind(config) for part, config in found.items()}
     classifiers = {part: config.actions for part, config in found.items() if _classifies(kinds[part])}
     for part in (*condition, *evaluators):
         if part not in classifiers:
@@ -169,7 +171,7 @@ def assemble(
             raise CheckpointError(
                 f"{quoted(part)} knows other classes than {quoted(chosen[0])}; name those that belong together"
             )
-    priors = {kind: _only(path, kinds, kind) for kind in ("code_prior", "sequence_prior") if kind in kinds.values()}
+    maps = ("map_codec", "frame_prior", "clip_prior")
     folder = ModelFolder(
         path=path,
         name=name,
@@ -178,8 +180,7 @@ def assemble(
         generator=_only(path, kinds, "image_generator"),
         condition={part: part for part in steering},
         evaluators={part: part for part in evaluators},
-        code_prior=priors.get("code_prior"),
-        sequence_prior=priors.get("sequence_prior"),
+        **{kind: _only(path, kinds, kind) for kind in maps if kind in kinds.values()},
         clip_size=_former_clip_size(path),
     )
     folder.save()
@@ -194,11 +195,14 @@ def _former_clip_size(path: Path) -> int | None:
         return None
 
 
-def _kind(network: str) -> str:
-    """The name of an architecture, or "encoder" for every encoder."""
+def _kind(written: CheckpointConfig) -> str:
+    """The name of an architecture, but "encoder" for every encoder, and what a map prior is a prior of."""
     from stgan.checkpoints.checkpoint import NETWORKS
     from stgan.networks import Encoder
 
+    network = written.network
+    if network == "map_prior":
+        return "frame_prior" if written.config.get("frames") == 1 else "clip_prior"
     return "encoder" if network in NETWORKS and issubclass(NETWORKS[network][1], Encoder) else network
 
 

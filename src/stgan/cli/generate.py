@@ -104,7 +104,7 @@ def generate(
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
     stgan = STGAN.from_pretrained(typed(model), device, own)
     condition = OWN if own else condition
-    settings = stgan.preset(preset, iterations, precision, init=init is not None)
+    settings = stgan.preset(preset, iterations, precision)
     steering = stgan.steering(actions or [], condition=condition, frames=frames, target=target)
     start = read_init(stgan, init, frames, strength) if init else None
     job = GenerationJob(stgan, steering, settings, num, seed, batch, start)
@@ -137,8 +137,8 @@ def generate(
             f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, {frames} frames of "
             f"{steering.side}x{steering.side}, preset {settings.name}, steered by {', '.join(steering.classifiers)}, "
             f"{settings.iterations} iterations"
-            + ", unconditional sequence prior"
-            * (settings.needs == "sequence_prior" and not settings.conditional)
+            + ", unconditional clip prior"
+            * (settings.needs == "clip_prior" and not settings.conditional)
         )
         seconds: list[float] = []
         with bars(console) as progress:

@@ -19,17 +19,18 @@ from stgan.video.survey import SURVEY, SurveySummary
 
 CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
-_ORDER = ("encoder", "code_prior", "sequence_prior", "generator")
+_ORDER = ("encoder", "generator", "map_codec", "frame_prior", "clip_prior")
 _ROLES = {
     "AlexNet": "defines the codes",
     "EfficientNetLite": "defines the codes",
-    "CodePrior": "distribution of the codes of real frames",
-    "SequencePrior": "distribution of the code sequences of real clips",
-    "ImageGenerator": "makes a frame of a code; inflated over time to the video generator",
+    "ImageGenerator": "makes a frame of a code; inflated over time to the video generator of the preset paper",
+    "MapCodec": "makes a map of a frame and a frame of a map; inflated over time to the video generator",
+    "MapPrior": "distribution of the maps of real frames, or of windows of real clips",
 }
 _CAPTIONS = {
     "encoder": "pairs of rows: real frames, and their reconstruction from the codes by a small decoder",
     "generator": "pairs of rows: real frames, and their reconstruction by the generator",
+    "map_codec": "pairs of rows: real frames, and their reconstruction by the map codec",
 }
 
 

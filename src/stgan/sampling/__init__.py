@@ -1,6 +1,6 @@
 """Activation maximization in time: from an action or a target and a seed to codes and videos."""
 
-from stgan.sampling.denoisers import FramePriorSettings, SequencePriorSettings
+from stgan.sampling.denoisers import ClipPriorSettings, FramePriorSettings
 from stgan.sampling.guided import GuidedSettings
 from stgan.sampling.objectives import Action, Activation, visible_side, window_of
 from stgan.sampling.ppgn import PPGNSettings
@@ -20,6 +20,7 @@ __all__ = [
     "ROBUST",
     "Action",
     "Activation",
+    "ClipPriorSettings",
     "ClipRandomness",
     "FramePriorSettings",
     "GuidedSettings",
@@ -31,7 +32,6 @@ __all__ = [
     "PPGNSettings",
     "SamplerSettings",
     "Samples",
-    "SequencePriorSettings",
     "Settings",
     "Target",
     "Transforms",

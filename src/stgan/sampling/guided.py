@@ -1,5 +1,7 @@
 """Denoising guided by classifiers: the presets `robust` (prior of frames) and `motion` (prior of clips)."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -53,43 +55,40 @@ class GuidedSettings(SamplerSettings):
     def unconditional(self) -> "GuidedSettings":
         return replace(self, prior=self.prior.unconditional())
 
-    @property
-    def takes_init(self) -> bool:
-        return self.prior.takes_init
-
 
 def guided(task: Task, settings: GuidedSettings) -> Optimised:
     """From noise to codes along the prior's denoising, with steps up the gradient of J of Eq. 8 in between:
 
         h = h + step_size sigma g / |g|,  g = dJ(D(h; sigma)) / dh
-        h = D(h; sigma) + sigma' / sigma (h - D(h; sigma))
+        h = sigma' / sigma h + (1 - sigma' / sigma) D~
 
-    The second line is Euler's step of the probability flow ODE to the next noise level sigma' (Song et al. 2021, Karras
-    et al. 2022). It is PPGN's R(h) - h with a denoiser for each noise level instead of one. The condition networks see
-    G of the denoised estimate: natural frames at every iteration, rough ones first. |g| is a clip's root mean square.
+    The second line is the step of DPM-Solver++(2M) (Lu et al. 2022) to the next noise level sigma', with D~ extrapolated
+    from D(h; sigma) and the estimate before it. It is PPGN's R(h) - h with a denoiser for each noise level instead of
+    one. The condition networks see G of the denoised estimate: natural frames at every iteration, rough ones first. |g|
+    is a clip's root mean square.
 
     With a video to start from, the first noise level is lower: the less noise, the more of the video stays.
     """
     s, process, ascent = settings, Denoising(task, settings), Ascent(task, settings)
     first, last = s.noise_level
-    sigmas = exponential_sigmas(last * (first / last) ** task.init.strength if task.init else first, last, s.iterations)
-    h = process.start(sigmas)
+    sigmas = karras_sigmas(last * (first / last) ** task.init.strength if task.init else first, last, s.iterations)
+    h, solver = process.start(sigmas), Solver(process.denoise)
     for iteration, (sigma, following) in enumerate(pairwise(sigmas)):
         clips = ascent.clips()
         if s.step_size and (s.guided_below is None or sigma <= s.guided_below) and len(clips):
             g = ascent.gradient(process.objective, h[clips], clips, sigma)
             h = h.index_copy(0, clips, h[clips] + s.step_size * sigma * g / root_mean_square(g))
-        h = process.euler_step(h, sigma, following)
+        h = solver.step(h, sigma, following)
         task.report(iteration, ascent.value, partial(process.videos, h, following))
-    codes = process.codes(h, last)
+    codes = process.denoise(h, last)
     return Optimised(process.generator(codes), codes, ascent.steps)
 
 
 class Denoising:
-    """What h means at a noise level, and how it gets to the next one."""
+    """What h means at a noise level."""
 
     def __init__(self, task: Task, settings: GuidedSettings) -> None:
-        self.task, self.settings, self.generator = task, settings, task.generator(settings.inflation)
+        self.task, self.settings, self.generator = task, settings, task.map_generator(settings.inflation)
         self.prior = DENOISERS[type(settings.prior)](task, settings.prior, settings.name)
 
     def start(self, sigmas: list[float]) -> Variable:
@@ -100,36 +99,54 @@ class Denoising:
         starts = self.prior.starts(sigmas[0])
         if len(starts) == 1:
             return starts[0]
-        h = torch.cat(starts)
-        for sigma, following in pairwise(sigmas):
-            h = self.euler_step(h, sigma, following)
-        codes = self.codes(h, sigmas[-1])
-        with arithmetic(self.settings.precision, h.device):
-            videos = to_unit_range(self.generator(codes))
-            values = self.task.timer("condition", self.task.phi, videos).unflatten(0, (len(starts), -1))
-        return torch.stack(starts)[values.argmax(0), torch.arange(values.shape[1], device=values.device)]
+        values = []
+        for h in starts:
+            solver = Solver(self.denoise)
+            for sigma, following in pairwise(sigmas):
+                h = solver.step(h, sigma, following)
+            with arithmetic(self.settings.precision, h.device):
+                videos = to_unit_range(self.generator(self.denoise(h, sigmas[-1])))
+                values.append(self.task.timer("condition", self.task.phi, videos))
+        best = torch.stack(values).argmax(0)
+        return torch.stack(starts)[best, torch.arange(len(best), device=best.device)]
 
-    def codes(self, h: Variable, sigma: float) -> Float[Tensor, "batch time code"]:
-        """The codes of D(h; sigma)."""
-        return self.task.timer("prior", lambda h: self.prior.codes(self.prior.denoise(h, sigma)), h)
+    def denoise(self, h: Variable, sigma: float) -> Variable:
+        """D(h; sigma)."""
+        return self.task.timer("prior", self.prior.denoise, h, sigma)
 
     def videos(self, h: Variable, sigma: float) -> Videos:
-        """G of these codes."""
-        return self.generator(self.codes(h, sigma))
+        """G of D(h; sigma)."""
+        return self.generator(self.denoise(h, sigma))
 
     def objective(
         self, h: Float[Tensor, "some *n"], clips: Int[Tensor, " some"], sigma: float
     ) -> Float[Tensor, " some"]:
-        """J of these codes, of some clips."""
-        return self.task.objective(self.codes(h, sigma), self.generator, self.settings, clips)
+        """J of D(h; sigma), of some clips."""
+        return self.task.objective(self.denoise(h, sigma), self.generator, self.settings, clips)
 
-    def euler_step(self, h: Variable, sigma: float, following: float) -> Variable:
+
+class Solver:
+    """DPM-Solver++(2M) of the probability flow ODE (Lu et al. 2022, Algorithm 2), in the noise levels of Karras et al.
+
+    One evaluation a step; the first step is Euler's.
+    """
+
+    def __init__(self, denoise: Callable[[Variable, float], Variable]) -> None:
+        self.denoise = denoise
+        self.before: Variable | None = None  # the last estimate
+        self.width = 0.0  # of the last step, in log sigma
+
+    def step(self, h: Variable, sigma: float, following: float) -> Variable:
         """h at the next noise level."""
-        h = self.prior.constrain(h, sigma)
-        estimate = self.task.timer("prior", self.prior.denoise, h, sigma)
-        return self.prior.constrain(estimate + following / sigma * (h - estimate), following)
+        estimate, width = self.denoise(h, sigma), math.log(sigma / following)
+        extrapolated = estimate
+        if self.before is not None:
+            extrapolated = estimate + width / (2 * self.width) * (estimate - self.before)
+        self.before, self.width = estimate, width
+        return following / sigma * h + (1 - following / sigma) * extrapolated
 
 
-def exponential_sigmas(first: float, last: float, steps: int) -> list[float]:
-    """Noise levels before and after each of `steps` steps, from `first` to `last` by a constant factor."""
-    return [first * (last / first) ** (step / steps) for step in range(steps + 1)]
+def karras_sigmas(first: float, last: float, steps: int, rho: float = 7.0) -> list[float]:
+    """Noise levels before and after each of `steps` steps, from `first` to `last` (Karras et al. 2022, Eq. 5)."""
+    ends = first ** (1 / rho), last ** (1 / rho)
+    return [(ends[0] + step / steps * (ends[1] - ends[0])) ** rho for step in range(steps + 1)]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from stgan.networks.temporal import UNIFORM_KERNEL
-from stgan.sampling.denoisers import FramePriorSettings, SequencePriorSettings
+from stgan.sampling.denoisers import ClipPriorSettings, FramePriorSettings
 from stgan.sampling.guided import GuidedSettings
 from stgan.sampling.ppgn import PPGNSettings
 from stgan.sampling.settings import Inflation, SamplerSettings, Transforms
@@ -37,7 +37,7 @@ ROBUST = GuidedSettings(
 
 MOTION = GuidedSettings(
     name="motion",
-    prior=SequencePriorSettings(guidance_scale=1.5, proposals=4),
+    prior=ClipPriorSettings(guidance_scale=1.0),
     inflation=Inflation((0.02, 0.96, 0.02), "replicate"),
     iterations=40,
     noise_level=(40.0, 0.05),

@@ -34,7 +34,7 @@ class Samples:
     """
 
     videos: Float[Tensor, "batch 3 time height width"]
-    codes: Float[Tensor, "batch time code"] | None
+    codes: Float[Tensor, "batch time *code"] | None
     value: Float[Tensor, " batch"]
     steps: Int[Tensor, " batch"]
 

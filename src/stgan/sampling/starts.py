@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks import Encoder
+from stgan.networks.map_encoder import MapEncoder
 from stgan.networks.preprocessing import Preprocessing, flatten_time, to_unit_range
 from stgan.sampling.randomness import ClipRandomness
 from stgan.video import center_window
@@ -59,15 +60,22 @@ def encode(encoder: Encoder, video: Float[Tensor, "3 time height width"]) -> Flo
     return encoder(flatten_time(video.unsqueeze(0))).unsqueeze(0)
 
 
+def encode_maps(
+    encoder: MapEncoder, video: Float[Tensor, "3 time height width"]
+) -> Float[Tensor, "1 time channels y x"]:
+    """The map of each frame of a video."""
+    return encoder(flatten_time(video.unsqueeze(0))).unsqueeze(0)
+
+
 def starting_noise(
-    frames: int, rank: int, own_noise: float, own_noise_frames: float, random: ClipRandomness
-) -> Float[Tensor, "batch time rank"]:
-    """N(0, 1) coordinates that are similar from frame to frame: a common part plus one of each frame's own.
+    frames: int, shape: tuple[int, ...], own_noise: float, own_noise_frames: float, random: ClipRandomness
+) -> Float[Tensor, "batch time *shape"]:
+    """N(0, 1) that is similar from frame to frame: a common part plus one of each frame's own.
 
     own_noise: share of the variance that a frame's own part has. own_noise_frames: see `smoothing_matrix`.
     """
-    common, own = random.normal(1, rank), random.normal(frames, rank)
-    own = torch.einsum("ts,bsn->btn", smoothing_matrix(frames, own_noise_frames).to(own), own)
+    common, own = random.normal(1, *shape), random.normal(frames, *shape)
+    own = torch.einsum("ts,bs...->bt...", smoothing_matrix(frames, own_noise_frames).to(own), own)
     return (1 - own_noise) ** 0.5 * common + own_noise**0.5 * own
 
 

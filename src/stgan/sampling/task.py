@@ -9,7 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from stgan.devices import arithmetic
-from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior, inflate
+from stgan.networks import Encoder, ImageGenerator, inflate
+from stgan.networks.map_codec import MapCodec
+from stgan.networks.map_generator import MapVideoGenerator
+from stgan.networks.map_prior import MapPrior
 from stgan.networks.preprocessing import center_square, to_unit_range
 from stgan.sampling.objectives import Action, Activation, ConditionNetwork
 from stgan.sampling.randomness import ClipRandomness
@@ -46,8 +49,9 @@ class Networks:
     image_generator: ImageGenerator
     encoder: Encoder
     condition: tuple[ConditionNetwork, ...]
-    code_prior: CodePrior | None = None
-    sequence_prior: SequencePrior | None = None
+    map_codec: MapCodec | None = None
+    frame_prior: MapPrior | None = None
+    clip_prior: MapPrior | None = None
     side: int | None = None
     inflate: Callable[..., Callable[[Tensor], Tensor]] = inflate
 
@@ -61,7 +65,7 @@ class Optimised:
     """What a sampler returns: videos (not clamped), their codes (None without a generator), steps of each clip."""
 
     videos: Videos
-    codes: Float[Tensor, "batch time code"] | None
+    codes: Float[Tensor, "batch time *code"] | None
     steps: Int[Tensor, " batch"]
 
 
@@ -87,6 +91,11 @@ class Task:
         """G: codes "batch time code" to videos, RGB, nominally in [0, 1], cropped to what a video keeps."""
         network = self.networks.inflate(self.networks.image_generator, inflation.kernel, inflation.padding)
         return lambda codes: self.timer("generator", lambda z: self.networks.crop(network(z)), codes)
+
+    def map_generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:
+        """G: maps "batch time channels y x" to videos, as `generator` does with codes."""
+        network = MapVideoGenerator(self.networks.map_codec.generator, inflation.kernel, inflation.padding)
+        return lambda maps: self.timer("generator", lambda z: self.networks.crop(network(z)), maps)
 
     def objective(
         self,

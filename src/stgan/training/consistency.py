@@ -9,10 +9,11 @@ from stgan.errors import StganError
 from stgan.names import is_file_name, one_line, quoted
 from stgan.networks import (
     C3DConfig,
-    CodePrior,
     Discriminator,
     ImageGenerator,
-    SequencePrior,
+    MapCodec,
+    MapDiscriminator,
+    MapPrior,
     TemporalStreamConfig,
 )
 from stgan.networks.encoder_architectures import build_encoder
@@ -34,8 +35,6 @@ def check_recipes(recipes: Recipes) -> None:
     sizes = {
         "encoder.network": recipes.encoder.network.code_size,
         "encoder.decoder": recipes.encoder.decoder.code_size,
-        "code_prior.network": recipes.code_prior.network.code_size,
-        "sequence_prior.network": recipes.sequence_prior.network.code_size,
         "generator.network": recipes.generator.network.code_size,
         "generator.discriminator": recipes.generator.discriminator.code_size,
     }
@@ -48,22 +47,35 @@ def check_recipes(recipes: Recipes) -> None:
             f"generator.network draws frames of {drawn} pixels, but model.yaml's size is {model.size}; "
             "each of its stages and its last layer double base_size"
         )
-    prior = recipes.code_prior.network
-    if not 1 <= prior.appearance_rank <= prior.rank <= prior.code_size:
-        raise StganError("code_prior.yaml: 1 <= appearance_rank <= rank <= code_size does not hold")
-    sequences = recipes.sequence_prior.network
-    if sequences.frames != model.frames:
-        raise StganError(
-            f"sequence_prior.yaml: network.frames is {sequences.frames}, but model.yaml's frames is {model.frames}"
-        )
+    maps = recipes.map_codec.network.encoder
+    for side, where in (
+        (model.size, "model.yaml's size"),
+        (recipes.map_codec.crop or model.size, "map_codec.yaml's crop"),
+    ):
+        if side % maps.stride or side > model.size:
+            raise StganError(
+                f"{where} is {side}, but it must be at most {model.size} and a multiple of the map codec's stride, "
+                f"{maps.stride}"
+            )
+    grid = model.size // maps.stride
+    priors = {"frame_prior": recipes.frame_prior.network, "clip_prior": recipes.clip_prior.network}
+    for name, prior in priors.items():
+        if (prior.channels, prior.grid) != (maps.channels, grid):
+            raise StganError(
+                f"{name}.yaml: network is for maps of {prior.channels} channels on {prior.grid}x{prior.grid} places, "
+                f"but the map codec makes {maps.channels} on {grid}x{grid}"
+            )
     codes = next(iter(sizes.values()))
     images = lambda: torch.zeros(2, 3, model.size, model.size)  # noqa: E731
     videos = lambda side: torch.zeros(2, 3, model.frames, side, side)  # noqa: E731
     trial("encoder.network", lambda: build_encoder(recipes.encoder.network)(images()))
     trial("encoder.decoder", lambda: ImageGenerator(recipes.encoder.decoder)(torch.zeros(2, codes)))
-    trial("code_prior.network", lambda: CodePrior(prior).denoise(torch.zeros(2, prior.rank), torch.ones(2, 1)))
-    noisy = lambda: torch.zeros(2, sequences.frames, sequences.code_size)  # noqa: E731
-    trial("sequence_prior.network", lambda: SequencePrior(sequences).denoise(noisy(), 1.0))
+    trial("map_codec.network", lambda: MapCodec(recipes.map_codec.network)(images()))
+    zeros = lambda: torch.zeros(2, maps.channels, grid, grid)  # noqa: E731
+    trial("map_codec.discriminator", lambda: MapDiscriminator(recipes.map_codec.discriminator)(images(), zeros()))
+    for name, prior in priors.items():
+        noisy = lambda prior=prior: torch.zeros(2, prior.frames, prior.channels, grid, grid)  # type: ignore[misc]  # noqa: E731
+        trial(f"{name}.network", lambda prior=prior, noisy=noisy: MapPrior(prior).denoise(noisy(), 1.0))  # type: ignore[misc]
     trial("generator.network", lambda: ImageGenerator(recipes.generator.network)(torch.zeros(2, codes)))
     trial(
         "generator.discriminator",

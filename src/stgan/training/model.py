@@ -23,13 +23,13 @@ from stgan.spacing import evenly_spread
 from stgan.training.cards import model_card
 from stgan.training.classifier_training import cross_validate, test_classifier, train_classifier
 from stgan.training.clip_data import ClipData
-from stgan.training.code_prior_training import train_code_prior
 from stgan.training.consistency import check_recipes
 from stgan.training.encoder_training import train_encoder
 from stgan.training.generator_training import reconstruction_error, train_generator
-from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, SEQUENCE_PRIOR, Recipes
+from stgan.training.map_codec_training import codec_error, train_map_codec
+from stgan.training.map_prior_training import train_map_prior
+from stgan.training.recipes import CLIP_PRIOR, ENCODER, FRAME_PRIOR, GENERATOR, MAP_CODEC, Recipes
 from stgan.training.run import Pace, TrainingRun, Workspace
-from stgan.training.sequence_prior_training import train_sequence_prior
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
@@ -38,11 +38,13 @@ _MOST_SEEN = 20_000  # clips listed in a checkpoint, 26 bytes each
 _RENAMED = {"untold": "unconditional"}  # settings of recipes that had another name when a model was trained
 
 _TRAININGS: dict[str, Callable[..., tuple[Any, TrainingRun]]] = {
-    ENCODER: train_encoder, CODE_PRIOR: train_code_prior, SEQUENCE_PRIOR: train_sequence_prior,
-    GENERATOR: train_generator,
+    ENCODER: train_encoder, GENERATOR: train_generator, MAP_CODEC: train_map_codec,
+    FRAME_PRIOR: train_map_prior, CLIP_PRIOR: train_map_prior,
 }  # fmt: skip
 """Each takes a recipe, the networks of the stages that it needs, training clips, validation clips and a workspace."""
-_NEEDED = {CODE_PRIOR: (ENCODER,), SEQUENCE_PRIOR: (ENCODER,), GENERATOR: (ENCODER, CODE_PRIOR)}
+_NEEDED = {
+    GENERATOR: (ENCODER,), MAP_CODEC: (ENCODER,), FRAME_PRIOR: (MAP_CODEC,), CLIP_PRIOR: (MAP_CODEC,),
+}  # fmt: skip
 
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
 """A stage's network, its training (None if it was copied) and its figures."""
@@ -136,8 +138,9 @@ class ModelTraining:
             actions=self.data.actions,
             encoder=ENCODER,
             generator=GENERATOR,
-            code_prior=CODE_PRIOR,
-            sequence_prior=SEQUENCE_PRIOR,
+            map_codec=MAP_CODEC,
+            frame_prior=FRAME_PRIOR,
+            clip_prior=CLIP_PRIOR,
             condition={name: name for name in self.recipe.condition},
             evaluators={name: name for name in self.recipe.evaluators},
             clip_size=self.recipe.clip_size or None,
@@ -196,6 +199,10 @@ class ModelTraining:
             figures = {
                 f"psnr_{name}_frames": reconstruction_error(network, networks[0], clips, most=2000)
                 for name, clips in roles.parts.items()
+            }
+        if stage == MAP_CODEC:
+            figures = {
+                f"psnr_{name}_frames": codec_error(network, clips, most=2000) for name, clips in roles.parts.items()
             }
         return network, run, figures
 
@@ -292,7 +299,7 @@ class ModelTraining:
         }
         if fabric.is_global_zero:
             card = self._card(name, network, provenance)
-            actions = () if name in (ENCODER, CODE_PRIOR, GENERATOR) else self.data.actions
+            actions = self.data.actions if name in (CLIP_PRIOR, *self.recipes.classifiers) else ()
             save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
         fabric.barrier()
         return load_checkpoint(folder)

@@ -13,13 +13,14 @@ from stgan.names import quoted
 from stgan.networks.encoder_architectures import ARCHITECTURE
 from stgan.records import as_record, merged, parse_yaml, read_yaml
 from stgan.training.classifier_training import ClassifierRecipe
-from stgan.training.code_prior_training import CodePriorRecipe
 from stgan.training.encoder_training import EncoderRecipe
 from stgan.training.generator_training import GeneratorRecipe
+from stgan.training.map_codec_training import MapCodecRecipe
+from stgan.training.map_prior_training import MapPriorRecipe
 from stgan.training.ranges import Pixels
-from stgan.training.sequence_prior_training import SequencePriorRecipe
 
-MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "sequence_prior", "generator"
+MODEL, ENCODER, GENERATOR = "model", "encoder", "generator"
+MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR = "map_codec", "frame_prior", "clip_prior"
 
 R = TypeVar("R")
 
@@ -64,19 +65,20 @@ class Recipes:
 
     model: ModelRecipe
     encoder: EncoderRecipe
-    code_prior: CodePriorRecipe
-    sequence_prior: SequencePriorRecipe
     generator: GeneratorRecipe
+    map_codec: MapCodecRecipe
+    frame_prior: MapPriorRecipe
+    clip_prior: MapPriorRecipe
     classifiers: dict[str, ClassifierRecipe] = field(default_factory=dict)
 
     @property
     def stages(
         self,
-    ) -> dict[str, EncoderRecipe | CodePriorRecipe | SequencePriorRecipe | GeneratorRecipe | ClassifierRecipe]:
+    ) -> dict[str, EncoderRecipe | GeneratorRecipe | MapCodecRecipe | MapPriorRecipe | ClassifierRecipe]:
         """Each stage's recipe by name, in the order of training."""
         return {
-            ENCODER: self.encoder, CODE_PRIOR: self.code_prior, SEQUENCE_PRIOR: self.sequence_prior,
-            GENERATOR: self.generator, **self.classifiers,
+            ENCODER: self.encoder, GENERATOR: self.generator, MAP_CODEC: self.map_codec,
+            FRAME_PRIOR: self.frame_prior, CLIP_PRIOR: self.clip_prior, **self.classifiers,
         }  # fmt: skip
 
 
@@ -94,7 +96,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     overrides = overrides or {}
     model = load_model_recipe(folder, overrides)
     names = (*model.condition, *model.evaluators)
-    stages = (MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *names)
+    stages = (MODEL, ENCODER, GENERATOR, MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR, *names)
     check_stages(overrides, stages)
 
     def load(kind: type[R], stage: str, **given: Any) -> R:
@@ -103,9 +105,10 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     return Recipes(
         model=model,
         encoder=load(EncoderRecipe, ENCODER),
-        code_prior=load(CodePriorRecipe, CODE_PRIOR),
-        sequence_prior=load(SequencePriorRecipe, SEQUENCE_PRIOR, num_classes=num_classes),
         generator=load(GeneratorRecipe, GENERATOR),
+        map_codec=load(MapCodecRecipe, MAP_CODEC),
+        frame_prior=load(MapPriorRecipe, FRAME_PRIOR, frames=1, num_classes=0),
+        clip_prior=load(MapPriorRecipe, CLIP_PRIOR, frames=model.frames, num_classes=num_classes),
         classifiers={name: load(ClassifierRecipe, name, num_classes=num_classes) for name in names},
     )
 

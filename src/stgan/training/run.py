@@ -170,6 +170,11 @@ class TrainingRun:
         assert isinstance(reduced, Tensor)
         return reduced
 
+    def deviation(self, values: Tensor) -> Tensor:
+        """The standard deviation of all values of all processes."""
+        moments = self.mean(torch.stack([values.float().mean(), values.float().square().mean()]))
+        return (moments[1] - moments[0].square()).clamp(min=0).sqrt()
+
     def loop(
         self,
         steps: int,

@@ -1,0 +1,63 @@
+"""The map encoder: a frame to a map code, which keeps where things are."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch.nn.functional as F
+from annotated_types import Ge
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stgan.networks.configuration import Configuration, Depth
+from stgan.networks.preprocessing import Preprocessing
+from stgan.networks.residual import ResidualBlock
+
+
+@dataclass(frozen=True)
+class MapEncoderConfig(Configuration):
+    """
+    channels:     of the code at each place.
+    patch:        side in pixels of the squares that become the channels of the first layer.
+    widths:       channels of each level; each level after the first has half the resolution.
+    depth:        residual blocks of a level.
+    """
+
+    network: ClassVar[str] = "map_encoder"
+    channels: int = 16
+    patch: Annotated[int, Ge(1)] = 4
+    widths: tuple[int, ...] = (64, 128, 192)
+    depth: Depth = 2
+    preprocessing: Preprocessing = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a frame to a place of its map, in each direction."""
+        return self.patch * 2 ** (len(self.widths) - 1)
+
+
+class MapEncoder(nn.Module):
+    """E: frames of any size that `config.stride` divides to maps. Each channel has mean 0 and variance 1 over data."""
+
+    def __init__(self, config: MapEncoderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or MapEncoderConfig()
+        c = self.config
+        self.stem = nn.Conv2d(3 * c.patch**2, c.widths[0], 3, padding=1)
+        self.levels = nn.ModuleList()
+        incoming = c.widths[0]
+        for width in c.widths:
+            self.levels.append(
+                nn.ModuleList(ResidualBlock(incoming if i == 0 else width, width) for i in range(c.depth))
+            )
+            incoming = width
+        self.out = nn.Conv2d(incoming, c.channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(c.channels, affine=False)
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
+        """The maps of RGB images in [0, 1]."""
+        x = self.stem(F.pixel_unshuffle(self.config.preprocessing(images), self.config.patch))
+        for number, blocks in enumerate(self.levels):
+            x = F.avg_pool2d(x, 2) if number else x
+            for block in blocks:
+                x = block(x)
+        return self.norm(self.out(F.leaky_relu(x, 0.2)))

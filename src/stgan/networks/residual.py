@@ -1,0 +1,35 @@
+"""Residual blocks of the map networks: no normalisation, so that a crop is coded as it is inside its frame."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Mix = Callable[[Tensor], Tensor]
+"""The temporal half of an inflated layer: each frame becomes a weighted mean of its neighbours."""
+
+
+def unmixed(x: Tensor) -> Tensor:
+    """For single images."""
+    return x
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(relu(x)))), with a 1x1 convolution of x if the number of channels changes.
+
+    The last convolution starts at 0, so that a deep network starts as a shallow one.
+    """
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(incoming, outgoing, 3, padding=1)
+        self.conv2 = nn.Conv2d(outgoing, outgoing, 3, padding=1)
+        self.skip = nn.Conv2d(incoming, outgoing, 1) if incoming != outgoing else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(
+        self, x: Float[Tensor, "batch incoming height width"], mix: Mix = unmixed
+    ) -> Float[Tensor, "batch outgoing height width"]:
+        branch = self.conv1(mix(F.leaky_relu(x, 0.2)))
+        return self.skip(x) + self.conv2(mix(F.leaky_relu_(branch, 0.2)))
