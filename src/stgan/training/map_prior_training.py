@@ -1,5 +1,6 @@
 """Train a map prior on windows of map codes: of one frame (the frame prior) or of a clip's frames (the clip prior)."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,10 +98,8 @@ def map_sequences(codec: MapCodec, data: ClipData, recipe: MapPriorRecipe, file:
     first = np.cumsum([0, *(versions * time for time in times)]).tolist()
     side = recipe.network.grid
     shape = (first[-1], recipe.network.channels, side, side)
-    key = identity(
-        (recipe.copies, recipe.shift, recipe.mirror, recipe.seed), data.digest, weights_hash(codec.state_dict())
-    )
-    file = file.with_name(f"{file.stem}_{key[:16]}.npy")
+    made_from = (recipe.copies, recipe.shift, recipe.mirror, recipe.seed, data.digest, weights_hash(codec.state_dict()))
+    file = file.with_name(f"{file.stem}_{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.npy")
     if not file.exists():
         rng = np.random.default_rng(recipe.seed)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +126,7 @@ def fit_statistics(
     """Set the mean map and the variances of coefficients, with nothing and with a random frame given."""
     network.mean.copy_(windows.mean((0, 1)))
     nothing = network.nothing_given(len(windows))
-    times = torch.from_numpy(rng.integers(network.config.frames, size=len(windows)))
+    times = torch.from_numpy(rng.integers(network.config.frames, size=len(windows))).to(windows.device)
     for number, given in enumerate((nothing, Given(windows[torch.arange(len(windows)), times], times))):
         coefficients = network.spectrum(network.coefficients(windows, given))
         network.variance[number].copy_(coefficients.square().mean(0).clamp(min=1e-6))
