@@ -132,7 +132,8 @@ class MapPrior(nn.Module):
             window = slice(start, start + frames)
             total[:, window] += self.denoise_window(padded[:, window], sigma, actions, inside)
             count[window] += 1
-        return (total / count)[:, :time]
+        known = torch.arange(time, device=noisy.device) == given.times[:, None]
+        return torch.where(known[:, :, None, None, None], given.maps[:, None], (total / count)[:, :time])
 
     def denoise_window(
         self,
@@ -141,12 +142,10 @@ class MapPrior(nn.Module):
         actions: Int[Tensor, " batch"] | None,
         given: Given,
     ) -> Float[Tensor, "batch frames channels grid grid"]:
-        """D of windows."""
+        """D of windows, of a given frame too."""
         x = self.coefficients(noisy, given)
         x, _ = self.estimate(x, noisy.new_full((len(noisy),), sigma), actions, given)
-        h = torch.einsum("kt,bkcyx->btcyx", self.time_basis, x) + self._center(given)
-        known = torch.arange(self.config.frames, device=h.device) == given.times[:, None]
-        return torch.where(known[:, :, None, None, None], given.maps[:, None], h)
+        return torch.einsum("kt,bkcyx->btcyx", self.time_basis, x) + self._center(given)
 
     def estimate(
         self,
@@ -171,7 +170,7 @@ class MapPrior(nn.Module):
         c_out = (shrunk * s2).mean((-2, -1), keepdim=True).sqrt()
         embedding = self.noise(sigma.log().unsqueeze(1) / 4) + self.action(actions)
         embedding = self.mlp(embedding + self.time(given.times % (self.config.frames + 1)))
-        seen = torch.cat([(x * c_in).flatten(1, 2), (given.maps - self.mean)], 1)
+        seen = torch.cat([(x * c_in).flatten(1, 2), (self._center(given) - self.mean).squeeze(1)], 1)
         correction = self.unet(seen.contiguous(memory_format=torch.channels_last), embedding)
         return linear + c_out * correction.to(x.dtype).unflatten(1, x.shape[1:3]), c_out
 
