@@ -94,7 +94,7 @@ def test_a_clip_does_not_depend_on_its_batch(others: STGAN) -> None:
     torch.testing.assert_close(batch[2:], alone, atol=1e-3, rtol=0)
 
 
-def test_a_sequence_prior_that_does_not_know_the_actions_is_unconditional(others: STGAN, tiny_model: Path) -> None:
+def test_a_clip_prior_that_does_not_know_the_actions_is_unconditional(others: STGAN, tiny_model: Path) -> None:
     assert others.preset().name == "robust"
     for ask in (lambda: others.preset(MOTION), lambda: others.sample(others.steering(), "swim", [0], 0, MOTION)):
         with pytest.raises(StganError, match="knows other actions than the classifier; choose robust") as caught:

@@ -11,7 +11,10 @@ from torch import nn
 from stgan.checkpoints.checkpoint import NETWORKS, load_checkpoint, save_checkpoint
 from stgan.networks.layout import channels_last
 
-PARTS = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
+PARTS = (
+    *("encoder", "generator", "map_codec", "frame_prior", "clip_prior"),
+    *("lrcn", "c3d", "evaluator", "temporal_stream"),
+)
 PROVENANCE = {"data": {"clips": 9}, "seed": 3, "figures": {"accuracy": 0.5, "none": None}, "ancestors": {"lrcn": "ab"}}
 
 

@@ -26,7 +26,13 @@ pytestmark = [
 ]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-PARTS = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream")
+ENCODER = {"channels": 3, "patch": 2, "widths": [4, 8], "depth": 1}
+GENERATOR = {"channels": 3, "patch": 2, "widths": [8, 4], "depth": 1}
+"""Of the map codec."""
+PARTS = (
+    *("encoder", "generator", "map_codec", "frame_prior", "clip_prior"),
+    *("lrcn", "c3d", "evaluator", "temporal_stream"),
+)
 
 
 def refused(folder: Path) -> str:
@@ -115,17 +121,20 @@ def test_other_tensors(model: Path) -> None:
 
 
 def test_variances_that_are_none(model: Path) -> None:
+    """Neither around the mean nor around a given frame."""
+    path = model / "clip_prior" / WEIGHTS
+    intact = load_file(path)
     for value in (-1.0, float("nan"), float("inf")):
-        path = model / "sequence_prior" / WEIGHTS
-        tensors = load_file(path)
-        tensors["variance"][3] = value
-        save_file(tensors, path)
-        refused(model / "sequence_prior")
+        for center in (0, 1):
+            tensors = {name: tensor.clone() for name, tensor in intact.items()}
+            tensors["variance"][center] = value
+            save_file(tensors, path)
+            refused(model / "clip_prior")
 
 
 def test_numbers_that_torch_cannot_convert(model: Path) -> None:
     """A file may declare 4-bit floats, for which torch has a name and nothing else."""
-    path = model / "code_prior" / WEIGHTS
+    path = model / "frame_prior" / WEIGHTS
     header, offset = {}, 0
     for name, tensor in load_file(path).items():
         header[name] = {
@@ -136,7 +145,7 @@ def test_numbers_that_torch_cannot_convert(model: Path) -> None:
         offset += tensor.numel() // 2
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(offset))
-    assert WEIGHTS in refused(model / "code_prior")
+    assert WEIGHTS in refused(model / "frame_prior")
 
 
 class Payload:
@@ -170,19 +179,23 @@ def test_terabytes_are_never_asked_for(model: Path) -> None:
         ("evaluator", {"widths": [4, 10**8]}),
         ("temporal_stream", {"frames": 10**9}),
         ("generator", {"base_size": 10**6}),
-        ("code_prior", {"rank": 10**9}),
-        ("sequence_prior", {"rank": 10**9}),
-        ("sequence_prior", {"width": 10**8}),
-        ("sequence_prior", {"frames": 10**9}),
-        ("sequence_prior", {"code_size": 10**9}),
+        ("map_codec", {"encoder": {**ENCODER, "widths": [4, 10**8]}}),
+        ("map_codec", {"encoder": {**ENCODER, "channels": 10**9}, "generator": {**GENERATOR, "channels": 10**9}}),
+        ("frame_prior", {"channels": 10**9}),
+        ("clip_prior", {"grid": 10**6}),
+        ("clip_prior", {"widths": [10**8]}),
+        ("clip_prior", {"frames": 10**9}),
+        ("clip_prior", {"embedding": 10**8}),
     ):
         assert "does not fit its config" in refused_network(model / part, **values)
 
 
 def test_endless_networks_are_not_built(model: Path) -> None:
     for part, values in (
-        ("code_prior", {"depth": 10**9}),
-        ("sequence_prior", {"depth": 10**9}),
+        ("map_codec", {"encoder": {**ENCODER, "depth": 10**9}}),
+        ("map_codec", {"generator": {**GENERATOR, "widths": [4] * 100_000}}),
+        ("frame_prior", {"depth": 10**9}),
+        ("clip_prior", {"widths": [8] * 100_000}),
         ("generator", {"stages": [[1]] * 100_000}),
         ("c3d", {"stages": [[1] * 100_000]}),
         ("encoder", {name: [1] * 50_000 for name in ("channels", "kernels", "strides", "paddings", "groups")}),
@@ -208,11 +221,15 @@ def test_configs_that_describe_no_network(model: Path) -> None:
         ("lrcn", {"frame": None}),
         ("lrcn", {"frame": {"frame": {}}}),
         ("evaluator", {"widths": []}),
-        *[("sequence_prior", {"code_size": size}) for size in (0, -12, 11, "12")],
-        *[("sequence_prior", {"width": width}) for width in (0, -16, 17, 18, "16")],
-        *[("sequence_prior", {"rank": rank}) for rank in (0, -6, 9, "10")],
-        *[("sequence_prior", {"frames": frames}) for frames in (0, -16, 15, "16", None)],
-        *[("sequence_prior", {"num_classes": classes}) for classes in (-1, 2, 10**9, "3")],
+        *[("map_codec", {"encoder": encoder}) for encoder in (None, {}, GENERATOR, {**ENCODER, "patch": 0})],
+        *[("map_codec", {"generator": {**GENERATOR, "widths": widths}}) for widths in ([], [8], [8, 5], "84", [0, 0])],
+        *[("map_codec", {"generator": {**GENERATOR, "channels": channels}}) for channels in (0, -3, 4, "3")],
+        *[("clip_prior", {"channels": channels}) for channels in (0, -3, 4, "3")],
+        *[("clip_prior", {"grid": grid}) for grid in (0, -4, 5, "4")],
+        *[("clip_prior", {"widths": widths}) for widths in ([], [0], [-8], [9], [8, 8], "8")],
+        *[("clip_prior", {"embedding": size}) for size in (0, -16, 17, "16")],
+        *[("clip_prior", {"frames": frames}) for frames in (0, -16, 15, "16", None)],
+        *[("clip_prior", {"num_classes": classes}) for classes in (-1, 2, 10**9, "3")],
         ("temporal_stream", {"frames": 1}),
     ):
         refused_network(model / part, **values)
@@ -228,10 +245,11 @@ def test_settings_that_fit_the_weights_but_do_not_work(model: Path) -> None:
         *[("lrcn", {"frame_dropout": dropout}) for dropout in (2, [])],
         *[("generator", {"slope": slope}) for slope in ("a", float("nan"))],
         *[("generator", {"preprocessing": {"scale": scale}}) for scale in (0, "1", None)],
-        *[("code_prior", {"sigma_min": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
-        ("code_prior", {"appearance_rank": "2"}),
-        *[("sequence_prior", {"sigma_min": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
-        *[("sequence_prior", {"dropout": dropout}) for dropout in (40, -1, "a", None)],
+        *[("map_codec", {"encoder": {**ENCODER, "preprocessing": {"size": size}}}) for size in ("16", -16, 7, [16])],
+        *[("map_codec", {"generator": {**GENERATOR, "preprocessing": {"scale": scale}}}) for scale in (0, "1", None)],
+        *[("frame_prior", {"sigma_min": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
+        *[("clip_prior", {"sigma_max": sigma}) for sigma in (0, -1, "a", None, float("inf"))],
+        *[("clip_prior", {"dropout": dropout}) for dropout in (40, -1, "a", None)],
     ):
         refused_network(model / part, **values)
 

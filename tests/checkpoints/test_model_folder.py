@@ -52,12 +52,13 @@ def test_a_folder(model: Path) -> None:
     assert folder.path == model
     assert folder.condition == {"lrcn": "lrcn", "c3d": "c3d"}
     assert folder.evaluators == {"evaluator": "evaluator", "temporal_stream": "temporal_stream"}
-    assert folder.priors == {"code_prior": "code_prior", "sequence_prior": "sequence_prior"}
+    assert folder.maps == {"map_codec": "map_codec", "frame_prior": "frame_prior", "clip_prior": "clip_prior"}
     assert folder.parts == (
-        *("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "evaluator", "temporal_stream"),
+        *("encoder", "generator", "map_codec", "frame_prior", "clip_prior"),
+        *("lrcn", "c3d", "evaluator", "temporal_stream"),
     )
     assert {type(folder.load(part).network).__name__ for part in folder.parts} == {
-        *("AlexNet", "ImageGenerator", "CodePrior", "SequencePrior", "LRCN", "C3D", "R2Plus1D", "TemporalStream")
+        *("AlexNet", "ImageGenerator", "MapCodec", "MapPrior", "LRCN", "C3D", "R2Plus1D", "TemporalStream")
     }
 
 
@@ -65,9 +66,9 @@ def test_saved_and_found_again(tmp_path: Path) -> None:
     folder = ModelFolder(tmp_path, "ü", ("walk", "run"), "e", "g", {"lrcn": "l"}, {})
     folder.save()
     assert find_model(tmp_path) == folder and folder.parts == ("e", "g", "l")
-    assert not {"code_prior", "sequence_prior"} & json.loads((tmp_path / MODEL).read_text()).keys()
-    (whole := replace(folder, code_prior="p", sequence_prior="s", clip_size=227)).save()
-    assert find_model(tmp_path) == whole and whole.parts == ("e", "g", "p", "s", "l")
+    assert not {"map_codec", "frame_prior", "clip_prior"} & json.loads((tmp_path / MODEL).read_text()).keys()
+    (whole := replace(folder, map_codec="m", frame_prior="f", clip_prior="s", clip_size=227)).save()
+    assert find_model(tmp_path) == whole and whole.parts == ("e", "g", "m", "f", "s", "l")
     values = json.loads((tmp_path / MODEL).read_text())
     for wrong in (0, -1, 10**9, 2.5, 227.0, True, "227", [227]):
         (tmp_path / MODEL).write_text(json.dumps({**values, "clip_size": wrong}))
@@ -222,7 +223,9 @@ OUTSIDE = ["../other", "..", ".", "", "/etc", "nested/encoder", "encoder/..", ".
 
 
 @pytest.mark.parametrize("outside", OUTSIDE)
-@pytest.mark.parametrize("role", ["encoder", "generator", "code_prior", "sequence_prior", "condition", "evaluators"])
+@pytest.mark.parametrize(
+    "role", ["encoder", "generator", "map_codec", "frame_prior", "clip_prior", "condition", "evaluators"]
+)
 def test_checkpoints_outside_the_folder(model: Path, role: str, outside: str) -> None:
     shutil.copytree(model / "encoder", model.parent / "other")
     (model / "link").symlink_to(model.parent / "other")
@@ -257,8 +260,11 @@ def test_missing_keys(model: Path, key: str) -> None:
         *[{"format": value} for value in (0, 2, "1", None)],
         *[{"actions": value} for value in (None, 5, [], "abc", [1], {"walk": 1})],
         *[{role: value} for role in ("encoder", "generator") for value in (None, 5, ["encoder"], {})],
-        *[{"code_prior": value} for value in (0, 5, "", False, ["code_prior"], {}, "\x1b[31mred")],
-        *[{"sequence_prior": value} for value in (0, 5, "", False, ["sequence_prior"], {}, "\x1b[31mred")],
+        *[
+            {role: value}
+            for role in ("map_codec", "frame_prior", "clip_prior")
+            for value in (0, 5, "", False, [role], {}, "\x1b[31mred")
+        ],
         *[{"condition": value} for value in (None, {}, "lrcn", ["lrcn"], {"lrcn": None}, {"lrcn": 5})],
         *[{"evaluators": value} for value in (None, "evaluator", {"evaluator": ["evaluator"]})],
         *[{"name": value} for value in (None, 5, "", "a/b", "\x1b[31mred", "\u202egnp", "a" * 5000)],

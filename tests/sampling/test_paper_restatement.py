@@ -13,8 +13,6 @@ from stgan.networks import (
     AlexNet,
     AlexNetConfig,
     C3DConfig,
-    CodePrior,
-    CodePriorConfig,
     GeneratorConfig,
     ImageGenerator,
     LRCNConfig,
@@ -50,17 +48,16 @@ def networks() -> Networks:
     parts = (
         ImageGenerator(generator),
         AlexNet(FRAME),
-        CodePrior(CodePriorConfig(code_size=CODE, rank=2, appearance_rank=1, width=4, depth=0)),
         LRCN(LRCNConfig(num_classes=3, frame=FRAME, lstm_size=7)),
         C3D(c3d),
     )
-    image_generator, encoder, prior, lrcn, c3d_network = (part.double().eval() for part in parts)
+    image_generator, encoder, lrcn, c3d_network = (part.double().eval() for part in parts)
     with torch.no_grad():  # untrained networks are about 0 everywhere; pixels should be of an image's size
         for name in ("weight", "bias"):
             getattr(image_generator.upconv0, name).mul_(60).add_(torch.randn(()) if name == "bias" else 0)
         for network in (encoder, lrcn.frame_network, c3d_network):
             next(network.parameters()).mul_(0.05)
-    return Networks(image_generator, encoder, (lrcn, c3d_network), prior)
+    return Networks(image_generator, encoder, (lrcn, c3d_network))
 
 
 def generate(w: Weights, z: Tensor) -> Tensor:

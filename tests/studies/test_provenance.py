@@ -65,7 +65,7 @@ def hash_of(model: Path, part: str) -> str:
 
 
 def test_all_networks_behind_clips_are_found(model: Path, generated: Path) -> None:
-    parts = ("encoder", "generator", "code_prior", "sequence_prior", "lrcn", "c3d", "temporal_stream")
+    parts = ("encoder", "generator", "map_codec", "frame_prior", "clip_prior", "lrcn", "c3d", "temporal_stream")
     hashes = {part: hash_of(model, part) for part in parts}
     say(model, "generator", seen=[CLIP, "f" * 16], ancestors={"critic": hashes["temporal_stream"], "gone": HASH})
     say(model, "temporal_stream", seen=[CLIP], ancestors={"eye": hashes["encoder"]})
@@ -74,7 +74,10 @@ def test_all_networks_behind_clips_are_found(model: Path, generated: Path) -> No
     used: set[str] = set()
     for entry in read_lines(generated):
         of = entry["hashes"]
-        used |= {*of["condition"].values(), *(of[part] for part in ("generator", "sequence_prior") if part in of)}
+        used |= {
+            *of["condition"].values(),
+            *(of[part] for part in ("generator", "map_codec", "frame_prior", "clip_prior") if part in of),
+        }
     assert used >= {hashes["generator"], hashes["lrcn"], hashes["c3d"]}
     assert found.keys() >= used | {hashes["temporal_stream"], hashes["encoder"]}  # ancestors, and theirs
     assert found.keys() <= {*hashes.values()} and len(found) == len({network.role for network in found.values()})
@@ -201,12 +204,12 @@ def test_a_network_may_have_seen_clips_to_train_on_and_no_others(
     seen: set[str], train: set[str], judging: set[str]
 ) -> None:
     judges = {Path(f"clip{value}.mp4"): value for value in judging}
-    network = Network("sequence prior", HASH, {}, tuple(sorted(seen)))
+    network = Network("clip prior", HASH, {}, tuple(sorted(seen)))
     innocent = Network("generator", HASH, {}, tuple(train - judging))
     if not seen & judging and seen <= train:
         check_networks([innocent, network], train, judges)
         return
-    with pytest.raises(StganError, match="the sequence prior behind the generated clips was trained on") as caught:
+    with pytest.raises(StganError, match="the clip prior behind the generated clips was trained on") as caught:
         check_networks([innocent, network], train, judges)
     if seen & judging:
         assert any(f"'clip{value}.mp4', which is held out" in str(caught.value) for value in seen & judging)

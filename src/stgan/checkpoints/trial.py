@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stgan.networks import Encoder, ImageGenerator, MapCodec, MapPrior
+from stgan.networks import Encoder, Given, ImageGenerator, MapCodec, MapPrior
 
 _MOST_NUMBERS = 1 << 27  # outputs of a layer for one clip: 512 MiB in float32, ten times the published C3D's
 
@@ -36,7 +36,12 @@ def _run(network: Any) -> list[Tensor]:
         return list(network(_grey(1, 3, side, side)))
     if isinstance(network, MapPrior):
         noisy = torch.zeros(1, config.frames, config.channels, config.grid, config.grid)
-        return [network.denoise(noisy, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
+        known = (None, Given(noisy[:, 0], torch.zeros(1, dtype=torch.long)))
+        return [
+            network.denoise(noisy, float(sigma), None, given)
+            for sigma in (config.sigma_min, config.sigma_max)
+            for given in known
+        ]
     if isinstance(network, ImageGenerator):
         return [network(torch.zeros(1, config.code_size))]
     size = getattr(config, "frame", config).preprocessing.size or 64

@@ -58,6 +58,6 @@ class MapEncoder(nn.Module):
         x = self.stem(F.pixel_unshuffle(self.config.preprocessing(images), self.config.patch))
         for number, blocks in enumerate(self.levels):
             x = F.avg_pool2d(x, 2) if number else x
-            for block in blocks:
+            for block in blocks.children():
                 x = block(x)
         return self.norm(self.out(F.leaky_relu(x, 0.2)))

@@ -64,7 +64,7 @@ class MapGenerator(nn.Module):
         x = self.stem(mix(codes))
         for number, blocks in enumerate(self.levels):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest") if number else x
-            for block in blocks:
+            for block in blocks.children():
                 x = block(x, mix)
         pixels = F.pixel_shuffle(self.out(mix(F.leaky_relu(x, 0.2))), self.config.patch)
         return self.config.preprocessing.invert(pixels)

@@ -1,4 +1,4 @@
-"""The map prior: a diffusion model of windows of map codes. With one frame it is the frame prior, with more a clip prior.
+"""The map prior: a diffusion model of windows of map codes. With one frame it is the frame prior, else a clip prior.
 
 The frames of a window are expressed in an orthonormal basis over time (DCT), whose coefficients are stacked as the
 channels of a 2D U-Net on the map's grid. So one evaluation costs little more than that of a single image.
@@ -10,6 +10,7 @@ scene move.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, ClassVar, NamedTuple
 
 import torch
@@ -65,8 +66,6 @@ class MapPrior(nn.Module):
 
     mean: Float[Tensor, "channels grid grid"]
     variance: Float[Tensor, "2 frames channels grid grid"]
-    time_basis: Float[Tensor, "frames frames"]
-    space_basis: Float[Tensor, "grid grid"]
 
     def __init__(self, config: MapPriorConfig | None = None) -> None:
         super().__init__()
@@ -74,14 +73,22 @@ class MapPrior(nn.Module):
         c = self.config
         self.register_buffer("mean", torch.zeros(c.channels, c.grid, c.grid))
         self.register_buffer("variance", torch.ones(2, c.frames, c.channels, c.grid, c.grid))
-        self.register_buffer("time_basis", dct(c.frames), persistent=False)
-        self.register_buffer("space_basis", dct(c.grid), persistent=False)
         stacked = c.frames * c.channels
         self.noise = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, c.embedding))
         self.action = nn.Embedding(c.num_classes + 1, c.embedding)  # the last one: unconditional
         self.time = nn.Embedding(c.frames + 1, c.embedding)  # of the given frame; the last one: none is given
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(c.embedding, c.embedding), nn.SiLU())
         self.unet = UNet(stacked + c.channels, stacked, c.grid, c.widths, c.depth, c.embedding, c.dropout)
+
+    @property
+    def time_basis(self) -> Float[Tensor, "frames frames"]:
+        """Of coefficients over time, a row each."""
+        return dct(self.config.frames, self.mean.dtype, self.mean.device)
+
+    @property
+    def space_basis(self) -> Float[Tensor, "grid grid"]:
+        """Of coefficients over height and over width, a row each."""
+        return dct(self.config.grid, self.mean.dtype, self.mean.device)
 
     @property
     def any_action(self) -> int:
@@ -125,7 +132,8 @@ class MapPrior(nn.Module):
             window = slice(start, start + frames)
             total[:, window] += self.denoise_window(padded[:, window], sigma, actions, inside)
             count[window] += 1
-        return (total / count)[:, :time]
+        known = torch.arange(time, device=noisy.device) == given.times[:, None]
+        return torch.where(known[:, :, None, None, None], given.maps[:, None], (total / count)[:, :time])
 
     def denoise_window(
         self,
@@ -134,12 +142,10 @@ class MapPrior(nn.Module):
         actions: Int[Tensor, " batch"] | None,
         given: Given,
     ) -> Float[Tensor, "batch frames channels grid grid"]:
-        """D of windows."""
+        """D of windows, of a given frame too."""
         x = self.coefficients(noisy, given)
         x, _ = self.estimate(x, noisy.new_full((len(noisy),), sigma), actions, given)
-        h = torch.einsum("kt,bkcyx->btcyx", self.time_basis, x) + self._center(given)
-        known = torch.arange(self.config.frames, device=h.device) == given.times[:, None]
-        return torch.where(known[:, :, None, None, None], given.maps[:, None], h)
+        return torch.einsum("kt,bkcyx->btcyx", self.time_basis, x) + self._center(given)
 
     def estimate(
         self,
@@ -164,7 +170,7 @@ class MapPrior(nn.Module):
         c_out = (shrunk * s2).mean((-2, -1), keepdim=True).sqrt()
         embedding = self.noise(sigma.log().unsqueeze(1) / 4) + self.action(actions)
         embedding = self.mlp(embedding + self.time(given.times % (self.config.frames + 1)))
-        seen = torch.cat([(x * c_in).flatten(1, 2), (given.maps - self.mean)], 1)
+        seen = torch.cat([(x * c_in).flatten(1, 2), (self._center(given) - self.mean).squeeze(1)], 1)
         correction = self.unet(seen.contiguous(memory_format=torch.channels_last), embedding)
         return linear + c_out * correction.to(x.dtype).unflatten(1, x.shape[1:3]), c_out
 
@@ -173,9 +179,10 @@ class MapPrior(nn.Module):
         return torch.where((given.times >= 0).view(-1, 1, 1, 1), given.maps, self.mean).unsqueeze(1)
 
 
-def dct(size: int) -> Float[Tensor, "size size"]:
+@cache
+def dct(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "size size"]:
     """The orthonormal DCT-II: one row a frequency, the constant one first."""
-    k, t = torch.arange(size)[:, None], torch.arange(size)
+    k, t = torch.arange(size, device="cpu", dtype=torch.float64)[:, None], torch.arange(size, device="cpu")
     rows = torch.cos(math.pi * k * (2 * t + 1) / (2 * size)) * math.sqrt(2 / size)
     rows[0] /= math.sqrt(2)
-    return rows
+    return rows.to(device, dtype)

@@ -45,8 +45,7 @@ class UNet(nn.Module):
             width = wide
         self.norm = group_norm(width)
         self.out = nn.Conv2d(width, outgoing, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        start_at_zero(self.out)
 
     def forward(
         self, x: Float[Tensor, "batch incoming grid grid"], embedding: Float[Tensor, "batch embedding"]
@@ -74,8 +73,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.attention = Attention(width) if attends else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        start_at_zero(self.conv2)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         branch = self.conv1(F.silu(self.norm1(x)))
@@ -93,8 +91,7 @@ class Attention(nn.Module):
         self.norm = group_norm(width)
         self.qkv = nn.Conv2d(width, 3 * width, 1)
         self.out = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        start_at_zero(self.out)
 
     def forward(self, x: Float[Tensor, "batch width height width_"]) -> Tensor:
         places = self.qkv(self.norm(x)).flatten(2).mT
@@ -119,3 +116,9 @@ class Resize(nn.Module):
 def group_norm(width: int) -> nn.GroupNorm:
     """Group normalization with 32 groups, or fewer if 32 do not divide the channels."""
     return nn.GroupNorm(math.gcd(32, width), width)
+
+
+def start_at_zero(layer: nn.Module) -> None:
+    """Set all parameters of a layer to 0."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)

@@ -61,7 +61,7 @@ class FrameDenoiser:
         self.noise = starting_noise(
             task.frames, (c.channels, c.grid, c.grid), settings.own_noise, settings.own_noise_frames, task.random
         )
-        self.init = encode_maps(task.networks.map_codec.encoder, task.init.video) if task.init else None
+        self.init = encode_maps(task.map_codec.encoder, task.init.video) if task.init else None
 
     def starts(self, sigma: float) -> list[Maps]:
         noise = sigma * self.noise
@@ -113,12 +113,13 @@ class ClipDenoiser:
         self.prior = _prior(task.networks.clip_prior, "clip prior", preset)
         self.w, self.proposals, self.task = settings.guidance_scale, settings.proposals, task
         self.action = task.phi.number if isinstance(task.phi, Action) else None
-        self.init = encode_maps(task.networks.map_codec.encoder, task.init.video) if task.init else None
+        self.init = encode_maps(task.map_codec.encoder, task.init.video) if task.init else None
+        self.strength = task.init.strength if task.init else 1.0
 
     def starts(self, sigma: float) -> list[Maps]:
         c = self.prior.config
         size = (self.task.frames, c.channels, c.grid, c.grid)
-        start = 0.0 if self.init is None or self.task.init.strength == 1 else self.init
+        start = 0.0 if self.init is None or self.strength == 1 else self.init
         return [start + sigma * self.task.random.normal(*size) for _ in range(self.proposals)]
 
     def denoise(self, h: Maps, sigma: float) -> Maps:

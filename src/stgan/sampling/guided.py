@@ -62,10 +62,10 @@ def guided(task: Task, settings: GuidedSettings) -> Optimised:
         h = h + step_size sigma g / |g|,  g = dJ(D(h; sigma)) / dh
         h = sigma' / sigma h + (1 - sigma' / sigma) D~
 
-    The second line is the step of DPM-Solver++(2M) (Lu et al. 2022) to the next noise level sigma', with D~ extrapolated
-    from D(h; sigma) and the estimate before it. It is PPGN's R(h) - h with a denoiser for each noise level instead of
-    one. The condition networks see G of the denoised estimate: natural frames at every iteration, rough ones first. |g|
-    is a clip's root mean square.
+    The second line is the step of DPM-Solver++(2M) (Lu et al. 2022) to the next noise level sigma', with D~
+    extrapolated from D(h; sigma) and the estimate before it. It is PPGN's R(h) - h with a denoiser for each noise level
+    instead of one. The condition networks see G of the denoised estimate: natural frames at every iteration, rough ones
+    first. |g| is a clip's root mean square.
 
     With a video to start from, the first noise level is lower: the less noise, the more of the video stays.
     """
@@ -88,8 +88,9 @@ class Denoising:
     """What h means at a noise level."""
 
     def __init__(self, task: Task, settings: GuidedSettings) -> None:
-        self.task, self.settings, self.generator = task, settings, task.map_generator(settings.inflation)
+        self.task, self.settings = task, settings
         self.prior = DENOISERS[type(settings.prior)](task, settings.prior, settings.name)
+        self.generator = task.map_generator(settings.inflation)
 
     def start(self, sigmas: list[float]) -> Variable:
         """h at the first noise level: for each clip, of several starts the one whose unguided video Phi rates highest.

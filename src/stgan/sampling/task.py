@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from stgan.devices import arithmetic
+from stgan.errors import StganError
 from stgan.networks import Encoder, ImageGenerator, inflate
 from stgan.networks.map_codec import MapCodec
 from stgan.networks.map_generator import MapVideoGenerator
@@ -92,9 +93,16 @@ class Task:
         network = self.networks.inflate(self.networks.image_generator, inflation.kernel, inflation.padding)
         return lambda codes: self.timer("generator", lambda z: self.networks.crop(network(z)), codes)
 
+    @property
+    def map_codec(self) -> MapCodec:
+        """E and G of maps. Raises StganError if the networks have none."""
+        if self.networks.map_codec is None:
+            raise StganError("there are priors of map codes, but no map codec; choose another preset")
+        return self.networks.map_codec
+
     def map_generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:
         """G: maps "batch time channels y x" to videos, as `generator` does with codes."""
-        network = MapVideoGenerator(self.networks.map_codec.generator, inflation.kernel, inflation.padding)
+        network = MapVideoGenerator(self.map_codec.generator, inflation.kernel, inflation.padding)
         return lambda maps: self.timer("generator", lambda z: self.networks.crop(network(z)), maps)
 
     def objective(

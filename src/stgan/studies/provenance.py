@@ -1,7 +1,7 @@
 """Which clips the networks behind generated clips were trained on, so that no generated clip can copy a test clip.
 
-Generated clips can show a test clip if their generator, code prior, condition network or selecting evaluator was
-trained on it. Checkpoints list the clips that they were trained on (`seen`) and the networks that they were made from
+Generated clips can show a test clip if their generator, prior, condition network or selecting evaluator was trained on
+it. Checkpoints list the clips that they were trained on (`seen`) and the networks that they were made from
 (`ancestors`). `networks.json` in a folder of selected clips has both.
 """
 

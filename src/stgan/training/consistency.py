@@ -74,8 +74,8 @@ def check_recipes(recipes: Recipes) -> None:
     zeros = lambda: torch.zeros(2, maps.channels, grid, grid)  # noqa: E731
     trial("map_codec.discriminator", lambda: MapDiscriminator(recipes.map_codec.discriminator)(images(), zeros()))
     for name, prior in priors.items():
-        noisy = lambda prior=prior: torch.zeros(2, prior.frames, prior.channels, grid, grid)  # type: ignore[misc]  # noqa: E731
-        trial(f"{name}.network", lambda prior=prior, noisy=noisy: MapPrior(prior).denoise(noisy(), 1.0))  # type: ignore[misc]
+        noisy = (2, prior.frames, prior.channels, grid, grid)
+        trial(f"{name}.network", lambda c=prior, size=noisy: MapPrior(c).denoise(torch.zeros(size), 1.0))  # type: ignore[misc]
     trial("generator.network", lambda: ImageGenerator(recipes.generator.network)(torch.zeros(2, codes)))
     trial(
         "generator.discriminator",

@@ -49,8 +49,8 @@ class GeneratorRecipe:
     lambda_feat: LossWeight = 0.02
     lambda_adv: LossWeight = 2.0
     code_noise: CodeNoise = 0.1
-    """Standard deviation of noise on the codes, in standard deviations of the codes, because optimized codes differ from
-    real ones. The discriminator sees the same noisy codes. 0: no noise, as in DeePSiM."""
+    """Standard deviation of noise on the codes, in standard deviations of the codes, because optimized codes differ
+    from real ones. The discriminator sees the same noisy codes. 0: no noise, as in DeePSiM."""
     pause_ratio: LossWeight = 0.1
     """The discriminator is not updated while its loss is below this fraction of the adversarial loss."""
     adversarial_from: Fraction = 0.0

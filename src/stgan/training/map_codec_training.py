@@ -20,6 +20,7 @@ from stgan.networks.map_discriminator import FAKE, REAL, MapDiscriminator, MapDi
 from stgan.records import Fraction
 from stgan.training.clip_data import ClipData, emphasis, to_images
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
+from stgan.training.parallel import share_batch_norm
 from stgan.training.pictures import save_image_grid
 from stgan.training.ranges import (
     BatchSize,
@@ -82,7 +83,7 @@ def train_map_codec(
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     comparator = channels_last(comparator.to(fabric.device)).eval().requires_grad_(False)
-    codec = channels_last(MapCodec(recipe.network))
+    codec = channels_last(share_batch_norm(MapCodec(recipe.network), fabric.world_size))
     discriminator = channels_last(MapDiscriminator(recipe.discriminator))
     optimizer = torch.optim.AdamW(codec.parameters(), recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.05)

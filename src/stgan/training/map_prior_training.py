@@ -126,7 +126,7 @@ def fit_statistics(
     """Set the mean map and the variances of coefficients, with nothing and with a random frame given."""
     network.mean.copy_(windows.mean((0, 1)))
     nothing = network.nothing_given(len(windows))
-    times = torch.from_numpy(rng.integers(network.config.frames, size=len(windows)))
+    times = torch.from_numpy(rng.integers(network.config.frames, size=len(windows))).to(windows.device)
     for number, given in enumerate((nothing, Given(windows[torch.arange(len(windows)), times], times))):
         coefficients = network.spectrum(network.coefficients(windows, given))
         network.variance[number].copy_(coefficients.square().mean(0).clamp(min=1e-6))

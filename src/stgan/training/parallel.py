@@ -53,7 +53,9 @@ class SharedBatchNorm(_BatchNorm):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * number / (number - 1), self.momentum)
         normal = (x - mean.view(shape)) * (variance.clamp(min=0) + self.eps).rsqrt().view(shape)
-        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
+        if self.affine:
+            normal = normal * self.weight.view(shape) + self.bias.view(shape)
+        return normal.to(input.dtype)
 
 
 def share_batch_norm(network: M, world_size: int) -> M:
@@ -62,7 +64,7 @@ def share_batch_norm(network: M, world_size: int) -> M:
         for parent in network.modules():
             for name, child in parent.named_children():
                 if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-                    shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)
+                    shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
                     shared.load_state_dict(child.state_dict())
-                    setattr(parent, name, shared.to(child.weight.device))
+                    setattr(parent, name, shared.to(next(child.buffers()).device))
     return network

@@ -252,7 +252,7 @@ def test_layers_that_do_not_belong_together(
         [first, narrow, *layers[2:]]
     )
     assert "cannot be imported; networks that can are" in refused(
-        write_caffemodel(tmp_path / "weights", layers), kind="code_prior"
+        write_caffemodel(tmp_path / "weights", layers), kind="map_prior"
     )
     assert "is a mean, which only a C3D has" in refused_with_mean(tmp_path, layers)
 
