@@ -186,9 +186,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         networks[name] = MapPrior(config)
         windows = torch.randn(64, 1, 3, 4, 4) + torch.randn(64, frames, 3, 4, 4) / 2
         fit_statistics(networks[name], windows, np.random.default_rng(0))
-        torch.nn.init.normal_(
-            networks[name].unet.out.weight, std=0.2
-        )  # as it begins, it says nothing of what it is told
+    for name in ("map_codec", "frame_prior", "clip_prior"):
+        for parameter in networks[name].parameters():
+            if not parameter.any():  # as they begin, priors say nothing of what they are told
+                torch.nn.init.normal_(parameter, std=0.2)
     for name, network in networks.items():
         actions = () if name in ("encoder", "generator", "map_codec", "frame_prior") else TINY_ACTIONS
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")
