@@ -43,21 +43,17 @@ class MapEncoder(nn.Module):
         self.config = config or MapEncoderConfig()
         c = self.config
         self.stem = nn.Conv2d(3 * c.patch**2, c.widths[0], 3, padding=1)
-        self.levels = nn.ModuleList()
-        incoming = c.widths[0]
-        for width in c.widths:
-            self.levels.append(
-                nn.ModuleList(ResidualBlock(incoming if i == 0 else width, width) for i in range(c.depth))
-            )
-            incoming = width
-        self.out = nn.Conv2d(incoming, c.channels, 3, padding=1)
+        self.layers = nn.ModuleList()
+        for level, width in enumerate(c.widths):
+            if level:
+                self.layers.append(nn.Conv2d(c.widths[level - 1], width, 2, stride=2))
+            self.layers.extend(ResidualBlock(width) for _ in range(c.depth))
+        self.out = nn.Conv2d(c.widths[-1], c.channels, 3, padding=1)
         self.norm = nn.BatchNorm2d(c.channels, affine=False)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         """The maps of RGB images in [0, 1]."""
         x = self.stem(F.pixel_unshuffle(self.config.preprocessing(images), self.config.patch))
-        for number, blocks in enumerate(self.levels):
-            x = F.avg_pool2d(x, 2) if number else x
-            for block in blocks.children():
-                x = block(x)
+        for layer in self.layers:
+            x = layer(x)
         return self.norm(self.out(F.leaky_relu(x, 0.2)))

@@ -45,14 +45,12 @@ class MapGenerator(nn.Module):
         self.config = config or MapGeneratorConfig()
         c = self.config
         self.stem = nn.Conv2d(c.channels, c.widths[0], 3, padding=1)
-        self.levels = nn.ModuleList()
-        incoming = c.widths[0]
-        for width in c.widths:
-            self.levels.append(
-                nn.ModuleList(ResidualBlock(incoming if i == 0 else width, width) for i in range(c.depth))
-            )
-            incoming = width
-        self.out = nn.Conv2d(incoming, 3 * c.patch**2, 3, padding=1)
+        self.layers = nn.ModuleList()
+        for level, width in enumerate(c.widths):
+            if level:
+                self.layers.append(nn.ConvTranspose2d(c.widths[level - 1], width, 2, stride=2))
+            self.layers.extend(ResidualBlock(width) for _ in range(c.depth))
+        self.out = nn.Conv2d(c.widths[-1], 3 * c.patch**2, 3, padding=1)
 
     def forward(
         self, codes: Float[Tensor, "batch channels h w"], mix: Mix = unmixed
@@ -62,10 +60,8 @@ class MapGenerator(nn.Module):
         mix: the temporal half of each inflated 3x3 layer.
         """
         x = self.stem(mix(codes))
-        for number, blocks in enumerate(self.levels):
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest") if number else x
-            for block in blocks.children():
-                x = block(x, mix)
+        for layer in self.layers:
+            x = layer(x, mix) if isinstance(layer, ResidualBlock) else layer(x)
         pixels = F.pixel_shuffle(self.out(mix(F.leaky_relu(x, 0.2))), self.config.patch)
         return self.config.preprocessing.invert(pixels)
 

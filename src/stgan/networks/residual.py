@@ -16,20 +16,16 @@ def unmixed(x: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))), with a 1x1 convolution of x if the number of channels changes.
+    """x + conv(relu(conv(relu(x)))). The last convolution starts at 0, so that a deep network starts as a shallow one."""
 
-    The last convolution starts at 0, so that a deep network starts as a shallow one.
-    """
-
-    def __init__(self, incoming: int, outgoing: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(incoming, outgoing, 3, padding=1)
-        self.conv2 = nn.Conv2d(outgoing, outgoing, 3, padding=1)
-        self.skip = nn.Conv2d(incoming, outgoing, 1) if incoming != outgoing else nn.Identity()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
 
     def forward(
-        self, x: Float[Tensor, "batch incoming height width"], mix: Mix = unmixed
-    ) -> Float[Tensor, "batch outgoing height width"]:
+        self, x: Float[Tensor, "batch width height _width"], mix: Mix = unmixed
+    ) -> Float[Tensor, "batch width height _width"]:
         branch = self.conv1(mix(F.leaky_relu(x, 0.2)))
-        return self.skip(x) + self.conv2(mix(F.leaky_relu_(branch, 0.2)))
+        return x + self.conv2(mix(F.leaky_relu_(branch, 0.2)))
