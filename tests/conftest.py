@@ -179,7 +179,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             TemporalStreamConfig(num_classes=classes, stem=4, widths=(4, 8), preprocessing=pixels)
         ),
     }
-    for name, frames, known in (("frame_prior", 1, 0), ("clip_prior", 16, classes)):
+    for name, frames, known in (("frame_prior", 1, classes), ("clip_prior", 16, classes)):
         config = MapPriorConfig(
             channels=3, grid=4, frames=frames, num_classes=known, widths=(8,), depth=1, embedding=16
         )
@@ -191,7 +191,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if not parameter.any():  # as they begin, priors say nothing of what they are told
                 torch.nn.init.normal_(parameter, std=0.2)
     for name, network in networks.items():
-        actions = () if name in ("encoder", "generator", "map_codec", "frame_prior") else TINY_ACTIONS
+        actions = () if name in ("encoder", "generator", "map_codec") else TINY_ACTIONS
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")
     ModelFolder(
         path=root,

@@ -18,10 +18,11 @@ from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
 from stgan.names import listed
-from stgan.networks import Encoder, ImageGenerator, MapCodec, MapPrior
+from stgan.networks import CodePrior, Encoder, ImageGenerator, MapCodec, MapPrior, SequencePrior
 from stgan.networks.layout import channels_last, fold_batch_norm
 from stgan.sampling import (
     PRESETS,
+    VECTOR_PRESETS,
     Action,
     Activation,
     Init,
@@ -42,9 +43,11 @@ from stgan.sampling.settings import check_range
 LARGEST_SEED = 2**63 - 1
 MOST_FRAMES = 1024
 _KINDS = {
-    "encoder": Encoder, "generator": ImageGenerator, "map_codec": MapCodec, "frame_prior": MapPrior,
-    "clip_prior": MapPrior,
+    "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior,
+    "map_codec": MapCodec, "frame_prior": MapPrior, "clip_prior": MapPrior,
 }  # fmt: skip
+_VECTORS = ("encoder", "generator", "code_prior", "sequence_prior")
+"""Roles of networks of vector codes."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class STGAN:
         self.checkpoints: dict[str, Checkpoint] = {
             part: folder.load(part, self.device)
             for part in dict.fromkeys(
-                (folder.encoder, folder.generator, *folder.maps.values(), *self.folder.condition.values())
+                (folder.encoder, folder.generator, *folder.priors.values(), *self.folder.condition.values())
             )
         }
         self._check()
@@ -169,7 +172,8 @@ class STGAN:
         Args:
             action: name of the action; None with a `target`.
             preset: "motion", "robust", "paper", "pixels", or settings of a sampler. Default: "motion" if the model has
-                a clip prior for its actions, else "robust" if it has a frame prior, else "paper".
+                a clip prior (or a sequence prior) for its actions, else "robust" if it has a frame prior (or a code
+                prior), else "paper".
             condition: the network that steers: "lrcn", "c3d" or "both", or the name of one of your own classifiers.
             iterations: number of iterations of activation maximization. Default: the preset's.
             frames: frames of a video, at most 1024. C3D sees longer videos than its window as several windows.
@@ -189,7 +193,7 @@ class STGAN:
         check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
-        chosen = self.preset(preset, iterations)
+        chosen = self.preset(preset, iterations, init=init is not None)
         actions = [] if action is None else [action]
         steering = self.steering(actions, condition=condition, frames=frames, target=target)
         (name,) = steering.objectives
@@ -224,7 +228,7 @@ class STGAN:
             encoder=self.folded[self.folder.encoder],
             condition=tuple(self.folded[self.folder.condition[name]] for name in classifiers),
             side=side,
-            **{role: self._network(part) for role, part in self.folder.maps.items()},
+            **{role: self._network(part) for role, part in self.folder.priors.items()},
         )
         objectives: dict[str, Action | Activation]
         if target is None:
@@ -257,7 +261,7 @@ class STGAN:
             numbers: numbers of clips, from 0 on.
         """
         steering.check(action)
-        chosen = self.preset(preset)
+        chosen = self.preset(preset, init=init is not None)
         seeds = [clip_seed(seed, action, number) for number in numbers]
         return sample(
             steering.networks, steering.objectives[action], seeds, chosen,
@@ -285,33 +289,36 @@ class STGAN:
         preset: str | SamplerSettings | None = None,
         iterations: int | None = None,
         precision: Precision | None = None,
+        *,
+        init: bool = False,
     ) -> SamplerSettings:
         """The settings of a preset, with another number of iterations or precision if given.
 
-        The default preset is "motion" if the model has a clip prior for its actions, else "robust" if it has a frame
-        prior, else "paper". If the clip prior was trained for other actions, the preset "motion" is unconditional: its
-        guidance scale is 0.
+        The default preset is "motion" if the model has a prior of clips for its actions, else "robust" if it has one of
+        frames, else "paper". If the prior of clips was trained for other actions, the preset "motion" is unconditional:
+        its guidance scale is 0.
+
+        Args:
+            init: whether there is a video to start from.
 
         Raises:
-            StganError: there is no such preset, or it does not work with this model.
+            StganError: there is no such preset, or it does not work with this model or with a video to start from.
         """
         if preset is None:
-            preset = "robust" if self.folder.frame_prior else "paper"
-            if self._clip_prior_knows_actions:
-                preset = "motion"
+            preset = self._default_preset(init)
         if isinstance(preset, str):
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
-            preset = PRESETS[preset]
-            if preset.conditional and self.folder.clip_prior and not self._clip_prior_knows_actions:
-                preset = preset.unconditional()
-        if preset.needs and preset.needs not in self.folder.maps:
+            preset = self._named_preset(preset)
+        if preset.needs and preset.needs not in self.folder.priors:
             prior = preset.needs.replace("_", " ")
             raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} does not have; choose another")
-        if preset.conditional and not self._clip_prior_knows_actions:
+        if init and not preset.takes_init:
+            raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
+        if preset.conditional and not self._knows_actions(preset):
             raise StganError(
-                f"preset {preset.name} is conditional on the action, and the clip prior of {self.name} knows other "
-                "actions than the classifier; choose robust, or guidance_scale=0"
+                f"preset {preset.name} is conditional on the action, and the prior of {self.name} knows other actions "
+                "than the classifier; choose robust, or guidance_scale=0"
             )
         if iterations is not None:
             preset = replace(preset, iterations=iterations)
@@ -329,7 +336,7 @@ class STGAN:
         return {
             "generator": self.checkpoints[self.folder.generator].hash,
             "encoder": self.checkpoints[self.folder.encoder].hash,
-            **{role: self.checkpoints[part].hash for role, part in self.folder.maps.items()},
+            **{role: self.checkpoints[part].hash for role, part in self.folder.priors.items()},
             "condition": {name: each.hash for name, each in checkpoints.items()},
             **({"condition_ancestors": ancestors} if ancestors else {}),
             "condition_tensors": {name: as_text(fingerprint(each.network)) for name, each in checkpoints.items()},
@@ -385,10 +392,31 @@ class STGAN:
             raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, action)}")
         return self.actions.index(action)
 
-    @property
-    def _clip_prior_knows_actions(self) -> bool:
-        """Whether there is a clip prior that was trained for the actions of the condition networks."""
-        part = self.folder.clip_prior
+    def _default_preset(self, init: bool) -> SamplerSettings:
+        """The first preset that works with the model and its actions, and with a video to start from if given."""
+        for name in ("motion", "robust"):
+            chosen = self._preset_of(name)
+            works = chosen.needs in self.folder.priors and (chosen.takes_init or not init)
+            if works and (not chosen.conditional or self._knows_actions(chosen)):
+                return chosen
+        return PRESETS["paper"]
+
+    def _preset_of(self, name: str) -> SamplerSettings:
+        """What the name of a preset stands for in this model."""
+        of_vectors = VECTOR_PRESETS.get(name)
+        if of_vectors and PRESETS[name].needs not in self.folder.priors and of_vectors.needs in self.folder.priors:
+            return of_vectors
+        return PRESETS[name]
+
+    def _named_preset(self, name: str) -> SamplerSettings:
+        """The same; unconditional if the prior was trained for other actions."""
+        chosen = self._preset_of(name)
+        known = chosen.needs not in self.folder.priors or self._knows_actions(chosen)
+        return chosen if known or not chosen.conditional else chosen.unconditional()
+
+    def _knows_actions(self, settings: SamplerSettings) -> bool:
+        """Whether the prior that these settings need was trained for the actions of the condition networks."""
+        part = self.folder.priors.get(settings.needs or "")
         return part is not None and self.checkpoints[part].actions == self.actions
 
     def _steer_by(self, condition: Classifier | Mapping[str, Classifier]) -> None:
@@ -406,18 +434,21 @@ class STGAN:
 
     def _check(self) -> None:
         """CheckpointError unless each part fits its role, and all have the same code size and actions."""
-        parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.maps}
+        parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.priors}
         for role, part in parts.items():
             if not isinstance(self._network(part), _KINDS[role]):
                 raise CheckpointError(f"{self.folder.path / part} is not a {_KINDS[role].__name__}")
-        encoder, generator = (self._network(parts[role]).config for role in ("encoder", "generator"))
-        if encoder.code_size != generator.code_size:
-            raise CheckpointError(f"{self.folder.path}: encoder and generator differ in their code size")
+        of_vectors = [part for role, part in parts.items() if role in _VECTORS]
+        if len({self._network(part).config.code_size for part in of_vectors}) > 1:
+            raise CheckpointError(f"{self.folder.path}: encoder, generator and priors differ in their code size")
         self._check_maps()
-        if part := parts.get("clip_prior", ""):
-            classes = self._network(part).config.num_classes
-            if self.checkpoints[part].actions != self.actions or classes != len(self.actions):
-                raise CheckpointError(f"{self.folder.path / part} knows other actions than {self.folder.path} names")
+        for role in ("sequence_prior", "frame_prior", "clip_prior"):
+            if part := parts.get(role, ""):
+                classes = self._network(part).config.num_classes
+                if self.checkpoints[part].actions != self.actions or classes != len(self.actions):
+                    raise CheckpointError(
+                        f"{self.folder.path / part} knows other actions than {self.folder.path} names"
+                    )
         for name, part in self.folder.condition.items():
             if not hasattr(self._network(part), "log_probabilities"):
                 raise CheckpointError(f"{self.folder.path / part} is no classifier and cannot steer as {name}")
@@ -426,7 +457,7 @@ class STGAN:
 
     def _check_maps(self) -> None:
         """CheckpointError unless the map priors are of the codec's maps of the model's frames."""
-        maps = self.folder.maps
+        maps = {role: part for role, part in self.folder.priors.items() if role not in _VECTORS}
         if not maps:
             return
         if "map_codec" not in maps:

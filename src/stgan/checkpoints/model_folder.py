@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint
 
 MODEL = "model.json"
+PRIORS = ("code_prior", "sequence_prior", "map_codec", "frame_prior", "clip_prior")
+"""Roles that a model need not have."""
 _MOST_CLASSIFIERS = 16  # that steer, and that never steer
 Classifiers = Annotated[dict[str, str], MaxLen(_MOST_CLASSIFIERS)]
 """Folder names of classifiers, by their names."""
@@ -45,6 +47,7 @@ class ModelFolder:
 
     condition:  condition networks by name ("lrcn", "c3d"): they can steer generation.
     evaluators: classifiers by name that never steer.
+    code_prior, sequence_prior: needed by the presets `robust` and `motion` of models whose priors are of vector codes.
     map_codec, frame_prior: needed by the `robust` preset; None if the model has none.
     map_codec, clip_prior: needed by the `motion` preset; None if the model has none.
     clip_size:  side in pixels of the central square of the generator's frames that clips keep; None: the square that
@@ -58,6 +61,8 @@ class ModelFolder:
     generator: str
     condition: Classifiers
     evaluators: Classifiers
+    code_prior: str | None = None
+    sequence_prior: str | None = None
     map_codec: str | None = None
     frame_prior: str | None = None
     clip_prior: str | None = None
@@ -76,7 +81,7 @@ class ModelFolder:
     @property
     def parts(self) -> tuple[str, ...]:
         """The folder names of all checkpoints, each once."""
-        names = (self.encoder, self.generator, *self.maps.values(), *self.classifiers.values())
+        names = (self.encoder, self.generator, *self.priors.values(), *self.classifiers.values())
         return tuple(dict.fromkeys(names))
 
     @property
@@ -85,10 +90,9 @@ class ModelFolder:
         return {**self.condition, **self.evaluators}
 
     @property
-    def maps(self) -> dict[str, str]:
-        """The folder names of the map networks that the model has, by their roles."""
-        maps = {"map_codec": self.map_codec, "frame_prior": self.frame_prior, "clip_prior": self.clip_prior}
-        return {role: part for role, part in maps.items() if part is not None}
+    def priors(self) -> dict[str, str]:
+        """The folder names of the priors that the model has, and of the map codec, by their roles."""
+        return {role: part for role in PRIORS if (part := getattr(self, role)) is not None}
 
     def save(self) -> None:
         """Write `model.json`."""
@@ -171,7 +175,6 @@ def assemble(
             raise CheckpointError(
                 f"{quoted(part)} knows other classes than {quoted(chosen[0])}; name those that belong together"
             )
-    maps = ("map_codec", "frame_prior", "clip_prior")
     folder = ModelFolder(
         path=path,
         name=name,
@@ -180,7 +183,7 @@ def assemble(
         generator=_only(path, kinds, "image_generator"),
         condition={part: part for part in steering},
         evaluators={part: part for part in evaluators},
-        **{kind: _only(path, kinds, kind) for kind in maps if kind in kinds.values()},
+        **{kind: _only(path, kinds, kind) for kind in PRIORS if kind in kinds.values()},
         clip_size=_former_clip_size(path),
     )
     folder.save()

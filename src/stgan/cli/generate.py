@@ -137,8 +137,8 @@ def generate(
             f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, {frames} frames of "
             f"{steering.side}x{steering.side}, preset {settings.name}, steered by {', '.join(steering.classifiers)}, "
             f"{settings.iterations} iterations"
-            + ", unconditional clip prior"
-            * (settings.needs == "clip_prior" and not settings.conditional)
+            + ", unconditional prior"
+            * (settings.needs in ("clip_prior", "sequence_prior") and not settings.conditional)
         )
         seconds: list[float] = []
         with bars(console) as progress:

@@ -55,7 +55,7 @@ def info(
     roles = {
         folder.encoder: "encoder",
         folder.generator: "generator",
-        **{part: role.replace("_", " ") for role, part in folder.maps.items()},
+        **{part: role.replace("_", " ") for role, part in folder.priors.items()},
         **{part: "condition network" for part in folder.condition.values()},
         **{part: "evaluator (never steers)" for part in folder.evaluators.values()},
     }

@@ -88,7 +88,7 @@ class GenerationJob:
         check_range("the seed", self.seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         if self.batch is not None:
             check_range("the batch", self.batch, 1, MOST_TOGETHER, whole=True)
-        self.model.preset(self.preset)
+        self.model.preset(self.preset, init=self.init is not None)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ def unmixed(x: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))). Its last weights start at 0, so that a deep network starts as a shallow one."""
+    """x + conv(relu(conv(relu(x)))). The last convolution starts at 0, so a deep network starts as a shallow one."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

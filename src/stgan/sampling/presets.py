@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from stgan.networks.temporal import UNIFORM_KERNEL
-from stgan.sampling.denoisers import ClipPriorSettings, FramePriorSettings
+from stgan.sampling.denoisers import ClipPriorSettings, CodePriorSettings, FramePriorSettings, SequencePriorSettings
 from stgan.sampling.guided import GuidedSettings
 from stgan.sampling.ppgn import PPGNSettings
 from stgan.sampling.settings import Inflation, SamplerSettings, Transforms
@@ -26,20 +26,20 @@ ROBUST = GuidedSettings(
     name="robust",
     prior=FramePriorSettings(own_noise=0.3, own_noise_frames=6.0),
     inflation=Inflation((0.05, 0.9, 0.05), "replicate"),
-    iterations=40,
-    noise_level=(3.0, 0.1),
+    iterations=24,
+    noise_level=(40.0, 0.05),
     step_size=0.25,
     goal=0.9,
     patience=5,
     transforms=Transforms(shift=4, noise=0.05),
 )
-"""A prior of single frames denoises, and the condition networks guide it. No part of it has seen video."""
+"""A prior of single frames denoises, and the condition networks steer it. No part of it has seen video."""
 
 MOTION = GuidedSettings(
     name="motion",
-    prior=ClipPriorSettings(guidance_scale=1.0),
+    prior=ClipPriorSettings(),
     inflation=Inflation((0.02, 0.96, 0.02), "replicate"),
-    iterations=40,
+    iterations=16,
     noise_level=(40.0, 0.05),
     step_size=0.05,
     guided_below=0.5,
@@ -47,6 +47,38 @@ MOTION = GuidedSettings(
     patience=1,
     transforms=Transforms(shift=4, noise=0.05),
 )
-"""A diffusion prior trained on clips proposes clips; the condition networks choose one and guide it at the end."""
+"""A prior of frames draws a frame, a prior trained on clips animates it, and the condition networks refine the clip."""
+
+VECTOR_ROBUST = GuidedSettings(
+    name="robust",
+    prior=CodePriorSettings(own_noise=0.3, own_noise_frames=6.0),
+    inflation=Inflation((0.05, 0.9, 0.05), "replicate"),
+    iterations=40,
+    multistep=False,
+    noise_level=(3.0, 0.1),
+    step_size=0.25,
+    goal=0.9,
+    patience=5,
+    transforms=Transforms(shift=4, noise=0.05),
+)
+"""`robust` of models whose code prior is of vectors."""
+
+VECTOR_MOTION = GuidedSettings(
+    name="motion",
+    prior=SequencePriorSettings(guidance_scale=1.5, proposals=4),
+    inflation=Inflation((0.02, 0.96, 0.02), "replicate"),
+    iterations=40,
+    multistep=False,
+    noise_level=(40.0, 0.05),
+    step_size=0.05,
+    guided_below=0.5,
+    goal=0.9,
+    patience=1,
+    transforms=Transforms(shift=4, noise=0.05),
+)
+"""`motion` of models whose sequence prior is of vectors."""
 
 PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (MOTION, ROBUST, PAPER, PIXELS)}
+
+VECTOR_PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (VECTOR_MOTION, VECTOR_ROBUST)}
+"""What these names stand for in models whose priors are of vector codes."""

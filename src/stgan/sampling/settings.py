@@ -106,7 +106,7 @@ class SamplerSettings:
 
     @property
     def needs(self) -> str | None:
-        """The prior without which it cannot sample: "frame_prior", "clip_prior" or None."""
+        """The prior without which it cannot sample: None or the role of a prior in a model."""
         return None
 
     @property
@@ -117,3 +117,8 @@ class SamplerSettings:
     def unconditional(self: S) -> S:
         """The same without the prior being conditional on the action."""
         return self
+
+    @property
+    def takes_init(self) -> bool:
+        """Whether it can start from a video."""
+        return True

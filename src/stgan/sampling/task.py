@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stgan.devices import arithmetic
 from stgan.errors import StganError
-from stgan.networks import Encoder, ImageGenerator, inflate
+from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior, inflate
 from stgan.networks.map_codec import MapCodec
 from stgan.networks.map_generator import MapVideoGenerator
 from stgan.networks.map_prior import MapPrior
@@ -50,6 +50,8 @@ class Networks:
     image_generator: ImageGenerator
     encoder: Encoder
     condition: tuple[ConditionNetwork, ...]
+    code_prior: CodePrior | None = None
+    sequence_prior: SequencePrior | None = None
     map_codec: MapCodec | None = None
     frame_prior: MapPrior | None = None
     clip_prior: MapPrior | None = None

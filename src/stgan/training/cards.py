@@ -14,6 +14,10 @@ _ROLES = {
     "encoder": "Encoder E: the code of a frame. The generator inverts it, and the feature loss (Eq. 3) uses it.",
     "image_generator": "Image generator G: a code to a frame, trained with the composite loss of Eq. 1-5; inflated "
     "over time (Eq. 6-7) it is the video generator. It was not trained on videos.",
+    "code_prior": "Code prior: a model of the codes of real frames. It was trained on single frames; training used "
+    "which frames belong to one clip, but never their order.",
+    "sequence_prior": "Sequence prior: a diffusion model of sequences of codes, conditional on the action or "
+    "unconditional. It was trained on clips and their labels; only the `motion` preset uses it.",
     "map_codec": "Map codec: an encoder of frames to map codes, which keep where things are, and the generator that "
     "draws them, trained with the composite loss of Eq. 1-5. Inflated over time (Eq. 6-7) it draws videos. It was not "
     "trained on videos.",

@@ -299,7 +299,7 @@ class ModelTraining:
         }
         if fabric.is_global_zero:
             card = self._card(name, network, provenance)
-            actions = self.data.actions if name in (CLIP_PRIOR, *self.recipes.classifiers) else ()
+            actions = self.data.actions if name in (FRAME_PRIOR, CLIP_PRIOR, *self.recipes.classifiers) else ()
             save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
         fabric.barrier()
         return load_checkpoint(folder)

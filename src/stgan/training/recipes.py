@@ -107,7 +107,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
         encoder=load(EncoderRecipe, ENCODER),
         generator=load(GeneratorRecipe, GENERATOR),
         map_codec=load(MapCodecRecipe, MAP_CODEC),
-        frame_prior=load(MapPriorRecipe, FRAME_PRIOR, frames=1, num_classes=0),
+        frame_prior=load(MapPriorRecipe, FRAME_PRIOR, frames=1, num_classes=num_classes),
         clip_prior=load(MapPriorRecipe, CLIP_PRIOR, frames=model.frames, num_classes=num_classes),
         classifiers={name: load(ClassifierRecipe, name, num_classes=num_classes) for name in names},
     )

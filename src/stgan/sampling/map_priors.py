@@ -1,0 +1,173 @@
+"""Priors of map codes as denoisers of whole clips. h are maps, "batch time channels y x"."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from stgan.errors import StganError
+from stgan.networks.map_prior import Given, MapPrior
+from stgan.sampling.denoising import Denoiser, Solver, exponential_sigmas
+from stgan.sampling.objectives import Action
+from stgan.sampling.settings import Inflation, check_range
+from stgan.sampling.starts import encode_maps, starting_noise
+from stgan.sampling.task import Task
+
+FRAME_STEPS = 16
+"""Steps in which the frame that a clip begins with is drawn."""
+
+Maps = Float[Tensor, "batch time channels y x"]
+
+
+@dataclass(frozen=True)
+class FramePriorSettings:
+    """Of the frame prior, which knows single frames: what ties the frames of a clip together.
+
+    own_noise:        share of the starting noise's variance that a frame has for itself; all frames share the rest.
+    own_noise_frames: how many frames (standard deviation) a frame's own noise is smooth over; 0: not smooth.
+    """
+
+    needs: ClassVar[str] = "frame_prior"
+    conditional: ClassVar[bool] = False
+    takes_init: ClassVar[bool] = True
+    own_noise: float = 0.3
+    own_noise_frames: float = 6.0
+
+    def __post_init__(self) -> None:
+        check_range("own_noise", self.own_noise, 0, 1)
+        check_range("own_noise_frames", self.own_noise_frames, 0)
+
+    def unconditional(self) -> "FramePriorSettings":
+        """The same: it is not told the action."""
+        return self
+
+
+class FrameDenoiser(Denoiser):
+    """The frame prior, frame by frame, not told the action.
+
+    A video to start from is edited as in SDEdit (Meng et al. 2022).
+    """
+
+    def __init__(self, task: Task, settings: FramePriorSettings, preset: str) -> None:
+        self.prior, self.task = _prior(task.networks.frame_prior, "frame prior", preset), task
+        c = self.prior.config
+        self.noise = starting_noise(
+            task.frames, (c.channels, c.grid, c.grid), settings.own_noise, settings.own_noise_frames, task.random
+        )
+        self.init = encode_maps(task.map_codec.encoder, task.init.video) if task.init else 0.0
+
+    def starts(self, sigma: float) -> Maps:
+        return self.init + sigma * self.noise
+
+    def denoise(self, h: Maps, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Maps:
+        return self.prior.denoise(h.flatten(0, 1).unsqueeze(1), sigma).squeeze(1).unflatten(0, h.shape[:2])
+
+    def generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:
+        return self.task.map_generator(inflation)
+
+
+@dataclass(frozen=True)
+class ClipPriorSettings:
+    """Of the clip prior, which is trained on clips.
+
+    guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
+                    1 more than that.
+    proposals:      so many clips are drawn from the priors alone; the one that the condition networks rate highest is
+                    the one that is steered.
+    frame_first:    whether the frame prior first draws the middle frame, which the clip prior then animates.
+    """
+
+    needs: ClassVar[str] = "clip_prior"
+    takes_init: ClassVar[bool] = True
+    guidance_scale: float = 1.0
+    proposals: int = 1
+    frame_first: bool = True
+
+    def __post_init__(self) -> None:
+        check_range("guidance_scale", self.guidance_scale, 0)
+        check_range("the number of proposals", self.proposals, 1, whole=True)
+
+    @property
+    def conditional(self) -> bool:
+        return self.guidance_scale != 0
+
+    def unconditional(self) -> "ClipPriorSettings":
+        """With guidance scale 0."""
+        return replace(self, guidance_scale=0.0)
+
+
+class ClipDenoiser(Denoiser):
+    """The clip prior, all frames at once.
+
+    The middle frame is given: that of the video to start from, or one that the frame prior draws. With a strength below
+    1, a clip also starts from the video's motion, as in SDEdit (Meng et al. 2022).
+    """
+
+    def __init__(self, task: Task, settings: ClipPriorSettings, preset: str) -> None:
+        self.prior = _prior(task.networks.clip_prior, "clip prior", preset)
+        self.settings, self.task = settings, task
+        self.action = task.phi.number if isinstance(task.phi, Action) and settings.guidance_scale else None
+        self.given, self.motion = self._known(preset)
+
+    def _known(self, preset: str) -> tuple[Tensor | None, Tensor | float]:
+        """The maps of the middle frames, a row a proposal of a clip, and the maps of all frames to start from."""
+        task, middle, rows = self.task, self.task.frames // 2, self.settings.proposals * len(self.task.random)
+        if task.init:
+            maps = encode_maps(task.map_codec.encoder, task.init.video)
+            return maps[:, middle].expand(rows, -1, -1, -1), maps if task.init.strength < 1 else 0.0
+        if not self.settings.frame_first:
+            return None, 0.0
+        prior = _prior(task.networks.frame_prior, "frame prior", preset)
+        c = prior.config
+        sigmas = exponential_sigmas(c.sigma_max, c.sigma_min, FRAME_STEPS)
+        h = sigmas[0] * self._noise(1)
+        solver = Solver(lambda h, sigma: task.timer("prior", self._told, prior, h, sigma, None), multistep=True)
+        for sigma, following in pairwise(sigmas):
+            h = solver.step(h, sigma, following)
+        return solver.denoise(h, sigmas[-1])[:, 0], 0.0
+
+    def starts(self, sigma: float) -> Maps:
+        return self.motion + sigma * self._noise(self.task.frames)
+
+    def denoise(self, h: Maps, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Maps:
+        given = None
+        if self.given is not None:
+            maps = self.given if clips is None else self.given[clips]
+            given = Given(maps, torch.full((len(h),), self.task.frames // 2, device=h.device))
+        return self._told(self.prior, h, sigma, given)
+
+    def keep(self, rows: Int[Tensor, " batch"]) -> None:
+        self.given = None if self.given is None else self.given[rows]
+
+    def generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:
+        return self.task.map_generator(inflation)
+
+    def _noise(self, frames: int) -> Maps:
+        """N(0, 1) for every proposal of every clip."""
+        c = self.prior.config
+        size = (frames, c.channels, c.grid, c.grid)
+        return torch.cat([self.task.random.normal(*size) for _ in range(self.settings.proposals)])
+
+    def _told(self, prior: MapPrior, h: Maps, sigma: float, given: Given | None) -> Maps:
+        """D by classifier-free guidance (Ho & Salimans 2022), where w is the guidance scale:
+
+        D(h; sigma) + w (D(h; sigma, action) - D(h; sigma))
+        """
+        w = self.settings.guidance_scale
+        if self.action is None:
+            return prior.denoise(h, sigma, None, given)
+        conditional = prior.denoise(h, sigma, torch.full((len(h),), self.action, device=h.device), given)
+        if w == 1:
+            return conditional
+        unconditional = prior.denoise(h, sigma, None, given)
+        return unconditional + w * (conditional - unconditional)
+
+
+def _prior(prior: MapPrior | None, name: str, preset: str) -> MapPrior:
+    if prior is None:
+        raise StganError(f"preset {preset} needs a {name}; choose another preset")
+    return prior
