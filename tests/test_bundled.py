@@ -42,7 +42,7 @@ def test_jhmdb_ships_complete_and_small() -> None:
 def test_the_evaluator_of_jhmdb_has_no_backbone_in_common_with_what_steers_or_draws() -> None:
     folder = find_model("jhmdb")
     judge = folder.load(folder.evaluators["evaluator"])
-    for part in (folder.encoder, folder.generator, *folder.maps.values(), *folder.condition.values()):
+    for part in (folder.encoder, folder.generator, *folder.priors.values(), *folder.condition.values()):
         other = folder.load(part)
         assert judge.hash != other.hash and type(judge.network) is not type(other.network)
         assert not {*judge.ancestors.values()} & {other.hash, *other.ancestors.values()}
