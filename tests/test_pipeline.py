@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from vector_priors import sequence_prior
 
 from stgan import STGAN
 from stgan.checkpoints import CheckpointError, ModelFolder, find_model
@@ -144,9 +145,10 @@ def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> 
         ("clip_prior", {}, ("left", "grow", "right"), "knows other actions"),
         ("clip_prior", {}, (), "knows other actions"),
         ("clip_prior", {"channels": 2}, ("grow", "left", "right"), "is a prior of other maps than the codec's"),
-        ("frame_prior", {"grid": 2}, (), "is a prior of other maps than the codec's"),
         ("clip_prior", {"frames": 1}, ("grow", "left", "right"), "is a prior of 1 frames"),
-        ("frame_prior", {"frames": 2}, (), "is a prior of 2 frames"),
+        ("frame_prior", {"num_classes": 2}, ("grow", "left"), "knows other actions"),
+        ("frame_prior", {"grid": 2}, ("grow", "left", "right"), "is a prior of other maps than the codec's"),
+        ("frame_prior", {"frames": 2}, ("grow", "left", "right"), "is a prior of 2 frames"),
     ],
     ids=str,
 )
@@ -154,10 +156,31 @@ def test_a_prior_of_other_maps_or_actions_is_refused(
     tiny_model: Path, tmp_path: Path, role: str, change: dict, actions: tuple[str, ...], message: str
 ) -> None:
     shutil.copytree(tiny_model, tmp_path / "model")
-    own = {"frames": 1, "num_classes": 0} if role == "frame_prior" else {"frames": 16, "num_classes": 3}
-    config = {"channels": 3, "grid": 4, "widths": (8,), "depth": 1, "embedding": 16, **own, **change}
+    frames = 1 if role == "frame_prior" else 16
+    own = {"channels": 3, "grid": 4, "frames": frames, "num_classes": 3, "widths": (8,), "depth": 1, "embedding": 16}
+    config = {**own, **change}
     save_checkpoint(tmp_path / "model" / role, MapPrior(MapPriorConfig(**config)), actions=actions)
     with pytest.raises(CheckpointError, match=message) as caught:
+        STGAN.from_pretrained(tmp_path / "model", device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "actions"),
+    [
+        ({"code_size": 11}, ("grow", "left", "right")),
+        ({"num_classes": 2}, ("grow", "left")),
+        ({}, ("left", "grow", "right")),
+        ({}, ()),
+    ],
+    ids=str,
+)
+def test_a_sequence_prior_of_other_codes_or_actions_is_refused(
+    vector_model: Path, tmp_path: Path, change: dict, actions: tuple[str, ...]
+) -> None:
+    shutil.copytree(vector_model, tmp_path / "model")
+    save_checkpoint(tmp_path / "model" / "sequence_prior", sequence_prior(**change), actions=actions)
+    with pytest.raises(CheckpointError, match=r"differ in their code size|knows other actions") as caught:
         STGAN.from_pretrained(tmp_path / "model", device="cpu")
     assert "\n" not in str(caught.value)
 
@@ -192,7 +215,7 @@ def test_a_model_without_a_clip_prior_falls_back_to_robust(model: STGAN, tiny_mo
 
 def test_a_model_without_maps_samples_as_published(model: STGAN, tiny_model: Path) -> None:
     bare = STGAN(replace(find_model(tiny_model), map_codec=None, frame_prior=None, clip_prior=None), "cpu")
-    assert bare.preset().name == "paper"
+    assert bare.preset().name == bare.preset(init=True).name == "paper"
     video = bare.generate("left", iterations=2)
     assert torch.equal(video, model.generate("left", preset="paper", iterations=2))
     assert bare.generate("left", iterations=2, init=video[0]).shape == video.shape

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stgan import STGAN
 from stgan.errors import StganError
-from stgan.networks import Given, MapPrior
+from stgan.networks import Given, MapPrior, MapVideoGenerator
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -33,14 +33,15 @@ from stgan.sampling import (
     clip_seed,
     sample,
 )
-from stgan.sampling.denoisers import ClipDenoiser, FrameDenoiser
-from stgan.sampling.guided import Denoising, Solver, karras_sigmas
+from stgan.sampling.denoising import Solver, exponential_sigmas
+from stgan.sampling.guided import Denoising
+from stgan.sampling.map_priors import FRAME_STEPS, ClipDenoiser, FrameDenoiser
 from stgan.sampling.starts import encode_maps
 from stgan.sampling.task import Task
 
 LEFT, ANY = 1, 3
-ALONE = replace(MOTION, prior=ClipPriorSettings(), step_size=0.2, guided_below=1.0, patience=5)
-"""There is one proposal, and the steps are large."""
+ALONE = replace(MOTION, prior=ClipPriorSettings(frame_first=False), step_size=0.2, guided_below=1.0, patience=5)
+"""The clip prior alone, with one proposal and large steps."""
 MAP = (3, 4, 4)
 
 
@@ -92,14 +93,8 @@ def one(model: STGAN, preset: SamplerSettings, **options: object) -> Tensor:
     return model.generate("left", preset=preset, iterations=4, condition="lrcn", **options)
 
 
-def test_noise_levels_are_those_of_karras_et_al() -> None:
-    """Eq. 5 with rho = 7, from the first level to the last one."""
-    sigmas = karras_sigmas(40.0, 0.05, 5)
-    expected = [(40 ** (1 / 7) + i / 5 * (0.05 ** (1 / 7) - 40 ** (1 / 7))) ** 7 for i in range(6)]
-    assert sigmas == pytest.approx(expected) and (sigmas[0], sigmas[-1]) == pytest.approx((40.0, 0.05))
-    assert all(sigma > following for sigma, following in pairwise(sigmas))
-    assert karras_sigmas(3.0, 3.0, 2) == pytest.approx([3.0] * 3)
-    assert karras_sigmas(9.0, 4.0, 2, rho=2.0) == pytest.approx([9.0, 6.25, 4.0])
+def test_noise_levels_fall_by_a_constant_factor() -> None:
+    assert exponential_sigmas(8.0, 1.0, 3) == pytest.approx([8.0, 4.0, 2.0, 1.0])
 
 
 def solved(denoise: Callable[[Tensor, float], Tensor], h: Tensor, sigmas: list[float]) -> Tensor:
@@ -120,28 +115,32 @@ def test_the_solver_is_dpm_solver_2m() -> None:
         return torch.tanh(h) / (1 + sigma)
 
     h, sigmas = torch.randn(5, dtype=torch.float64), [9.0, 4.0, 3.5, 1.0, 0.2]
-    solver, found = Solver(denoise), h
+    solver, found = Solver(denoise, multistep=True), h
     for sigma, following in pairwise(sigmas):
         found = solver.step(found, sigma, following)
     torch.testing.assert_close(found, solved(denoise, h, sigmas))
-    euler = h + (4.0 - 9.0) * (h - denoise(h, 9.0)) / 9.0  # of dh/dsigma = (h - D) / sigma
-    torch.testing.assert_close(Solver(denoise).step(h, 9.0, 4.0), euler)
+    solver, found, euler = Solver(denoise, multistep=False), h, h
+    for sigma, following in pairwise(sigmas):
+        found = solver.step(found, sigma, following)
+        euler = euler + (following - sigma) * (euler - denoise(euler, sigma)) / sigma  # dh/dsigma = (h - D) / sigma
+    torch.testing.assert_close(found, euler)
 
 
-def test_the_solver_is_of_second_order() -> None:
+@pytest.mark.parametrize(("multistep", "factor"), [(True, 4), (False, 2)])
+def test_the_solver_is_of_second_order_with_several_steps(multistep: bool, factor: int) -> None:
     """For data from N(m, v) the equation has the solution m + (h - m) sqrt((v + sigma'^2) / (v + sigma^2))."""
     m, v = 0.3, torch.tensor([0.1, 1.0, 7.0], dtype=torch.float64)
     start, first, last = torch.tensor([9.0, -4.0, 2.0], dtype=torch.float64), 10.0, 0.1
     exact = m + (start - m) * ((v + last**2) / (v + first**2)).sqrt()
     errors = []
     for steps in (40, 80, 160):
-        solver, h = Solver(lambda h, sigma: m + v / (v + sigma**2) * (h - m)), start
-        for sigma, following in pairwise(karras_sigmas(first, last, steps)):
+        solver, h = Solver(lambda h, sigma: m + v / (v + sigma**2) * (h - m), multistep), start
+        for sigma, following in pairwise(exponential_sigmas(first, last, steps)):
             h = solver.step(h, sigma, following)
         errors.append((h - exact).abs())
-    assert errors[-1].max() < 1e-3
+    assert errors[-1].max() < (1e-2 if multistep else 1e-1)
     for coarse, fine in pairwise(errors):
-        assert ((coarse / fine > 3.3) & (coarse / fine < 4.7)).all()
+        assert ((coarse / fine > 0.8 * factor) & (coarse / fine < 1.2 * factor)).all()
 
 
 def frame_noise(networks: Networks, seeds: Sequence[int]) -> Tensor:
@@ -171,12 +170,12 @@ def test_a_video_to_start_from_is_where_denoising_starts(networks: Networks, vid
     assert networks.map_codec is not None
     maps = encode_maps(networks.map_codec.encoder, video)
     task = task_of(networks, (0, 1), Init(video, 0.5))
-    (start,) = FrameDenoiser(task, ROBUST.prior, "robust").starts(2.0)  # type: ignore[arg-type]
+    start = FrameDenoiser(task, ROBUST.prior, "robust").starts(2.0)  # type: ignore[arg-type]
     torch.testing.assert_close(start, maps + 2 * frame_noise(networks, (0, 1)))
-    (start,) = ClipDenoiser(task_of(networks, (0, 1), Init(video, 0.5)), MOTION.prior, "motion").starts(2.0)  # type: ignore[arg-type]
+    start = ClipDenoiser(task_of(networks, (0, 1), Init(video, 0.5)), MOTION.prior, "motion").starts(2.0)  # type: ignore[arg-type]
     noise = 2 * ClipRandomness((0, 1)).normal(16, *MAP)
     torch.testing.assert_close(start, maps + noise)
-    (start,) = ClipDenoiser(task_of(networks, (0, 1), Init(video, 1.0)), MOTION.prior, "motion").starts(2.0)  # type: ignore[arg-type]
+    start = ClipDenoiser(task_of(networks, (0, 1), Init(video, 1.0)), MOTION.prior, "motion").starts(2.0)  # type: ignore[arg-type]
     torch.testing.assert_close(start, noise)
 
 
@@ -221,6 +220,40 @@ def test_motion_keeps_the_middle_frame_of_the_video(networks: Networks, frames: 
     assert all((codes[:, time] - maps[:, time]).abs().max() > 1e-2 for time in others)
 
 
+def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
+    """By the frame prior, which is told the action; then the noise of the clip is drawn."""
+    prior, preset = networks.frame_prior, replace(MOTION, iterations=3, step_size=0.0)
+    assert prior is not None
+    actions, random = torch.tensor([LEFT, LEFT]), ClipRandomness([3, 4])
+    sigmas = exponential_sigmas(prior.config.sigma_max, prior.config.sigma_min, FRAME_STEPS)
+    h = solved(lambda h, sigma: prior.denoise(h, sigma, actions), sigmas[0] * random.normal(1, *MAP), sigmas)
+    frame = prior.denoise(h, sigmas[-1], actions)[:, 0]
+    found = sample(networks, Action(networks.condition, LEFT), [3, 4], preset)
+    assert found.codes is not None and not torch.allclose(frame[0], frame[1], atol=0.1)
+    torch.testing.assert_close(found.codes[:, 8], frame, atol=1e-4, rtol=1e-4)
+
+    clip_prior, given = networks.clip_prior, Given(frame, torch.tensor([8, 8]))
+    assert clip_prior is not None
+    sigmas = exponential_sigmas(40.0, 0.05, 3)
+    h = solved(lambda h, s: clip_prior.denoise(h, s, actions, given), 40.0 * random.normal(16, *MAP), sigmas)
+    torch.testing.assert_close(found.codes, clip_prior.denoise(h, 0.05, actions, given), atol=1e-3, rtol=1e-3)
+
+
+def test_a_proposal_keeps_the_frame_that_was_drawn_for_it(networks: Networks) -> None:
+    task = task_of(networks, range(6))
+    denoising = Denoising(task, replace(MOTION, prior=ClipPriorSettings(proposals=3)))
+    prior = denoising.prior
+    assert isinstance(prior, ClipDenoiser) and prior.given is not None
+    frames, starts = prior.given.unflatten(0, (3, 6)), prior.starts
+    every: list[Tensor] = []
+    prior.starts = lambda sigma: every.append(starts(sigma)) or every[0]  # type: ignore[method-assign, func-returns-value]
+    h = denoising.start(exponential_sigmas(40.0, 0.05, 4))
+    chosen = [[torch.equal(h[clip], every[0][6 * number + clip]) for number in range(3)] for clip in range(6)]
+    assert [sum(row) for row in chosen] == [1] * 6 and len({row.index(True) for row in chosen}) > 1
+    for clip, row in enumerate(chosen):
+        assert torch.equal(prior.given[clip], frames[row.index(True), clip])
+
+
 def test_with_all_its_strength_motion_takes_a_frame_and_no_motion_from_a_video(
     networks: Networks, video: Tensor
 ) -> None:
@@ -251,6 +284,7 @@ EAGER = replace(ROBUST, goal=0.2, patience=2)
         transforms_of(EAGER, shift=0),
         transforms_of(EAGER, noise=0.0),
         replace(EAGER, step_size=0.1),
+        replace(EAGER, multistep=False),
         prior_of(EAGER, own_noise=0.1),
         prior_of(EAGER, own_noise_frames=0.0),
     ],
@@ -271,9 +305,9 @@ def test_codes_can_be_optimised_with_the_settings_of_robust(model: STGAN) -> Non
 @pytest.mark.parametrize("w", [0.0, 0.5, 1.0, 2.5])
 def test_guidance_is_classifier_free(networks: Networks, video: Tensor, w: float, started: bool) -> None:
     """Ho & Salimans 2022: D(h; sigma) + w (D(h; sigma, action) - D(h; sigma)). A given frame is given to both."""
-    prior, h, sigma, settings = networks.clip_prior, torch.randn(2, 16, *MAP), 0.7, ClipPriorSettings(w)
+    prior, h, sigma, settings = networks.clip_prior, torch.randn(2, 16, *MAP), 0.7, ClipPriorSettings(w, 1, False)
     assert prior is not None and networks.map_codec is not None
-    task, given = task_of(networks, init=Init(video, 1.0) if started else None), None
+    task, given = task_of(networks, (0, 1), Init(video, 1.0) if started else None), None
     if started:
         given = Given(encode_maps(networks.map_codec.encoder, video)[:, 8].repeat(2, 1, 1, 1), torch.tensor([8, 8]))
     without, with_action = (prior.denoise(h, sigma, actions, given) for actions in (None, torch.tensor([LEFT, LEFT])))
@@ -290,7 +324,7 @@ def test_the_prior_runs_no_more_than_it_must(
     networks: Networks, conditions: list[int], w: float, calls: list[int]
 ) -> None:
     denoising = Denoising(task_of(networks), prior_of(ALONE, guidance_scale=w))
-    Solver(denoising.denoise).step(torch.randn(1, 16, *MAP), 3.0, 2.0)
+    denoising.step(denoising.solver(), torch.randn(1, 16, *MAP), 3.0, 2.0)
     assert sorted(conditions) == sorted(calls)
 
 
@@ -300,8 +334,12 @@ def test_robust_never_asks_the_clip_prior(model: STGAN, networks: Networks, cond
     sample(replace(networks, clip_prior=None), Action(networks.condition, LEFT), [0], replace(ROBUST, iterations=1))
 
 
-def test_motion_never_asks_the_frame_prior(networks: Networks) -> None:
-    sample(replace(networks, frame_prior=None), Action(networks.condition, LEFT), [0], replace(MOTION, iterations=1))
+def test_motion_asks_the_frame_prior_for_a_frame_alone(networks: Networks, video: Tensor) -> None:
+    bare, phi = replace(networks, frame_prior=None), Action(networks.condition, LEFT)
+    with pytest.raises(StganError, match="preset motion needs a frame prior; choose"):
+        sample(bare, phi, [0], MOTION)
+    sample(bare, phi, [0], replace(ALONE, iterations=1))
+    sample(bare, phi, [0], replace(MOTION, iterations=1), init=Init(video, 0.5))  # its frame is the video's
 
 
 def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(networks: Networks) -> None:
@@ -309,7 +347,7 @@ def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(networks
     preset = replace(ALONE, iterations=6, noise_level=(8.0, 0.5), step_size=0.0)
     prior = networks.clip_prior
     assert prior is not None
-    actions, sigmas = torch.tensor([LEFT]), karras_sigmas(8.0, 0.5, 6)
+    actions, sigmas = torch.tensor([LEFT]), exponential_sigmas(8.0, 0.5, 6)
     h = solved(lambda h, sigma: prior.denoise(h, sigma, actions), 8.0 * ClipRandomness([3]).normal(16, *MAP), sigmas)
     found = sample(networks, Action(networks.condition, LEFT), [3], preset)
     torch.testing.assert_close(found.codes, prior.denoise(h, 0.5, actions), atol=1e-5, rtol=1e-4)
@@ -324,11 +362,11 @@ def test_without_steering_a_clip_of_robust_is_the_video_edited(networks: Network
         return prior.denoise(h[0].unsqueeze(1), sigma).transpose(0, 1)
 
     h = encode_maps(codec.encoder, video) + frame_noise(networks, [3])
-    h = denoise(solved(denoise, h, karras_sigmas(1.0, 0.25, 6)), 0.25)
+    h = denoise(solved(denoise, h, exponential_sigmas(1.0, 0.25, 6)), 0.25)
     found = sample(networks, Action(networks.condition, LEFT), [3], preset, init=Init(video, 0.5))
     torch.testing.assert_close(found.codes, h, atol=1e-5, rtol=1e-4)
-    frames = torch.stack([codec.generator(h[:, t]) for t in range(16)], 2)
-    torch.testing.assert_close(found.videos[:, :, 8], frames[:, :, 7:10].mean(2).clamp(0, 1), atol=0.1, rtol=0)
+    generator = MapVideoGenerator(codec.generator, ROBUST.inflation.kernel, ROBUST.inflation.padding)
+    torch.testing.assert_close(found.videos, generator(h).clamp(0, 1), atol=1e-4, rtol=0)
 
 
 def test_every_frame_starts_from_its_own_noise(networks: Networks) -> None:
@@ -351,11 +389,11 @@ class Counting:
         return self.network.log_probabilities(videos)  # type: ignore[attr-defined, no-any-return]
 
 
-@pytest.mark.parametrize(("below", "steps"), [(99.0, 8), (15.0, 7), (4.0, 5), (0.2, 1), (0.07, 0)])
+@pytest.mark.parametrize(("below", "steps"), [(99.0, 8), (16.0, 8), (4.0, 6), (0.2, 1), (0.07, 0)])
 def test_no_gradient_is_computed_above_the_level_from_which_on_it_steers(
     networks: Networks, below: float, steps: int
 ) -> None:
-    """Levels 16, 9.7, 5.7, 3.2, 1.7, 0.9, 0.4, 0.2 and 1/16, of which the last is the end and takes no step."""
+    """Levels 16, 8, 4, ... 1/16, of which the last is the end and takes no step."""
     preset = replace(ALONE, iterations=8, noise_level=(16.0, 2.0**-4), guided_below=below, goal=1.0)
     counting = Counting(networks.condition[0])
     values: list[float] = []
@@ -378,10 +416,10 @@ def test_the_proposal_that_phi_rates_highest_is_used(model: STGAN, networks: Net
     phi = Action(networks.condition, LEFT) if target is None else Activation(
         networks.condition[0], Target.parse(target)  # type: ignore[arg-type]
     )  # fmt: skip
-    sigmas, videos, values = karras_sigmas(*preset.noise_level, 5), [], []
+    sigmas, videos, values = exponential_sigmas(*preset.noise_level, 5), [], []
     for _ in range(3):
         denoising = Denoising(Task(networks, phi, randomness, 16), prior_of(preset, proposals=1))
-        h = solved(denoising.denoise, denoising.start(sigmas), sigmas)
+        h = solved(denoising.prior.denoise, denoising.start(sigmas), sigmas)
         videos.append(denoising.videos(h, sigmas[-1]).clamp(0, 1))
         values.append(phi(videos[-1]))
     best = torch.stack(values).argmax(0)
@@ -399,7 +437,7 @@ def test_choosing_needs_no_gradient(networks: Networks) -> None:
 
 
 def test_a_step_is_as_long_as_the_noise_level_says(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From level 16 down to 1 in four steps, guided below 5: h moves by 0.3 times 4.6, then 0.3 times 2.2."""
+    """From level 16 down to 1 in four steps, guided below 5: h moves by 0.3 times 4, then 0.3 times 2."""
     moved: list[float] = []
     before: dict[str, Tensor] = {}
 
@@ -411,9 +449,7 @@ def test_a_step_is_as_long_as_the_noise_level_says(networks: Networks, monkeypat
     monkeypatch.setattr(Solver, "step", unmoved)
     preset = replace(ALONE, iterations=4, noise_level=(16.0, 1.0), guided_below=5.0, step_size=0.3, goal=1.0)
     sample(networks, Action(networks.condition, LEFT), [3], preset)
-    levels = karras_sigmas(16.0, 1.0, 4)
-    assert levels[1] > 5 > levels[2]
-    assert moved == pytest.approx([0.0, 0.0, 0.3 * levels[2], 0.3 * levels[3]], rel=1e-4)
+    assert moved == pytest.approx([0.0, 0.0, 0.3 * 4, 0.3 * 2], rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -428,6 +464,8 @@ def test_a_step_is_as_long_as_the_noise_level_says(networks: Networks, monkeypat
         replace(ALONE, inflation=Inflation((0.3, 0.4, 0.3), "replicate")),
         transforms_of(ALONE, shift=0),
         transforms_of(ALONE, noise=0.0),
+        replace(ALONE, multistep=False),
+        prior_of(ALONE, frame_first=True),
         replace(ALONE, prior=FramePriorSettings()),
     ],
 )
@@ -439,7 +477,7 @@ def test_a_target_is_sought_among_clips_of_any_action(model: STGAN, conditions: 
     preset = replace(ALONE, iterations=4, goal=1e-6)
     found = model.sample(model.steering(condition="lrcn", target="lstm:3"), "lrcn.lstm_3", [0], 0, preset)
     assert found.videos.shape == (1, 3, 16, 16, 16) and set(conditions) == {ANY}
-    assert found.steps.tolist() == [sum(sigma <= 1 for sigma in karras_sigmas(40.0, 0.05, 4)[:-1])]
+    assert found.steps.tolist() == [sum(sigma <= 1 for sigma in exponential_sigmas(40.0, 0.05, 4)[:-1])]
     conditions.clear()
     model.sample(model.steering(condition="lrcn"), "left", [0], 0, preset)
     assert set(conditions) == {LEFT}

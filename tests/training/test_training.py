@@ -59,7 +59,7 @@ def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> N
     for stage, former, actions in (
         ("generator", ("encoder",), ()),
         ("map_codec", ("encoder",), ()),
-        ("frame_prior", ("map_codec",), ()),
+        ("frame_prior", ("map_codec",), trained.data.actions),
         ("clip_prior", ("map_codec",), trained.data.actions),
     ):
         config = json.loads((trained.out / stage / "config.json").read_text())
