@@ -1,6 +1,7 @@
 """What every test shares: shapes checked at run time, one thread a worker, the folder of real clips."""
 
 import os
+import shutil
 import signal
 from collections.abc import Generator
 from dataclasses import replace
@@ -186,9 +187,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         networks[name] = MapPrior(config)
         windows = torch.randn(64, 1, 3, 4, 4) + torch.randn(64, frames, 3, 4, 4) / 2
         fit_statistics(networks[name], windows, np.random.default_rng(0))
-        torch.nn.init.normal_(
-            networks[name].unet.out.weight, std=0.2
-        )  # as it begins, it says nothing of what it is told
+    for name in ("map_codec", "frame_prior", "clip_prior"):
+        for parameter in networks[name].parameters():
+            if not parameter.any():  # as they begin, priors say nothing of what they are told
+                torch.nn.init.normal_(parameter, std=0.2)
     for name, network in networks.items():
         actions = () if name in ("encoder", "generator", "map_codec") else TINY_ACTIONS
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")
@@ -204,4 +206,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         condition={"lrcn": "lrcn", "c3d": "c3d"},
         evaluators={"evaluator": "evaluator", "temporal_stream": "temporal_stream"},
     ).save()
+    return root
+
+
+@pytest.fixture(scope="session")
+def vector_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with priors of vector codes in place of those of maps."""
+    from vector_priors import code_prior, sequence_prior
+
+    from stgan.checkpoints import find_model
+    from stgan.checkpoints.checkpoint import save_checkpoint
+
+    root = shutil.copytree(tiny_model, tmp_path_factory.mktemp("vectors") / "model")
+    save_checkpoint(root / "code_prior", code_prior())
+    save_checkpoint(root / "sequence_prior", sequence_prior(), actions=TINY_ACTIONS)
+    maps = dict.fromkeys(("map_codec", "frame_prior", "clip_prior"))
+    for part in maps:
+        shutil.rmtree(root / part)
+    priors = {name: name for name in ("code_prior", "sequence_prior")}
+    replace(find_model(tiny_model), path=root, name="vectors", **maps, **priors).save()
     return root

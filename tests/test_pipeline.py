@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from vector_priors import sequence_prior
 
 from stgan import STGAN
 from stgan.checkpoints import CheckpointError, ModelFolder, find_model
 from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.errors import StganError
-from stgan.networks import LRCN, Preprocessing, SequencePrior, SequencePriorConfig, inflate
+from stgan.networks import LRCN, MapCodec, MapPrior, MapPriorConfig, Preprocessing, inflate
 from stgan.sampling import MOTION, ROBUST
 
 
@@ -75,11 +76,10 @@ def test_any_number_of_frames_under_lrcn_and_from_16_on_under_c3d(model: STGAN) 
             model.generate("left", iterations=1, frames=15, condition=condition)
 
 
-def test_appearance_is_shared_over_time(model: STGAN) -> None:
-    samples = model.sample(model.steering(), "left", [0], 0, model.preset("robust", 3))
-    prior = model.checkpoints["code_prior"].network
-    assert samples.codes is not None and samples.codes.shape == (1, 16, 12) and samples.codes.min() >= 0
-    assert prior.config.appearance_rank == 2
+@pytest.mark.parametrize(("preset", "code"), [("motion", (3, 4, 4)), ("robust", (3, 4, 4)), ("paper", (12,))])
+def test_codes_are_maps_or_as_published_vectors(model: STGAN, preset: str, code: tuple[int, ...]) -> None:
+    samples = model.sample(model.steering(), "left", [0], 0, model.preset(preset, 2))
+    assert samples.codes is not None and samples.codes.shape == (1, 16, *code)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +114,19 @@ def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> 
     values = json.loads((tiny_model / "model.json").read_text())
     for part in values["condition"]:
         (tmp_path / part).symlink_to(tiny_model / part)
-    for part in ("encoder", "generator", "code_prior", "sequence_prior", "evaluator"):
+    for part in ("encoder", "generator", "map_codec", "frame_prior", "clip_prior", "evaluator"):
         (tmp_path / part).symlink_to(tiny_model / part)
     for wrong in (
         {"generator": "encoder"},
         {"condition": {"lrcn": "encoder"}},
         {"actions": ["left", "right", "grow"]},
-        {"code_prior": "missing"},
-        {"sequence_prior": "missing"},
-        {"sequence_prior": "code_prior"},
-        {"code_prior": "sequence_prior"},
+        {"map_codec": "missing"},
+        {"frame_prior": "missing"},
+        {"clip_prior": "missing"},
+        {"clip_prior": "frame_prior"},
+        {"frame_prior": "clip_prior"},
+        {"frame_prior": "map_codec"},
+        {"map_codec": "generator"},
         {"actions": ["/tmp/grow", "left", "right"]},
         {"actions": ["..", "left", "right"]},
         {"actions": ["left", "left", "right"]},
@@ -135,57 +138,92 @@ def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("role", "change", "actions", "message"),
+    [
+        ("clip_prior", {"num_classes": 2}, ("grow", "left"), "knows other actions"),
+        ("clip_prior", {"num_classes": 4}, ("grow", "left", "right", "up"), "knows other actions"),
+        ("clip_prior", {}, ("left", "grow", "right"), "knows other actions"),
+        ("clip_prior", {}, (), "knows other actions"),
+        ("clip_prior", {"channels": 2}, ("grow", "left", "right"), "is a prior of other maps than the codec's"),
+        ("clip_prior", {"frames": 1}, ("grow", "left", "right"), "is a prior of 1 frames"),
+        ("frame_prior", {"num_classes": 2}, ("grow", "left"), "knows other actions"),
+        ("frame_prior", {"grid": 2}, ("grow", "left", "right"), "is a prior of other maps than the codec's"),
+        ("frame_prior", {"frames": 2}, ("grow", "left", "right"), "is a prior of 2 frames"),
+    ],
+    ids=str,
+)
+def test_a_prior_of_other_maps_or_actions_is_refused(
+    tiny_model: Path, tmp_path: Path, role: str, change: dict, actions: tuple[str, ...], message: str
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    frames = 1 if role == "frame_prior" else 16
+    own = {"channels": 3, "grid": 4, "frames": frames, "num_classes": 3, "widths": (8,), "depth": 1, "embedding": 16}
+    config = {**own, **change}
+    save_checkpoint(tmp_path / "model" / role, MapPrior(MapPriorConfig(**config)), actions=actions)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        STGAN.from_pretrained(tmp_path / "model", device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("change", "actions"),
     [
         ({"code_size": 11}, ("grow", "left", "right")),
         ({"num_classes": 2}, ("grow", "left")),
-        ({"num_classes": 4}, ("grow", "left", "right", "up")),
         ({}, ("left", "grow", "right")),
         ({}, ()),
     ],
     ids=str,
 )
 def test_a_sequence_prior_of_other_codes_or_actions_is_refused(
-    tiny_model: Path, tmp_path: Path, change: dict, actions: tuple[str, ...]
+    vector_model: Path, tmp_path: Path, change: dict, actions: tuple[str, ...]
 ) -> None:
-    shutil.copytree(tiny_model, tmp_path / "model")
-    config = {"code_size": 12, "rank": 6, "num_classes": 3, "width": 8, "depth": 1, **change}
-    save_checkpoint(
-        tmp_path / "model" / "sequence_prior", SequencePrior(SequencePriorConfig(**config)), actions=actions
-    )
+    shutil.copytree(vector_model, tmp_path / "model")
+    save_checkpoint(tmp_path / "model" / "sequence_prior", sequence_prior(**change), actions=actions)
     with pytest.raises(CheckpointError, match=r"differ in their code size|knows other actions") as caught:
         STGAN.from_pretrained(tmp_path / "model", device="cpu")
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_without_a_sequence_prior_falls_back_to_robust(model: STGAN, tiny_model: Path, tmp_path: Path) -> None:
-    former = STGAN(replace(find_model(tiny_model), sequence_prior=None), "cpu")
+def test_priors_of_maps_need_a_map_codec_for_frames_of_the_models_size(tiny_model: Path, tmp_path: Path) -> None:
+    folder = find_model(shutil.copytree(tiny_model, tmp_path / "model"))
+    with pytest.raises(CheckpointError, match="has priors of map codes, but no map codec"):
+        STGAN(replace(folder, map_codec=None), "cpu")
+    config = folder.load("map_codec").network.config
+    larger = replace(config, encoder=replace(config.encoder, patch=4), generator=replace(config.generator, patch=4))  # type: ignore[type-var, union-attr]
+    save_checkpoint(folder.path / "map_codec", MapCodec(larger))  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match="is a prior of other maps than the codec's"):
+        STGAN(folder, "cpu")
+
+
+def test_a_model_without_a_clip_prior_falls_back_to_robust(model: STGAN, tiny_model: Path) -> None:
+    former = STGAN(replace(find_model(tiny_model), clip_prior=None), "cpu")
     assert model.preset().name == "motion" and former.preset().name == "robust"
     assert model.preset(None, 7) == replace(MOTION, iterations=7)
     video = former.generate("left", iterations=2)
     assert torch.equal(video, former.generate("left", preset="robust", iterations=2))
     assert torch.equal(video, model.generate("left", preset="robust", iterations=2))
     assert not torch.equal(video, model.generate("left", iterations=2))
-    with pytest.raises(StganError, match="preset motion needs a sequence prior, which tiny does not have") as caught:
+    with pytest.raises(StganError, match="preset motion needs a clip prior, which tiny does not have") as caught:
         former.generate("left", preset="motion", iterations=2)
     assert "\n" not in str(caught.value)
-    with pytest.raises(StganError, match="needs a sequence prior, which tiny does not have; choose"):
+    with pytest.raises(StganError, match="needs a clip prior, which tiny does not have; choose"):
         former.sample(former.steering(), "left", [0], 0, MOTION)
-    assert "sequence_prior" in model.hashes(model.steering())
-    assert "sequence_prior" not in former.hashes(former.steering())
+    assert "clip_prior" in model.hashes(model.steering())
+    assert "clip_prior" not in former.hashes(former.steering())
 
 
-def test_a_model_without_priors_samples_as_published(model: STGAN, tiny_model: Path) -> None:
-    bare = STGAN(replace(find_model(tiny_model), code_prior=None, sequence_prior=None), "cpu")
+def test_a_model_without_maps_samples_as_published(model: STGAN, tiny_model: Path) -> None:
+    bare = STGAN(replace(find_model(tiny_model), map_codec=None, frame_prior=None, clip_prior=None), "cpu")
     assert bare.preset().name == bare.preset(init=True).name == "paper"
     video = bare.generate("left", iterations=2)
     assert torch.equal(video, model.generate("left", preset="paper", iterations=2))
     assert bare.generate("left", iterations=2, init=video[0]).shape == video.shape
-    with pytest.raises(StganError, match="preset robust needs a code prior, which tiny does not have"):
+    with pytest.raises(StganError, match="preset robust needs a frame prior, which tiny does not have"):
         bare.generate("left", preset="robust", iterations=2)
-    with pytest.raises(StganError, match="needs a code prior, which tiny does not have; choose"):
+    with pytest.raises(StganError, match="needs a frame prior, which tiny does not have; choose"):
         bare.sample(bare.steering(), "left", [0], 0, ROBUST)
-    assert not {"code_prior", "sequence_prior"} & bare.hashes(bare.steering()).keys()
+    assert not {"map_codec", "frame_prior", "clip_prior"} & bare.hashes(bare.steering()).keys()
 
 
 def test_clips_are_what_a_network_that_crops_has_seen(tiny_model: Path, tmp_path: Path) -> None:
@@ -212,14 +250,15 @@ def test_clips_are_what_a_network_that_crops_has_seen(tiny_model: Path, tmp_path
     assert model.generate("left", preset="paper", iterations=2, condition="both").shape[-1] == 16
 
 
-def test_a_video_to_start_from_means_robust(model: STGAN) -> None:
+def test_a_video_to_start_from_does_not_change_the_preset(model: STGAN) -> None:
     video = torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
     chosen = model.generate("left", iterations=2, init=video)
-    assert torch.equal(chosen, model.generate("left", preset="robust", iterations=2, init=video))
-    with pytest.raises(StganError, match="motion starts from noise alone; choose robust"):
-        model.generate("left", preset="motion", iterations=2, init=video)
-    with pytest.raises(StganError, match="motion starts from noise alone; choose robust"):
-        model.sample(model.steering(), "left", [0], 0, MOTION, init=model.init(video))
+    assert torch.equal(chosen, model.generate("left", preset="motion", iterations=2, init=video))
+    assert torch.equal(
+        chosen, model.sample(model.steering(), "left", [0], 0, model.preset("motion", 2), init=model.init(video)).videos
+    )
+    assert not torch.equal(chosen, model.generate("left", preset="robust", iterations=2, init=video))
+    assert not torch.equal(chosen, model.generate("left", iterations=2))
 
 
 def test_a_network_of_several_names_is_loaded_once(

@@ -52,7 +52,7 @@ def test_a_folder(model: Path) -> None:
     assert folder.path == model
     assert folder.condition == {"lrcn": "lrcn", "c3d": "c3d"}
     assert folder.evaluators == {"evaluator": "evaluator", "temporal_stream": "temporal_stream"}
-    assert folder.maps == {"map_codec": "map_codec", "frame_prior": "frame_prior", "clip_prior": "clip_prior"}
+    assert folder.priors == {"map_codec": "map_codec", "frame_prior": "frame_prior", "clip_prior": "clip_prior"}
     assert folder.parts == (
         *("encoder", "generator", "map_codec", "frame_prior", "clip_prior"),
         *("lrcn", "c3d", "evaluator", "temporal_stream"),
@@ -66,9 +66,14 @@ def test_saved_and_found_again(tmp_path: Path) -> None:
     folder = ModelFolder(tmp_path, "ü", ("walk", "run"), "e", "g", {"lrcn": "l"}, {})
     folder.save()
     assert find_model(tmp_path) == folder and folder.parts == ("e", "g", "l")
-    assert not {"map_codec", "frame_prior", "clip_prior"} & json.loads((tmp_path / MODEL).read_text()).keys()
-    (whole := replace(folder, map_codec="m", frame_prior="f", clip_prior="s", clip_size=227)).save()
-    assert find_model(tmp_path) == whole and whole.parts == ("e", "g", "m", "f", "s", "l")
+    assert (
+        not {"code_prior", "sequence_prior", "map_codec", "frame_prior", "clip_prior"}
+        & json.loads((tmp_path / MODEL).read_text()).keys()
+    )
+    priors = {"code_prior": "p", "sequence_prior": "s", "map_codec": "m", "frame_prior": "f", "clip_prior": "c"}
+    (whole := replace(folder, **priors, clip_size=227)).save()
+    assert find_model(tmp_path) == whole and whole.priors == priors
+    assert whole.parts == ("e", "g", "p", "s", "m", "f", "c", "l")
     values = json.loads((tmp_path / MODEL).read_text())
     for wrong in (0, -1, 10**9, 2.5, 227.0, True, "227", [227]):
         (tmp_path / MODEL).write_text(json.dumps({**values, "clip_size": wrong}))
@@ -262,7 +267,7 @@ def test_missing_keys(model: Path, key: str) -> None:
         *[{role: value} for role in ("encoder", "generator") for value in (None, 5, ["encoder"], {})],
         *[
             {role: value}
-            for role in ("map_codec", "frame_prior", "clip_prior")
+            for role in ("code_prior", "sequence_prior", "map_codec", "frame_prior", "clip_prior")
             for value in (0, 5, "", False, [role], {}, "\x1b[31mred")
         ],
         *[{"condition": value} for value in (None, {}, "lrcn", ["lrcn"], {"lrcn": None}, {"lrcn": 5})],

@@ -65,26 +65,21 @@ def test_every_preset_is_recorded_as_it_was(options: tuple, tmp_path: Path, pres
 def test_the_preset_is_the_models_own_unless_it_is_named(options: tuple, tmp_path: Path, tiny_model: Path) -> None:
     run("generate", "left", *options)
     (entry,) = entries(tmp_path / "out")
-    assert entry["preset"] == "motion" and len(entry["hashes"]["sequence_prior"]) == 64
+    assert entry["preset"] == "motion" and len(entry["hashes"]["clip_prior"]) == 64
     former = shutil.copytree(tiny_model, tmp_path / "former")
     values = json.loads((former / "model.json").read_text())
-    del values["sequence_prior"]
+    del values["clip_prior"]
     (former / "model.json").write_text(json.dumps(values))
     run("generate", "left", *options, "--model", former)
     (entry,) = entries(tmp_path / "out")
-    assert entry["preset"] == "robust" and "sequence_prior" not in entry["hashes"]
-    with pytest.raises(StganError, match="needs a sequence prior") as caught:
+    assert entry["preset"] == "robust" and "clip_prior" not in entry["hashes"]
+    with pytest.raises(StganError, match="needs a clip prior") as caught:
         run("generate", "left", *options[2:4], "--model", former, "--out", tmp_path / "none", "--preset", "motion")
     assert "\n" not in str(caught.value) and not (tmp_path / "none").exists()
 
 
-def test_motion_takes_targets_and_any_length_but_no_video_to_start_from(
-    options: tuple, tmp_path: Path, tiny_clips: Path
-) -> None:
+def test_motion_takes_targets_and_any_length(options: tuple, tmp_path: Path) -> None:
     motion = (*options, "--preset", "motion", "--condition", "lrcn")
-    with pytest.raises(StganError, match="starts from noise alone; choose robust"):
-        run("generate", "left", *motion, "--init", tiny_clips / "grow" / "clip0.mp4")
-    assert not (tmp_path / "out").exists()
     run("generate", "left", *motion, "--frames", 9)
     run("generate", *motion, "--out", tmp_path / "unit", "--target", "lstm:3", "--frames", 20)
     for folder, frames in (("out", 9), ("unit", 20)):
@@ -92,14 +87,15 @@ def test_motion_takes_targets_and_any_length_but_no_video_to_start_from(
         assert len(read_video(tmp_path / folder / entry["file"]).frames) == frames
 
 
-def test_a_clip_to_start_from_is_recorded(options: tuple, tmp_path: Path, tiny_clips: Path) -> None:
-    clip = tiny_clips / "grow" / "clip0.mp4"
+@pytest.mark.parametrize("preset", ["motion", "robust"])
+def test_a_clip_to_start_from_is_recorded(options: tuple, tmp_path: Path, tiny_clips: Path, preset: str) -> None:
+    clip, options = tiny_clips / "grow" / "clip0.mp4", (*options, "--preset", preset)
     run("generate", "left", *options, "--init", clip, "--strength", 0.5)
     (entry,) = entries(tmp_path / "out")
-    assert entry["preset"] == "robust" and entry["init"]["source"] == "clip0.mp4" and entry["init"]["strength"] == 0.5
+    assert entry["preset"] == preset and entry["init"]["source"] == "clip0.mp4" and entry["init"]["strength"] == 0.5
     assert len(entry["init"]["sha256"]) == 64
     with pytest.raises(StganError, match="init"):
-        run("generate", "left", *options, "--preset", "robust", "--resume")
+        run("generate", "left", *options, "--resume")
 
 
 def test_intermediate_clips_lie_beside_the_clip_and_the_last_is_like_it(options: tuple, tmp_path: Path) -> None:

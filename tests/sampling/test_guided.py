@@ -1,7 +1,7 @@
 """Guided denoising (`robust`, `motion`): its equations written out, what is kept, and what is not computed."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +13,14 @@ from torch import Tensor
 
 from stgan import STGAN
 from stgan.errors import StganError
-from stgan.networks import CodePrior, SequencePrior
+from stgan.networks import Given, MapPrior, MapVideoGenerator
 from stgan.sampling import (
     MOTION,
     PAPER,
     ROBUST,
     Action,
     Activation,
+    ClipPriorSettings,
     ClipRandomness,
     FramePriorSettings,
     GuidedSettings,
@@ -28,19 +29,20 @@ from stgan.sampling import (
     Networks,
     PPGNSettings,
     SamplerSettings,
-    SequencePriorSettings,
     Target,
     clip_seed,
     sample,
 )
-from stgan.sampling.denoisers import FrameDenoiser, SequenceDenoiser
-from stgan.sampling.guided import Denoising, exponential_sigmas
-from stgan.sampling.starts import encode
+from stgan.sampling.denoising import Solver, exponential_sigmas
+from stgan.sampling.guided import Denoising
+from stgan.sampling.map_priors import FRAME_STEPS, ClipDenoiser, FrameDenoiser
+from stgan.sampling.starts import encode_maps
 from stgan.sampling.task import Task
 
 LEFT, ANY = 1, 3
-ALONE = replace(MOTION, prior=SequencePriorSettings(), step_size=0.2, guided_below=1.0, patience=5)
-"""There is one proposal, and the steps are large."""
+ALONE = replace(MOTION, prior=ClipPriorSettings(frame_first=False), step_size=0.2, guided_below=1.0, patience=5)
+"""The clip prior alone, with one proposal and large steps."""
+MAP = (3, 4, 4)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +53,8 @@ def model(tiny_model: Path) -> STGAN:
 @pytest.fixture(scope="module")
 def networks(model: STGAN) -> Networks:
     parts = {name: checkpoint.network for name, checkpoint in model.checkpoints.items()}
-    return Networks(
-        parts["generator"], parts["encoder"], (parts["lrcn"],), parts["code_prior"], parts["sequence_prior"]
-    )
+    maps = {role: parts[role] for role in ("map_codec", "frame_prior", "clip_prior")}
+    return Networks(parts["generator"], parts["encoder"], (parts["lrcn"],), **maps)
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +64,16 @@ def video() -> Tensor:
 
 @pytest.fixture
 def conditions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The action that the sequence prior was conditional on, for each sequence, in one batch or several."""
+    """The action that the clip prior was conditional on, for each clip, in one batch or several."""
     seen: list[int] = []
-    denoise = SequencePrior.denoise
+    denoise = MapPrior.denoise
 
-    def spied(self: SequencePrior, noisy: Tensor, sigma: float, actions: Tensor | None = None) -> Tensor:
-        seen.extend([ANY] * len(noisy) if actions is None else actions.tolist())
-        return denoise(self, noisy, sigma, actions)
+    def spied(self: MapPrior, noisy: Tensor, sigma: float, actions: Tensor | None = None, *given: Any) -> Tensor:
+        if self.config.frames > 1:
+            seen.extend([ANY] * len(noisy) if actions is None else actions.tolist())
+        return denoise(self, noisy, sigma, actions, *given)
 
-    monkeypatch.setattr(SequencePrior, "denoise", spied)
+    monkeypatch.setattr(MapPrior, "denoise", spied)
     yield seen
 
 
@@ -95,53 +97,176 @@ def test_noise_levels_fall_by_a_constant_factor() -> None:
     assert exponential_sigmas(8.0, 1.0, 3) == pytest.approx([8.0, 4.0, 2.0, 1.0])
 
 
-def test_a_video_to_start_from_is_where_denoising_starts(networks: Networks, video: Tensor) -> None:
-    prior = networks.code_prior
+def solved(denoise: Callable[[Tensor, float], Tensor], h: Tensor, sigmas: list[float]) -> Tensor:
+    """DPM-Solver++(2M) as in Lu et al. 2022, Algorithm 2, where alpha = 1 and lambda = -log sigma."""
+    lambdas, estimates = [-math.log(sigma) for sigma in sigmas], []
+    for i, (sigma, following) in enumerate(pairwise(sigmas)):
+        estimates.append(denoise(h, sigma))
+        step, estimate = lambdas[i + 1] - lambdas[i], estimates[i]
+        if i:
+            r = (lambdas[i] - lambdas[i - 1]) / step
+            estimate = (1 + 1 / (2 * r)) * estimates[i] - 1 / (2 * r) * estimates[i - 1]
+        h = following / sigma * h - math.expm1(-step) * estimate
+    return h
+
+
+def test_the_solver_is_dpm_solver_2m() -> None:
+    def denoise(h: Tensor, sigma: float) -> Tensor:
+        return torch.tanh(h) / (1 + sigma)
+
+    h, sigmas = torch.randn(5, dtype=torch.float64), [9.0, 4.0, 3.5, 1.0, 0.2]
+    solver, found = Solver(denoise, multistep=True), h
+    for sigma, following in pairwise(sigmas):
+        found = solver.step(found, sigma, following)
+    torch.testing.assert_close(found, solved(denoise, h, sigmas))
+    solver, found, euler = Solver(denoise, multistep=False), h, h
+    for sigma, following in pairwise(sigmas):
+        found = solver.step(found, sigma, following)
+        euler = euler + (following - sigma) * (euler - denoise(euler, sigma)) / sigma  # dh/dsigma = (h - D) / sigma
+    torch.testing.assert_close(found, euler)
+
+
+@pytest.mark.parametrize(("multistep", "factor"), [(True, 4), (False, 2)])
+def test_the_solver_is_of_second_order_with_several_steps(multistep: bool, factor: int) -> None:
+    """For data from N(m, v) the equation has the solution m + (h - m) sqrt((v + sigma'^2) / (v + sigma^2))."""
+    m, v = 0.3, torch.tensor([0.1, 1.0, 7.0], dtype=torch.float64)
+    start, first, last = torch.tensor([9.0, -4.0, 2.0], dtype=torch.float64), 10.0, 0.1
+    exact = m + (start - m) * ((v + last**2) / (v + first**2)).sqrt()
+    errors = []
+    for steps in (40, 80, 160):
+        solver, h = Solver(lambda h, sigma: m + v / (v + sigma**2) * (h - m), multistep), start
+        for sigma, following in pairwise(exponential_sigmas(first, last, steps)):
+            h = solver.step(h, sigma, following)
+        errors.append((h - exact).abs())
+    assert errors[-1].max() < (1e-2 if multistep else 1e-1)
+    for coarse, fine in pairwise(errors):
+        assert ((coarse / fine > 0.8 * factor) & (coarse / fine < 1.2 * factor)).all()
+
+
+def frame_noise(networks: Networks, seeds: Sequence[int]) -> Tensor:
+    return FrameDenoiser(task_of(networks, seeds), ROBUST.prior, "robust").noise  # type: ignore[arg-type]
+
+
+def test_frames_of_robust_share_most_of_their_noise(networks: Networks) -> None:
+    noise = frame_noise(networks, range(60))
+    assert noise.shape == (60, 16, *MAP)
+    flat = noise.transpose(0, 1).flatten(1)
+    assert flat.std() == pytest.approx(1, abs=0.05)
+    correlation = flat.corrcoef()
+    assert correlation[0, 15] == pytest.approx(0.7, abs=0.05) and 0.9 < correlation[0, 1] < 1
+    assert abs(float(noise.flatten(1).corrcoef()[0, 1])) < 0.2  # clips share nothing
+
+
+def test_a_frame_is_denoised_by_itself(networks: Networks) -> None:
+    prior, h = networks.frame_prior, torch.randn(2, 16, *MAP)
     assert prior is not None
-    task = task_of(networks, (0, 1), Init(video, 0.01))
-    (start,) = FrameDenoiser(task, FramePriorSettings(), "robust").starts(1e-6)
-    shared = prior.share_appearance(prior.whiten(encode(networks.encoder, video)))
-    torch.testing.assert_close(start, shared.expand(2, -1, -1), atol=1e-4, rtol=1e-4)
+    found = FrameDenoiser(task_of(networks, (0, 1)), FramePriorSettings(), "robust").denoise(h, 0.7)
+    for time in (0, 7, 15):
+        torch.testing.assert_close(found[:, time : time + 1], prior.denoise(h[:, time : time + 1], 0.7))
 
 
+def test_a_video_to_start_from_is_where_denoising_starts(networks: Networks, video: Tensor) -> None:
+    """By robust: SDEdit (Meng et al. 2022). By motion, unless its motion may change altogether."""
+    assert networks.map_codec is not None
+    maps = encode_maps(networks.map_codec.encoder, video)
+    task = task_of(networks, (0, 1), Init(video, 0.5))
+    start = FrameDenoiser(task, ROBUST.prior, "robust").starts(2.0)  # type: ignore[arg-type]
+    torch.testing.assert_close(start, maps + 2 * frame_noise(networks, (0, 1)))
+    start = ClipDenoiser(task_of(networks, (0, 1), Init(video, 0.5)), MOTION.prior, "motion").starts(2.0)  # type: ignore[arg-type]
+    noise = 2 * ClipRandomness((0, 1)).normal(16, *MAP)
+    torch.testing.assert_close(start, maps + noise)
+    start = ClipDenoiser(task_of(networks, (0, 1), Init(video, 1.0)), MOTION.prior, "motion").starts(2.0)  # type: ignore[arg-type]
+    torch.testing.assert_close(start, noise)
+
+
+@pytest.mark.parametrize("preset", [ROBUST, MOTION], ids=lambda preset: preset.name)
 @pytest.mark.parametrize(("strength", "first"), [(1.0, 4.0), (0.5, 2.0), (0.25, 2**0.5)])
 def test_strength_is_the_share_of_the_denoising_that_is_done(
-    networks: Networks, video: Tensor, strength: float, first: float, monkeypatch: pytest.MonkeyPatch
+    networks: Networks,
+    video: Tensor,
+    preset: GuidedSettings,
+    strength: float,
+    first: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     levels: list[float] = []
-    step = Denoising.euler_step
+    step = Solver.step
 
-    def noted(self: Denoising, h: Tensor, sigma: float, following: float) -> Tensor:
-        levels.extend([sigma] if levels else [sigma, following])
+    def noted(self: Solver, h: Tensor, sigma: float, following: float) -> Tensor:
+        levels.extend([sigma, following])
         return step(self, h, sigma, following)
 
-    monkeypatch.setattr(Denoising, "euler_step", noted)
-    settings = replace(ROBUST, noise_level=(4.0, 1.0), iterations=1)
+    monkeypatch.setattr(Solver, "step", noted)
+    settings = replace(preset, noise_level=(4.0, 1.0), iterations=1, guided_below=None)
     sample(networks, Action(networks.condition, LEFT), [0], settings, init=Init(video, strength))
     assert levels == pytest.approx([first, 1.0])
 
 
-def test_what_is_kept_of_the_video_stays_through_every_step(networks: Networks, video: Tensor) -> None:
-    denoising = Denoising(task_of(networks, init=Init(video, 1.0)), ROBUST)
-    assert networks.code_prior is not None and isinstance(denoising.prior, FrameDenoiser)
-    known = networks.code_prior.share_appearance(networks.code_prior.whiten(encode(networks.encoder, video)))
-    sigmas = exponential_sigmas(*ROBUST.noise_level, ROBUST.iterations)
-    h = denoising.start(sigmas)
-    for sigma, following in pairwise(sigmas):
-        h = denoising.euler_step(h + torch.randn_like(h), sigma, following)
-        torch.testing.assert_close(h[..., :1], (known + following * denoising.prior.noise)[..., :1])
+@pytest.mark.parametrize("frames", [1, 5, 16, 24, 41])
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_motion_keeps_the_middle_frame_of_the_video(networks: Networks, frames: int, strength: float) -> None:
+    """Its map to the bit, whatever steered; everything else is the prior's."""
+    assert networks.map_codec is not None
+    video = torch.rand(3, frames, 16, 16, generator=torch.Generator().manual_seed(0))
+    preset, init = replace(ALONE, iterations=3, guided_below=None, goal=1.0), Init(video, strength)
+    phi, shown = Action(networks.condition, LEFT), []
+    codes = sample(
+        networks, phi, [0, 1], preset, frames=frames, init=init,
+        on_iteration=lambda i, value, render: shown.append(render()),
+    ).codes  # fmt: skip
+    maps, middle = encode_maps(networks.map_codec.encoder, video), frames // 2
+    assert codes is not None and torch.equal(codes[:, middle], maps[:, middle].expand(2, -1, -1, -1))
+    others = [time for time in range(frames) if time != middle]
+    assert all((codes[:, time] - maps[:, time]).abs().max() > 1e-2 for time in others)
 
 
-def test_appearance_is_shared_unless_it_is_switched_off(networks: Networks) -> None:
-    assert networks.code_prior is not None
-    appearance = networks.code_prior.config.appearance_rank
+def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
+    """By the frame prior, which is told the action; then the noise of the clip is drawn."""
+    prior, preset = networks.frame_prior, replace(MOTION, iterations=3, step_size=0.0)
+    assert prior is not None
+    actions, random = torch.tensor([LEFT, LEFT]), ClipRandomness([3, 4])
+    sigmas = exponential_sigmas(prior.config.sigma_max, prior.config.sigma_min, FRAME_STEPS)
+    h = solved(lambda h, sigma: prior.denoise(h, sigma, actions), sigmas[0] * random.normal(1, *MAP), sigmas)
+    frame = prior.denoise(h, sigmas[-1], actions)[:, 0]
+    found = sample(networks, Action(networks.condition, LEFT), [3, 4], preset)
+    assert found.codes is not None and not torch.allclose(frame[0], frame[1], atol=0.1)
+    torch.testing.assert_close(found.codes[:, 8], frame, atol=1e-4, rtol=1e-4)
 
-    def change(settings: GuidedSettings) -> Tensor:
-        denoising = Denoising(task_of(networks), settings)
-        h = denoising.euler_step(denoising.start([3.0, 1.0]) + torch.randn(1, 16, 6), 3.0, 1.0)
-        return h[..., :appearance].diff(dim=1).abs().max()
+    clip_prior, given = networks.clip_prior, Given(frame, torch.tensor([8, 8]))
+    assert clip_prior is not None
+    sigmas = exponential_sigmas(40.0, 0.05, 3)
+    h = solved(lambda h, s: clip_prior.denoise(h, s, actions, given), 40.0 * random.normal(16, *MAP), sigmas)
+    torch.testing.assert_close(found.codes, clip_prior.denoise(h, 0.05, actions, given), atol=1e-3, rtol=1e-3)
 
-    assert change(ROBUST) < 1e-6 < 0.1 < change(prior_of(ROBUST, share_appearance=False))
+
+def test_a_proposal_keeps_the_frame_that_was_drawn_for_it(networks: Networks) -> None:
+    task = task_of(networks, range(6))
+    denoising = Denoising(task, replace(MOTION, prior=ClipPriorSettings(proposals=3)))
+    prior = denoising.prior
+    assert isinstance(prior, ClipDenoiser) and prior.given is not None
+    frames, starts = prior.given.unflatten(0, (3, 6)), prior.starts
+    every: list[Tensor] = []
+    prior.starts = lambda sigma: every.append(starts(sigma)) or every[0]  # type: ignore[method-assign, func-returns-value]
+    h = denoising.start(exponential_sigmas(40.0, 0.05, 4))
+    chosen = [[torch.equal(h[clip], every[0][6 * number + clip]) for number in range(3)] for clip in range(6)]
+    assert [sum(row) for row in chosen] == [1] * 6 and len({row.index(True) for row in chosen}) > 1
+    for clip, row in enumerate(chosen):
+        assert torch.equal(prior.given[clip], frames[row.index(True), clip])
+
+
+def test_with_all_its_strength_motion_takes_a_frame_and_no_motion_from_a_video(
+    networks: Networks, video: Tensor
+) -> None:
+    preset, phi = replace(ALONE, iterations=3), Action(networks.condition, LEFT)
+    elsewhere = video.flip(1)
+    elsewhere[:, 8] = video[:, 8]
+    same_frame = [
+        [sample(networks, phi, [0], preset, init=Init(start, strength)).videos for start in (video, elsewhere)]
+        for strength in (1.0, 0.5)
+    ]
+    assert torch.equal(*same_frame[0]) and not torch.allclose(*same_frame[1], atol=1e-3)
+    other = sample(networks, phi, [0], preset, init=Init(video.flip(1), 1.0)).videos
+    assert not torch.allclose(other, same_frame[0][0], atol=1e-3)
 
 
 EAGER = replace(ROBUST, goal=0.2, patience=2)
@@ -158,7 +283,9 @@ EAGER = replace(ROBUST, goal=0.2, patience=2)
         replace(EAGER, guided_below=0.5),
         transforms_of(EAGER, shift=0),
         transforms_of(EAGER, noise=0.0),
-        prior_of(EAGER, share_appearance=False),
+        replace(EAGER, step_size=0.1),
+        replace(EAGER, multistep=False),
+        prior_of(EAGER, own_noise=0.1),
         prior_of(EAGER, own_noise_frames=0.0),
     ],
 )
@@ -174,17 +301,21 @@ def test_codes_can_be_optimised_with_the_settings_of_robust(model: STGAN) -> Non
     assert not torch.equal(one(model, codes), one(model, ROBUST))
 
 
+@pytest.mark.parametrize("started", [False, True])
 @pytest.mark.parametrize("w", [0.0, 0.5, 1.0, 2.5])
-def test_guidance_is_classifier_free(networks: Networks, w: float) -> None:
-    """Ho & Salimans 2022: D(h; sigma) + w (D(h; sigma, action) - D(h; sigma))."""
-    prior, h, sigma, settings = networks.sequence_prior, torch.randn(2, 16, 12), 0.7, SequencePriorSettings(w)
-    assert prior is not None
-    without, with_action = prior.denoise(h, sigma), prior.denoise(h, sigma, torch.tensor([LEFT, LEFT]))
-    found = SequenceDenoiser(task_of(networks), settings, "motion").denoise(h, sigma)
+def test_guidance_is_classifier_free(networks: Networks, video: Tensor, w: float, started: bool) -> None:
+    """Ho & Salimans 2022: D(h; sigma) + w (D(h; sigma, action) - D(h; sigma)). A given frame is given to both."""
+    prior, h, sigma, settings = networks.clip_prior, torch.randn(2, 16, *MAP), 0.7, ClipPriorSettings(w, 1, False)
+    assert prior is not None and networks.map_codec is not None
+    task, given = task_of(networks, (0, 1), Init(video, 1.0) if started else None), None
+    if started:
+        given = Given(encode_maps(networks.map_codec.encoder, video)[:, 8].repeat(2, 1, 1, 1), torch.tensor([8, 8]))
+    without, with_action = (prior.denoise(h, sigma, actions, given) for actions in (None, torch.tensor([LEFT, LEFT])))
+    found = ClipDenoiser(task, settings, "motion").denoise(h, sigma)
     torch.testing.assert_close(found, without + w * (with_action - without))
     assert not torch.allclose(with_action, without)
     target = Activation(networks.condition[0], Target("lstm"))  # type: ignore[arg-type]
-    of_target = SequenceDenoiser(replace(task_of(networks), phi=target), settings, "motion")
+    of_target = ClipDenoiser(replace(task, phi=target), settings, "motion")
     assert torch.equal(of_target.denoise(h, sigma), without)
 
 
@@ -192,39 +323,56 @@ def test_guidance_is_classifier_free(networks: Networks, w: float) -> None:
 def test_the_prior_runs_no_more_than_it_must(
     networks: Networks, conditions: list[int], w: float, calls: list[int]
 ) -> None:
-    Denoising(task_of(networks), prior_of(ALONE, guidance_scale=w)).euler_step(torch.randn(1, 16, 12), 3.0, 2.0)
+    denoising = Denoising(task_of(networks), prior_of(ALONE, guidance_scale=w))
+    denoising.step(denoising.solver(), torch.randn(1, 16, *MAP), 3.0, 2.0)
     assert sorted(conditions) == sorted(calls)
 
 
-def test_robust_never_asks_the_sequence_prior(model: STGAN, conditions: list[int]) -> None:
+def test_robust_never_asks_the_clip_prior(model: STGAN, networks: Networks, conditions: list[int]) -> None:
     one(model, ROBUST)
     assert conditions == []
+    sample(replace(networks, clip_prior=None), Action(networks.condition, LEFT), [0], replace(ROBUST, iterations=1))
 
 
-def test_motion_never_asks_the_code_prior(model: STGAN, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CodePrior, "denoise", lambda *arguments: pytest.fail("the code prior was asked"))
-    one(model, MOTION)
+def test_motion_asks_the_frame_prior_for_a_frame_alone(networks: Networks, video: Tensor) -> None:
+    bare, phi = replace(networks, frame_prior=None), Action(networks.condition, LEFT)
+    with pytest.raises(StganError, match="preset motion needs a frame prior; choose"):
+        sample(bare, phi, [0], MOTION)
+    sample(bare, phi, [0], replace(ALONE, iterations=1))
+    sample(bare, phi, [0], replace(MOTION, iterations=1), init=Init(video, 0.5))  # its frame is the video's
 
 
 def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(networks: Networks) -> None:
-    """Euler's steps of dh/dsigma = (h - D(h; sigma, action)) / sigma (Karras et al. 2022), then the last estimate."""
+    """From noise, dh/dsigma = (h - D(h; sigma, action)) / sigma (Karras et al. 2022), then the last estimate."""
     preset = replace(ALONE, iterations=6, noise_level=(8.0, 0.5), step_size=0.0)
-    prior = networks.sequence_prior
+    prior = networks.clip_prior
     assert prior is not None
-    actions = torch.tensor([LEFT])
-    sigmas = [8.0 * (0.5 / 8.0) ** (step / 6) for step in range(7)]
-    h = 8.0 * ClipRandomness([3]).normal(16, 12)
-    for sigma, following in pairwise(sigmas):
-        h = h + (following - sigma) * (h - prior.denoise(h, sigma, actions)) / sigma
-    codes = prior.codes(prior.denoise(h, 0.5, actions))
+    actions, sigmas = torch.tensor([LEFT]), exponential_sigmas(8.0, 0.5, 6)
+    h = solved(lambda h, sigma: prior.denoise(h, sigma, actions), 8.0 * ClipRandomness([3]).normal(16, *MAP), sigmas)
     found = sample(networks, Action(networks.condition, LEFT), [3], preset)
-    torch.testing.assert_close(found.codes, codes, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found.codes, prior.denoise(h, 0.5, actions), atol=1e-5, rtol=1e-4)
+
+
+def test_without_steering_a_clip_of_robust_is_the_video_edited(networks: Networks, video: Tensor) -> None:
+    preset = replace(ROBUST, iterations=6, noise_level=(4.0, 0.25), step_size=0.0)
+    prior, codec = networks.frame_prior, networks.map_codec
+    assert prior is not None and codec is not None
+
+    def denoise(h: Tensor, sigma: float) -> Tensor:
+        return prior.denoise(h[0].unsqueeze(1), sigma).transpose(0, 1)
+
+    h = encode_maps(codec.encoder, video) + frame_noise(networks, [3])
+    h = denoise(solved(denoise, h, exponential_sigmas(1.0, 0.25, 6)), 0.25)
+    found = sample(networks, Action(networks.condition, LEFT), [3], preset, init=Init(video, 0.5))
+    torch.testing.assert_close(found.codes, h, atol=1e-5, rtol=1e-4)
+    generator = MapVideoGenerator(codec.generator, ROBUST.inflation.kernel, ROBUST.inflation.padding)
+    torch.testing.assert_close(found.videos, generator(h).clamp(0, 1), atol=1e-4, rtol=0)
 
 
 def test_every_frame_starts_from_its_own_noise(networks: Networks) -> None:
     start = Denoising(task_of(networks, range(40)), ALONE).start([40.0, 1.0]) / 40
-    flat = start.transpose(1, 2).flatten(0, 1)
-    assert (flat.T.corrcoef() - torch.eye(16)).abs().max() < 0.2 and flat.std() == pytest.approx(1, abs=0.05)
+    flat = start.transpose(0, 1).flatten(1)
+    assert (flat.corrcoef() - torch.eye(16)).abs().max() < 0.2 and flat.std() == pytest.approx(1, abs=0.05)
 
 
 class Counting:
@@ -271,9 +419,7 @@ def test_the_proposal_that_phi_rates_highest_is_used(model: STGAN, networks: Net
     sigmas, videos, values = exponential_sigmas(*preset.noise_level, 5), [], []
     for _ in range(3):
         denoising = Denoising(Task(networks, phi, randomness, 16), prior_of(preset, proposals=1))
-        h = denoising.start(sigmas)
-        for sigma, following in pairwise(sigmas):
-            h = denoising.euler_step(h, sigma, following)
+        h = solved(denoising.prior.denoise, denoising.start(sigmas), sigmas)
         videos.append(denoising.videos(h, sigmas[-1]).clamp(0, 1))
         values.append(phi(videos[-1]))
     best = torch.stack(values).argmax(0)
@@ -295,12 +441,12 @@ def test_a_step_is_as_long_as_the_noise_level_says(networks: Networks, monkeypat
     moved: list[float] = []
     before: dict[str, Tensor] = {}
 
-    def unmoved(self: Denoising, h: Tensor, sigma: float, following: float) -> Tensor:
+    def unmoved(self: Solver, h: Tensor, sigma: float, following: float) -> Tensor:
         moved.append((h - before.get("h", h)).square().mean().sqrt().item())
         before["h"] = h
         return h
 
-    monkeypatch.setattr(Denoising, "euler_step", unmoved)
+    monkeypatch.setattr(Solver, "step", unmoved)
     preset = replace(ALONE, iterations=4, noise_level=(16.0, 1.0), guided_below=5.0, step_size=0.3, goal=1.0)
     sample(networks, Action(networks.condition, LEFT), [3], preset)
     assert moved == pytest.approx([0.0, 0.0, 0.3 * 4, 0.3 * 2], rel=1e-4)
@@ -318,6 +464,8 @@ def test_a_step_is_as_long_as_the_noise_level_says(networks: Networks, monkeypat
         replace(ALONE, inflation=Inflation((0.3, 0.4, 0.3), "replicate")),
         transforms_of(ALONE, shift=0),
         transforms_of(ALONE, noise=0.0),
+        replace(ALONE, multistep=False),
+        prior_of(ALONE, frame_first=True),
         replace(ALONE, prior=FramePriorSettings()),
     ],
 )
@@ -329,17 +477,10 @@ def test_a_target_is_sought_among_clips_of_any_action(model: STGAN, conditions: 
     preset = replace(ALONE, iterations=4, goal=1e-6)
     found = model.sample(model.steering(condition="lrcn", target="lstm:3"), "lrcn.lstm_3", [0], 0, preset)
     assert found.videos.shape == (1, 3, 16, 16, 16) and set(conditions) == {ANY}
-    assert found.steps.tolist() == [sum(s <= 1 for s in [40 * (0.05 / 40) ** (i / 4) for i in range(4)])]
+    assert found.steps.tolist() == [sum(sigma <= 1 for sigma in exponential_sigmas(40.0, 0.05, 4)[:-1])]
     conditions.clear()
     model.sample(model.steering(condition="lrcn"), "left", [0], 0, preset)
     assert set(conditions) == {LEFT}
-
-
-def test_it_starts_from_noise_alone(networks: Networks) -> None:
-    init = Init(torch.rand(3, 16, 16, 16), 0.5)
-    with pytest.raises(StganError, match="preset motion starts from noise alone; choose robust") as caught:
-        sample(networks, Action(networks.condition, LEFT), [0], MOTION, init=init)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("target", "condition"), [(None, "both"), ("lstm:3", "lrcn"), ("fc8:2", "c3d")])
@@ -360,7 +501,12 @@ def test_clips_of_any_length(model: STGAN, frames: int) -> None:
     assert video.shape == (1, 3, frames, 16, 16) and torch.isfinite(video).all()
 
 
-def test_a_model_without_one_cannot_sample_by_motion(networks: Networks) -> None:
-    with pytest.raises(StganError, match="preset motion needs a sequence prior; choose") as caught:
-        sample(replace(networks, sequence_prior=None), Action(networks.condition, LEFT), [0], MOTION)
-    assert "\n" not in str(caught.value)
+def test_a_model_without_a_part_cannot_sample(networks: Networks) -> None:
+    for preset, part, message in (
+        (MOTION, "clip_prior", "preset motion needs a clip prior; choose"),
+        (ROBUST, "frame_prior", "preset robust needs a frame prior; choose"),
+        (ROBUST, "map_codec", "no map codec; choose another preset"),
+    ):
+        with pytest.raises(StganError, match=message) as caught:
+            sample(replace(networks, **{part: None}), Action(networks.condition, LEFT), [0], preset)
+        assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stgan import STGAN
 from stgan.errors import StganError
-from stgan.networks import inflate
+from stgan.networks import MapVideoGenerator, inflate
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -19,12 +19,12 @@ from stgan.sampling import (
     PRESETS,
     ROBUST,
     Action,
+    ClipPriorSettings,
     ClipRandomness,
     GuidedSettings,
     Init,
     Networks,
     SamplerSettings,
-    SequencePriorSettings,
     sample,
 )
 from stgan.sampling.ppgn import Codes, Pixels, linear_schedule
@@ -40,7 +40,8 @@ def model(tiny_model: Path) -> STGAN:
 @pytest.fixture(scope="module")
 def networks(model: STGAN) -> Networks:
     parts = {name: checkpoint.network for name, checkpoint in model.checkpoints.items()}
-    return Networks(parts["generator"], parts["encoder"], (parts["lrcn"],), parts["code_prior"])
+    maps = {role: parts[role] for role in ("map_codec", "frame_prior")}
+    return Networks(parts["generator"], parts["encoder"], (parts["lrcn"],), **maps)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,8 @@ def test_pixels_need_no_generator(model: STGAN, networks: Networks) -> None:
     def fail(*arguments: object) -> None:
         pytest.fail("a generator was asked")
 
-    hooks = [network.register_forward_pre_hook(fail) for network in (networks.image_generator, networks.code_prior)]
+    generators = (networks.image_generator, networks.map_codec.generator)
+    hooks = [network.register_forward_pre_hook(fail) for network in generators]
     try:
         samples = model.sample(model.steering(condition="lrcn"), "left", [0], 0, replace(PIXELS, iterations=3))
     finally:
@@ -107,7 +109,7 @@ def test_a_video_to_start_from_is_where_codes_and_pixels_start(task: Task, video
     torch.testing.assert_close(pixels.videos(pixels.start()), video.expand(2, -1, -1, -1, -1))
 
 
-@pytest.mark.parametrize("preset", [ROBUST, PAPER, PIXELS], ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_a_clip_from_a_video_depends_on_it_and_not_on_the_batch(
     model: STGAN, preset: SamplerSettings, video: Tensor
 ) -> None:
@@ -174,7 +176,7 @@ def test_bfloat16_optimises_and_float32_renders(model: STGAN, preset: SamplerSet
     exact = replace(preset, iterations=4, goal=1.0)
     if isinstance(exact, GuidedSettings):
         exact = replace(exact, guided_below=None)
-        if isinstance(exact.prior, SequencePriorSettings):
+        if isinstance(exact.prior, ClipPriorSettings):
             exact = replace(exact, prior=replace(exact.prior, proposals=1))
     rough = replace(exact, precision="bf16-mixed")
     wanted, samples = (model.sample(model.steering(condition="lrcn"), "left", [0], 0, each) for each in (exact, rough))
@@ -185,7 +187,10 @@ def test_bfloat16_optimises_and_float32_renders(model: STGAN, preset: SamplerSet
         return
     networks = model.steering(condition="lrcn").networks
     inflation = preset.inflation  # type: ignore[attr-defined]
-    generator = inflate(networks.image_generator, inflation.kernel, inflation.padding)
+    if isinstance(preset, GuidedSettings):
+        generator = MapVideoGenerator(networks.map_codec.generator, inflation.kernel, inflation.padding)
+    else:
+        generator = inflate(networks.image_generator, inflation.kernel, inflation.padding)
     with torch.no_grad():
         assert torch.equal(samples.videos, networks.crop(generator(samples.codes)).clamp(0, 1))
 

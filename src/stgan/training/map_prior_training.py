@@ -53,7 +53,7 @@ class MapPriorRecipe:
     unconditional: Fraction = 0.15
     """Share of each batch that is trained without its action, for unconditional denoising."""
     given: Fraction = 0.5
-    """Share of each batch that is trained with one frame given."""
+    """Share of each batch that is trained with one frame given; of windows of a single frame, none is."""
     given_noise: CodeNoise = 0.1
     """Standard deviation of noise on the given map, which may be a sampled one."""
     copies: Annotated[int, Interval(ge=1, le=1000)] = 4
@@ -167,10 +167,12 @@ def train_map_prior(
         identity(recipe, train.digest, weights_hash(codec.state_dict())),
     )
 
+    given_share = recipe.given if recipe.network.frames > 1 else 0.0
+
     def draw(random: StepRandomness) -> Batch:
         conditional = random.rng.random(recipe.batch_size) >= recipe.unconditional
         times = random.rng.integers(recipe.network.frames, size=recipe.batch_size)
-        times[random.rng.random(recipe.batch_size) >= recipe.given] = -1
+        times[random.rng.random(recipe.batch_size) >= given_share] = -1
         maps, clips = sequences.windows(train, recipe.batch_size, random)
         actions = [
             train.labels[clip] if known and recipe.network.num_classes else network.any_action
@@ -212,7 +214,7 @@ def train_map_prior(
         for _ in range(8):
             maps, clips = unseen.windows(validation, 64, random)
             times = random.rng.integers(recipe.network.frames, size=64)
-            times[::2] = -1
+            times[:: 2 if given_share else 1] = -1
             labels = [validation.labels[clip] if recipe.network.num_classes else network.any_action for clip in clips]
             batch = tuple(x.to(fabric.device) for x in (maps, torch.tensor(labels), torch.from_numpy(times)))
             with fabric.autocast():
