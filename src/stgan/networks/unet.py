@@ -96,7 +96,9 @@ class Attention(nn.Module):
     def forward(self, x: Float[Tensor, "batch width height width_"]) -> Tensor:
         places = self.qkv(self.norm(x)).flatten(2).mT
         q, k, v = places.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        # Written out: for so few places, a CPU takes the fused function's backward pass ten times as long.
+        weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
+        attended = (weights @ v).transpose(1, 2).flatten(2)
         return x + self.out(attended.mT.unflatten(-1, x.shape[-2:]))
 
 
