@@ -78,7 +78,7 @@ class MapPrior(nn.Module):
         self.action = nn.Embedding(c.num_classes + 1, c.embedding)  # the last one: unconditional
         self.time = nn.Embedding(c.frames + 1, c.embedding)  # of the given frame; the last one: none is given
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(c.embedding, c.embedding), nn.SiLU())
-        self.unet = UNet(stacked + c.channels, stacked, c.grid, c.widths, c.depth, c.embedding, c.dropout)
+        self.unet = UNet(stacked + c.channels, c.frames + stacked, c.grid, c.widths, c.depth, c.embedding, c.dropout)
 
     @property
     def time_basis(self) -> Float[Tensor, "frames frames"]:
@@ -156,9 +156,11 @@ class MapPrior(nn.Module):
     ) -> tuple[Tensor, Float[Tensor, "batch frames channels 1 1"]]:
         """D in coefficients, and the deviation of its error as the linear denoiser expects it:
 
-            D = v / (v + sigma^2) x + c_out F(x / sqrt(v + sigma^2)),  c_out^2 = mean of v sigma^2 / (v + sigma^2)
+            D = gate v / (v + sigma^2) x + c_out F,  c_out^2 = mean of v sigma^2 / (v + sigma^2)
 
-        with v the variance of each coefficient, means over space.
+        with v the variance of each coefficient, means over space. The network gets x / sqrt(v + sigma^2) and returns F
+        and the gate, one for each place and frequency over time, from 0 to 2: nothing moves in most places, so most of
+        what Wiener's denoiser leaves there is noise, and a network with fewer channels than x cannot subtract it.
         """
         if actions is None:
             actions = torch.full((len(x),), self.any_action, device=x.device)
@@ -172,7 +174,8 @@ class MapPrior(nn.Module):
         embedding = self.mlp(embedding + self.time(given.times % (self.config.frames + 1)))
         seen = torch.cat([(x * c_in).flatten(1, 2), (self._center(given) - self.mean).squeeze(1)], 1)
         correction = self.unet(seen.contiguous(memory_format=torch.channels_last), embedding)
-        return linear + c_out * correction.to(x.dtype).unflatten(1, x.shape[1:3]), c_out
+        gate, correction = correction.to(x.dtype).split([x.shape[1], x.shape[1] * x.shape[2]], 1)
+        return 2 * gate.sigmoid().unsqueeze(2) * linear + c_out * correction.unflatten(1, x.shape[1:3]), c_out
 
     def _center(self, given: Given) -> Float[Tensor, "batch 1 channels grid grid"]:
         """What coefficients are relative to."""
