@@ -93,8 +93,8 @@ def test_at_first_it_is_the_posterior_mean_of_a_gaussian(noisy: Tensor, sigma: f
 
 
 @pytest.mark.parametrize("sigma", [0.05, 40.0])
-def test_the_correction_is_scaled_with_the_noise(prior: MapPrior, sigma: float) -> None:
-    """D = v / (v + sigma^2) x + c_out F(c_in x, map, log(sigma) / 4, action, time), with means of v over space."""
+def test_the_network_gates_the_linear_denoiser_and_corrects_it(prior: MapPrior, sigma: float) -> None:
+    """D = gate v / (v + sigma^2) x + c_out F, with gate and F of (c_in x, map, log(sigma) / 4, action, time)."""
     given, actions = given_at([-1, 3, 0]), torch.tensor([0, 2, 3])
     x = torch.randn(3, FRAMES, *MAP, dtype=float64)
     found, c_out = prior.estimate(x, torch.full((3,), sigma, dtype=float64), actions, given)
@@ -109,9 +109,11 @@ def test_the_correction_is_scaled_with_the_noise(prior: MapPrior, sigma: float) 
     told = prior.mlp(told + prior.time.weight[[FRAMES, 3, 0]])
     known = (given.maps - prior.mean) * (given.times >= 0).view(3, 1, 1, 1)
     seen = torch.cat([(x * torch.from_numpy(scale_in)[..., None, None]).flatten(1, 2), known], 1)
-    correction = prior.unet(seen, told).view_as(x).detach().numpy()
-    assert np.abs(correction).max() > 0.1
-    np.testing.assert_allclose(found.detach().numpy(), linear + scale_out[..., None, None] * correction, rtol=1e-8)
+    out = prior.unet(seen, told).detach().numpy()
+    gate, correction = 2 / (1 + np.exp(-out[:, :FRAMES, None])), out[:, FRAMES:].reshape(x.shape)
+    assert np.abs(correction).max() > 0.1 and gate.min() < 0.9 < 1.1 < gate.max()
+    expected = gate * linear + scale_out[..., None, None] * correction
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-8)
 
 
 def test_noise_levels_are_each_windows_own(prior: MapPrior, noisy: Tensor) -> None:
@@ -122,12 +124,6 @@ def test_noise_levels_are_each_windows_own(prior: MapPrior, noisy: Tensor) -> No
         one = Given(given.maps[row : row + 1], given.times[row : row + 1])
         alone, _ = prior.estimate(x[row : row + 1], torch.tensor([sigma], dtype=float64), None, one)
         torch.testing.assert_close(alone, together[row : row + 1])
-
-
-def test_without_noise_there_is_nothing_to_remove(prior: MapPrior, noisy: Tensor) -> None:
-    for sigma in (1e-2, 1e-5):
-        assert (prior.denoise(noisy, sigma) - noisy).abs().max() < 100 * sigma
-    assert (prior.denoise(noisy, 1.0) - noisy).abs().max() > 0.5
 
 
 @pytest.mark.parametrize("time", [1, FRAMES - 1, FRAMES, FRAMES + 1, 3 * FRAMES - 1])

@@ -205,7 +205,8 @@ def test_what_computes_in_bfloat16(model: STGAN, precision: str, around: bool) -
         return function(*inputs)
 
     within, networks = precision == "bf16-mixed" or around, model.steering(condition="lrcn").networks
-    motion = replace(MOTION, iterations=4, goal=1.0, guided_below=None, precision=precision)
+    prior = ClipPriorSettings(proposals=2)
+    motion = replace(MOTION, prior=prior, iterations=4, goal=1.0, guided_below=None, precision=precision)
     paper = replace(PAPER, iterations=2, precision=precision)
     with torch.autocast("cpu", torch.bfloat16, enabled=around):
         sample(networks, Action(networks.condition, 1), [0], motion, timer=timer)

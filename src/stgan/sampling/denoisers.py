@@ -13,7 +13,8 @@ from stgan.sampling.vector_priors import (
     SequencePriorSettings,
 )
 
-PriorSettings = FramePriorSettings | ClipPriorSettings | CodePriorSettings | SequencePriorSettings
+PriorSettings = FramePriorSettings | SequencePriorSettings | CodePriorSettings | ClipPriorSettings
+"""Records are read as the first one that has all of their names: those with fewer names come before those with more."""
 
 DENOISERS: dict[type[Any], Callable[[Task, Any, str], Denoiser]] = {
     FramePriorSettings: FrameDenoiser,

@@ -182,7 +182,7 @@ def train_map_codec(
 
 def cropped(
     frames: UInt8[Tensor, "n height width *channels"], corners: list[tuple[int, int]], side: int
-) -> UInt8[Tensor, "n side side *channels"]:
+) -> UInt8[Tensor, "n h w *channels"]:
     """A square of each frame, from its top left corner on; side 0: all of it."""
     if not side:
         return frames
