@@ -1,6 +1,7 @@
 """Training of the map codec and of the map priors: what they learn from, that they learn, and that they resume."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import scipy.fft
 import torch
+import yaml
 from lightning_fabric import Fabric
+from tiny_recipes import MAPS
 from torch import Tensor, nn
 
 from stgan.networks import AlexNet, Encoder, MapCodec, MapDiscriminator, MapPrior
@@ -23,19 +26,33 @@ from stgan.training.map_prior_training import (
     map_sequences,
     train_map_prior,
 )
-from stgan.training.recipes import Recipes, load_recipes
+from stgan.training.recipes import MapRecipes, Recipes, load_recipes
 from stgan.training.run import TrainingRun, Workspace
 from stgan.training.step_randomness import StepRandomness
 
 
 @pytest.fixture(scope="module")
-def every(recipes: Path) -> Recipes:
-    return load_recipes(recipes, 3)
+def recipes_with_maps(recipes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = shutil.copytree(recipes, tmp_path_factory.mktemp("maps") / "recipes")
+    for name, values in MAPS.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
+    return folder
 
 
 @pytest.fixture(scope="module")
-def recipe(every: Recipes) -> MapPriorRecipe:
-    return every.clip_prior
+def every(recipes_with_maps: Path) -> Recipes:
+    return load_recipes(recipes_with_maps, 3)
+
+
+@pytest.fixture(scope="module")
+def maps(every: Recipes) -> MapRecipes:
+    assert every.maps is not None
+    return every.maps
+
+
+@pytest.fixture(scope="module")
+def recipe(maps: MapRecipes) -> MapPriorRecipe:
+    return maps.clip_prior
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +70,7 @@ def nothing(data: ClipData) -> ClipData:
 def codec(every: Recipes, data: ClipData) -> MapCodec:
     """What maps are; untrained but for their mean and variance, which does for learning how they follow each other."""
     torch.manual_seed(0)
-    codec = MapCodec(every.map_codec.network)
+    codec = MapCodec(every.maps.map_codec.network)
     codec.encoder.norm.momentum = 1.0
     with torch.no_grad():
         codec.encoder(next(data.frame_batches(most=180))[0])
@@ -86,7 +103,7 @@ def test_crops() -> None:
 def test_the_codec_learns_to_draw_what_it_sees(
     every: Recipes, comparator: Encoder, data: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    recipe = replace(every.map_codec, steps=150, learning_rate=0.01, ema=0.9)
+    recipe = replace(every.maps.map_codec, steps=150, learning_rate=0.01, ema=0.9)
     unseen = data.select([number % 3 == 2 for number in range(9)])
     seen = data.select([number % 3 != 2 for number in range(9)])
     codec, run = train_map_codec(recipe, comparator, seen, unseen, Workspace(fabric, tmp_path))
@@ -134,7 +151,7 @@ def test_crops_are_trained_on_and_the_discriminator_waits_for_its_turn(
 
     monkeypatch.setattr(MapDiscriminator, "log_probability", counted)
     monkeypatch.setattr(MapCodec, "forward", spied)
-    recipe = replace(every.map_codec, crop=8, adversarial_from=share)
+    recipe = replace(every.maps.map_codec, crop=8, adversarial_from=share)
     train_map_codec(recipe, comparator, data, nothing, Workspace(fabric, tmp_path))
     assert drawn == {(True, 12, 3, 8, 8), (False, 16, 3, 16, 16)}  # pictures are of whole frames
     assert len(judged) == calls and set(judged) <= {(12, 3, 2, 2), (24, 3, 2, 2)}
@@ -290,8 +307,8 @@ def train(
 ) -> tuple[nn.Module, TrainingRun]:
     nothing = data.select([False] * len(data.clips))
     if stage == "map_codec":
-        return train_map_codec(every.map_codec, comparator, data, nothing, workspace)
-    return train_map_prior(every.clip_prior, codec, data, nothing, workspace)
+        return train_map_codec(every.maps.map_codec, comparator, data, nothing, workspace)
+    return train_map_prior(every.maps.clip_prior, codec, data, nothing, workspace)
 
 
 @pytest.mark.parametrize("stage", ["map_codec", "clip_prior"])

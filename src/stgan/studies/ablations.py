@@ -72,14 +72,14 @@ VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("motion", "the default", MOTION),
-        Variant("unconditional", "the clip prior is not conditional", _prior(MOTION, guidance_scale=0.0)),
+        Variant("unconditional", "the sequence prior is not conditional", _prior(MOTION, guidance_scale=0.0)),
         Variant("one-proposal", "no choice among proposals", _prior(MOTION, proposals=1)),
         Variant("unrefined", "condition networks choose, but take no steps", replace(MOTION, step_size=0.0)),
         Variant(
             "unsteered", "the prior alone, no condition network", replace(_prior(MOTION, proposals=1), step_size=0.0)
         ),
         Variant("no-kernel", "no averaging over time", replace(MOTION, inflation=Inflation((1.0,), "replicate"))),
-        Variant("robust", "no clip prior, no clips: frames only", ROBUST),
+        Variant("robust", "no sequence prior, no clips: frames only", ROBUST),
         Variant(
             "uniform-kernel",
             "temporal kernel 1/3, 1/3, 1/3",
@@ -90,9 +90,10 @@ VARIANTS = {
             "zeros beyond the first and last frame",
             replace(ROBUST, inflation=replace(ROBUST.inflation, padding="zeros")),
         ),
-        Variant("codes", "vector codes from N(0, 1) instead of maps of the frame prior", _CODES),
+        Variant("codes", "codes from N(0, 1) instead of the code prior's coordinates", _CODES),
         Variant("weak-start", "denoising from noise 0.5 instead of 3", replace(ROBUST, noise_level=(0.5, 0.1))),
         Variant("rough-noise", "a frame's own starting noise not smooth", _prior(ROBUST, own_noise_frames=0.0)),
+        Variant("no-sharing", "appearance free in each frame", _prior(ROBUST, share_appearance=False)),
         Variant("no-shift", "no random shift before the condition networks", _transforms(ROBUST, shift=0)),
         Variant("no-noise", "no noise before the condition networks", _transforms(ROBUST, noise=0.0)),
         Variant("no-goal", "steps to the last iteration", replace(ROBUST, goal=1.0)),

@@ -21,9 +21,8 @@ _ROLES = {
     "map_codec": "Map codec: an encoder of frames to map codes, which keep where things are, and the generator that "
     "draws them, trained with the composite loss of Eq. 1-5. Inflated over time (Eq. 6-7) it draws videos. It was not "
     "trained on videos.",
-    "map_prior": "Map prior: a diffusion model of map codes. With one frame it is the frame prior of the `robust` "
-    "preset, which never saw videos; with more frames it is the clip prior of the `motion` preset, conditional on the "
-    "action and on one frame, or on neither.",
+    "map_prior": "Map prior: a diffusion model of map codes. With one frame it is the frame prior, which never saw "
+    "videos; with more frames it is the clip prior, conditional on the action and on one frame, or on neither.",
     "lrcn": "A small LRCN (Donahue et al. 2015).",
     "c3d": "A small C3D (Tran et al. 2015).",
     "r2plus1d": "A small R(2+1)D (Tran et al. 2018).",
@@ -65,8 +64,11 @@ pipeline_tag: {{ "video-classification" if classifier else "text-to-video" }}
 | starts from | {{ initial }} |
 {%- endif %}
 | parameters | {{ "{:,}".format(parameters) }}, stored in half precision |
-| steps, seed | {{ provenance.steps }}, {{ provenance.recipe.seed }} |
-| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }} |
+| steps, seed | {{ provenance.steps }}\
+{{ " after %d on small frames" % provenance.recipe.small_steps if provenance.recipe.small_stages }}, \
+{{ provenance.recipe.seed }} |
+| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }}\
+{{ " without those" if provenance.recipe.small_stages }} |
 | versions | {{ versions }} |
 {%- for label, value in figures %}
 | {{ label }} | {{ value }} |

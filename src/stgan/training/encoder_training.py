@@ -107,7 +107,9 @@ def train_encoder(
         images = to_images(frames.images)
 
         def code_noise(codes: Tensor) -> Tensor:
-            return recipe.code_noise * run.deviation(codes) * random.normal_like(codes)
+            moments = run.mean(torch.stack([codes.float().mean(), codes.float().square().mean()]))
+            deviation = (moments[1] - moments[0].square()).clamp(min=0).sqrt()
+            return recipe.code_noise * deviation * random.normal_like(codes)
 
         codes, action, clip, reconstructed = wrapped(_jitter(images, random), code_noise)
         weights = emphasis(frames.foreground, recipe.foreground)

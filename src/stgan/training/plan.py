@@ -12,7 +12,7 @@ import yaml
 from stgan.files import write_text
 from stgan.records import read_yaml
 from stgan.training.clip_data import group_of
-from stgan.training.recipes import CLIP_PRIOR, ENCODER, FRAME_PRIOR, GENERATOR, MAP_CODEC, MODEL
+from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL, SEQUENCE_PRIOR
 from stgan.video import ClipFolder
 
 SIZES = (32, 64, 128, 256)
@@ -21,6 +21,7 @@ CONDITION, EVALUATORS = ("lrcn", "c3d"), ("evaluator",)
 _DEFAULTS = Path(__file__).with_name("defaults")
 _LARGEST_ON_CPU = 64
 _VALIDATION_SHARE = 0.2
+_CODES_PER_COORDINATE = 8  # least number of frames for each whitened coordinate
 
 RecipeValues = dict[str, dict[str, Any]]
 """Maps a stage to the values of its YAML file."""
@@ -59,17 +60,18 @@ def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
-def plan_recipes(clips: ClipFolder, *, name: str, size: int) -> RecipeValues:
-    """The recipes for clips that are resized to `size` pixels (one of `SIZES`)."""
+def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) -> RecipeValues:
+    """The recipes for clips with `num_frames` frames in total, resized to `size` pixels (one of `SIZES`)."""
     values: RecipeValues = {
         stage: read_yaml(_DEFAULTS / f"{stage}.yaml")
-        for stage in (ENCODER, GENERATOR, MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR, *CONDITION, *EVALUATORS)
+        for stage in (ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
     }
     _fit_size(values, size)
+    _fit_amount(values, num_frames)
     if any(_names_a_side(label) for label in clips.actions):
         for stage in (*CONDITION, *EVALUATORS):
             values[stage].setdefault("augmentation", {})["mirror"] = 0.0
-        values[FRAME_PRIOR]["mirror"] = values[CLIP_PRIOR]["mirror"] = False
+        values[SEQUENCE_PRIOR]["mirror"] = False
     source = clips.root.resolve().name
     values[MODEL] = {
         "name": name,
@@ -114,25 +116,19 @@ def _fit_size(values: RecipeValues, size: int) -> None:
     discriminator["kernels"][0] = {32: 5, 64: 5, 128: 7, 256: 7}[size]
     discriminator["strides"][0] = max(2, stride)
     discriminator["preprocessing"]["size"] = size
-    if size > 64:
-        _enlarge_maps(values, size)
-    for prior in (FRAME_PRIOR, CLIP_PRIOR):
-        values[prior]["network"]["grid"] = size // (8 if size <= 64 else 16)
     values["c3d"]["network"]["preprocessing"]["size"] = {32: 32, 64: 40, 128: 56, 256: 112}[size]
     values["evaluator"]["network"]["preprocessing"] = {
         "size": min(size, 112), "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
     }  # fmt: skip
 
 
-def _enlarge_maps(values: RecipeValues, size: int) -> None:
-    """Map networks for larger frames: patches of 4 pixels instead of 2, more channels, and crops in training."""
-    codec = values[MAP_CODEC]
-    codec["network"]["encoder"] |= {"patch": 4, "widths": [64, 96, 160], "depth": 1}
-    codec["network"]["generator"] |= {"patch": 4, "widths": [192, 112, 56]}
-    codec["discriminator"]["widths"] = [32, 64, 96, 128]
-    codec |= {"crop": min(size, 128), "batch_size": 16, "foreground": 0.0}
-    for prior in (FRAME_PRIOR, CLIP_PRIOR):
-        values[prior]["network"]["widths"] = [128, 224]
+def _fit_amount(values: RecipeValues, num_frames: int) -> None:
+    """Use fewer whitened coordinates if there are few frames."""
+    prior = values[CODE_PRIOR]["network"]
+    prior["rank"] = max(4, min(prior["rank"], num_frames // _CODES_PER_COORDINATE))
+    prior["appearance_rank"] = max(1, prior["rank"] // 4)
+    sequences = values[SEQUENCE_PRIOR]["network"]
+    sequences["rank"] = max(4, min(sequences["rank"], num_frames // _CODES_PER_COORDINATE))
 
 
 def _names_a_side(label: str) -> bool:

@@ -13,14 +13,18 @@ from stgan.names import quoted
 from stgan.networks.encoder_architectures import ARCHITECTURE
 from stgan.records import as_record, merged, parse_yaml, read_yaml
 from stgan.training.classifier_training import ClassifierRecipe
+from stgan.training.code_prior_training import CodePriorRecipe
 from stgan.training.encoder_training import EncoderRecipe
 from stgan.training.generator_training import GeneratorRecipe
 from stgan.training.map_codec_training import MapCodecRecipe
 from stgan.training.map_prior_training import MapPriorRecipe
 from stgan.training.ranges import Pixels
+from stgan.training.sequence_prior_training import SequencePriorRecipe
 
-MODEL, ENCODER, GENERATOR = "model", "encoder", "generator"
+MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "sequence_prior", "generator"
 MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR = "map_codec", "frame_prior", "clip_prior"
+MAPS = (MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR)
+"""Stages that a model has if its folder has their recipes."""
 
 R = TypeVar("R")
 
@@ -65,21 +69,28 @@ class Recipes:
 
     model: ModelRecipe
     encoder: EncoderRecipe
+    code_prior: CodePriorRecipe
+    sequence_prior: SequencePriorRecipe
     generator: GeneratorRecipe
+    classifiers: dict[str, ClassifierRecipe] = field(default_factory=dict)
+    maps: "MapRecipes | None" = None
+
+    @property
+    def stages(self) -> dict[str, Any]:
+        """Each stage's recipe by name, in the order of training."""
+        return {
+            ENCODER: self.encoder, CODE_PRIOR: self.code_prior, SEQUENCE_PRIOR: self.sequence_prior,
+            GENERATOR: self.generator, **(vars(self.maps) if self.maps else {}), **self.classifiers,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MapRecipes:
+    """The recipes of the stages of map codes."""
+
     map_codec: MapCodecRecipe
     frame_prior: MapPriorRecipe
     clip_prior: MapPriorRecipe
-    classifiers: dict[str, ClassifierRecipe] = field(default_factory=dict)
-
-    @property
-    def stages(
-        self,
-    ) -> dict[str, EncoderRecipe | GeneratorRecipe | MapCodecRecipe | MapPriorRecipe | ClassifierRecipe]:
-        """Each stage's recipe by name, in the order of training."""
-        return {
-            ENCODER: self.encoder, GENERATOR: self.generator, MAP_CODEC: self.map_codec,
-            FRAME_PRIOR: self.frame_prior, CLIP_PRIOR: self.clip_prior, **self.classifiers,
-        }  # fmt: skip
 
 
 def load_model_recipe(folder: Path, overrides: Overrides | None = None) -> ModelRecipe:
@@ -96,7 +107,8 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     overrides = overrides or {}
     model = load_model_recipe(folder, overrides)
     names = (*model.condition, *model.evaluators)
-    stages = (MODEL, ENCODER, GENERATOR, MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR, *names)
+    has_maps = any((folder / f"{stage}.yaml").is_file() for stage in MAPS)
+    stages = (MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *(MAPS if has_maps else ()), *names)
     check_stages(overrides, stages)
 
     def load(kind: type[R], stage: str, **given: Any) -> R:
@@ -105,11 +117,17 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     return Recipes(
         model=model,
         encoder=load(EncoderRecipe, ENCODER),
+        code_prior=load(CodePriorRecipe, CODE_PRIOR),
+        sequence_prior=load(SequencePriorRecipe, SEQUENCE_PRIOR, num_classes=num_classes),
         generator=load(GeneratorRecipe, GENERATOR),
-        map_codec=load(MapCodecRecipe, MAP_CODEC),
-        frame_prior=load(MapPriorRecipe, FRAME_PRIOR, frames=1, num_classes=num_classes),
-        clip_prior=load(MapPriorRecipe, CLIP_PRIOR, frames=model.frames, num_classes=num_classes),
         classifiers={name: load(ClassifierRecipe, name, num_classes=num_classes) for name in names},
+        maps=MapRecipes(
+            load(MapCodecRecipe, MAP_CODEC),
+            load(MapPriorRecipe, FRAME_PRIOR, frames=1, num_classes=num_classes),
+            load(MapPriorRecipe, CLIP_PRIOR, frames=model.frames, num_classes=num_classes),
+        )
+        if has_maps
+        else None,
     )
 
 
@@ -140,22 +158,26 @@ def with_network(values: Any, **given: Any) -> Any:
     return {**rest, "network": {**network, **beside}} if beside else values
 
 
-def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Parse settings such as `generator.steps=500`, with values in YAML. StganError if one is invalid."""
-    overrides: dict[str, dict[str, Any]] = {}
+def parse_overrides(settings: Sequence[str], plain: Collection[str] = ()) -> dict[str, Any]:
+    """Parse settings such as `generator.steps=500`, with values in YAML. StganError if one is invalid.
+
+    plain: names of settings that belong to no section.
+    """
+    overrides: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        stage, *keys = name.strip().split(".")
-        if not equals or not keys or not all([stage, *keys]):
-            raise StganError(f"{quoted(setting)} is not STAGE.NAME=VALUE, as in generator.steps=500")
+        *sections, key = name.strip().split(".")
+        if not equals or not all([*sections, key]) or not (sections or key in plain):
+            also = "".join(f" or {each}=VALUE" for each in plain)
+            raise StganError(f"{quoted(setting)} is not SECTION.NAME=VALUE{also}, as in generator.steps=500")
         try:
             value = parse_yaml(text)
         except (yaml.YAMLError, ValueError) as error:
             raise StganError(f"the value of {quoted(name)} is not valid YAML: {quoted(text)}") from error
-        place = overrides.setdefault(stage, {})
-        for key in keys[:-1]:
-            place = place.setdefault(key, {})
+        place = overrides
+        for section in sections:
+            place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 raise StganError(f"{quoted(setting)} sets a part of a value that another setting replaces")
-        place[keys[-1]] = value
+        place[key] = value
     return overrides
