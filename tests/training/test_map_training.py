@@ -120,7 +120,8 @@ def test_the_codec_learns_to_draw_what_it_sees(
     assert (tmp_path / "step_000150.png").is_file()
 
     frames = next(unseen.frame_batches(most=60))[0]
-    drawn, codes = codec(frames)
+    with torch.no_grad():
+        drawn, codes = codec(frames)
     mse = ((drawn.clamp(0, 1) - frames) ** 2).mean((1, 2, 3)).numpy()
     assert after == pytest.approx(np.mean(-10 * np.log10(mse)), abs=1e-3)
     assert (codes.mean((0, 2, 3)).abs() < 1).all() and (codes.std((0, 2, 3)) > 0.3).all()

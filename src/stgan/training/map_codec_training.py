@@ -86,7 +86,8 @@ def train_map_codec(
     codec = channels_last(share_batch_norm(MapCodec(recipe.network), fabric.world_size))
     discriminator = channels_last(MapDiscriminator(recipe.discriminator))
     optimizer = torch.optim.AdamW(codec.parameters(), recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.05)
+    rise = max(0.05, 2 / recipe.steps)  # two steps at least: the scheduler divides by one less
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=rise)
     optimizer_d = torch.optim.AdamW(discriminator.parameters(), 3e-4, betas=(0.5, 0.99))
     wrapped, optimizer = fabric.setup(codec, optimizer)
     wrapped_d, optimizer_d = fabric.setup(discriminator, optimizer_d)

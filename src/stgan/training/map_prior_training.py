@@ -155,7 +155,8 @@ def train_map_prior(
     optimizer = torch.optim.AdamW(
         network.parameters(), recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.03)
+    rise = max(0.03, 2 / recipe.steps)  # two steps at least: the scheduler divides by one less
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=rise)
     wrapped, optimizer = fabric.setup(network, optimizer)
     wrapped.mark_forward_method("estimate")
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
