@@ -46,7 +46,7 @@ _MOST_GIF = 2 * _GIB  # of a GIF, which can be a millionth of that
 # The colour space is declared because players assume another one for large frames.
 # "mbtree" reads uninitialised memory on processors with AVX-512, so that equal frames gave different files.
 _LOSSLESS_TO_THE_EYE = {
-    "crf": "8",
+    "crf": "9",
     "tune": "psnr",
     "x264-params": "mbtree=0",
     "colorspace": "smpte170m",
