@@ -1,6 +1,7 @@
 """`STGAN`: a loaded model, which generates videos of an action."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from stgan.sampling import (
     visible_side,
     window_of,
 )
+from stgan.sampling.sampler import SAMPLERS
 from stgan.sampling.settings import check_range
 
 LARGEST_SEED = 2**63 - 1
@@ -69,8 +71,13 @@ class Steering:
 
     def check(self, action: str) -> None:
         """StganError unless this action, or target by its name, is among those that were asked for."""
-        if action not in self.objectives:
-            raise StganError(f"unknown action {action!r}; asked for are {listed(self.objectives, action)}")
+        if not isinstance(action, str) or action not in self.objectives:
+            raise StganError(f"unknown action {action!r}; asked for are {listed(self.objectives, str(action))}")
+
+
+def _check_kind(name: str, value: object, kind: Any, wanted: str) -> None:
+    if not isinstance(value, kind):
+        raise StganError(f"{name} must be {wanted}, not {reprlib.repr(value)}")
 
 
 def batches(num: int, size: int) -> Iterator[range]:
@@ -213,6 +220,9 @@ class STGAN:
         """
         if isinstance(actions, str):
             actions = [actions]
+        _check_kind("actions", actions, Sequence, "a list of names")
+        _check_kind("condition", condition, str, "the name of a condition network")
+        _check_kind("a target", target, str | None, "text")
         if target is not None and actions:
             raise StganError(f"name either actions or a target, not both {actions[0]!r} and {target!r}")
         classifiers = self._classifiers(condition)
@@ -253,8 +263,20 @@ class STGAN:
 
         Args:
             action: one of the names in `steering.objectives`.
-            numbers: numbers of clips, from 0 on.
+            numbers: numbers of clips, from 0 on; at least one.
+
+        Raises:
+            StganError: an argument is not as described, or there is not enough memory for so many clips at a time.
         """
+        _check_kind("steering", steering, Steering, "what STGAN.steering returns")
+        _check_kind("numbers", numbers, Sequence, "a list of whole numbers")
+        _check_kind("init", init, Init | None, "what STGAN.init returns")
+        _check_kind("on_iteration", on_iteration, Callable | None, "a function")
+        if not numbers:
+            raise StganError("numbers is empty; name at least one clip, by its number from 0 on")
+        for number in numbers:
+            check_range("the number of a clip", number, 0, whole=True)
+        check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         steering.check(action)
         chosen = self.preset(preset, init=init is not None)
         seeds = [clip_seed(seed, action, number) for number in numbers]
@@ -276,6 +298,8 @@ class STGAN:
         source: str = "",
     ) -> Init:
         """A video to start from, fitted to the model's frame size and to this number of frames (see `Init.fit`)."""
+        _check_kind("a video to start from", video, Tensor, "a tensor (3, time, height, width)")
+        _check_kind("the strength", strength, int | float, "a number")
         fitted = Init.fit(video, self.image_size, frames, strength, source)
         return replace(fitted, video=fitted.video.to(self.device))
 
@@ -309,6 +333,10 @@ class STGAN:
             preset = PRESETS[preset]
             if preset.conditional and self.folder.sequence_prior and not self._sequence_prior_knows_actions:
                 preset = preset.unconditional()
+        if type(preset) not in SAMPLERS:
+            raise StganError(
+                f"a preset is {', '.join(PRESETS)} or the settings of a sampler, not {reprlib.repr(preset)}"
+            )
         if preset.needs and preset.needs not in self.folder.priors:
             prior = preset.needs.replace("_", " ")
             raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} does not have; choose another")
@@ -388,7 +416,7 @@ class STGAN:
 
     def _number(self, action: str) -> int:
         if action not in self.actions:
-            raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, action)}")
+            raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, str(action))}")
         return self.actions.index(action)
 
     @property

@@ -1,10 +1,8 @@
 """Presets are plain data that refuse nonsense with a sentence."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-import jaxtyping
 import pytest
 
 from stgan.errors import StganError
@@ -38,14 +36,6 @@ def test_what_presets_need_of_a_model() -> None:
     }  # fmt: skip
     assert {name for name, preset in PRESETS.items() if preset.conditional} == {"motion"}
     assert {name for name, preset in PRESETS.items() if not preset.takes_init} == {"motion"}
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Without the checks of types at run time, which users do not have."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 NAN, INF = float("nan"), float("inf")

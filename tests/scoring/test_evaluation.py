@@ -320,6 +320,22 @@ def test_frozen_and_flickering_clips_are_named(tiny_clips: Path, evaluator: Eval
     assert (scores.rows[0].num_frozen, scores.rows[0].num_flickering) == (1, 1)
 
 
+def test_clips_of_two_folders_are_told_apart_by_their_paths(
+    tiny_clips: Path, evaluator: Evaluator, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "clip0.mp4", np.full((20, 16, 16, 3), 90, np.uint8))
+    same = replace(labelled_clips(find_clips(tiny_clips))[0], path=tmp_path / "clip0.mp4")
+    clips = [*folder_clips(tiny_clips), same]
+    real = Real([*labelled_clips(find_clips(tiny_clips)), replace(same, split="test")])
+    scores = evaluate(clips, evaluator, real=real)
+    assert scores.num_videos == 10
+    assert {clip.file for clip in scores.clips} == {
+        (clip.path.as_posix() if clip.name == same.name else clip.name) for clip in clips
+    }
+    with pytest.raises(StganError, match="2 of the clips are called"):
+        evaluate([*clips, same], evaluator)
+
+
 def test_copies_are_told_of(scores: Scores, tiny_clips: Path, evaluator: Evaluator) -> None:
     clip = folder_clips(tiny_clips)[0]
     same = evaluate([clip, replace(clip, name="again.mp4"), replace(clip, name="once more.mp4")], evaluator)

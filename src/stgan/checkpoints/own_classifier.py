@@ -44,6 +44,8 @@ def own_checkpoints(
     """
     if not isinstance(networks, Mapping):
         networks = {OWN: networks}
+    if not networks:
+        raise StganError("condition names no network; give a classifier, or leave it away to use those of the model")
     if bad := [name for name in networks if not isinstance(name, str) or not is_file_name(name)]:
         raise StganError(f"a condition network cannot be named {quoted(str(bad[0]))}; use a single word")
     checkpoints = {name: own_checkpoint(network, device) for name, network in networks.items()}
@@ -62,6 +64,8 @@ def own_checkpoint(network: Classifier, device: torch.device | str = "cpu") -> C
             raise StganError(f"{type(network.network).__name__} without named actions is no classifier")
         network.network.to(device)
         return network
+    if not isinstance(network, nn.Module):
+        raise StganError(f"a classifier is a torch.nn.Module or a checkpoint, not a {type(network).__name__}")
     classifier = adapt(network)
     inner = {name: _weights(module) for name, module in classifier.module.named_modules() if name}
     weights = _weights(classifier.module)

@@ -115,7 +115,7 @@ class SequencePriorSettings:
     guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
                     1 more than that.
     proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
-                    the one that is guided.
+                    the one that is steered.
     """
 
     needs: ClassVar[str] = "sequence_prior"

@@ -33,7 +33,7 @@ ROBUST = GuidedSettings(
     patience=5,
     transforms=Transforms(shift=4, noise=0.05),
 )
-"""A prior of single frames denoises, and the condition networks guide it. No part of it has seen video."""
+"""A prior of single frames denoises, and the condition networks steer it. No part of it has seen video."""
 
 MOTION = GuidedSettings(
     name="motion",
@@ -47,6 +47,6 @@ MOTION = GuidedSettings(
     patience=1,
     transforms=Transforms(shift=4, noise=0.05),
 )
-"""A diffusion prior trained on clips proposes clips; the condition networks choose one and guide it at the end."""
+"""A diffusion prior trained on clips proposes clips; the condition networks choose one and steer it at the end."""
 
 PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (MOTION, ROBUST, PAPER, PIXELS)}

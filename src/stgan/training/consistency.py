@@ -86,5 +86,7 @@ def trial(part: str, run: Callable[[], Any]) -> None:
     try:
         with torch.device("meta"), torch.no_grad():
             run()
+    except MemoryError:
+        raise
     except Exception as error:  # layers raise many types for sizes that do not match
         raise StganError(f"{part} of the recipes does not work: {one_line(error)}") from error

@@ -137,22 +137,26 @@ def with_network(values: Any, **given: Any) -> Any:
     return {**rest, "network": {**network, **beside}} if beside else values
 
 
-def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Parse settings such as `generator.steps=500`, with values in YAML. StganError if one is invalid."""
-    overrides: dict[str, dict[str, Any]] = {}
+def parse_overrides(settings: Sequence[str], plain: Collection[str] = ()) -> dict[str, Any]:
+    """Parse settings such as `generator.steps=500`, with values in YAML. StganError if one is invalid.
+
+    plain: names of settings that belong to no section.
+    """
+    overrides: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        stage, *keys = name.strip().split(".")
-        if not equals or not keys or not all([stage, *keys]):
-            raise StganError(f"{quoted(setting)} is not STAGE.NAME=VALUE, as in generator.steps=500")
+        *sections, key = name.strip().split(".")
+        if not equals or not all([*sections, key]) or not (sections or key in plain):
+            also = "".join(f" or {each}=VALUE" for each in plain)
+            raise StganError(f"{quoted(setting)} is not SECTION.NAME=VALUE{also}, as in generator.steps=500")
         try:
             value = parse_yaml(text)
         except (yaml.YAMLError, ValueError) as error:
             raise StganError(f"the value of {quoted(name)} is not valid YAML: {quoted(text)}") from error
-        place = overrides.setdefault(stage, {})
-        for key in keys[:-1]:
-            place = place.setdefault(key, {})
+        place = overrides
+        for section in sections:
+            place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 raise StganError(f"{quoted(setting)} sets a part of a value that another setting replaces")
-        place[keys[-1]] = value
+        place[key] = value
     return overrides

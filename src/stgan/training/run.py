@@ -23,7 +23,7 @@ from lightning_fabric import Fabric
 from rich.progress import TextColumn
 from torch import Tensor, nn
 
-from stgan.errors import StganError
+from stgan.errors import StganError, is_out_of_memory
 from stgan.files import remove_leftovers, replacing
 from stgan.progress import bars
 from stgan.training.interruption import Interruptible
@@ -102,7 +102,7 @@ class TrainingRun:
         """Continue from the folder's last saved state, if it is of this training.
 
         If the recipe or the clips have changed since, the state is renamed to `state.previous.pt`.
-        Raises StganError if the state is damaged.
+        Raises StganError if the state is damaged, or another version of stgan wrote it.
         """
         other = False
         if self.state_file.exists():
@@ -114,13 +114,15 @@ class TrainingRun:
                         part.load_state_dict(saved["state"][name])
                     self.step, self.seconds, self.losses = saved["step"], saved["seconds"], saved["losses"]
             except _DAMAGE as error:
+                if is_out_of_memory(error):
+                    raise
                 raise StganError(
-                    f"cannot resume from {self.state_file}: it is damaged; delete it to start again, "
-                    "or choose another folder"
+                    f"cannot resume from {self.state_file}: it is damaged, or of another version of stgan; "
+                    "delete it to start again, or choose another folder"
                 ) from error
         self.fabric.barrier()  # all processes look before the first one moves it
         if other and self.fabric.is_global_zero:
-            print(f"{self.folder.name} starts again because its recipe or clips have changed; the old state is kept")
+            print(f"{self.folder.name} starts again: its recipe, clips or stgan have changed; the old state is kept")
             os.replace(self.state_file, self.state_file.with_name("state.previous.pt"))
 
     def save(self) -> None:
