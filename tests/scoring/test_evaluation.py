@@ -35,7 +35,7 @@ from stgan.scoring import (
     labelled_clips,
     measure,
 )
-from stgan.scoring.scores import neighbourhood
+from stgan.scoring.summaries import neighbourhood
 from stgan.video import find_clips, read_video, write_gif, write_video
 from stgan.video.decoding import inspect_clip
 

@@ -13,12 +13,8 @@ from stgan.scoring.comparison import compare
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.real import Real, notes_on_distances, score_real, share_to_shuffle, without_skipped
-from stgan.scoring.scores import (
-    GENERATED,
-    QUOTED,
-    ScoredWindows,
-    Scores,
-    SetScores,
+from stgan.scoring.scores import GENERATED, QUOTED, ScoredWindows, Scores, SetScores
+from stgan.scoring.summaries import (
     by_action,
     clip_scores,
     copying,
