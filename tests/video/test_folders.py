@@ -255,7 +255,18 @@ def test_folders_of_frames(tmp_path: Path) -> None:
         assert np.abs(video.frames.mean((1, 2, 3)) - levels).max() < 2
         np.testing.assert_array_equal(read_video(clip.path, part=range(3, 5)).frames, video.frames[3:5])
     write_csv(tmp_path, "path,label\nwalk/ann,walk\nrun/bob,run\n")
-    assert [clip.path.name for clip in find_clips(tmp_path).clips] == ["ann", "bob"]
+    folder = find_clips(tmp_path)
+    assert [clip.path.name for clip in folder.clips] == ["ann", "bob"] and folder.notes == ()
+
+
+def test_folders_of_frames_on_no_list_are_counted(tmp_path: Path) -> None:
+    """Also those of UCF-101's clips, whose lists name videos."""
+    for name in ("run/v_g01_c01", "run/v_g01_c02"):
+        write_frames(tmp_path / name, [10, 20])
+    touch(tmp_path, "run/v_g02_c01.avi", "trainlist01.txt", "testlist01.txt")
+    (tmp_path / "trainlist01.txt").write_text("run/v_g01_c01.avi 1\nrun/v_g02_c01.avi 1\n")
+    (note,) = find_clips(tmp_path).notes
+    assert "2 folder(s) of images on no list" in note and "v_g01_c01" in note
 
 
 def test_the_cache_notices_another_frame(tmp_path: Path) -> None:

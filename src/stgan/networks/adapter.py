@@ -116,7 +116,8 @@ class VideoClassifier(ClipClassifier):
             raise StganError(f"the preprocessing of a classifier is wrong: {_short(error)}") from error
         self.module = module.eval()
         for parameter in module.parameters():  # TorchScript has no requires_grad_ of its own
-            parameter.requires_grad_(False)
+            # A copy of TorchScript has parameters that are computed from those of the original.
+            (parameter if parameter.is_leaf else parameter.detach_()).requires_grad_(False)
         self.actions = tuple(actions)
         kind = type(module)
         self.config = VideoClassifierConfig(

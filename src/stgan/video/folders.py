@@ -398,12 +398,14 @@ def _video_files(folder: Path) -> Iterator[Path]:
 
 
 def _left_out(root: Path, named: Collection[Path], *, listed: bool) -> list[str]:
-    """What lies in the folder and is none of the named clips: videos and, without a list, other files; a sentence each.
+    """What lies in the folder and is none of the named clips, a sentence each.
 
-    Files directly in the folder (lists, notes) are not counted, except for videos.
+    These are videos and, beside a list, folders of frames; without a list, all other files. Files directly in the
+    folder (lists, notes) are not counted, except for videos.
     """
     taken = {os.path.abspath(path) for path in named}
     videos: list[str] = []
+    frames: list[str] = []
     others: Counter[str] = Counter()
     visited = 0
     for place, folders, files in os.walk(root):
@@ -420,12 +422,18 @@ def _left_out(root: Path, named: Collection[Path], *, listed: bool) -> list[str]
                 videos.append(os.path.relpath(path, root))
             elif place != os.fspath(root):
                 others[os.path.splitext(name)[1].lower()] += 1
+        if place != os.fspath(root) and frame_files(Path(place)):
+            frames.append(os.path.relpath(place, root))
         if visited > _MOST_VISITED:
             break
     found = []
     if videos:
         where = "on no list" if listed else "not in a folder of an action"
         found.append(f"{len(videos)} video file(s) {where}, which are left out; the first: {quoted(videos[0])}.")
+    if frames and listed:
+        found.append(
+            f"{len(frames)} folder(s) of images on no list, which are left out; the first: {quoted(frames[0])}."
+        )
     if others and not listed:
         kinds = ", ".join(f"{printable(ending) or 'no ending'} ({count})" for ending, count in others.most_common(8))
         advice = " Images are read as frames if each clip has a folder of its own." if set(others) & set(IMAGES) else ""
