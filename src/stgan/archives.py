@@ -19,8 +19,10 @@ MOST_MEMBERS = 10_000
 _MEMBER = struct.Struct("<4s5H3L2H")  # signature, version, flags, method, time, date, CRC, two sizes, two lengths
 _END = struct.Struct("<4s4H2LH")  # signature, two disks, entries here, entries, size, offset, length of the comment
 _END64 = struct.Struct("<4sQ2H2L4Q")  # signature, size, two versions, two disks, entries here, entries, size, offset
+_EXTRA64 = struct.Struct("<2H2Q")  # kind, length, two sizes
 _LOCATOR64 = struct.Struct("<4sLQL")  # signature, disk, offset of the record above, disks
 _LONGEST_COMMENT = (1 << 16) - 1
+_ELSEWHERE = (1 << 32) - 1  # as a size: it is in the extra field
 _DESCRIBED, _ENCRYPTED, _UTF8 = 1 << 3, 1 << 0, 1 << 11  # flags
 _DESCRIPTORS: tuple[int, ...] = (0, 12, 16, 20, 24)  # bytes that may follow a member with the flag _DESCRIBED
 
@@ -97,12 +99,18 @@ def _check_members(file: BinaryIO, infos: list[zipfile.ZipInfo], begin: int, mos
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & _ENCRYPTED:
             raise ValueError("its archive is encrypted, or packed in an unknown way")
         file.seek(info.header_offset)
-        signature, _, flags, method, *_, name, extra = _MEMBER.unpack(file.read(_MEMBER.size))
+        signature, _, flags, method, _, _, crc, packed, size, name, extra = _MEMBER.unpack(file.read(_MEMBER.size))
         if (signature, flags, method) != (b"PK\3\4", info.flag_bits, info.compress_type):
             raise ValueError("its archive is ambiguous: a member does not fit the directory")
         written = info.orig_filename.encode("utf-8" if flags & _UTF8 else "cp437")
         if file.read(name) != written or info.filename != info.orig_filename:
             raise ValueError("its archive is ambiguous: a member has two names")
+        if info.is_dir() and info.file_size:
+            raise ValueError("its archive is ambiguous: a folder in it has a content")
+        before = crc, *_sizes(packed, size, file.read(extra))
+        listed = info.CRC, info.compress_size, info.file_size
+        if before != listed and not (flags & _DESCRIBED and before == (0, 0, 0)):
+            raise ValueError("its archive is ambiguous: a member has two sizes")
         if method == zipfile.ZIP_STORED and info.compress_size != info.file_size:
             raise ValueError("its archive is ambiguous: a member has two sizes")
         if info.header_offset - at not in gaps:
@@ -111,3 +119,14 @@ def _check_members(file: BinaryIO, infos: list[zipfile.ZipInfo], begin: int, mos
         gaps = _DESCRIPTORS if flags & _DESCRIBED else _DESCRIPTORS[:1]
     if begin - at not in gaps:
         raise ValueError("its archive is ambiguous: members overlap the directory, or data belong to none")
+
+
+def _sizes(packed: int, size: int, extra: bytes) -> tuple[int, int]:
+    """The sizes of a member before its content: those in its header, or in its extra field where they are large."""
+    while _ELSEWHERE in (packed, size) and len(extra) >= _EXTRA64.size:
+        kind, length, *sizes = _EXTRA64.unpack_from(extra)
+        if (kind, length) == (1, 16):
+            size, packed = sizes
+            break
+        extra = extra[4 + length :]
+    return packed, size

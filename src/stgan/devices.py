@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 
-from stgan.errors import StganError
+from stgan.errors import StganError, is_out_of_memory
 
 Precision = Literal["32-true", "bf16-mixed"]
 """Number format of matrix products, by Lightning's names."""
@@ -13,10 +13,12 @@ Precision = Literal["32-true", "bf16-mixed"]
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
     """The device of this name; by default a GPU if there is one. StganError if it is not available."""
-    device = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if name is None else name
     try:
         torch.empty(1, device=device).tolist()
-    except (RuntimeError, AssertionError, ImportError) as error:
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise StganError(f"device {str(device)!r} is not available here; name another one, or none") from error
     return torch.device(device)
 

@@ -1,6 +1,8 @@
 """The errors that a user of stgan is expected to read, and those of a machine without memory."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class StganError(Exception):
@@ -33,3 +35,17 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     message = str(error) if isinstance(error, RuntimeError) else ""
     return isinstance(error, MemoryError) or any(words in message for words in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def on_out_of_memory(sentence: str) -> Iterator[None]:
+    """Too little memory in the block ends in a StganError of this sentence, which says for what, and what to do.
+
+    Inside it, a handler that takes errors of many types for a wrong input must let those of memory pass.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise StganError(sentence) from error

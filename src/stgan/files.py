@@ -77,7 +77,9 @@ def locked(
 
 
 def named(path: str | Path) -> Path:
-    """A path that a user gave. StganError for an empty text, which would otherwise be the current folder."""
+    """A path that a user gave. StganError for any other type, and for an empty text: it would be the current folder."""
+    if not isinstance(path, str | os.PathLike):
+        raise StganError(f"a file or folder is named by a text or a path, not by {path!r}"[:300])
     if path == "":
         raise StganError("the name of a file or folder is empty; give one")
     return Path(path)

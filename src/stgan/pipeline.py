@@ -1,6 +1,7 @@
 """`STGAN`: a loaded model, which generates videos of an action."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from stgan.sampling import (
     visible_side,
     window_of,
 )
+from stgan.sampling.sampler import SAMPLERS
 from stgan.sampling.settings import check_range
 
 LARGEST_SEED = 2**63 - 1
@@ -73,8 +75,13 @@ class Steering:
 
     def check(self, action: str) -> None:
         """StganError unless this action, or target by its name, is among those that were asked for."""
-        if action not in self.objectives:
-            raise StganError(f"unknown action {action!r}; asked for are {listed(self.objectives, action)}")
+        if not isinstance(action, str) or action not in self.objectives:
+            raise StganError(f"unknown action {action!r}; asked for are {listed(self.objectives, str(action))}")
+
+
+def _check_kind(name: str, value: object, kind: Any, wanted: str) -> None:
+    if not isinstance(value, kind):
+        raise StganError(f"{name} must be {wanted}, not {reprlib.repr(value)}")
 
 
 def batches(num: int, size: int) -> Iterator[range]:
@@ -218,6 +225,9 @@ class STGAN:
         """
         if isinstance(actions, str):
             actions = [actions]
+        _check_kind("actions", actions, Sequence, "a list of names")
+        _check_kind("condition", condition, str, "the name of a condition network")
+        _check_kind("a target", target, str | None, "text")
         if target is not None and actions:
             raise StganError(f"name either actions or a target, not both {actions[0]!r} and {target!r}")
         classifiers = self._classifiers(condition)
@@ -258,8 +268,20 @@ class STGAN:
 
         Args:
             action: one of the names in `steering.objectives`.
-            numbers: numbers of clips, from 0 on.
+            numbers: numbers of clips, from 0 on; at least one.
+
+        Raises:
+            StganError: an argument is not as described, or there is not enough memory for so many clips at a time.
         """
+        _check_kind("steering", steering, Steering, "what STGAN.steering returns")
+        _check_kind("numbers", numbers, Sequence, "a list of whole numbers")
+        _check_kind("init", init, Init | None, "what STGAN.init returns")
+        _check_kind("on_iteration", on_iteration, Callable | None, "a function")
+        if not numbers:
+            raise StganError("numbers is empty; name at least one clip, by its number from 0 on")
+        for number in numbers:
+            check_range("the number of a clip", number, 0, whole=True)
+        check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         steering.check(action)
         chosen = self.preset(preset, init=init is not None)
         seeds = [clip_seed(seed, action, number) for number in numbers]
@@ -281,6 +303,8 @@ class STGAN:
         source: str = "",
     ) -> Init:
         """A video to start from, fitted to the model's frame size and to this number of frames (see `Init.fit`)."""
+        _check_kind("a video to start from", video, Tensor, "a tensor (3, time, height, width)")
+        _check_kind("the strength", strength, int | float, "a number")
         fitted = Init.fit(video, self.image_size, frames, strength, source)
         return replace(fitted, video=fitted.video.to(self.device))
 
@@ -310,6 +334,10 @@ class STGAN:
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
             preset = self._named_preset(preset)
+        if type(preset) not in SAMPLERS:
+            raise StganError(
+                f"a preset is {', '.join(PRESETS)} or the settings of a sampler, not {reprlib.repr(preset)}"
+            )
         if preset.needs and preset.needs not in self.folder.priors:
             prior = preset.needs.replace("_", " ")
             raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} does not have; choose another")
@@ -389,7 +417,7 @@ class STGAN:
 
     def _number(self, action: str) -> int:
         if action not in self.actions:
-            raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, action)}")
+            raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, str(action))}")
         return self.actions.index(action)
 
     def _default_preset(self, init: bool) -> SamplerSettings:

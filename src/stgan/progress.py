@@ -1,8 +1,10 @@
-"""Progress bars on the terminal."""
+"""Progress bars on the terminal, and a line now and then where there is no terminal."""
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +14,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -22,12 +25,26 @@ from stgan.names import escaped
 
 T = TypeVar("T")
 
+_PAUSE = 30.0  # seconds between two lines
+
 
 class _Description(ProgressColumn):
     """What a bar is about, which may hold names from files."""
 
     def render(self, task: Task) -> Text:
         return Text(escaped(task.description))
+
+
+class _Bars(Progress):
+    """Bars. Output that is no terminal shows them at the first step, at most each 30 s after that, and at the end."""
+
+    _shown = -math.inf  # when, of any bars of this process
+
+    def update(self, task_id: TaskID, **values: Any) -> None:
+        super().update(task_id, **values)
+        if not (self.console.is_terminal or self.disable) and time.monotonic() > _Bars._shown + _PAUSE:
+            _Bars._shown = time.monotonic()
+            self.console.print(self.get_renderable())
 
 
 def bars(
@@ -37,15 +54,15 @@ def bars(
     columns = (
         _Description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    return Progress(*columns, *more, console=console, transient=transient, disable=hidden)
+    return _Bars(*columns, *more, console=console, transient=transient, disable=hidden)
 
 
 def download_bar(console: Console) -> Progress:
-    """A progress bar in bytes, on terminals only; it disappears at its end."""
+    """A progress bar in bytes; it disappears at its end."""
     columns = (
         _Description(), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return _Bars(*columns, console=console, transient=True)
 
 
 @contextmanager

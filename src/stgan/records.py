@@ -230,8 +230,11 @@ def read_text(path: Path, most: int = LARGEST_TEXT, errors: str = "strict") -> s
         raise StganError(f"{quoted(path)} is not text in UTF-8") from error
 
 
-def read_bounded(path: Path, most: int) -> bytes:
-    """The bytes of a regular file. StganError if it is not regular, cannot be read, or has more than `most` bytes."""
+def read_bounded(path: Path, most: int, *, beginning: bool = False) -> bytes:
+    """The bytes of a regular file. StganError if it is not regular, cannot be read, or has more than `most` bytes.
+
+    beginning: of a larger file, return the first `most` bytes.
+    """
     try:
         if os.path.lexists(path) and not path.is_file():  # opening a pipe would block
             raise StganError(f"{quoted(path)} is not a regular file")
@@ -239,9 +242,9 @@ def read_bounded(path: Path, most: int) -> bytes:
             content = file.read(most + 1)
     except OSError as error:
         raise StganError(f"{quoted(path)} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    if len(content) > most:
+    if len(content) > most and not beginning:
         raise StganError(f"{quoted(path)} is too large: more than {most} bytes")
-    return content
+    return content[:most]
 
 
 @cache

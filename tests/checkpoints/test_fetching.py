@@ -253,6 +253,35 @@ def test_a_body_without_end_is_cut_off(server: Server, tmp_path: Path, monkeypat
         assert left(tmp_path) == set()
 
 
+@pytest.mark.parametrize(
+    ("head", "endless"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: /net\r\n\r\n", b"x" * 65_536),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 1000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+    ],
+    ids=["redirect", "after the body", "before the headers"],
+)
+def test_what_is_without_end_around_the_file_is_not_read(
+    head: bytes, endless: bytes, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(downloading, "_MOST_AROUND", 1 << 20)
+    sent = [0]
+
+    def answer(handler: Any) -> None:
+        with suppress(OSError):  # the other side had enough
+            handler.wfile.write(head)
+            while sent[0] < 200 << 20:
+                handler.wfile.write(endless)
+                sent[0] += len(endless)
+
+    monkeypatch.setattr(server, "answer", answer)
+    with pytest.raises(FetchError, match=r"sends more than 1048576 bytes|redirects are not followed"):
+        fetch(known(server, "/net"), tmp_path)
+    assert sent[0] < 100 << 20 and not (tmp_path / "net.bin").exists()
+
+
 def test_a_server_that_falls_silent(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloading, "_TIMEOUT", 0.05)
     monkeypatch.setattr(downloading, "_TRIES", 1)

@@ -1,6 +1,8 @@
 """Two networks that share weights are recognised, whatever they are wrapped in, and others are told apart."""
 
+import copy
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,6 +42,26 @@ class Inside(nn.Module):
         return (self.inner if isinstance(self.inner, nn.Module) else self.inner[0])((x - self.mean) / 0.225)
 
 
+class Holding(nn.Module):
+    """A wrapper that registers nothing but a mean, and calls what `hold` made of the network."""
+
+    def __init__(self, hold: Any, module: nn.Module) -> None:
+        super().__init__()
+        self.call = hold(module)
+        self.register_buffer("mean", torch.full((1, 3, 1, 1, 1), 0.45))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(x - self.mean)
+
+
+class Holder:
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.module(x)
+
+
 class Together(nn.Module):
     """Several networks whose outputs are averaged."""
 
@@ -61,6 +83,10 @@ WRAPPERS: dict[str, Any] = {
     "Sequential": nn.Sequential,
     "normalisation": Inside,
     "in a list": lambda module: Inside(module, register=False),
+    "in an object": partial(Holding, Holder),
+    "in a closure": partial(Holding, lambda module: lambda x: module(x)),
+    "in a partial function": partial(Holding, lambda module: partial(module.__call__)),
+    "a method": partial(Holding, lambda module: module.forward),
     "several": lambda module: Together(module, Net(5), Net(6)),
     "compiled": lambda module: torch.compile(nn.Sequential(module)),
 }
@@ -106,6 +132,52 @@ def test_frozen_scripts_have_hashes_of_their_own() -> None:
         for i in (0, 1)
     ]
     assert frozen[0].hash != frozen[1].hash
+
+
+def test_a_wrapper_that_registers_no_weights_does_not_make_all_networks_one() -> None:
+    for wrapper in (
+        WRAPPERS["in a list"],
+        WRAPPERS["in an object"],
+        lambda module: nn.Sequential(Inside(module, False)),
+    ):
+        one, other = (
+            own_checkpoint(adapt(wrapper(Net(seed).eval()), NAMES, size=16, frames=8, mean=0.5, std=0.25))
+            for seed in (0, 1)
+        )
+        assert not {one.hash, *one.ancestors.values()} & {other.hash, *other.ancestors.values()}
+
+
+def test_lists_of_weights_in_a_frozen_script_count() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = nn.GRU(3, 8, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.cells(x)[0]
+
+    network = Recurrent().eval()
+    frozen = torch.jit.freeze(torch.jit.trace(network, torch.rand(1, 4, 3)))
+    assert shared(fingerprint(network), fingerprint(frozen)) == 1
+
+
+def test_a_variable_without_a_value_holds_nothing() -> None:
+    def made() -> Any:
+        def call(x: Tensor) -> Tensor:
+            return later(x)
+
+        return call
+        later = Net()
+
+    assert fingerprint(Holding(lambda module: made(), Net())) == {}
+
+
+def test_a_copy_of_a_script_can_steer() -> None:
+    """Its parameters are computed from those of the original, which autograd remembers."""
+    script = copy.deepcopy(SCRIPTS["trace"](Net().eval()))
+    assert not any(parameter.is_leaf for parameter in script.parameters())
+    classifier = adapt(script, NAMES, size=16, frames=8, mean=0.5, std=0.25)
+    assert not any(parameter.requires_grad for parameter in classifier.module.parameters())
 
 
 def test_a_new_head_and_a_new_backbone_leave_their_shares() -> None:

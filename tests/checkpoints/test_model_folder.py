@@ -209,7 +209,7 @@ def test_from_the_hub(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_links_in_the_cache_of_the_hub(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache links each file to one of the repository's blobs; nothing else is followed."""
+    """The cache links each file to one of the repository's blobs; no link out of the repository is followed."""
     repository = tmp_path / "models--user--name"
     snapshot = repository / "snapshots" / "abc"
     (repository / "blobs").mkdir(parents=True)
@@ -220,8 +220,24 @@ def test_links_in_the_cache_of_the_hub(model: Path, tmp_path: Path, monkeypatch:
     config.symlink_to("../../../blobs/0123")
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(snapshot))
     assert find_model("user/name").load("lrcn").actions
-    (snapshot / "README.md").symlink_to("/etc/hostname")
-    assert "leads out of its folder" in refused("user/name")
+    weights = snapshot / "c3d" / "model.safetensors"
+    weights.rename(repository / "weights")
+    weights.symlink_to("../../../weights")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors' is a link that leaves its folder"):
+        find_model("user/name").load("c3d")
+
+
+@pytest.mark.parametrize("file", ["model.json", "lrcn/config.json", "lrcn/model.safetensors"])
+def test_a_link_out_of_the_folder_is_not_followed(model: Path, tmp_path: Path, file: str) -> None:
+    path, elsewhere = model / file, tmp_path / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    with pytest.raises(CheckpointError, match="is a link that leaves its folder; put the file itself there"):
+        find_model(model).load("lrcn")
+    path.unlink()
+    elsewhere.rename(path.with_name("renamed"))
+    path.symlink_to("renamed")
+    assert find_model(model).load("lrcn").actions
 
 
 OUTSIDE = ["../other", "..", ".", "", "/etc", "nested/encoder", "encoder/..", "../../model/encoder", "link", "a\0b"]

@@ -139,6 +139,7 @@ def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
         (("--features", "nobody"), "nobody"),
         (("--real", "nowhere"), "'nowhere' is not a folder"),
         (("--real-fps", 0), "--real-fps must be"),
+        (("--real-fps", 10), "--real-fps has no effect without --real"),
         (("--batch-size", 0), "--batch-size must be"),
         (("--workers", 0), "--workers must be"),
         (("--device", "abacus"), "abacus"),

@@ -119,6 +119,7 @@ def test_intermediate_clips_lie_beside_the_clip_and_the_last_is_like_it(options:
         (("--target", "lstm"), "name which"),
         (("--target", "lstm:99", "--condition", "lrcn"), "no channel 99"),
         (("--init", "/nowhere/clip.mp4"), "does not exist"),
+        (("--strength", "0.5"), "--strength has no effect without --init; give --init too, or leave --strength away"),
         (("--intermediate", "0"), "--intermediate must be at least 1"),
         (("--frames", "2000"), "from 1 to 1024"),
         (("--frames", "9"), "at least 16 frames, not 9"),

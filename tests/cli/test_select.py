@@ -90,7 +90,7 @@ def test_other_rules(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) 
         (("CLIPS", "--out", "/dev/null"), "is a link or a file"),
         (("CLIPS", "--real", "nowhere"), "'nowhere' is not a folder"),
         (("CLIPS", "--real", "REAL", "--train-groups", "eve"), "no group 'eve'"),
-        (("CLIPS", "--train-groups", "eve"), "--train-groups names groups of real clips"),
+        (("CLIPS", "--train-groups", "eve"), "--train-groups has no effect without --real"),
         (("CLIPS", "--json", "no/such/folder.json"), "no/such"),
         (("CLIPS", "--device", "abacus"), "abacus"),
         (("CLIPS", "--json", "MANIFEST"), "has the name of a manifest"),

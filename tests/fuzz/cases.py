@@ -1,23 +1,27 @@
 """What is damaged, and what is then asked of stgan: a class per kind of input.
 
-Each is made once per process, with a folder of its own, and then damages and tries one file per case.
+Each is made once per process, with a folder of its own, and then damages and tries one input per case. An
+AssertionError says that the result is wrong. A kind with a folder `out` writes there, and may ask a web server of this
+machine.
 """
 
 import json
 import pickle
 import shutil
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import av
-import numpy as np
 import torch
 import yaml
-from mutations import HOSTILE_STRINGS, damage_bytes, damage_lines, damage_values
+from data_folders import DataFolders, Lists
+from mutations import Call, damage_bytes, damage_values
 from published_weights import Weights
+from videos import ShownVideos, Videos
+from web_servers import Downloads
+from wrapped_classifiers import Wrappings
+from zip_archives import Archives
 
 from stgan.checkpoints import find_model
 from stgan.checkpoints.checkpoint import load_checkpoint
@@ -27,70 +31,8 @@ from stgan.networks import CodePrior, Encoder, ImageGenerator, MapCodec, MapPrio
 from stgan.pipeline import STGAN
 from stgan.scoring import generated_clips
 from stgan.training.recipes import load_recipes
-from stgan.video import find_clips, read_video
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "weizmann"
-CODECS = (
-    *(("mp4", "libx264", "yuv444p"), ("mp4", "mpeg4", "yuv420p"), ("mp4", "libx265", "yuv420p")),
-    *(
-        ("mov", "libx264", "yuv420p"),
-        ("mov", "png", "rgb24"),
-        ("avi", "mpeg4", "yuv420p"),
-        ("avi", "mjpeg", "yuvj420p"),
-    ),
-    *(("avi", "rawvideo", "bgr24"), ("avi", "huffyuv", "yuv422p"), ("webm", "libvpx", "yuv420p")),
-    *(("webm", "libvpx-vp9", "yuv420p"), ("mkv", "libx264", "yuv420p"), ("mkv", "ffv1", "yuv420p")),
-    *(("gif", "gif", "rgb8"), ("mpg", "mpeg1video", "yuv420p"), ("mpg", "mpeg2video", "yuv420p")),
-    *(("ts", "mpeg2video", "yuv420p"), ("flv", "flv", "yuv420p"), ("asf", "wmv2", "yuv420p")),
-)
-
-
-class Payload:
-    """Unpickling it would create a file."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Path]]:
-        return Path.touch, (self.target,)
-
-
-class Videos:
-    """`read_video` of a damaged file in every container and codec."""
-
-    def __init__(self, folder: Path, model: str) -> None:
-        self.folder = folder
-        rng = np.random.default_rng(0)
-        texture = rng.integers(0, 256, (48, 80, 3), np.uint8)
-        self.frames = np.stack([np.roll(texture, 2 * t, 1)[:, :64] for t in range(12)])
-        self.originals = [(suffix, self._encode(f"{i}.{suffix}", *rest)) for i, (suffix, *rest) in enumerate(CODECS)]
-
-    def damage(self, rng: Random) -> Path:
-        suffix, data = rng.choice(self.originals)
-        path = self.folder / f"case.{suffix}"
-        path.write_bytes(damage_bytes(data, rng, [other for _, other in self.originals]))
-        return path
-
-    def attempt(self, path: Path) -> None:
-        read_video(path, max_bytes=1 << 29)
-
-    def _encode(self, name: str, codec: str, pix_fmt: str) -> bytes:
-        path = self.folder / name
-        with av.open(str(path), "w", format="mpeg" if name.endswith("mpg") else None) as container:
-            stream = container.add_stream(codec, rate=25)
-            stream.height, stream.width = self.frames.shape[1:3]
-            stream.pix_fmt = pix_fmt
-            stream.codec_context.thread_count = 1
-            if codec == "libx265":
-                stream.options = {"x265-params": "log-level=none:pools=none"}
-            if codec == "libvpx-vp9":
-                stream.options = {"deadline": "realtime", "cpu-used": "8"}
-            for array in self.frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
-            container.mux(stream.encode())
-        data = path.read_bytes()
-        path.unlink()
-        return data
 
 
 class Checkpoints:
@@ -114,7 +56,7 @@ class Checkpoints:
         elif name.endswith(".json"):
             damaged = json.dumps(_damage_config(json.loads(original), rng)).encode()
         elif rng.random() < 0.1:
-            damaged = pickle.dumps(Payload(self.folder.parent / "executed"))
+            damaged = pickle.dumps(Call(Path.touch, (self.folder.parent / "executed",)))
         else:
             damaged = _damage_weights(original, rng)
         self.changed.write_bytes(damaged)
@@ -205,39 +147,6 @@ class Recipes:
         load_recipes(path.parent, 9)
 
 
-class Lists:
-    """`find_clips` of a folder with a damaged csv file, damaged UCF-101 lists, or odd names."""
-
-    def __init__(self, folder: Path, model: str) -> None:
-        self.csv, self.ucf, self.odd = folder / "csv" / "clips.csv", folder / "ucf", folder / "odd"
-        for name in ("walk/a.mp4", "walk/b.mp4", "run/c.mp4"):
-            for root in (self.csv.parent, self.ucf):
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                (root / name).touch()
-        (self.ucf / "ucfTrainTestlist").mkdir()
-        (self.ucf / "ucfTrainTestlist" / "testlist01.txt").write_text("run/c.mp4\n")
-
-    def damage(self, rng: Random) -> Path:
-        shutil.rmtree(self.odd, ignore_errors=True)
-        match rng.randrange(3):
-            case 0:
-                path, text = self.csv, "path,label,actor,split\nwalk/a.mp4,walk,ann,train\nwalk/b.mp4,walk,bob,test\n"
-            case 1:
-                path, text = self.ucf / "ucfTrainTestlist" / "trainlist01.txt", "walk/a.mp4 1\nwalk/b.mp4 1\n"
-            case _:
-                name = rng.choice(HOSTILE_STRINGS).replace("/", "").replace("\0", "")[:80].strip(".") or "x"
-                path = self.odd / name.encode("utf-8", "surrogateescape" if name != "\ud800" else "replace").decode()
-                path.mkdir(parents=True)
-                (path / rng.choice(("a.mp4", "a.MP4", "-a.avi", "a\nb.gif", "\u202e.mov"))).touch()
-                return self.odd
-        data = damage_lines(text, rng).encode("utf-8", "replace")
-        path.write_bytes(damage_bytes(data, rng, ()) if rng.random() < 0.3 else data)
-        return path
-
-    def attempt(self, path: Path) -> None:
-        find_clips(path if path == self.odd else self.csv.parent if path == self.csv else self.ucf)
-
-
 KINDS = {
     "video": Videos,
     "checkpoint": Checkpoints,
@@ -246,6 +155,11 @@ KINDS = {
     "recipe": Recipes,
     "list": Lists,
     "weights": Weights,
+    "archive": Archives,
+    "download": Downloads,
+    "wrapping": Wrappings,
+    "folder": DataFolders,
+    "shown": ShownVideos,
 }
 
 _HOSTILE_YAML = (

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -33,6 +33,16 @@ HOSTILE_VALUES = (
     *(10**6, 10**9, 2**31, 2**63, 10**30, -(10**9), [], {}, [[]], [None], {"": None}, [1] * 1000, [[1]] * 200),
     *HOSTILE_STRINGS,
 )
+
+
+class Call:
+    """Unpickling it would call a function."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple]:
+        return self.call
 
 
 def damage_bytes(data: bytes, rng: Random, others: Sequence[bytes]) -> bytes:

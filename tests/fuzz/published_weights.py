@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mutations import HOSTILE_STRINGS, damage_bytes
-from safetensors.torch import save
-
-from stgan.checkpoints.importing import import_weights
-
-sys.path.append(str(Path(__file__).parents[1] / "support"))
+from mutations import HOSTILE_STRINGS, Call, damage_bytes
 from published import (
     CAFFENET,
     Source,
@@ -28,8 +22,12 @@ from published import (
     write_caffemodel,
     write_chainer,
 )
+from safetensors.torch import save
+from torch import Tensor
 
-_MEAN = (3, 16, 128, 171)
+from stgan.checkpoints.importing import import_weights
+
+MEAN = (3, 16, 128, 171)
 
 
 class Weights:
@@ -38,7 +36,7 @@ class Weights:
     def __init__(self, folder: Path, model: str) -> None:
         self.folder, self.path, self.mean = folder, folder / "case", folder / "mean.npz"
         rng = np.random.default_rng(0)
-        np.savez_compressed(self.mean, mean=np.full(_MEAN, 100, np.float32))
+        np.savez_compressed(self.mean, mean=np.full(MEAN, 100, np.float32))
         self.networks: list[tuple[str, list[Source], str]] = [
             ("generator", deepsim(rng, 5, 4, 2, ((2, 3), (2,))), "layer"),
             ("generator", deepsim(rng, 5, 4, 2, ((2, 3), (2,))), "v1"),
@@ -47,10 +45,7 @@ class Weights:
             ("c3d", c3d(rng, (2,) * 8, (3, 3), 4), "c3d"),
         ]
         c3d_layers = self.networks[-1][1]
-        self.state = {}
-        for i, layer in enumerate(c3d_layers):
-            for name, array in zip(("weight", "bias"), layer.arrays, strict=True):
-                self.state[f"{'fc' if i > 7 else 'conv'}{i}.{name}"] = torch.from_numpy(array)
+        self.state = state_dict(c3d_layers)
         self.originals = [(kind, self._caffe(layers, form)) for kind, layers, form in self.networks]
         for compressed in (False, True):
             chainer = write_chainer(folder / "chainer.npz", c3d_layers, compressed)
@@ -96,25 +91,24 @@ class Weights:
             (Path.touch, (self.folder / "executed",)), (bytearray, (1 << 34,)), (torch.zeros, (1 << 34,)),
             (dict, ()), (eval, ("1",)),
         )  # fmt: skip
-        value = {**self.state, "more": _Call(*rng.choice(calls))}
+        value = {**self.state, "more": Call(*rng.choice(calls))}
         kind = rng.randrange(4)
         if kind == 3:
             return pickle.dumps(value)
         if kind == 2:
             buffer = io.BytesIO()
-            np.savez(buffer, **{"conv1a/W": np.array([_Call(*rng.choice(calls))], dtype=object)})
+            np.savez(buffer, **{"conv1a/W": np.array([Call(*rng.choice(calls))], dtype=object)})
             return buffer.getvalue()
         return self._saved(value, zipped=bool(kind))
 
 
-class _Call:
-    """Unpickling it would call a function."""
-
-    def __init__(self, function: Callable[..., Any], arguments: tuple) -> None:
-        self.call = function, arguments
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple]:
-        return self.call
+def state_dict(layers: list[Source]) -> dict[str, Tensor]:
+    """The layers of a C3D, as PyTorch has them."""
+    state = {}
+    for i, layer in enumerate(layers):
+        for name, array in zip(("weight", "bias"), layer.arrays, strict=True):
+            state[f"{'fc' if i > 7 else 'conv'}{i}.{name}"] = torch.from_numpy(array)
+    return state
 
 
 def _damage_layers(layers: list[Source], rng: Random) -> list[Source]:

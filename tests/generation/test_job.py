@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 
@@ -86,13 +85,10 @@ def test_no_clip_is_made_that_was_not_asked_for(model: STGAN, sampled: list[tupl
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("unchecked")
 def test_a_job_of_nonsense_is_refused_before_it_touches_a_folder(model: STGAN, wrong: dict[str, Any]) -> None:
-    jaxtyping.config.update("jaxtyping_disable", True)  # the checks of types at run time, which users do not have
-    try:
-        with pytest.raises(StganError):
-            replace(job(model), **wrong)
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+    with pytest.raises(StganError):
+        replace(job(model), **wrong)
 
 
 @pytest.mark.parametrize("until", range(1, 8))

@@ -176,6 +176,25 @@ def test_what_differs_is_named(change: dict[str, Any], message: str) -> None:
     assert first_difference({"probability": 0.5, **SETTINGS}, SETTINGS | change) == message
 
 
+@pytest.mark.parametrize(
+    ("former", "message"),
+    [
+        ({"version": "0.0.9", "seed": 4}, "was made by another version of stgan, with version '0.0.9', not '0.1.0'; "),
+        ({"version": None}, "was made by another version of stgan, with version none, not '0.1.0'; "),
+        ({"settings": {"action_guidance": 3}}, "another version of stgan, with settings.action_guidance 3, not none"),
+        ({"preset": "paper", "settings": {"step": 3}}, "in '.*' was made with preset 'paper', not 'robust'; "),
+    ],
+)
+def test_clips_of_another_version_are_said_to_be_that(former: dict[str, Any], message: str, tmp_path: Path) -> None:
+    now = {"version": "0.1.0", **SETTINGS}
+    make(tmp_path, ("left", 0), settings=now | former)
+    with (
+        pytest.raises(StganError, match=f"{message}.*choose another --out, or leave --resume away"),
+        open_output(tmp_path, now, resume=True),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("value", [{"a": {"b": [1] * 10**5}}, "x" * 10**6, "\x1b[31m\n", [[[[[[[[[[]]]]]]]]]], 10**300])
 def test_what_differs_is_shown_briefly(value: Any) -> None:
     for difference in (

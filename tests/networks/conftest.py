@@ -1,20 +1,9 @@
 """Networks small enough to run in a moment, in float64 so that equal means equal."""
 
-from collections.abc import Iterator
-
-import jaxtyping
 import pytest
 import torch
 
 from stgan.networks import GeneratorConfig, ImageGenerator
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Without the checks of types at run time: what a user meets, who has none."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

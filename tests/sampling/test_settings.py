@@ -1,10 +1,8 @@
 """Presets are plain data that refuse nonsense with a sentence."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-import jaxtyping
 import pytest
 
 from stgan.errors import StganError
@@ -46,14 +44,6 @@ def test_what_presets_need_of_a_model() -> None:
         assert {name for name, preset in presets.items() if preset.conditional} == {"motion"}
     assert all(preset.takes_init for preset in PRESETS.values())
     assert {name for name, preset in VECTOR_PRESETS.items() if preset.takes_init} == {"robust"}
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Without the checks of types at run time, which users do not have."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 NAN, INF = float("nan"), float("inf")

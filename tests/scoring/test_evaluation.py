@@ -35,7 +35,7 @@ from stgan.scoring import (
     labelled_clips,
     measure,
 )
-from stgan.scoring.scores import neighbourhood
+from stgan.scoring.summaries import neighbourhood
 from stgan.video import find_clips, read_video, write_gif, write_video
 from stgan.video.decoding import inspect_clip
 
@@ -318,6 +318,22 @@ def test_frozen_and_flickering_clips_are_named(tiny_clips: Path, evaluator: Eval
     scores = evaluate(folder_clips(tmp_path), evaluator)
     assert scores.frozen_clips == ("frozen.mp4",) and scores.flickering_clips == ("flickering.mp4",)
     assert (scores.rows[0].num_frozen, scores.rows[0].num_flickering) == (1, 1)
+
+
+def test_clips_of_two_folders_are_told_apart_by_their_paths(
+    tiny_clips: Path, evaluator: Evaluator, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "clip0.mp4", np.full((20, 16, 16, 3), 90, np.uint8))
+    same = replace(labelled_clips(find_clips(tiny_clips))[0], path=tmp_path / "clip0.mp4")
+    clips = [*folder_clips(tiny_clips), same]
+    real = Real([*labelled_clips(find_clips(tiny_clips)), replace(same, split="test")])
+    scores = evaluate(clips, evaluator, real=real)
+    assert scores.num_videos == 10
+    assert {clip.file for clip in scores.clips} == {
+        (clip.path.as_posix() if clip.name == same.name else clip.name) for clip in clips
+    }
+    with pytest.raises(StganError, match="2 of the clips are called"):
+        evaluate([*clips, same], evaluator)
 
 
 def test_copies_are_told_of(scores: Scores, tiny_clips: Path, evaluator: Evaluator) -> None:

@@ -189,7 +189,7 @@ def test_a_protocol_of_nonsense(wrong: dict[str, Any], tiny_clips: Path, evaluat
 
 def test_clips_of_one_name_are_not_taken_for_windows_of_one_clip(tiny_clips: Path, evaluator: Evaluator) -> None:
     clips = folder_clips(tiny_clips)
-    with pytest.raises(StganError, match=r"2 of the clips are called 'grow/clip0\.mp4'; score each folder"):
+    with pytest.raises(StganError, match=r"2 of the clips are called 'grow/clip0\.mp4'; give each clip once"):
         measure([*clips, clips[0]], evaluator)
 
 

@@ -15,7 +15,7 @@ from stgan.training.recipes import parse_overrides
 
 
 def load(*settings: str) -> AugmentationRecipe:
-    return load_augmentation_recipe(DEFAULT, parse_overrides(settings))
+    return load_augmentation_recipe(DEFAULT, parse_overrides(settings, ("seeds",)))
 
 
 def test_the_recipe_that_is_used_without_one() -> None:
@@ -40,7 +40,8 @@ def test_weights_are_drawn_without_touching_the_randomness_of_others() -> None:
 
 def test_settings_replace_those_of_the_recipe(tmp_path: Path) -> None:
     before = load()
-    after = load("training.every=1", "initial.network.dropout=0.1", "training.augmentation.shift=2")
+    after = load("training.every=1", "initial.network.dropout=0.1", "training.augmentation.shift=2", "seeds=[3, 9]")
+    assert after.seeds == (3, 9)
     assert (after.training.iterations, after.training.every) == (before.training.iterations, 1)
     assert after.initial.network.dropout == 0.1 and after.initial.network.stages == before.initial.network.stages
     assert after.training.augmentation.shift == 2

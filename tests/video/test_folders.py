@@ -1,5 +1,7 @@
 """A folder of clips as a data set."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from stgan.errors import StganError
 from stgan.video import ClipFile, VideoError, data_root, find_clips, read_video, resize_and_crop
 from stgan.video.clip_cache import ClipCache
 from stgan.video.decoding import decode_clip
-from stgan.video.frame_folders import clip_sha256
+from stgan.video.frame_folders import clip_sha256, frame_files
 
 
 def touch(root: Path, *names: str) -> None:
@@ -253,7 +255,18 @@ def test_folders_of_frames(tmp_path: Path) -> None:
         assert np.abs(video.frames.mean((1, 2, 3)) - levels).max() < 2
         np.testing.assert_array_equal(read_video(clip.path, part=range(3, 5)).frames, video.frames[3:5])
     write_csv(tmp_path, "path,label\nwalk/ann,walk\nrun/bob,run\n")
-    assert [clip.path.name for clip in find_clips(tmp_path).clips] == ["ann", "bob"]
+    folder = find_clips(tmp_path)
+    assert [clip.path.name for clip in folder.clips] == ["ann", "bob"] and folder.notes == ()
+
+
+def test_folders_of_frames_on_no_list_are_counted(tmp_path: Path) -> None:
+    """Also those of UCF-101's clips, whose lists name videos."""
+    for name in ("run/v_g01_c01", "run/v_g01_c02"):
+        write_frames(tmp_path / name, [10, 20])
+    touch(tmp_path, "run/v_g02_c01.avi", "trainlist01.txt", "testlist01.txt")
+    (tmp_path / "trainlist01.txt").write_text("run/v_g01_c01.avi 1\nrun/v_g02_c01.avi 1\n")
+    (note,) = find_clips(tmp_path).notes
+    assert "2 folder(s) of images on no list" in note and "v_g01_c01" in note
 
 
 def test_the_cache_notices_another_frame(tmp_path: Path) -> None:
@@ -283,16 +296,60 @@ def test_frames_that_are_wrong(tmp_path: Path) -> None:
         read_video(tmp_path / "ann", part=range(3, 4))
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "jpeg"])
+def test_frames_as_tiff(tmp_path: Path, compression: str | None) -> None:
+    write_frames(tmp_path / "png", [10, 20, 30])
+    (tmp_path / "tiff").mkdir()
+    for number, file in enumerate(frame_files(tmp_path / "png")):
+        Image.open(file).save(tmp_path / "tiff" / f"{number}.tif{'f' * (number % 2)}", compression=compression)
+    expected, found = (read_video(tmp_path / name).frames for name in ("png", "tiff"))
+    np.testing.assert_allclose(found, expected, atol=2 if compression == "jpeg" else 0)
+
+
+def test_pictures_that_are_no_frame_of_8_bits_are_refused(tmp_path: Path) -> None:
+    """They would turn white, or lose all pages but the first."""
+    gray = Image.fromarray(np.full((16, 24), 4000, np.uint16))
+    pages = [Image.new("RGB", (24, 16), level) for level in ("red", "blue")]
+    for name, image, options, message in (
+        ("1.png", gray, {}, "more than 8 bits"),
+        ("1.tif", gray, {}, "more than 8 bits"),
+        ("1.tiff", Image.fromarray(np.ones((16, 24), np.float32)), {}, "more than 8 bits"),
+        ("1.tif", pages[0], {"save_all": True, "append_images": pages[1:]}, "several pictures"),
+        ("1.png", pages[0], {"save_all": True, "append_images": pages[1:]}, "several pictures"),
+        ("1.tif", pages[0].convert("1"), {"compression": "group4"}, "compressed in a rare way"),
+    ):
+        folder = tmp_path / message
+        folder.mkdir(exist_ok=True)
+        image.save(folder / name, **options)
+        with pytest.raises(VideoError, match=message):
+            read_video(folder)
+        (folder / name).unlink()
+
+
+def test_a_small_tiff_with_a_large_tile_takes_no_memory(tmp_path: Path) -> None:
+    """A tile is unpacked as a whole, however little of it the picture shows."""
+    side, packed = 5000, zlib.compress(bytes(5000**2))
+    values = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(packed))
+    (tmp_path / "1.tif").write_bytes(start + packed + struct.pack("<H", len(values)) + entries + bytes(4))
+    assert read_video(tmp_path, max_pixels=side**2).frames.shape == (1, 64, 64, 3)
+    with pytest.raises(VideoError, match="frames of 5000x5000, more than 16777216 pixels"):
+        read_video(tmp_path)
+
+
 def test_frames_as_cameras_write_them_are_turned_upright(tmp_path: Path) -> None:
     (tmp_path / "ann").mkdir()
     image = Image.new("RGB", (24, 16))
     image.paste((255, 255, 255), (0, 0, 24, 4))  # the upper edge of the stored image
     exif = Image.Exif()
     exif[0x0112] = 6  # its upper edge is the right one
-    image.save(tmp_path / "ann" / "1.png", exif=exif)
-    facts, frames = decode_clip(tmp_path / "ann")
-    assert frames.shape == (1, 24, 16, 3) and facts.turned
-    assert frames[0, :, -4:].min() == 255 and frames[0, :, :-4].max() == 0
+    for ending in ("png", "tif"):
+        image.save(tmp_path / "ann" / f"1.{ending}", exif=exif)
+        facts, frames = decode_clip(tmp_path / "ann")
+        assert frames.shape == (1, 24, 16, 3) and facts.turned
+        assert frames[0, :, -4:].min() == 255 and frames[0, :, :-4].max() == 0
+        (tmp_path / "ann" / f"1.{ending}").unlink()
 
 
 def test_no_clips(tmp_path: Path) -> None:

@@ -89,13 +89,16 @@ def test_other_tables_beside_the_clips_do_not_matter(tmp_path: Path) -> None:
     touch(tmp_path, "walk/a.mp4", "folder.csv/notes.txt")
     (tmp_path / "latin.csv").write_bytes("größe,name\n1,ü\n".encode("latin-1"))
     (tmp_path / "long.csv").write_bytes(b"x" * 1_000_000)
+    (tmp_path / "twice.csv").write_text("path,label\n" + "x" * 100_001 + ",x\n")
+    assert "csv file" in refusal(tmp_path, csv="twice.csv")
+    (tmp_path / "twice.csv").unlink()
     (tmp_path / "wide.csv").write_text('path,label,"' + "x" * 200_000 + '"\n')
     (tmp_path / "._clips.csv").write_text("path,label\nhidden.mp4,x\n")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.csv")
         assert "there is no file" in refusal(tmp_path, csv="pipe.csv")
     assert find_clips(tmp_path).actions == ("walk",)
-    assert "UTF-8" in refusal(tmp_path, csv="long.csv")
+    assert "csv file" in refusal(tmp_path, csv="long.csv") and "UTF-8" in refusal(tmp_path, csv="latin.csv")
 
 
 def test_10_000_clips_on_a_list(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files as phones, cutters and old cameras write them: turned, trimmed, at a varying rate, interlaced."""
 
+import math
 import shutil
 import struct
 from fractions import Fraction
@@ -37,8 +38,8 @@ def patch(path: Path, box: bytes, offset: int, *numbers: int) -> None:
     path.write_bytes(data)
 
 
-def turn(path: Path, matrix: tuple[int, int, int, int]) -> None:
-    a, b, c, d = (ONE * value for value in matrix)
+def turn(path: Path, matrix: tuple[float, float, float, float]) -> None:
+    a, b, c, d = (round(ONE * value) for value in matrix)
     patch(path, b"tkhd", 40, a, b, 0, c, d)
 
 
@@ -67,6 +68,32 @@ def test_turned_clips_are_upright_everywhere(tmp_path: Path, stripes: np.ndarray
     np.testing.assert_array_equal(cached, expected)
     assert (facts.height, facts.width) == expected.shape[1:3]
     assert video.turned == facts.turned == (how != "upright")
+
+
+@pytest.mark.parametrize(("degrees", "tilted"), [(0, 0), (0.3, 0), (90, 0), (-90, 0), (30, 1), (89, 1), (135, 1)])
+def test_angles_that_are_no_quarter_turns_are_noted(
+    tmp_path: Path, stripes: np.ndarray, degrees: float, tilted: int
+) -> None:
+    path, angle = tmp_path / "clip.mp4", math.radians(degrees)
+    write_video(path, stripes)
+    turn(path, (math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)))
+    assert inspect_clip(path).tilted == bool(tilted)
+
+
+@pytest.mark.parametrize("ratio", [None, "1", "999/1000", "16/15", "12/11", "4/3", "1/2"])
+def test_pixels_that_are_not_square_are_noted(tmp_path: Path, stripes: np.ndarray, ratio: str | None) -> None:
+    for name in ("clip.mp4", "clip.mkv"):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height, stream.width = stripes.shape[1:3]
+            if ratio:
+                stream.codec_context.sample_aspect_ratio = Fraction(ratio)
+            for array in stripes:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
+            container.mux(stream.encode())
+        facts = inspect_clip(tmp_path / name)
+        assert facts.stretched == (ratio not in (None, "1", "999/1000"))
+        assert (facts.height, facts.width) == stripes.shape[1:3]
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 50), (25, 25), (0, 25), (10, 7), (13, 37)])

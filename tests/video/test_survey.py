@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,13 @@ def test_unlike_clips() -> None:
     assert "64x48 (11), 64x40 (1)" in only(
         survey_of(good(), lambda i: facts(str(i), height=48 if i else 40)).warnings()
     )
+
+
+@pytest.mark.parametrize("fact", ["variable_rate", "interlaced", "stretched", "tilted"])
+def test_odd_clips(fact: str) -> None:
+    survey = survey_of(good(), lambda i: replace(facts(str(i)), **{fact: i in (3, 5)}))
+    assert "2 clips" in (warning := only(survey.warnings())) and "first 'run/3.mp4': " in warning
+    assert as_plain(survey.summary())[fact] == 2
 
 
 def test_clips_with_and_without_a_group() -> None:

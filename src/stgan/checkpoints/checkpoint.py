@@ -1,8 +1,7 @@
 """One network on disk: a folder of `config.json`, `model.safetensors` and `README.md` (the model card).
 
 Nothing in the folder can run code. Memory is allocated only after the file's table of contents was found to fit the
-architecture. Loading runs the network once, so that a loaded network works. Links are followed, because the hub's
-cache consists of links.
+architecture. Loading runs the network once, so that a loaded network works.
 """
 
 import json
@@ -30,7 +29,7 @@ from stgan.checkpoints.description import (
     read_config,
 )
 from stgan.checkpoints.trial import try_out
-from stgan.errors import is_out_of_memory
+from stgan.errors import is_out_of_memory, on_out_of_memory
 from stgan.files import replacing, write_text
 from stgan.names import one_line, quoted
 from stgan.records import checked, write_record
@@ -129,7 +128,14 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 
     Raises:
         CheckpointError: a file is missing, damaged, of another version, or does not fit its architecture.
+        StganError: there is not enough memory.
     """
+    short = f"there is not enough memory to load {quoted(folder)}; close other programs, or use a smaller network"
+    with on_out_of_memory(short):
+        return _load(folder, device)
+
+
+def _load(folder: Path, device: torch.device | str) -> Checkpoint:
     path = folder / CONFIG
     written = read_config(path)
     name = written.network
@@ -143,6 +149,8 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         with torch.device("meta"):  # shapes only: a hostile config cannot allocate memory
             network = network_type(checked(config_type, written.config))
     except _BAD_VALUES as error:
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(f"{quoted(path)} does not describe a {name}: {one_line(error)}") from error
     actions = written.actions
     if actions and len(actions) != getattr(network.config, "num_classes", 0):
@@ -154,7 +162,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
         try_out(network)
     except _BAD_VALUES as error:
         if is_out_of_memory(error):
-            raise CheckpointError(f"not enough memory to run {quoted(folder)}; use a smaller network") from error
+            raise
         raise CheckpointError(f"{quoted(folder)} is not a working {name}: {one_line(error)}") from error
     return Checkpoint(network.to(device), actions, written.provenance, weights_hash(tensors))
 

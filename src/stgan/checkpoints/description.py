@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from stgan.errors import StganError
+from stgan.errors import StganError, is_out_of_memory
 from stgan.names import is_file_name, one_line, quoted
 from stgan.records import read_record
 
@@ -37,6 +37,17 @@ class CheckpointError(StganError):
     """A checkpoint that is missing, damaged, or not what it claims to be."""
 
 
+def check_inside(path: Path) -> None:
+    """CheckpointError if a file is a link that leaves its folder: whoever made the folder may not choose other files.
+
+    The hub's cache consists of links, from REPOSITORY/snapshots/REVISION/... to REPOSITORY/blobs/...
+    """
+    folder, file = path.parent.resolve(), path.resolve()
+    repositories = [parent.parent for parent in folder.parents if parent.name == "snapshots"]
+    if file.parent != folder and not any(file.is_relative_to(each / "blobs") for each in repositories[:1]):
+        raise CheckpointError(f"{quoted(path)} is a link that leaves its folder; put the file itself there")
+
+
 def check_header(path: Path) -> None:
     """ValueError for a table of contents of more than 1 MB: safetensors would read up to 100 MB for a minute."""
     with path.open("rb") as file:
@@ -47,14 +58,17 @@ def check_header(path: Path) -> None:
 
 @contextmanager
 def open_weights(path: Path, framework: str) -> Iterator[Any]:
-    """Open a safetensors file for "pt" or "numpy". CheckpointError if it is missing, or damaged."""
+    """Open a safetensors file for "pt" or "numpy". CheckpointError if it is missing, damaged, or elsewhere."""
     if not os.path.isfile(path):
         raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
+    check_inside(path)
     try:
         check_header(path)
         with safe_open(path, framework=framework) as file:
             yield file
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(f"{quoted(path)} is not a readable safetensors file: {one_line(error)}") from error
 
 
@@ -100,6 +114,7 @@ def read_file(path: Path, kind: Callable[..., R]) -> R:
     """Read a record from a JSON file of a checkpoint or a model. CheckpointError if that fails."""
     if not os.path.isfile(path):
         raise CheckpointError(f"there is no {quoted(path)}; is this a checkpoint folder?")
+    check_inside(path)
     try:
         return read_record(path, kind, most=_LARGEST_CONFIG)
     except StganError as error:

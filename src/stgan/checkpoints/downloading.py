@@ -27,6 +27,7 @@ Progress = Callable[[int, int | None], None]
 """Called with the number of bytes so far and in all, or None if the total is unknown."""
 
 MOST_BYTES = 4 << 30  # of a file whose size is unknown
+_MOST_AROUND = 16 << 20  # bytes around the file: headers, and the sizes of chunks
 _LONGEST_NOTES = 1 << 16  # bytes
 _SPARE = 64 << 20  # bytes of the disk that stay free
 _BLOCK = 1 << 18  # bytes read at a time
@@ -184,24 +185,28 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         scheme = urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
             raise AddressError(f"it redirects from {req.type} to {scheme or 'nowhere'}, which is not followed")
+        fp.close()  # or urllib would read the body of the redirect, however long
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _Timed(io.RawIOBase):
-    """The bytes of a connection, headers and all. AddressError if they come too slowly or for too long.
+    """The bytes of a connection, headers and all. AddressError if there are too many, or they come too slowly.
 
-    A timeout of the socket is no limit by itself: it starts anew with each byte.
+    A timeout of the socket is no limit by itself: it starts anew with each byte. Headers may be without end, too.
     """
 
     def __init__(self, raw: io.RawIOBase, end: float) -> None:
         self._raw, self._end = raw, end
-        self._since, self._bytes = time.monotonic(), 0
+        self._since, self._bytes, self._left = time.monotonic(), 0, MOST_BYTES + _MOST_AROUND
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         self._bytes += (count := self._raw.readinto(buffer) or 0)
+        self._left -= count
+        if self._left < 0:
+            raise AddressError(f"it sends more than {MOST_BYTES} bytes")
         now = time.monotonic()
         if now > self._end:
             raise AddressError(f"it takes longer than {duration(_LONGEST)}")

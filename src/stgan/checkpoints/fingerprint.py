@@ -6,14 +6,16 @@ the tensors of a network without their names.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from types import MethodType
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache, partial
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.jit._recursive import wrap_cpp_module
 
 Fingerprint = Mapping[str, int]
 """The number of values of each tensor of a network, by the first 10 digits of the hash of their signs."""
@@ -73,23 +75,50 @@ def _tensors(network: nn.Module) -> Iterator[Tensor]:
         if id(value) in seen:
             continue
         seen[id(value)] = value
-        if isinstance(value, Tensor):
-            if value.is_floating_point() and not value.is_meta:
-                yield value
-        elif isinstance(value, torch.jit.ScriptModule):
-            pending += [*value.parameters(), *value.buffers(), *_constants(value)]
-        elif isinstance(value, nn.Module):
-            pending += vars(value).values()  # its parameters, buffers and modules, and those that it does not register
-        elif isinstance(value, MethodType):
-            pending.append(value.__self__)
-        elif isinstance(value, Mapping):
-            pending += value.values()
-        elif isinstance(value, list | tuple):
-            pending += value
+        if not isinstance(value, Tensor):
+            pending += _held(value)
+        elif value.is_floating_point() and not value.is_meta:
+            yield value
 
 
-def _constants(script: torch.jit.ScriptModule) -> list[Tensor]:
-    """The tensors in the code of a frozen script, which has no parameters."""
+def _held(value: Any) -> Iterable[Any]:
+    """What a value holds: items, arguments and variables that a function is bound to, or attributes.
+
+    The attributes of a network are its parameters, buffers and modules, and those that it does not register. PyTorch's
+    other objects are left out: some know every network of the process.
+    """
+    if isinstance(value, torch.jit.ScriptModule):
+        return *value.parameters(), *value.buffers(), *_constants(value)
+    if isinstance(value, Mapping):
+        return value.values()
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if isinstance(value, MethodType):
+        return (value.__self__,)
+    if isinstance(value, torch._C.ScriptMethod):
+        return (wrap_cpp_module(value.owner),)
+    if isinstance(value, partial):
+        return value.func, value.args, value.keywords
+    if isinstance(value, FunctionType):
+        return value.__defaults__, value.__kwdefaults__, *_outer_variables(value)
+    if isinstance(value, type | ModuleType) or (_is_of_torch(value) and not isinstance(value, nn.Module)):
+        return ()
+    return getattr(value, "__dict__", {}).values()
+
+
+def _outer_variables(function: FunctionType) -> Iterator[Any]:
+    """The variables of outer functions that a function uses."""
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # one that has no value yet
+            yield cell.cell_contents
+
+
+def _is_of_torch(value: Any) -> bool:
+    return type(value).__module__.split(".")[0] == "torch"
+
+
+def _constants(script: torch.jit.ScriptModule) -> list[Any]:
+    """The constants in the code of a frozen script, which has no parameters: tensors, lists of tensors, and others."""
     graph = getattr(script, "graph", None)  # a script may have no forward
     nodes = graph.findAllNodes("prim::Constant") if graph is not None else ()
-    return [node.t("value") for node in nodes if node.hasAttribute("value") and node.kindOf("value") == "t"]
+    return [node.output().toIValue() for node in nodes]

@@ -22,6 +22,7 @@ from stgan.checkpoints.description import CheckpointError, difference
 from stgan.checkpoints.importing.layers import MOST_BYTES, Array
 from stgan.checkpoints.importing.pytorch import read_safetensors, read_torch_file
 from stgan.checkpoints.known_files import KNOWN_FILES
+from stgan.errors import StganError, is_out_of_memory
 from stgan.files import sha256
 from stgan.names import one_line, quoted
 from stgan.networks import I3D, I3DConfig
@@ -44,6 +45,7 @@ def load_i3d(path: Path, device: torch.device | str = "cpu", *, trust_torchscrip
     Raises:
         CheckpointError: the file is missing, damaged, too large, not an I3D, TorchScript that is neither
             published nor trusted, or gives all clips the same features.
+        StganError: there is not enough memory.
     """
     try:
         if not os.path.isfile(path):
@@ -56,6 +58,8 @@ def load_i3d(path: Path, device: torch.device | str = "cpu", *, trust_torchscrip
     except CheckpointError:
         raise
     except Exception as error:  # zipfile, safetensors and TorchScript raise many types
+        if is_out_of_memory(error):
+            raise StganError(f"there is not enough memory to load {quoted(path)}; close other programs") from error
         reason = one_line(error, lines=1).rstrip(" .:")
         raise CheckpointError(f"{quoted(path)} is no I3D that can be used: {reason}") from error
     provenance = {"file": path.name, "sha256": sha256(path)}

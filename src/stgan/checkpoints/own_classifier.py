@@ -44,6 +44,8 @@ def own_checkpoints(
     """
     if not isinstance(networks, Mapping):
         networks = {OWN: networks}
+    if not networks:
+        raise StganError("condition names no network; give a classifier, or leave it away to use those of the model")
     if bad := [name for name in networks if not isinstance(name, str) or not is_file_name(name)]:
         raise StganError(f"a condition network cannot be named {quoted(str(bad[0]))}; use a single word")
     checkpoints = {name: own_checkpoint(network, device) for name, network in networks.items()}
@@ -55,22 +57,25 @@ def own_checkpoints(
 def own_checkpoint(network: Classifier, device: torch.device | str = "cpu") -> Checkpoint:
     """A classifier as a checkpoint. The hash is that of the wrapped network.
 
-    The ancestors are its inner modules that have most of its weights: the network itself if this is a wrapper.
+    The ancestors are its inner modules that have most of its weights: the network itself if this is a wrapper. A frozen
+    script, and a wrapper that does not register its network, have no weights that PyTorch knows of: the hash is that of
+    the fingerprint.
     """
     if isinstance(network, Checkpoint):
         if not network.actions or not hasattr(network.network, "log_probabilities"):
             raise StganError(f"{type(network.network).__name__} without named actions is no classifier")
         network.network.to(device)
         return network
+    if not isinstance(network, nn.Module):
+        raise StganError(f"a classifier is a torch.nn.Module or a checkpoint, not a {type(network).__name__}")
     classifier = adapt(network)
-    inner = {name: _weights(module) for name, module in classifier.module.named_modules() if name}
-    weights = _weights(classifier.module)
-    half = _size(weights) / 2
-    wrapped = {name: weights_hash(each) for name, each in inner.items() if _size(each) > half}
-    if weights:
-        identity = weights_hash(weights)
-    else:  # a frozen script
-        identity = hashlib.sha256(as_text(fingerprint(classifier.module)).encode()).hexdigest()
+    weights, tensors = _weights(classifier.module), fingerprint(classifier.module)
+    if _size(weights) <= sum(tensors.values()) / 2:
+        identity, wrapped = hashlib.sha256(as_text(tensors).encode()).hexdigest(), {}
+    else:
+        identity, half = weights_hash(weights), _size(weights) / 2
+        inner = {name: _weights(module) for name, module in classifier.module.named_modules() if name}
+        wrapped = {name: weights_hash(each) for name, each in inner.items() if _size(each) > half}
     return Checkpoint(classifier.to(device), classifier.actions, {"ancestors": wrapped}, identity)
 
 

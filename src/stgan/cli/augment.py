@@ -8,7 +8,15 @@ import typer
 from rich.console import Console
 
 from stgan.cli import options
-from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, print_note, read_clips
+from stgan.cli.terminal import (
+    check_needed,
+    check_range,
+    new_console,
+    new_table,
+    on_interrupt,
+    print_note,
+    read_clips,
+)
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.names import quoted
@@ -92,9 +100,8 @@ def augment(
 
     console = new_console()
     check_range("--seeds", seeds, 1, 1000)
-    if val_groups and not train_groups:
-        raise StganError("--val-groups needs --train-groups; name the groups to train on too")
-    chosen = load_augmentation_recipe(recipe or DEFAULT, parse_overrides(settings or []))
+    check_needed("--train-groups", train_groups, {"--val-groups": val_groups})
+    chosen = load_augmentation_recipe(recipe or DEFAULT, parse_overrides(settings or [], ("seeds",)))
     clips: "Sequence[ClipFile]" = read_clips(
         console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split
     ).clips

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from stgan.cli import options
-from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, write_json
-from stgan.errors import Interrupted, StganError, is_out_of_memory
+from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, on_interrupt, write_json
+from stgan.errors import StganError, on_out_of_memory
 from stgan.files import typed
 from stgan.names import duration
 from stgan.progress import bars
@@ -281,14 +281,11 @@ def _place(threads: int | None, device: str | None) -> "torch.device":
 @contextmanager
 def _ending_in_a_sentence(place: "torch.device") -> Iterator[None]:
     """Turn an interruption, or too little memory, into an error that says what to do."""
-    try:
+    with (
+        on_interrupt("nothing was written; fewer rounds or iterations take less time"),
+        on_out_of_memory(f"{place} has too little memory for this; use a smaller --batch"),
+    ):
         yield
-    except KeyboardInterrupt:
-        raise Interrupted("nothing was written; fewer rounds or iterations take less time") from None
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise StganError(f"{place} has too little memory for this; use a smaller --batch") from error
 
 
 # All tables are at most 80 characters wide.

@@ -13,7 +13,16 @@ import typer
 from rich.console import Console
 
 from stgan.cli import options
-from stgan.cli.terminal import check_output, check_range, new_console, on_interrupt, print_note, read_clips, write_json
+from stgan.cli.terminal import (
+    check_needed,
+    check_output,
+    check_range,
+    new_console,
+    on_interrupt,
+    print_note,
+    read_clips,
+    write_json,
+)
 from stgan.errors import StganError
 from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import Manifest
@@ -103,6 +112,7 @@ def evaluate(
     console = new_console()
     check_range("--num", num, 1, _MOST_CLIPS)
     check_range("--real-fps", real_fps, 0.01, _FASTEST)
+    check_needed("--real", real, {"--real-csv": csv_list, "--real-fps": real_fps})
     check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
     check_range("--workers", workers, 1, _MOST_WORKERS)
     check_output("--json", json_file)

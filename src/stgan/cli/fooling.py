@@ -9,7 +9,15 @@ from rich.table import Table
 
 from stgan.cli import options
 from stgan.cli.evaluate import score_cache
-from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt, read_clips, write_json
+from stgan.cli.terminal import (
+    check_needed,
+    check_range,
+    new_console,
+    new_table,
+    on_interrupt,
+    read_clips,
+    write_json,
+)
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.progress import bars
@@ -55,6 +63,7 @@ def fooling(
     from stgan.studies.generating import generate_set
 
     console = new_console()
+    check_needed("--real", real, {"--real-csv": csv_list})
     check_range("--num", num, 1, _MOST_CLIPS)
     stgan = STGAN.from_pretrained(typed(model), device)
     settings = stgan.preset(preset, iterations)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stgan.cli import options
-from stgan.cli.terminal import check_range, new_console, on_interrupt
+from stgan.cli.terminal import check_needed, check_range, new_console, on_interrupt
 from stgan.defaults import BOTH, FRAMES, STRENGTH
 from stgan.errors import StganError
 from stgan.files import typed
@@ -26,6 +26,10 @@ _MOST_CLIPS = 1_000_000  # of each action
 _MOST_ITERATIONS = 100_000
 _LARGEST_SEED = 2**63 - 1
 _MOST_INTERMEDIATES = 200  # of each clip
+_INTERRUPTED = (
+    "finished clips are kept; the same command with --resume (make generate ARGS=--resume) makes the rest and the "
+    "contact sheet"
+)
 EXAMPLES = (
     "stgan generate                                 (every action, 4 clips each)",
     "stgan generate wave2 jack --num 8 --seed 1 --gif --out clips",
@@ -58,7 +62,10 @@ def generate(
     iterations: options.Iterations = None,
     frames: options.Frames = FRAMES,
     init: Annotated[Path | None, options.file("--init", "Start from this video instead of from noise.")] = None,
-    strength: Annotated[float, typer.Option(help="How much of --init may change, above 0 and up to 1.")] = STRENGTH,
+    strength: Annotated[
+        float | None,
+        typer.Option(show_default=str(STRENGTH), help="With --init: how much of it may change, above 0 and up to 1."),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -101,12 +108,13 @@ def generate(
     check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
     check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
     check_range("--batch", batch, 1, MOST_TOGETHER)
+    check_needed("--init", init, {"--strength": strength})
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
     stgan = STGAN.from_pretrained(typed(model), device, own)
     condition = OWN if own else condition
     settings = stgan.preset(preset, iterations, precision)
     steering = stgan.steering(actions or [], condition=condition, frames=frames, target=target)
-    start = read_init(stgan, init, frames, strength) if init else None
+    start = read_init(stgan, init, frames, STRENGTH if strength is None else strength) if init else None
     job = GenerationJob(stgan, steering, settings, num, seed, batch, start)
     check_range("--intermediate", intermediate, math.ceil(settings.iterations / _MOST_INTERMEDIATES), _MOST_ITERATIONS)
     if gif and steering.side > LARGEST_GIF:
@@ -122,7 +130,7 @@ def generate(
     if intermediate:
         companions[".iterations"] = lambda clip, path: stages.save(path, clip.place)
     with (
-        on_interrupt("finished clips are kept, --resume makes the rest"),
+        on_interrupt(_INTERRUPTED),
         job.open(out, resume=resume, companions=companions) as run,
     ):
         left = sum(not run.finished(key) for key in job.order())

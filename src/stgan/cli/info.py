@@ -6,9 +6,8 @@ import typer
 from rich.console import Console
 
 from stgan.cli import options
-from stgan.cli.terminal import new_console, new_table
+from stgan.cli.terminal import check_needed, new_console, new_table
 from stgan.defaults import FRAMES, PRESETS
-from stgan.errors import StganError
 from stgan.files import typed
 from stgan.names import printable
 from stgan.version import __version__
@@ -42,9 +41,8 @@ def info(
     from stgan.checkpoints import bundled_models, find_model
 
     console = new_console()
+    check_needed("--layers", layers, {"--condition": condition})
     folder = find_model(typed(model))
-    if condition is not None and not layers:
-        raise StganError("--condition names the classifier whose layers are listed; add --layers")
     if layers:
         from stgan.checkpoints.own_classifier import load_own_classifier
         from stgan.pipeline import STGAN

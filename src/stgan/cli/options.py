@@ -3,32 +3,21 @@
 This module does not load PyTorch, so that `--help` is fast.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from stgan.defaults import EVALUATOR, PRESETS
-from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
 
 MODEL = str(DEFAULT_MODEL)
 """The default of `--model`: the full path, so that a user's folder of the same name does not matter."""
 
 
-def _path(name: str) -> Callable[[str], Path]:
-    def path(text: str) -> Path:
-        if text == "":
-            raise StganError(f"{name} is empty; name a file or a folder")
-        return Path(text)
-
-    return path
-
-
 def folder(name: str, help: str, metavar: str = "FOLDER") -> Any:
     """An option whose value is a folder, or another path."""
-    return typer.Option(name, metavar=metavar, parser=_path(name), help=help)
+    return typer.Option(name, metavar=metavar, parser=Path, help=help)
 
 
 def file(name: str, help: str) -> Any:
@@ -38,7 +27,7 @@ def file(name: str, help: str) -> Any:
 
 def argument(name: str, help: str) -> Any:
     """An argument that is a path."""
-    return typer.Argument(metavar=name, parser=_path(name), help=help)
+    return typer.Argument(metavar=name, parser=Path, help=help)
 
 
 _WHICH_MODEL = "The model: a bundled name, a folder, or a Hugging Face hub id."

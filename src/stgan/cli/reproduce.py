@@ -91,7 +91,7 @@ def ucf101(
     from stgan.video.ucf101_names import UCF101
 
     console = new_console()
-    chosen = load_recipe(recipe or DEFAULT, parse_overrides(settings or []))
+    chosen = load_recipe(recipe or DEFAULT, parse_overrides(settings or [], ("initial",)))
     published = UCF101
     if rehearse:
         if data or weights:

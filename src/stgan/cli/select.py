@@ -9,7 +9,7 @@ from rich.console import Console
 
 from stgan.cli import options
 from stgan.cli.evaluate import keep_scores, made_by, score_cache
-from stgan.cli.terminal import check_output, new_console, new_table, read_clips
+from stgan.cli.terminal import check_needed, check_output, new_console, new_table, read_clips
 from stgan.errors import StganError
 from stgan.files import typed, write_text
 from stgan.names import printable, quoted
@@ -91,8 +91,7 @@ def select(
     console = new_console()
     if most < 1:
         raise StganError(f"--max-per-class must be at least 1, not {most}")
-    if train_groups and not real:
-        raise StganError("--train-groups names groups of real clips; add --real with their folder")
+    check_needed("--real", real, {"--real-csv": csv_list, "--train-groups": train_groups})
     check_output("--json", json_file)
     if json_file and folder.resolve() in json_file.resolve().parents:
         raise StganError(f"--json {quoted(json_file)} is inside {quoted(folder)}; name a file in another folder")

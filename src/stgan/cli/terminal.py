@@ -1,9 +1,11 @@
 """What commands share: consoles, tables, checks of options, and registration."""
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import cleandoc
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperCommand
 
 from stgan.errors import Interrupted, StganError
 from stgan.manifest import MANIFEST
@@ -61,6 +64,18 @@ def print_note(console: Console, note: str) -> None:
     console.print(f"note: {note}", soft_wrap=True, style="yellow")
 
 
+class _Command(TyperCommand):
+    """Refuses empty texts, which scripts pass for variables that are not set: an empty path is the current folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for before, argument in pairwise(["", *args]):
+            if argument == "" or re.fullmatch(r"--[\w-]+=", argument):
+                given = argument or before  # "--out=", or "--out" before ""
+                option = given.rstrip("=") if given.startswith("--") else "an argument"
+                raise StganError(f"{option} is empty and names nothing; give a value, or leave it away")
+        return super().parse_args(ctx, args)
+
+
 def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Function], Function]:
     """Register a function as a command with this name. Its help ends with the examples, which are commands to type."""
 
@@ -68,6 +83,7 @@ def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Function],
         paragraphs = cleandoc(function.__doc__ or "").split("\n\n")
         app.command(
             name,
+            cls=_Command,
             help="\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs),
             epilog="\n\n".join(("Examples:", *examples)),
         )(function)
@@ -89,6 +105,13 @@ def check_range(option: str, value: int | float | None, least: int | float, most
     """StganError unless the value of an option is None or in a range."""
     if value is not None and not least <= value <= most:
         raise StganError(f"{option} must be at least {least} and at most {most}, not {value}")
+
+
+def check_needed(needed: str, given: object, options: Mapping[str, object]) -> None:
+    """StganError if one of these options has a value, but the option that it belongs to has none."""
+    name = next((name for name, value in options.items() if value is not None), None)
+    if name and not given:
+        raise StganError(f"{name} has no effect without {needed}; give {needed} too, or leave {name} away")
 
 
 def check_output(option: str, path: Path | None) -> None:

@@ -16,7 +16,7 @@ from stgan.cli import options
 from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
 from stgan.cli.terminal import new_console, new_table
-from stgan.errors import Interrupted, StganError, is_out_of_memory
+from stgan.errors import Interrupted, StganError, on_out_of_memory
 from stgan.files import locked
 from stgan.names import as_path, duration
 from stgan.progress import one_bar
@@ -160,15 +160,14 @@ def _errors_as_sentences() -> Iterator[None]:
     import torch
 
     try:
-        yield
-    except KeyboardInterrupt:
+        with on_out_of_memory(
+            "there is not enough memory for this training; lower batch_size or the networks' sizes with --set, "
+            "or choose a smaller --size"
+        ):
+            yield
+    except (KeyboardInterrupt, Interrupted):  # the second is of the samples
         raise Interrupted("the same command continues where this one stopped") from None
-    except (MemoryError, RuntimeError) as error:  # PyTorch has a type for this error on GPUs only
-        if is_out_of_memory(error):
-            raise StganError(
-                "there is not enough memory for this training; lower batch_size or the networks' sizes with --set, "
-                "or choose a smaller --size"
-            ) from error
+    except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
             raise StganError(
                 "another process of this training has ended; the same command continues from the last saved state"

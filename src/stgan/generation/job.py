@@ -141,6 +141,7 @@ class GenerationJob:
             "source": self.init.source, "sha256": _hash(self.init.video), "strength": self.init.strength
         }  # fmt: skip
         return {
+            "version": __version__,  # first, because a difference is looked for in this order
             "seed": self.seed,
             "model": self.model.name,
             "preset": self.preset.name,
@@ -152,7 +153,6 @@ class GenerationJob:
             "iterations": self.preset.iterations,
             "settings": as_plain(self.preset),
             "hashes": self.model.hashes(self.steering),
-            "version": __version__,
             **machine(self.model.device),
         }
 

@@ -122,8 +122,9 @@ class OutputFolder:
             key = (entry.action, entry.index)
             difference = first_difference(entry.details, self.settings)
             if difference:
+                other = "by another version of stgan, " * is_of_another_version(entry.details, self.settings)
                 raise StganError(
-                    f"cannot resume: {quoted(entry.file)} in {quoted(self.path)} was made with {difference}; "
+                    f"cannot resume: {quoted(entry.file)} in {quoted(self.path)} was made {other}with {difference}; "
                     "choose another --out, or leave --resume away to start anew"
                 )
             path = self.path / self.name(key)
@@ -178,6 +179,15 @@ def first_difference(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -
         else:
             return f"{name} {_short(value)}, not {_short(wanted)}"
     return ""
+
+
+def is_of_another_version(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether another version of stgan recorded these values: it has another number, or other names of settings."""
+    if recorded.get("version") != settings.get("version") or not settings.keys() <= recorded.keys():
+        return True
+    former, now = recorded.get("settings"), settings.get("settings")
+    same_preset = recorded.get("preset") == settings.get("preset")
+    return same_preset and isinstance(former, Mapping) and isinstance(now, Mapping) and former.keys() != now.keys()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stgan.errors import StganError
+from stgan.errors import StganError, is_out_of_memory
 from stgan.names import is_file_name
 from stgan.networks.clip_classifier import ClipClassifier
 from stgan.networks.configuration import Configuration
@@ -116,7 +116,8 @@ class VideoClassifier(ClipClassifier):
             raise StganError(f"the preprocessing of a classifier is wrong: {_short(error)}") from error
         self.module = module.eval()
         for parameter in module.parameters():  # TorchScript has no requires_grad_ of its own
-            parameter.requires_grad_(False)
+            # A copy of TorchScript has parameters that are computed from those of the original.
+            (parameter if parameter.is_leaf else parameter.detach_()).requires_grad_(False)
         self.actions = tuple(actions)
         kind = type(module)
         self.config = VideoClassifierConfig(
@@ -154,6 +155,8 @@ class VideoClassifier(ClipClassifier):
             with torch.autocast(videos.device.type, enabled=False):  # the network keeps its own precision
                 output = _logits_in(self.module(_arranged(pixels.to(like.dtype), self.config.layout)))
         except Exception as error:  # an unknown network may raise anything
+            if is_out_of_memory(error):
+                raise
             shape = "x".join(map(str, videos.shape))
             raise StganError(
                 f"{self._kind} cannot process clips of {shape} as {self.config.layout} ({_short(error)}); "
@@ -185,6 +188,8 @@ class VideoClassifier(ClipClassifier):
                 if output.requires_grad:
                     (gradient,) = torch.autograd.grad(output[:, 0].sum(), videos, allow_unused=True)
             except RuntimeError as error:  # for example a value that was changed in place
+                if is_out_of_memory(error):
+                    raise
                 raise StganError(f"{self._kind} has no gradient ({_short(error)}), so it cannot steer") from error
         if not output.isfinite().all():
             raise StganError(f"{self._kind} returns numbers that are not finite; check its weights")

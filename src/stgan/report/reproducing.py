@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stgan.checkpoints import ModelFolder
-from stgan.checkpoints.description import CARD
+from stgan.checkpoints.description import CARD, check_inside
 from stgan.defaults import BOTH, FRAMES
 from stgan.errors import StganError
 from stgan.records import read_text
@@ -77,7 +77,9 @@ def data_note(model: ModelFolder, entry: Mapping[str, Any]) -> str | None:
     try:
         if not isinstance(hashes, dict) or model.load(model.generator).hash != hashes.get("generator"):
             return None
-        lines = read_text(model.path / model.generator / CARD, _LONGEST_CARD, errors="replace").splitlines()
+        card = model.path / model.generator / CARD
+        check_inside(card)
+        lines = read_text(card, _LONGEST_CARD, errors="replace").splitlines()
     except StganError:
         return None
     notes = [line for line in lines if line.startswith(("Data source:", "Licence:", "License:"))]

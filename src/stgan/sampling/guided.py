@@ -1,4 +1,4 @@
-"""Denoising guided by classifiers: the presets `robust` (prior of frames) and `motion` (prior of clips)."""
+"""Denoising steered by classifiers: the presets `robust` (prior of frames) and `motion` (prior of clips)."""
 
 from dataclasses import dataclass, replace
 from functools import partial

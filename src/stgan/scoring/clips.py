@@ -2,8 +2,9 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -151,6 +152,12 @@ def unlisted(folder: Path, clips: Iterable[Clip]) -> list[str]:
     found = (path for inner in sorted(folder.iterdir()) if inner.is_dir() for path in sorted(inner.glob("*.mp4")))
     names = (path.relative_to(folder).as_posix() for path in found if not path.name.startswith("."))
     return [name for name in names if name not in listed]
+
+
+def by_path(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips, with their paths as names where names are equal, as those of two folders can be."""
+    times = Counter(clip.name for clip in clips)
+    return [replace(clip, name=clip.path.as_posix()) if times[clip.name] > 1 else clip for clip in clips]
 
 
 def evenly(clips: Sequence[Clip], num: int) -> list[Clip]:

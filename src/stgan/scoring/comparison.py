@@ -10,7 +10,8 @@ from torch import Tensor
 from stgan.metrics.classification import inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.scoring.measurements import PIXEL_METRICS, Measurements
-from stgan.scoring.scores import Compared, Comparison, Copying, flickering, frozen, within_actions
+from stgan.scoring.scores import Compared, Comparison, Copying
+from stgan.scoring.summaries import flickering, frozen, within_actions
 
 MOTION_TOLERANCE = 0.3
 """An action moves as in real clips if the ratio of its mean motion to theirs differs from 1 by at most this."""

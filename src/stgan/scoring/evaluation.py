@@ -8,17 +8,13 @@ from functools import partial
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
-from stgan.scoring.clips import MIDDLE, Clip, Protocol
+from stgan.scoring.clips import MIDDLE, Clip, Protocol, by_path
 from stgan.scoring.comparison import compare
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.real import Real, notes_on_distances, score_real, share_to_shuffle, without_skipped
-from stgan.scoring.scores import (
-    GENERATED,
-    QUOTED,
-    ScoredWindows,
-    Scores,
-    SetScores,
+from stgan.scoring.scores import GENERATED, QUOTED, ScoredWindows, Scores, SetScores
+from stgan.scoring.summaries import (
     by_action,
     clip_scores,
     copying,
@@ -53,6 +49,7 @@ def evaluate(
     """Score clips with a network that did not steer them.
 
     Args:
+        clips: of one folder or several; where two have the same name, the scores name both by their paths.
         features: the network whose features distances are measured on; default: the evaluator.
         real: the reference. Its clips of the generated actions are brought to the size of the generated clips.
             Distances are taken to those that the evaluator was trained on (if its card lists them; else to the train
@@ -66,6 +63,8 @@ def evaluate(
     Raises:
         StganError: a network steered the clips; a clip cannot be read; an action is unknown; too many splits.
     """
+    clips = by_path(clips)
+    real = replace(real, clips=by_path(real.clips)) if real else None
     feature_network = features or evaluator
     fooled = _fooled((evaluator, feature_network), clips, allow_fooled)
     notes = _check_actions(evaluator, clips, keep_going)

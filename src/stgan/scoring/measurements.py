@@ -131,7 +131,7 @@ def measure(
     as_record(Protocol, asdict(protocol), "the protocol")
     (name, times), *_ = Counter(clip.name for clip in clips).most_common(1) or [("", 0)]
     if times > 1:  # they would count as windows of one
-        raise StganError(f"{times} of the clips are called {quoted(name)}; score each folder of clips on its own")
+        raise StganError(f"{times} of the clips are called {quoted(name)}; give each clip once, with a name of its own")
     found: list[tuple[Clip, Arrays]] = []
     skipped: list[Skipped] = []
 

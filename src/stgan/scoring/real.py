@@ -10,7 +10,8 @@ from stgan.errors import StganError
 from stgan.scoring.clips import Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements, Skipped
-from stgan.scoring.scores import SetScores, TemporalOrder, distances, make_row, temporal_order
+from stgan.scoring.scores import SetScores, TemporalOrder
+from stgan.scoring.summaries import distances, make_row, temporal_order
 
 _MOST_WINDOWS = 10
 """Windows taken of a real clip."""

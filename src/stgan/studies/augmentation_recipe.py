@@ -9,7 +9,7 @@ import torch
 
 from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
 from stgan.checkpoints.trial import try_out
-from stgan.errors import StganError
+from stgan.errors import StganError, is_out_of_memory
 from stgan.names import one_line
 from stgan.records import as_record, merged, read_yaml
 from stgan.training.classifier_training import ClassifierConfig, build
@@ -36,9 +36,10 @@ class Initial:
                 network = build(self.network).eval().requires_grad_(False)
             try_out(network)
         except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
+            short = is_out_of_memory(error)
+            why = "takes more memory than other programs leave" if short else f"does not work ({one_line(error)})"
             raise StganError(
-                f"the recipe's initial network, a {self.network.network}, does not work ({one_line(error)}); "
-                "change initial.network"
+                f"the recipe's initial network, a {self.network.network}, {why}; change initial.network"
             ) from error
         return Checkpoint(network, hash=weights_hash(network.state_dict()))
 

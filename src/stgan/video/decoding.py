@@ -29,7 +29,7 @@ class ClipFacts:
     """Facts of a decoded clip, before any resizing.
 
     fps: frames per second. sha256: of the RGB bytes of all frames, hexadecimal; it does not depend on the container
-    or the file name. variable_rate, turned, interlaced: see `DecodedVideo`.
+    or the file name. variable_rate, turned, interlaced, stretched, tilted: see `DecodedVideo`.
     """
 
     frames: int
@@ -40,6 +40,8 @@ class ClipFacts:
     variable_rate: bool = False
     turned: bool = False
     interlaced: bool = False
+    stretched: bool = False
+    tilted: bool = False
 
 
 def decode_clip(
@@ -122,6 +124,6 @@ def _decode(path: Path, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipF
     video = read_video(path, transform=take)
     facts = ClipFacts(
         len(video.frames), height, width, video.fps, digest.hexdigest(),
-        video.variable_rate, video.turned, video.interlaced,
+        video.variable_rate, video.turned, video.interlaced, video.stretched, video.tilted,
     )  # fmt: skip
     return facts, video

@@ -1,15 +1,14 @@
 """A folder of clips as a data set: files, actions, groups (actors or source videos) and splits."""
 
 import csv as csv_module
+import io
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import TextIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,7 +17,7 @@ from PIL import Image
 from stgan.errors import StganError
 from stgan.files import named
 from stgan.names import from_csv_cell, is_file_name, printable, quoted
-from stgan.records import LARGEST_TEXT, read_text
+from stgan.records import read_bounded, read_text
 from stgan.video.columns import column, lists_clips, separator, split_named, split_of_table
 from stgan.video.frame_folders import IMAGES, VIDEOS, frame_files
 
@@ -217,42 +216,31 @@ def choose_csv(root: Path, name: str | None) -> list[Path]:
 
 def _columns(table: Path) -> list[str]:
     """The column names of a csv file; empty if the file is not csv, since any file may lie beside the clips."""
+    header, *_ = read_bounded(table, _LONGEST_LINE, beginning=True).splitlines() or [b""]
+    if len(header) == _LONGEST_LINE:
+        return []
+    text = header.decode("utf-8-sig", errors="replace")
     try:
-        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            lines = _lines(file)
-            header = next(lines, "")
-            return [name.strip() for name in next(csv_module.reader([header], delimiter=separator(header)), ())]
+        return [name.strip() for name in next(csv_module.reader([text], delimiter=separator(text)), ())]
     except csv_module.Error:
         return []
-    except OSError as error:
-        raise StganError(f"{quoted(table)} cannot be read ({error.strerror}): correct or remove it.") from error
 
 
 def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The column names and the rows; entries are stripped, and missing ones are empty."""
+    lines = io.StringIO(read_text(table), newline="")
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            lines = _lines(file)
-            header = next(lines, "")
-            reader = csv_module.DictReader(chain([header], lines), restval="", delimiter=separator(header))
-            columns = [from_csv_cell(name.strip()) for name in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            rows = [{name: from_csv_cell((row[name] or "").strip()) for name in columns} for row in reader]
-    except (OSError, UnicodeDecodeError, csv_module.Error) as error:
-        raise StganError(f"{quoted(table)} cannot be read as a csv file in UTF-8: correct it.") from error
-    return columns, rows
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines of a file. csv.Error for a line or a file that is too long."""
-    left = LARGEST_TEXT
-    while line := file.readline(_LONGEST_LINE):
-        left -= len(line)
-        if left < 0:
-            raise csv_module.Error("the file is too long")
-        if len(line) == _LONGEST_LINE:
+        if max(map(len, lines), default=0) > _LONGEST_LINE:
             raise csv_module.Error("a line is too long")
-        yield line
+        lines.seek(0)
+        delimiter = separator(next(lines, ""))
+        lines.seek(0)
+        names, *rows = list(csv_module.reader(lines, delimiter=delimiter)) or [[]]
+    except csv_module.Error as error:
+        raise StganError(f"{quoted(table)} cannot be read as a csv file: correct it.") from error
+    columns = [from_csv_cell(name.strip()) for name in names]
+    cells = ([from_csv_cell(cell.strip()) for cell in row] for row in rows if row)
+    return columns, [defaultdict(str, zip(columns, row, strict=False)) for row in cells]
 
 
 def _listed(root: Path, name: str, table: Path) -> Path:
@@ -410,12 +398,14 @@ def _video_files(folder: Path) -> Iterator[Path]:
 
 
 def _left_out(root: Path, named: Collection[Path], *, listed: bool) -> list[str]:
-    """What lies in the folder and is none of the named clips: videos and, without a list, other files; a sentence each.
+    """What lies in the folder and is none of the named clips, a sentence each.
 
-    Files directly in the folder (lists, notes) are not counted, except for videos.
+    These are videos and, beside a list, folders of frames; without a list, all other files. Files directly in the
+    folder (lists, notes) are not counted, except for videos.
     """
     taken = {os.path.abspath(path) for path in named}
     videos: list[str] = []
+    frames: list[str] = []
     others: Counter[str] = Counter()
     visited = 0
     for place, folders, files in os.walk(root):
@@ -432,12 +422,18 @@ def _left_out(root: Path, named: Collection[Path], *, listed: bool) -> list[str]
                 videos.append(os.path.relpath(path, root))
             elif place != os.fspath(root):
                 others[os.path.splitext(name)[1].lower()] += 1
+        if place != os.fspath(root) and frame_files(Path(place)):
+            frames.append(os.path.relpath(place, root))
         if visited > _MOST_VISITED:
             break
     found = []
     if videos:
         where = "on no list" if listed else "not in a folder of an action"
         found.append(f"{len(videos)} video file(s) {where}, which are left out; the first: {quoted(videos[0])}.")
+    if frames and listed:
+        found.append(
+            f"{len(frames)} folder(s) of images on no list, which are left out; the first: {quoted(frames[0])}."
+        )
     if others and not listed:
         kinds = ", ".join(f"{printable(ending) or 'no ending'} ({count})" for ending, count in others.most_common(8))
         advice = " Images are read as frames if each clip has a folder of its own." if set(others) & set(IMAGES) else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stgan.files import sha256
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 VIDEOS = (
     *(".mp4", ".avi", ".webm", ".gif", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".f4v", ".3gp"),
     *(".3g2", ".ts", ".mts", ".m2ts", ".vob", ".ogv", ".ogg", ".qt", ".divx", ".mpe", ".m2v", ".mxf", ".dv", ".rm"),

@@ -22,6 +22,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from torch import Tensor
 
 from stgan.errors import StganError
@@ -32,11 +33,14 @@ from stgan.video.frame_folders import frame_files
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf,mxf,dv,rm,ivf,nut,wtv,yuv4mpegpipe"
-_IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+_IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF")
+# Compressions of TIFF. The others are rare, and some ask for much memory.
+_TIFF = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "jpeg")
 _FREE_ENTRIES = 1 << 20  # index entries allowed for a file of any size; they take about 60 MB
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 _UPRIGHT = (1, 0, 0, 1)
+_SLIGHT = 0.01  # deviations from square pixels and from quarter turns that are not noted
 _MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
 _WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from the declared rate
 _GIB = 1024**3
@@ -46,7 +50,7 @@ _MOST_GIF = 2 * _GIB  # of a GIF, which can be a millionth of that
 # The colour space is declared because players assume another one for large frames.
 # "mbtree" reads uninitialised memory on processors with AVX-512, so that equal frames gave different files.
 _LOSSLESS_TO_THE_EYE = {
-    "crf": "8",
+    "crf": "9",
     "tune": "psnr",
     "x264-params": "mbtree=0",
     "colorspace": "smpte170m",
@@ -68,6 +72,8 @@ class DecodedVideo:
     variable_rate: the time between frames varies, so that `fps` is only the mean.
     turned: the file asks players to rotate or mirror its frames, which was done.
     interlaced: frames have lines of two moments.
+    stretched: the file asks players to show pixels that are not square; frames are as they are stored.
+    tilted: the file asks players to rotate frames by an angle that is no quarter turn; the nearest one was taken.
     """
 
     frames: UInt8[np.ndarray, "time height width 3"]
@@ -76,6 +82,8 @@ class DecodedVideo:
     variable_rate: bool = False
     turned: bool = False
     interlaced: bool = False
+    stretched: bool = False
+    tilted: bool = False
 
 
 def read_video(
@@ -117,7 +125,7 @@ def read_video(
     first, behind = (part.start, part.stop) if part is not None else (0, None)
     count, discarded, size, matrix = 0, 0, (0, 0), _UPRIGHT
     times: list[float | None] = []
-    interlaced = False
+    interlaced = tilted = False
     try:
         # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
@@ -149,7 +157,7 @@ def read_video(
                         raise VideoError(f"{quoted(path)} leaves out more than {max_frames} frames: cut it anew.")
                     continue
                 if count == 0:
-                    size, matrix = (frame.height, frame.width), _display_matrix(frame)
+                    size, (matrix, tilted) = (frame.height, frame.width), _display_matrix(frame)
                     _check_frame_size(path, *size, max_pixels)
                 elif size != (frame.height, frame.width):
                     raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
@@ -173,6 +181,7 @@ def read_video(
             if count == 0:
                 raise VideoError(f"{quoted(path)} holds no video frame: it is empty or cut short.")
             fps = _frame_rate(container, stream, count, last)
+            stretched = abs(float(stream.sample_aspect_ratio or 1) - 1) > _SLIGHT
             if count <= first:
                 raise VideoError(f"{quoted(path)} has {count} frames, no frame {first}: get the whole file.")
             if count != behind:
@@ -186,7 +195,7 @@ def read_video(
     variable = _varies(shown)
     if not variable and len(shown) > 2 and abs(shown[-1] * fps / (len(shown) - 1) - 1) > _WRONG_RATE:
         fps = min((len(shown) - 1) / float(shown[-1]), _MAX_FPS)  # the declared rate contradicts the time stamps
-    return DecodedVideo(frames, fps, shown, variable, matrix != _UPRIGHT, interlaced)
+    return DecodedVideo(frames, fps, shown, variable, matrix != _UPRIGHT, interlaced, stretched, tilted)
 
 
 def write_video(
@@ -285,7 +294,7 @@ def _read_images(
     for file in chosen:
         try:
             with Image.open(file, formats=_IMAGE_FORMATS) as image:
-                _check_frame_size(file, image.height, image.width, max_pixels)
+                _check_image(file, image, max_pixels)
                 turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
                 kept = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         except VideoError:
@@ -303,6 +312,20 @@ def _read_images(
         data += kept.tobytes()
     frames = np.frombuffer(data, np.uint8).reshape(len(chosen), *kept.shape)
     return DecodedVideo(frames, _FALLBACK_FPS, np.arange(len(chosen)) / _FALLBACK_FPS, turned=turned)
+
+
+def _check_image(path: Path, image: Image.Image, max_pixels: int) -> None:
+    """VideoError for a picture that would take too much memory, or that would lose something as a frame of 8 bits."""
+    _check_frame_size(path, image.height, image.width, max_pixels)
+    if image.mode.startswith(("I", "F")):
+        raise VideoError(f"{quoted(path)} has more than 8 bits a channel: convert it to 8 bits.")
+    if getattr(image, "is_animated", False):
+        raise VideoError(f"{quoted(path)} holds several pictures: give each frame a file of its own.")
+    if isinstance(image, TiffImageFile):
+        width, height = (image.tag_v2.get(tag, 1) for tag in (TILEWIDTH, TILELENGTH))  # a tile is read as a whole
+        _check_frame_size(path, height, width, max_pixels)
+        if image.info.get("compression") not in _TIFF:
+            raise VideoError(f"{quoted(path)} is compressed in a rare way: save it as TIFF with LZW, or as PNG.")
 
 
 def _reason(error: Exception) -> str:
@@ -370,19 +393,20 @@ def _varies(shown: np.ndarray) -> bool:
     return bool(len(steps) and np.abs(steps - np.median(steps)).max() > max(0.5 * np.median(steps), 0.0101))
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """The signs (a, b, c, d) of a frame's display matrix, to the nearest quarter turn.
+def _display_matrix(frame: av.VideoFrame) -> tuple[tuple[int, int, int, int], bool]:
+    """The signs (a, b, c, d) of a frame's display matrix, to the nearest quarter turn, and whether it is none.
 
     (x, y) of the stored frame is shown at (a x + c y, b x + d y).
     """
     found = frame.side_data.get("DISPLAYMATRIX")
     data = bytes(found) if isinstance(found, SideData) else b""
     if len(data) < _MATRIX.size:
-        return _UPRIGHT
+        return _UPRIGHT, False
     a, b, _, c, d = _MATRIX.unpack_from(data)
+    tilted = min(abs(a), abs(b)) > _SLIGHT * max(abs(a), abs(b))
     if abs(b) > abs(a):
-        return 0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0
-    return -1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1
+        return (0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0), tilted
+    return (-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1), tilted
 
 
 def _upright(frame: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import median_low
-from typing import Literal
 
 from stgan.names import printable, quoted
 from stgan.records import Count, Text
@@ -28,6 +27,25 @@ _FEW = 5  # clips of an action; fewer give a warning
 _IMBALANCE = 10  # ratio of clips of two actions that gives a warning
 _TOLERATED = 1 / 3  # fraction of the clips that may be unreadable
 _NAMED = 5  # names in a sentence; the others are counted
+_ODD = {
+    "variable_rate": (
+        "the time between frames varies in {}",
+        "frames are taken as they are, so the action moves at a varying speed; convert the clips to a constant rate.",
+    ),
+    "interlaced": (
+        "the frames of {} are interlaced",
+        "edges that move look like combs; deinterlace the clips.",
+    ),
+    "stretched": (
+        "the pixels of {} are not square",
+        "frames are taken as they are stored, so people look too wide or too narrow; scale the clips to square pixels.",
+    ),
+    "tilted": (
+        "players rotate {} by an angle that is no quarter turn",
+        "the nearest quarter turn is used; rotate the clips themselves.",
+    ),
+}
+"""Facts of clips that give a warning: what is so in so many clips, and what follows."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +101,7 @@ class SurveySummary:
     """The content of `survey.json`: a survey without the facts of single clips. Paths are relative to the folder.
 
     sizes: clips by "WIDTHxHEIGHT". frame_rates: clips by frames per second. layout: see `ClipFolder`. turned,
-    variable_rate, interlaced: numbers of clips, see `DecodedVideo`. For the others see `Survey`.
+    variable_rate, interlaced, stretched, tilted: numbers of clips, see `DecodedVideo`. For the others see `Survey`.
     """
 
     layout: Text = ""
@@ -98,6 +116,8 @@ class SurveySummary:
     turned: Count = 0
     variable_rate: Count = 0
     interlaced: Count = 0
+    stretched: Count = 0
+    tilted: Count = 0
     actions: dict[Text, ActionSurvey]
     unreadable: dict[Text, Text]
     duplicates: tuple[DuplicateNames, ...]
@@ -235,6 +255,8 @@ class Survey:
             turned=self.turned,
             variable_rate=len(self._with("variable_rate")),
             interlaced=len(self._with("interlaced")),
+            stretched=len(self._with("stretched")),
+            tilted=len(self._with("tilted")),
             actions=self.actions,
             unreadable={self._relative(path): reason for path, reason in self.unreadable.items()},
             duplicates=tuple(
@@ -250,8 +272,8 @@ class Survey:
     def _facts(self) -> list[ClipFacts]:
         return [self.facts[clip.path] for clip in self.readable.clips]
 
-    def _with(self, fact: Literal["variable_rate", "interlaced"]) -> list[Path]:
-        """The readable clips of which this is true."""
+    def _with(self, fact: str) -> list[Path]:
+        """The readable clips of which one of the facts in `_ODD` is true."""
         return [clip.path for clip in self.readable.clips if getattr(self.facts[clip.path], fact)]
 
     def _lengths(self, clips: Iterable[ClipFile]) -> Lengths | None:
@@ -278,17 +300,9 @@ class Survey:
                 f"the frame rates differ, {_names(rates)}: frames are taken as they are, so the same action moves at "
                 "different speeds; convert the clips to one rate if they differ much."
             )
-        if varying := self._with("variable_rate"):
-            found.append(
-                f"the time between frames varies in {_count(len(varying), 'clip')}, first "
-                f"{self._relative(varying[0])!r}: frames are taken as they are, so the action moves at a varying "
-                "speed; convert the clips to a constant rate."
-            )
-        if interlaced := self._with("interlaced"):
-            found.append(
-                f"the frames of {_count(len(interlaced), 'clip')} are interlaced, first "
-                f"{self._relative(interlaced[0])!r}: edges that move look like combs; deinterlace the clips."
-            )
+        for fact, (what, then) in _ODD.items():
+            if odd := self._with(fact):
+                found.append(f"{what.format(_count(len(odd), 'clip'))}, first {self._relative(odd[0])!r}: {then}")
         if len(self.sizes) > 1:
             sizes = [f"{width}x{height} ({count})" for (height, width), count in self.sizes.items()]
             found.append(f"the frame sizes differ, {_names(sizes)}: of each frame the central square is used.")

@@ -75,7 +75,7 @@ def _array(head: bytes, size: int, opened: Callable[[], AbstractContextManager[I
 
     def read() -> Tensor:
         with opened() as stream:
-            data = stream.read()
+            data = stream.read(size)  # without a limit, zipfile would first unpack what is behind
         values = np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
         return torch.from_numpy(np.array(values, np.float32, order="C"))
 

@@ -19,6 +19,7 @@ from stgan.checkpoints.importing.numpy_files import chainer_layers, read_npy, re
 from stgan.checkpoints.importing.pytorch import layers_by_name, read_safetensors, read_torch_file
 from stgan.checkpoints.importing.tensorflow_checkpoints import checkpoint_files, read_variables, tensorflow_layers
 from stgan.checkpoints.trial import try_out
+from stgan.errors import StganError, is_out_of_memory
 from stgan.files import sha256
 from stgan.names import one_line, quoted
 from stgan.video.ucf101_names import CLASSES
@@ -64,6 +65,7 @@ def import_weights(
 
     Raises:
         CheckpointError: a file is missing, damaged, too large or of another kind, or an option does not fit it.
+        StganError: there is not enough memory.
     """
     if kind not in KINDS:
         raise CheckpointError(f"{quoted(kind)} cannot be imported; networks that can are {', '.join(KINDS)}")
@@ -100,6 +102,8 @@ def import_weights(
     except CheckpointError:
         raise
     except Exception as error:  # zipfile, safetensors and torch raise many types
+        if is_out_of_memory(error):
+            raise StganError(f"there is not enough memory to import {quoted(weights)}; close other programs") from error
         reason = one_line(error, lines=1).rstrip(" .:")
         raise CheckpointError(f"{quoted(weights)} cannot be imported as a {kind}: {reason}") from error
     actions = _actions(actions, getattr(config, "num_classes", 0), weights)
@@ -190,6 +194,8 @@ def _read_mean(path: Path) -> Array:
             return array
         raise ValueError("it has values that are not finite")
     except Exception as error:  # as for weights
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(f"{quoted(path)} is not a usable mean: {one_line(error, lines=1)}") from error
 
 
