@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from stgan.defaults import BOTH, FRAMES
 from stgan.errors import StganError
 from stgan.records import read_text
 from stgan.report.shown import Shown
-from stgan.sampling import PRESETS
+from stgan.sampling import PRESETS, VECTOR_PRESETS, SamplerSettings
 from stgan.studies.fooling import REAL, FoolingStudy
 
 _COMMON = {"model", "preset", "condition", "iterations", "frames", "seed"}
@@ -38,17 +39,12 @@ def settings(clips: Sequence[Shown]) -> dict[str, str]:
 def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     """The command that makes such clips; None if the manifest does not tell, or if no command makes them."""
     known, entry = settings(clips), clips[0].entry if clips else {}
-    preset = PRESETS.get(known.get("preset", ""))
-    if preset is None or entry.get("init") or not _COMMON.issubset(known) or not known["iterations"].isdecimal():
+    if entry.get("init") or not _COMMON.issubset(known) or not known["iterations"].isdecimal():
         return None
-    try:
-        recorded = dict(entry["settings"])
-        precision = recorded.setdefault("precision", preset.precision)  # old manifests do not record it
-        used = replace(preset, iterations=int(known["iterations"]), precision=precision)
-    except (StganError, ValueError, TypeError, KeyError):
+    preset = _preset_with(known["preset"], int(known["iterations"]), entry.get("settings"))
+    if preset is None:
         return None
-    if recorded != json.loads(json.dumps(asdict(used))):
-        return None
+    precision = entry["settings"].get("precision", preset.precision)
     actions = list(dict.fromkeys(clip.action for clip in clips))
     num = max(clip.entry["index"] for clip in clips) + 1
     words = ["--target", known["target"]] if "target" in known else actions if len(actions) <= _MOST_ACTIONS else []
@@ -61,12 +57,27 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     return shlex.join(["stgan", "generate", *words, "--out", str(folder)])
 
 
+def _preset_with(name: str, iterations: int, recorded: object) -> SamplerSettings | None:
+    """What the name of a preset stood for where a clip has these recorded settings; None if they are others."""
+    for preset in (presets[name] for presets in (PRESETS, VECTOR_PRESETS) if name in presets):
+        with suppress(StganError, ValueError, TypeError):
+            own = asdict(preset)
+            former = {key: own[key] for key in ("precision", "multistep") if key in own}  # old manifests lack these
+            values = former | dict(recorded)  # type: ignore[call-overload]
+            used = replace(preset, iterations=iterations, precision=values["precision"])
+            if values == json.loads(json.dumps(asdict(used))):
+                return preset
+    return None
+
+
 def fooling_command(folder: Path, study: FoolingStudy, clips: Sequence[Shown]) -> str:
     """The command that makes such a study with these clips."""
     given = {"--model": study.model, "--preset": study.preset, "--num": study.num, "--seed": study.seed}
     words = [word for name, value in given.items() for word in (name, str(value))]
-    iterations, preset = settings(clips).get("iterations"), PRESETS.get(study.preset)
-    words += ["--iterations", str(iterations)] * bool(preset and iterations not in (None, str(preset.iterations)))
+    iterations = settings(clips).get("iterations")
+    presets = [presets[study.preset] for presets in (PRESETS, VECTOR_PRESETS) if study.preset in presets]
+    usual = {None, *(str(preset.iterations) for preset in presets)}
+    words += ["--iterations", str(iterations)] * (bool(presets) and iterations not in usual)
     words += ["--real", "FOLDER"] * any(row.clips == REAL for row in study.rows)
     return shlex.join(["stgan", "fooling", *words, "--out", str(folder)])
 

@@ -80,5 +80,5 @@ VECTOR_MOTION = GuidedSettings(
 
 PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (MOTION, ROBUST, PAPER, PIXELS)}
 
-VECTOR_PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (VECTOR_MOTION, VECTOR_ROBUST)}
+VECTOR_PRESETS: dict[str, GuidedSettings] = {preset.name: preset for preset in (VECTOR_MOTION, VECTOR_ROBUST)}
 """What these names stand for in models whose priors are of vector codes."""

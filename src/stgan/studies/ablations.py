@@ -20,10 +20,9 @@ from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.pipeline import BOTH, STGAN
 from stgan.records import Count, Fraction, FractionInterval, Number, Text
 from stgan.sampling import (
-    MOTION,
     PAPER,
     PIXELS,
-    ROBUST,
+    VECTOR_PRESETS,
     GuidedSettings,
     Inflation,
     OnIteration,
@@ -36,6 +35,7 @@ from stgan.video import read_video, to_float
 from stgan.video.strips import Strip, save_strips
 
 FIGURE = "ablations.png"
+MOTION, ROBUST = VECTOR_PRESETS["motion"], VECTOR_PRESETS["robust"]
 
 
 @dataclass(frozen=True)
