@@ -75,7 +75,7 @@ for name, small, large in (
 def test_too_little_memory_is_no_damage(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", TRY, str(tmp_path)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert ended.returncode == 0, ended.stderr
     found = {tuple(line.split()[::2]) for line in ended.stdout.splitlines()}
     assert found == {("load", "3"), ("recipe", "3"), ("resume", "2"), ("classify", "2")}, ended.stdout

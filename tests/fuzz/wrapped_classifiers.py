@@ -54,6 +54,7 @@ class Wrappings:
         assert of_other == "", f"recognised: another {kind.__name__}; {steers}, {scores}; {of_other}"
 
 
+# The outputs of these networks are below 0, so that they are not taken for probabilities by chance.
 class _Convolutional(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +65,7 @@ class _Convolutional(nn.Module):
 
     @staticmethod
     def run(layer: nn.Module, norm: nn.Module, head: nn.Module, x: Tensor) -> Tensor:
-        return head(torch.tanh(norm(layer(x))).mean((2, 3, 4)))
+        return -5 + head(torch.tanh(norm(layer(x))).mean((2, 3, 4)))
 
 
 class _Recurrent(nn.Module):
@@ -82,7 +83,7 @@ class _Recurrent(nn.Module):
     @staticmethod
     def run(layer: nn.Module, cells: nn.Module, head: nn.Module, x: Tensor) -> Tensor:
         frames = torch.stack([layer(frame).mean((2, 3)) for frame in x.unbind(2)], 1)
-        return head(cells(frames)[0].mean(1))
+        return -5 + head(cells(frames)[0].mean(1))
 
 
 class _Attentive(nn.Module):
@@ -97,7 +98,7 @@ class _Attentive(nn.Module):
 
     @staticmethod
     def run(layer: nn.Module, blocks: nn.Module, head: nn.Module, x: Tensor) -> Tensor:
-        return head(blocks(layer(x).flatten(2).mT).mean(1))
+        return -5 + head(blocks(layer(x).flatten(2).mT).mean(1))
 
 
 class _Renamed(nn.Module):
