@@ -72,11 +72,11 @@ def test_sizes_are_of_each_clip_and_never_0() -> None:
 
 @pytest.mark.parametrize("width", [0.0, 1.0, 6.0])
 def test_starting_noise_has_unit_variance_and_is_smooth_over_time(width: float) -> None:
-    noise = starting_noise(16, 500, 0.5, width, ClipRandomness(range(8)))
+    noise = starting_noise(16, (500,), 0.5, width, ClipRandomness(range(8)))
     assert noise.std() == pytest.approx(1, abs=0.05)
     steps = noise.diff(dim=1).square().mean()
     assert steps == pytest.approx(2 * 0.5, rel=0.1) if width == 0 else steps < 0.5
-    assert starting_noise(16, 5, 0.0, width, ClipRandomness([1])).diff(dim=1).abs().max() == 0
+    assert starting_noise(16, (5,), 0.0, width, ClipRandomness([1])).diff(dim=1).abs().max() == 0
 
 
 def test_clip_seeds_differ_and_stay() -> None:
