@@ -244,8 +244,8 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
     order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
     thumbnails = _as_gray(resize_and_crop(video, SIDE))
-    starts = windows[:, 0].copy()
-    return _Read(clip.path, key, facts.sha256, starts, video[windows], order, thumbnails, facts.variable_rate)
+    first = windows[:, 0].copy()
+    return _Read(clip.path, key, facts.sha256, first, video[windows], order, thumbnails, facts.variable_rate)
 
 
 def _score_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:

@@ -133,6 +133,7 @@ def clip_scores(
         clip, number = measured.clips[own[0]], numbers[own[0]]
         log_p = measured.log_probabilities[own].logsumexp(0) - log(len(own))
         named = int(log_p.argmax())
+        pixels: dict[str, Any] = {metric: float(values[own].mean()) for metric, values in measured.pixels.items()}
         found.append(
             ClipScores(
                 file=name,
@@ -141,7 +142,7 @@ def clip_scores(
                 named=evaluator.actions[named] if evaluator.actions else named,
                 probability=None if number is None else float(log_p[number].exp()),
                 contribution=float(shares[own].mean()),
-                **{metric: float(values[own].mean()) for metric, values in measured.pixels.items()},
+                **pixels,
                 **copies.get(name, {}),
             )
         )
