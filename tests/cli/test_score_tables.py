@@ -10,7 +10,7 @@ from rich.console import Console
 
 from stgan.checkpoints import find_model
 from stgan.cli.score_tables import show_scores
-from stgan.scoring import Real, Scores, evaluate, find_evaluator, folder_clips, labelled_clips
+from stgan.scoring import Copied, Real, Scores, evaluate, find_evaluator, folder_clips, labelled_clips
 from stgan.video import find_clips
 
 
@@ -38,17 +38,29 @@ def test_no_line_of_a_table_is_broken_at_80_columns(scores: Scores) -> None:
 
 def test_what_was_not_measured_has_no_column(scores: Scores) -> None:
     alone = replace(scores.rows[0], frechet_video_distance=None, kernel_video_distance=None, diversity=None)
-    lines = shown(replace(scores, rows=(alone,), copying=None, beside_real=None, notes=()))
+    lines = shown(replace(scores, rows=(alone,), copies=None, beside_real=None, notes=()))
     assert not any("diversity" in line or "Fréchet" in line for line in lines) and any(
         "flicker" in line for line in lines
     )
 
 
-def test_distances_are_to_what_they_say(scores: Scores) -> None:
-    (line,) = (line for line in shown(scores) if "are nearer" in line)
-    assert (
-        "from the nearest of 'real' as these from those of other files" in line and "training" not in line
-    )  # nothing says that these were trained on
+def test_copies_are_of_what_they_say(scores: Scores) -> None:
+    frames, windows = (line for line in shown(scores) if line.startswith("copies, by "))
+    # Nothing says that these clips were trained on, and they are too few for a threshold.
+    assert "to the nearest frame of 'real'" in frames and "to the nearest window of 'real'" in windows
+    assert "nearer to a" not in frames + windows and "training" not in frames + windows
+    assert scores.copies
+    known = Copied(
+        threshold=0.25, num=2, share=0.5, interval=(0.15, 0.85), generated=scores.copies.frames.generated, real=0.5
+    )
+    frames, windows = (
+        line
+        for line in shown(replace(scores, copies=replace(scores.copies, frames=known)))
+        if line.startswith("copies, by ")
+    )
+    assert "2 clips (0.50, [0.15 0.85]) are nearer to a frame than 0.250, as 1 % of the real ones are" in frames
+    (line,) = (line for line in shown(scores) if line.startswith("near-duplicates"))
+    assert "nearly equal another one of their action; of real clips" in line
 
 
 def test_values_beside_real_clips(scores: Scores) -> None:

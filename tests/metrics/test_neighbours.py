@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and nearest neighbours, against their definitions."""
+"""Precision, recall, density and coverage, against their definitions."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stgan.metrics import neighbours
-from stgan.metrics.neighbours import mean_distance, nearest_distances, precision_recall_density_coverage
+from stgan.metrics.neighbours import mean_distance, precision_recall_density_coverage
 
 numbers, seeds = st.integers(2, 12), st.integers(0, 99)
 
@@ -88,36 +88,11 @@ def test_lost_and_invented_clips_show_where_they_should() -> None:
     assert 0.4 < scores.precision <= 0.5
 
 
-@settings(max_examples=40, deadline=None)
-@given(n=st.integers(0, 8), m=st.integers(0, 8), seed=seeds, grouped=st.booleans())
-def test_nearest_distances_one_by_one(n: int, m: int, seed: int, grouped: bool) -> None:
-    queries, references = features(n, 3, seed), features(m, 3, seed + 100)
-    own, theirs = features(n, 1, seed + 200)[:, 0].long(), features(m, 1, seed + 300)[:, 0].long()
-    groups = {"query_groups": own, "reference_groups": theirs} if grouped else {}
-    expected = [
-        min(
-            (float((q - r).norm()) for r, h in zip(references, theirs, strict=True) if not grouped or g != h),
-            default=np.inf,
-        )
-        for q, g in zip(queries, own, strict=True)
-    ]
-    assert nearest_distances(queries, references, **groups).tolist() == pytest.approx(expected)
-
-
-def test_a_copy_lies_at_distance_zero() -> None:
-    """However large the features are; through inner products it would lie at 1e-2 or so."""
-    real = 1e6 + torch.rand(40, 128, generator=torch.Generator().manual_seed(0))
-    assert nearest_distances(real[:5].clone(), real).tolist() == [0] * 5
-    numbers = torch.arange(40)
-    assert (nearest_distances(real, real, query_groups=numbers, reference_groups=numbers) > 0).all()
-
-
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     real, generated = features(23, 3, 0), features(17, 3, 1)
-    whole = precision_recall_density_coverage(real, generated), nearest_distances(generated, real)
+    whole = precision_recall_density_coverage(real, generated)
     monkeypatch.setattr(neighbours, "_BLOCK", 50)
-    assert precision_recall_density_coverage(real, generated) == whole[0]
-    assert torch.equal(nearest_distances(generated, real), whole[1])
+    assert precision_recall_density_coverage(real, generated) == whole
     apart = np.linalg.norm(real[:, None].numpy() - real[None].numpy(), axis=2)
     assert mean_distance(real).item() == pytest.approx(apart.sum() / (23 * 22), rel=1e-12)
 
@@ -127,14 +102,11 @@ def test_what_cannot_be_measured_is_refused() -> None:
     for pair in ((few, clips), (clips, few)):
         with pytest.raises(ValueError, match="two clips"):
             precision_recall_density_coverage(*pair)
-    for measure in (precision_recall_density_coverage, nearest_distances):
-        for pair in ((broken, clips), (clips, broken)):
-            with pytest.raises(ValueError, match="not finite"):
-                measure(*pair)
+    for pair in ((broken, clips), (clips, broken)):
+        with pytest.raises(ValueError, match="not finite"):
+            precision_recall_density_coverage(*pair)
     for refused, words in ((few, "two clips"), (broken, "not finite")):
         with pytest.raises(ValueError, match=words):
             mean_distance(refused)
     with pytest.raises(ValueError, match="no 0th neighbour"):
         precision_recall_density_coverage(clips, clips, 0)
-    with pytest.raises(ValueError, match="or of neither"):
-        nearest_distances(clips, clips, query_groups=torch.arange(4))

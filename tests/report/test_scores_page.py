@@ -28,9 +28,11 @@ from stgan.scoring import (
     find_evaluator,
     folder_clips,
     kept_scores,
+    labelled_clips,
     read_scores,
 )
 from stgan.studies.fooling import RECORD, read_fooling
+from stgan.video import find_clips
 
 PageOf = Callable[[Path], Any]
 Record = dict[str, Any]
@@ -319,7 +321,30 @@ def test_what_is_written_is_read(clips: Path, tiny_clips: Path, tiny_model: Path
     beside = evaluate(folder_clips(tiny_clips), evaluator, real=Real(folder_clips(tiny_clips)))
     beside = replace(beside, skipped=(Skipped("clip", "why"),))
     (clips / SCORES).write_text(json.dumps(as_plain(beside)))
-    assert read_scores(clips / SCORES) == beside and beside.copying and beside.temporal_order_real
+    assert read_scores(clips / SCORES) == beside and beside.copies and beside.temporal_order_real
+
+
+def test_the_nearest_training_frame_is_beside_each_clip(
+    clips: Path, tiny_clips: Path, tiny_model: Path, page_of: PageOf
+) -> None:
+    evaluator = find_evaluator("evaluator", find_model(tiny_model))
+    scores = evaluate(folder_clips(clips), evaluator, real=Real(labelled_clips(find_clips(tiny_clips))))
+
+    def pictures(scores: Scores, real: Path | None) -> tuple[Any, int]:
+        request = Request(clips, find_model(tiny_model), "tiny", scores, command=("stgan", "report"), real=real)
+        page, figures = write_scores_page(request)
+        assert ((clips / "figures" / "nearest.png") in figures) is (real is not None)
+        return page_of(page), sum("nearest training" in (found.get("alt") or "") for _, found in page_of(page).tags)
+
+    page, shown = pictures(scores, tiny_clips)
+    nearest = [clip.nearest_frame for clip in scores.clips]
+    assert shown == len(nearest) == 6 and all(
+        each and f"{each.file}, frame {each.frame}" in page.text for each in nearest
+    )
+    assert pictures(scores, None)[1] == 0
+    assert scores.clips[0].nearest_frame
+    outside = replace(scores.clips[0], nearest_frame=replace(scores.clips[0].nearest_frame, file="../left/clip0.mp4"))
+    assert pictures(replace(scores, clips=(outside, *scores.clips[1:])), tiny_clips)[1] == 5
 
 
 def test_values_beside_real_clips_are_on_the_page(

@@ -133,8 +133,7 @@ def test_real_clips_are_told_apart_by_what_the_evaluator_was_trained_on(tiny_cli
     assert [row.name for row in scores.rows] == ["generated", "real, seen in training", "real, unseen"]
     reference, unseen = scores.rows[1:]
     assert reference.frechet_video_distance is None and unseen.frechet_video_distance is not None
-    assert scores.copying and scores.copying.baseline == "real clips not seen in training"
-    assert scores.copying.ratio < 1  # most of the clips are the training clips themselves, at another time
+    assert scores.copies and scores.copies.training == "real, seen in training" and scores.copies.num_training == 6
 
 
 def test_without_a_card_the_split_tells_and_without_one_nothing_does(tiny_clips: Path, evaluator: Evaluator) -> None:
@@ -142,11 +141,10 @@ def test_without_a_card_the_split_tells_and_without_one_nothing_does(tiny_clips:
     split = [replace(clip, split="test" if "clip2" in clip.name else "train") for clip in real]
     scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(split))
     assert [row.name for row in scores.rows] == ["generated", "real, train split", "real, other splits"]
-    # The clips are the real ones, and a window of each is looked at: two thirds are copies.
-    assert scores.copying and scores.copying.generated == 0 and scores.copying.nearer_than_any == 6
+    assert scores.copies and scores.copies.training == "real, train split" and scores.copies.num_training == 6
     scores = evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
     assert [row.name for row in scores.rows] == ["generated", "real"]
-    assert scores.copying and scores.copying.baseline == "these from those of other files"
+    assert scores.copies and scores.copies.training == "real" and scores.copies.num_training == 9
     # How far real clips lie apart, half against half, is told once: beside the generated ones.
     assert scores.rows[1].frechet_video_distance is None and scores.beside_real
     assert scores.beside_real.values["frechet_video_distance"].real is not None
@@ -354,7 +352,7 @@ def test_several_windows_of_a_clip_are_one_video(scores: Scores, tiny_clips: Pat
     assert several.temporal_order_real and several.temporal_order_real.num_videos == 9
     assert not any("copies" in note for note in several.notes)
     assert [clip.file for clip in several.clips] == sorted(clip.name for clip in clips)
-    assert several.copying and several.copying.nearer_than_any <= 9 and (row.num_frozen or 0) <= 9
+    assert several.copies and several.copies.num_videos == 9 and (row.num_frozen or 0) <= 9
     assert "3 windows of 16 frames, evenly spread over a clip" in several.protocol
 
     # Restated from the windows: means of each clip; intervals of as many clips; one window a clip for diversity.

@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -97,7 +97,7 @@ def evaluate(
     ] = None,
     device: options.Device = None,
 ) -> None:
-    """Score clips: recognition, Inception Score, distances to real clips, diversity, motion.
+    """Score clips: recognition, Inception Score, distances to real clips, copies, diversity, motion.
 
     The evaluator is a network that did not steer the clips. The results of networks for each clip are kept: after an
     interruption, the same command continues. Scores of clips that stgan generated are also written to
@@ -218,9 +218,18 @@ def _notes_on_manifest(folder: Path, clips: Sequence["Clip"]) -> list[str]:
     return notes
 
 
+def _columns(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values of a clip; those of a record inside it are called after both."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}_{inner}", each) for inner, each in value.items())
+        else:
+            yield name, value
+
+
 def _as_csv(scores: "Scores") -> str:
     file = io.StringIO()
-    lines = [{name: csv_cell(value) for name, value in asdict(clip).items()} for clip in scores.clips]
+    lines = [{name: csv_cell(value) for name, value in _columns(asdict(clip))} for clip in scores.clips]
     writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)

@@ -43,9 +43,10 @@ def report(
 
     The page shows the clips, their scores with intervals, failures chosen by rules, the method, and how everything was
     made. It uses the scores that stgan evaluate left in FOLDER/scores.json; if there are none, the command scores the
-    clips first. An --evaluator that steered the clips may score them here; the page then says so. The figures are also
-    written to the folder `figures` beside the page. For an augmentation experiment, or a study of several, the page
-    says whether generated clips are useful training data.
+    clips first. With --real the page also shows the nearest training frame beside each clip. An --evaluator that
+    steered the clips may score them here; the page then says so. The figures are also written to the folder `figures`
+    beside the page. For an augmentation experiment, or a study of several, the page says whether generated clips are
+    useful training data.
     """
     from stgan.checkpoints import find_model
     from stgan.report.augmentation_page import write_augmentation_page
@@ -77,7 +78,7 @@ def report(
         source = folder if kind else fooling
         study = (source, read_fooling(source)) if source else None
         scores = None if kind else find_scores(folder, whole, evaluator, real, console)
-        request = Request(folder, whole, model or whole.path.name, scores, study, command)
+        request = Request(folder, whole, model or whole.path.name, scores, study, command, real)
         with console.status("drawing"):
             page, figures = write_scores_page(request, out)
     console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) needs no other file", soft_wrap=True)

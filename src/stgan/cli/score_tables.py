@@ -1,6 +1,6 @@
 """Scores as tables on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.table import Table
 from stgan.cli.terminal import new_table
 from stgan.metrics.table import METRICS, Metric
 from stgan.names import printable
-from stgan.scoring import GENERATED, Compared, Comparison, Quoted, Scores, SetScores
+from stgan.scoring import GENERATED, Compared, Comparison, Copies, Quoted, Scores, SetScores
 
 _FEATURES = ("frechet_video_distance", "kernel_video_distance", "diversity")
 _PIXELS = ("motion", "flicker", "frozen", "appearance_drift")
@@ -52,11 +52,12 @@ def show_scores(console: Console, scores: Scores) -> None:
             f"precision {scores.precision:.2f}, recall {scores.recall:.2f}, density {scores.density:.2f}, "
             f"coverage {scores.coverage:.2f}"
         )
-    if scores.copying:
+    for line in _copies(scores.copies) if scores.copies else ():
+        console.print(line, soft_wrap=True)
+    if twins := scores.near_duplicates:
         console.print(
-            f"copying: clips are {scores.copying.ratio:.2f} times as far from the nearest of "
-            f"'{scores.rows[1].name}' as {scores.copying.baseline}; "
-            f"{scores.copying.nearer_than_any} are nearer than any of those",
+            f"near-duplicates: {twins.num} clips ({twins.share:.2f}, {shown_interval(twins.interval)}) nearly equal "
+            f"another one of their action; of real clips {twins.real:.2f}",
             soft_wrap=True,
         )
     if scores.fooled:
@@ -89,6 +90,20 @@ def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]
     for each in quoted:
         table.add_row(f"  {each.method}", "", "", f"{each.inception_score:.2f}", style="dim")
     return table
+
+
+def _copies(copies: Copies) -> Iterator[str]:
+    """How many clips are copies of training clips, beside how many real clips; or that it is not known."""
+    beside = f"{copies.num_windows} windows of {copies.baseline}"
+    for kind, found in (("frame", copies.frames), ("window", copies.windows)):
+        near = f"median distance to the nearest {kind} of '{copies.training}' {found.generated:.3f}"
+        near += f", of {beside} {found.real:.3f}" if found.real is not None else ""
+        if found.share is not None:
+            near = (
+                f"{found.num} clips ({found.share:.2f}, {shown_interval(found.interval)}) are nearer to a {kind} than "
+                f"{found.threshold:.3f}, as 1 % of the real ones are; {near}"
+            )
+        yield f"copies, by {kind}s: {near}"
 
 
 def shown_interval(bounds: tuple[float, float] | None) -> str:

@@ -71,33 +71,6 @@ def precision_recall_density_coverage(
     return Neighbourhood(precise / m, float(recalled.double().mean()), balls / (k * m), float(covered.double().mean()))
 
 
-def nearest_distances(
-    queries: Float[Tensor, "n d"],
-    references: Float[Tensor, "m d"],
-    *,
-    query_groups: Int[Tensor, " n"] | None = None,
-    reference_groups: Int[Tensor, " m"] | None = None,
-) -> Float[Tensor, " n"]:
-    """Each query's Euclidean distance to the nearest reference, in float64; inf where there is none.
-
-    With groups, references of the query's own group (a person) do not count. A copy lies at distance 0.
-
-    Raises ValueError for the groups of one side alone, and for features that are not finite.
-    """
-    if (query_groups is None) != (reference_groups is None):
-        raise ValueError("give the groups of both the queries and the references, or of neither")
-    queries, references = _finite(queries), _finite(references)
-    nearest = queries.new_full((len(queries),), torch.inf)
-    if not len(references):
-        return nearest
-    for block in _blocks(len(queries), len(references)):
-        distance = _distances(queries[block], references)
-        if query_groups is not None and reference_groups is not None:
-            distance[_same(query_groups[block], reference_groups)] = torch.inf
-        nearest[block] = distance.min(1).values
-    return nearest
-
-
 def mean_distance(features: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """Mean Euclidean distance over all pairs, in float64; 0 where all features are the same.
 

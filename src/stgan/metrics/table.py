@@ -27,6 +27,7 @@ class Metric:
 
 _PIXEL = "0-255"
 _SHARE = "share, 0 to 1"
+_CORRELATION = "1 - correlation, 0 to 2"
 
 METRICS = {
     metric.key: metric
@@ -49,8 +50,16 @@ METRICS = {
             "mean distance between the features of two clips of one action",
         ),
         Metric(
-            "nearest_distance", "to the nearest reference", "features", LIKE_REAL,
-            "median distance between the features of a clip and of the nearest reference clip",
+            "frame_distance", "to a training frame", _CORRELATION, LIKE_REAL,
+            "median distance between a clip and the nearest training frame",
+        ),
+        Metric(
+            "window_distance", "to a training window", _CORRELATION, LIKE_REAL,
+            "median distance between a clip and the nearest training window",
+        ),
+        Metric(
+            "near_duplicates", "near-duplicates", _SHARE, LIKE_REAL,
+            "clips that nearly equal another one of their action in the run",
         ),
         Metric("precision", "precision", _SHARE, HIGHER, "generated clips in the ball of any real clip"),
         Metric("recall", "recall", _SHARE, HIGHER, "real clips in the ball of any generated clip"),

@@ -16,6 +16,7 @@ from stgan.report.diagram import method_diagram
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
 from stgan.report.films import LONGEST, SPEED, Films, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
+from stgan.report.nearest import nearest_pairs
 from stgan.report.page import FIGURES, PAGE, Drawing, write_page
 from stgan.report.reproducing import data_note, fooling_command, generate_command, settings
 from stgan.report.shown import Shown, by_action, extremes, failures, first_of_each, shown_clips
@@ -43,6 +44,7 @@ class Request:
     model_name: the model's name for commands.
     study:      a fooling study and its folder.
     command:    the words of the command that writes the page.
+    real:       the folder of the real clips that the clips were compared with, whose frames the page may show.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class Request:
     scores: Scores | None = None
     study: tuple[Path, FoolingStudy] | None = None
     command: tuple[str, ...] = ()
+    real: Path | None = None
 
 
 def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, list[Path]]:
@@ -95,6 +98,7 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "actions": chosen,
         "films": films,  # the template makes them in the order of the page, because the page may become full
         "strips": _strips(chosen, drawing),
+        "nearest": nearest_pairs([clip for of_action in chosen.values() for clip in of_action], request.real, drawing),
         **_iterations(clips, request.model, drawing),
         **_diagram(scores, study if of_study else None, known, drawing),
         **_per_action(scores, drawing),

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from stgan.metrics.classification import inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
+from stgan.scoring.copies import CopyScores
 from stgan.scoring.measurements import PIXEL_METRICS, Measurements
-from stgan.scoring.scores import Compared, Comparison, Copying
+from stgan.scoring.scores import Compared, Comparison
 from stgan.scoring.summaries import flickering, frozen, within_actions
 
 MOTION_TOLERANCE = 0.3
@@ -25,14 +26,14 @@ def compare(
     on_features: Measurements,
     real: Measurements,
     real_on_features: Measurements,
-    copied: Copying | None,
+    copies: CopyScores,
 ) -> Comparison | None:
     """Compare generated clips with all windows of real ones; None if they have no action in common.
 
     Args:
         generated, real: as the evaluator measured them.
         on_features, real_on_features: the same clips, as the feature network measured them.
-        copied: the result of `copying`.
+        copies: of the same clips.
     """
     ours, theirs = _as_many_of_each_action(generated, real)
     if not len(ours):
@@ -42,7 +43,7 @@ def compare(
         "inception_score": _compared(*(float(inception_score(each.log_probabilities)[0]) for each in (ours, theirs))),
         **apart,
         "diversity": _compared(within_actions(on_features), within_actions(real_on_features)),
-        "nearest_distance": _compared(copied.generated, copied.unseen) if copied else Compared(None, None, None),
+        **{name: _compared(*sides) for name, sides in copies.beside_real.items()},
         **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in PIXEL_METRICS},
         "frozen_clips": _compared(_mean(frozen(ours)), _mean(frozen(theirs))),
         "flickering_clips": _compared(_mean(flickering(ours)), _mean(flickering(theirs))),

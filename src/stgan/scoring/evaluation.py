@@ -10,6 +10,7 @@ from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import MIDDLE, Clip, Protocol, by_path
 from stgan.scoring.comparison import compare
+from stgan.scoring.copies import CopyScores, copy_scores
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.real import Real, notes_on_distances, score_real, share_to_shuffle, without_skipped
@@ -17,7 +18,6 @@ from stgan.scoring.scores import GENERATED, QUOTED, ScoredWindows, Scores, SetSc
 from stgan.scoring.summaries import (
     by_action,
     clip_scores,
-    copying,
     distances,
     flickering,
     frozen,
@@ -89,7 +89,7 @@ def evaluate(
         splits=splits,
         distances=distances(on_features.features, reference.features) if reference else (None, None),
     )
-    copied = copying(on_features, found.reference, found.others) if found else None
+    copies = copy_scores(generated, found.reference, found.others, found.rows[0].name) if found else CopyScores()
     return Scores(
         **{name: getattr(row, name) for name in _OF_ROW},
         **neighbourhood(on_features, reference),
@@ -115,17 +115,19 @@ def evaluate(
         flickering_clips=names_of(generated, flickering(generated)),
         temporal_order=temporal_order(generated, evaluator),
         temporal_order_real=found.order if found else None,
-        copying=copied,
-        beside_real=compare(generated, on_features, found.measured, found.on_features, copied) if found else None,
+        copies=copies.of_training,
+        near_duplicates=copies.of_each_other,
+        beside_real=compare(generated, on_features, found.measured, found.on_features, copies) if found else None,
         rows=(row, *(found.rows if found else ())),
         quoted=QUOTED,
-        clips=clip_scores(generated, evaluator),
+        clips=clip_scores(generated, evaluator, copies.clips),
         skipped=(*skipped, *(found.skipped if found else ())),
         notes=(
             *notes,
             *_note_on_copies(generated),
             *_note_on_rates(generated, "clips", protocol.fps),
             *(_note_on_rates(found.measured, "real clips", real.fps) if real and found else ()),
+            *copies.notes,
             *(notes_on_distances(on_features, found, feature_network) if found else ()),
         ),
     )

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from stgan.errors import StganError, is_out_of_memory
 from stgan.metrics.appearance import appearance_change, background_change, colour_change
+from stgan.metrics.copies import SIDE
 from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
 from stgan.records import Text, as_record
@@ -24,6 +25,7 @@ from stgan.scoring.evaluators import Evaluator
 from stgan.version import __version__
 from stgan.video import spread_windows, windows_in_view
 from stgan.video.decoding import decode_clip, in_order
+from stgan.video.folders import resize_and_crop
 from stgan.video.frame_folders import clip_sha256
 
 BATCH = 4
@@ -31,7 +33,7 @@ BATCH = 4
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-_FORMAT = 3  # of the cached results; must be raised when they change
+_FORMAT = 4  # of the cached results; must be raised when they change
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
     "visible_motion": visible_motion,
@@ -47,7 +49,7 @@ PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
 """Arrays of one clip. A row for each window: features, log_probabilities, shuffled, start, `PIXEL_METRICS`. One row:
-content, size, variable_rate."""
+content, size, variable_rate, and thumbnails."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Measurements:
     sizes:    (height, width) of each row's clip when it was scored.
     shuffled: log probabilities of the same windows with their frames in random order; NaN where not computed.
     pixels:   `PIXEL_METRICS` of each row.
+    thumbnails: gray pictures of all frames of each row's clip; rows of one clip share them.
     variable: the names of the clips in which the time between frames varies.
     """
 
@@ -78,6 +81,7 @@ class Measurements:
     log_probabilities: Float[Tensor, "n classes"]
     shuffled: Float[Tensor, "n classes"]
     pixels: dict[str, Float[Tensor, " n"]]
+    thumbnails: tuple[UInt8[np.ndarray, "_ side side"], ...]
     variable: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
@@ -99,6 +103,7 @@ class Measurements:
             self.log_probabilities[index],
             self.shuffled[index],
             {name: values[index] for name, values in self.pixels.items()},
+            tuple(self.thumbnails[i] for i in rows),
             self.variable & {self.clips[i].name for i in rows},
         )
 
@@ -155,7 +160,8 @@ def measure(
 
 @dataclass(frozen=True)
 class _Read:
-    """A decoded clip, not scored yet. windows: uint8 "windows time height width 3"; order: of shuffled frames."""
+    """A decoded clip, not scored yet. windows: uint8 "windows time height width 3"; order: of shuffled frames;
+    thumbnails: uint8 "time side side"."""
 
     path: Path
     key: str
@@ -163,6 +169,7 @@ class _Read:
     starts: np.ndarray
     windows: np.ndarray
     order: np.ndarray | None
+    thumbnails: np.ndarray
     variable_rate: bool
 
 
@@ -236,7 +243,9 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
     starts = windows_in_view(video, frames) if protocol.windows > 1 else None
     windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
     order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
-    return _Read(clip.path, key, facts.sha256, windows[:, 0].copy(), video[windows], order, facts.variable_rate)
+    thumbnails = _as_gray(resize_and_crop(video, SIDE))
+    first = windows[:, 0].copy()
+    return _Read(clip.path, key, facts.sha256, first, video[windows], order, thumbnails, facts.variable_rate)
 
 
 def _score_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:
@@ -275,7 +284,7 @@ def _score_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
         arrays = {name: np.stack([row[name] for row in own]) for name in own[0]}
         content = np.frombuffer(bytes.fromhex(each.content), np.uint8)
         of_clip = {"size": np.array(each.windows.shape[2:4]), "variable_rate": np.array([each.variable_rate])}
-        results.append({**arrays, **of_clip, "start": each.starts, "content": content})
+        results.append({**arrays, **of_clip, "start": each.starts, "content": content, "thumbnails": each.thumbnails})
     return results
 
 
@@ -315,12 +324,18 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
         log_probabilities=_stack(take, "log_probabilities"),
         shuffled=_stack(take, "shuffled"),
         pixels={name: _stack(take, name) for name in PIXEL_METRICS},
+        thumbnails=tuple(arrays["thumbnails"] for arrays, _ in take),
         variable=frozenset(clip.name for clip, arrays in found if arrays["variable_rate"][0]),
     )
 
 
 def _stack(take: Sequence[tuple[Mapping[str, np.ndarray], int]], name: str) -> Tensor:
     return torch.from_numpy(np.stack([arrays[name][window] for arrays, window in take]))
+
+
+def _as_gray(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "time height width"]:
+    """The brightness (luma of BT.601)."""
+    return (frames @ np.array([0.299, 0.587, 0.114], np.float32)).round().astype(np.uint8)
 
 
 def _device(evaluator: Evaluator) -> torch.device:

@@ -13,7 +13,7 @@ from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Skipped
 from stgan.version import __version__
 
-FORMAT = 2  # 1: another appearance change, no comparison with real clips
+FORMAT = 3  # 1: another appearance change, no comparison with real clips; 2: another measure of copies
 SCORES = "scores.json"
 """The name of the file with the scores, in the folder of the clips."""
 GENERATED = "generated"
@@ -113,20 +113,68 @@ class TemporalOrder:
     drop: Number
 
 
-@dataclass(frozen=True)
-class Copying:
-    """Distances of clips to the nearest reference clip: see `copying`.
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """Distances of generated clips to the nearest training frame or window, and of real clips that are no copies.
 
-    generated, unseen: medians for generated clips and for other real ones; ratio: the first over the second.
-    nearer_than_any: the number of generated clips that are nearer than every one of these real clips.
-    baseline: in words, which real clips these are.
+    threshold: the distance below which at most 1 % of the real windows lie; None for too few of them.
+    num, share, interval: of the generated clips, those that lie below it.
+    generated, real: medians.
     """
 
+    threshold: Number | None
+    num: Count | None
+    share: Fraction | None
+    interval: FractionInterval | None
     generated: Number
-    unseen: Number
-    ratio: Number
-    nearer_than_any: Count
+    real: Number | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Generated clips that are nearer to a training clip than real clips that are no copies: see `copy_scores`.
+
+    training:    in words, which real clips count as training clips. num_training: their number.
+    baseline:    in words, the real clips that are no copies. num_windows, num_videos: how many of them.
+    """
+
+    frames: Copied
+    windows: Copied
+    training: Text
+    num_training: Count
     baseline: Text
+    num_windows: Count
+    num_videos: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearDuplicates:
+    """Clips that are nearly the same as another clip of their action in the run: see `copy_scores`.
+
+    num, share: of the generated clips whose action has several clips; real: the share of the real ones.
+    """
+
+    num: Count
+    share: Fraction
+    interval: FractionInterval
+    real: Fraction
+
+
+@dataclass(frozen=True)
+class NearestTraining:
+    """The training clip that a generated clip is nearest to.
+
+    file, frame:      the clip's path within the folder of real clips, and the number of its frame (of its first one,
+                      for a window), from 0.
+    own_frame:        the number of the generated clip's frame that is compared with it.
+    distance, copied: how far, and whether that is below the threshold (None without one): see `Copied`.
+    """
+
+    file: Text
+    frame: Count
+    own_frame: Count
+    distance: Number
+    copied: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +184,8 @@ class ClipScores:
     named:        the action that the evaluator finds most likely, or its number where it has no names.
     probability:  of the action that the clip should show; None if the evaluator does not know it.
     contribution: to the Inception Score, in nats.
+    nearest_frame, nearest_window: None without real clips.
+    duplicate_of: the other clip of the run that it nearly equals; None if there is none.
     """
 
     file: Text
@@ -152,6 +202,9 @@ class ClipScores:
     appearance_drift: Number
     background_drift: Number | None = None
     colour_drift: Number | None = None
+    nearest_frame: NearestTraining | None = None
+    nearest_window: NearestTraining | None = None
+    duplicate_of: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -233,7 +286,8 @@ class Scores:
     flickering_clips: tuple[Text, ...] | None = None  # of format 2
     temporal_order: TemporalOrder | None
     temporal_order_real: TemporalOrder | None
-    copying: Copying | None
+    copies: Copies | None = None
+    near_duplicates: NearDuplicates | None = None
     beside_real: Comparison | None = None
     rows: tuple[SetScores, ...]
     quoted: tuple[Quoted, ...]

@@ -1,7 +1,7 @@
 """From measurements to the parts of a record of scores, with every choice that the numbers depend on."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any
 
@@ -18,11 +18,11 @@ from stgan.metrics.classification import (
 )
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.motion import is_flickering, is_frozen
-from stgan.metrics.neighbours import Neighbourhood, nearest_distances, precision_recall_density_coverage
+from stgan.metrics.neighbours import Neighbourhood, precision_recall_density_coverage
 from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements
-from stgan.scoring.scores import ClipScores, Copying, InceptionScore, SetScores, TemporalOrder
+from stgan.scoring.scores import ClipScores, InceptionScore, SetScores, TemporalOrder
 
 
 def make_row(
@@ -106,34 +106,6 @@ def neighbourhood(generated: Measurements, reference: Measurements | None) -> di
     )._asdict()
 
 
-def copying(generated: Measurements, seen: Measurements, unseen: Measurements | None) -> Copying | None:
-    """Distances between features to the nearest training clip, of generated clips and of real unseen clips.
-
-    The result has medians, and the number of generated clips that are nearer than every real unseen clip. Without
-    unseen clips, every training clip is compared with those of other groups (actors). None if the median of the real
-    clips is 0 or unknown.
-    """
-    if unseen is not None:
-        usual, baseline = nearest_distances(unseen.features, seen.features), "real clips not seen in training"
-    else:
-        groups = [clip.group or clip.name for clip in seen.clips]
-        numbers = numbered(groups)
-        usual = nearest_distances(seen.features, seen.features, query_groups=numbers, reference_groups=numbers)
-        known = all(clip.group for clip in seen.clips)
-        baseline = f"these from those of other {'groups' if known else 'files'}"
-    usual = usual[usual.isfinite()]
-    if not len(usual) or not float(usual.quantile(0.5)):
-        return None
-    ours = nearest_distances(generated.features, seen.features)
-    return Copying(
-        generated=float(ours.quantile(0.5)),
-        unseen=float(usual.quantile(0.5)),
-        ratio=float(ours.quantile(0.5) / usual.quantile(0.5)),
-        nearer_than_any=len(names_of(generated, ours < usual.min())),
-        baseline=baseline,
-    )
-
-
 def temporal_order(measured: Measurements, evaluator: Evaluator) -> TemporalOrder | None:
     """Accuracy with frames in order and shuffled, of the windows that were scored both ways; None if there is none."""
     both = measured.select((~measured.shuffled.isnan().any(1)).nonzero().flatten().tolist())
@@ -144,8 +116,13 @@ def temporal_order(measured: Measurements, evaluator: Evaluator) -> TemporalOrde
     return TemporalOrder(_known_clips(both, evaluator), right / known, still / known, (right - still) / known)
 
 
-def clip_scores(measured: Measurements, evaluator: Evaluator) -> tuple[ClipScores, ...]:
-    """The scores of each clip, in the order of their names. Of several windows, they are means."""
+def clip_scores(
+    measured: Measurements, evaluator: Evaluator, copies: Mapping[str, Mapping[str, Any]]
+) -> tuple[ClipScores, ...]:
+    """The scores of each clip, in the order of their names. Of several windows, they are means.
+
+    copies: see `CopyScores.clips`.
+    """
     shares = contributions(measured.log_probabilities)
     numbers = evaluator.numbers(measured.clips)
     rows: dict[str, list[int]] = {}
@@ -156,6 +133,7 @@ def clip_scores(measured: Measurements, evaluator: Evaluator) -> tuple[ClipScore
         clip, number = measured.clips[own[0]], numbers[own[0]]
         log_p = measured.log_probabilities[own].logsumexp(0) - log(len(own))
         named = int(log_p.argmax())
+        pixels: dict[str, Any] = {metric: float(values[own].mean()) for metric, values in measured.pixels.items()}
         found.append(
             ClipScores(
                 file=name,
@@ -164,7 +142,8 @@ def clip_scores(measured: Measurements, evaluator: Evaluator) -> tuple[ClipScore
                 named=evaluator.actions[named] if evaluator.actions else named,
                 probability=None if number is None else float(log_p[number].exp()),
                 contribution=float(shares[own].mean()),
-                **{metric: float(values[own].mean()) for metric, values in measured.pixels.items()},
+                **pixels,
+                **copies.get(name, {}),
             )
         )
     return tuple(found)
