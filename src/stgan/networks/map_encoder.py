@@ -46,7 +46,8 @@ class MapEncoder(nn.Module):
         self.layers = nn.ModuleList()
         for level, width in enumerate(c.widths):
             if level:
-                self.layers.append(nn.Conv2d(c.widths[level - 1], width, 2, stride=2))
+                # Means, because the codes of 2x2 strides changed more from frame to frame than the frames did.
+                self.layers.append(nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c.widths[level - 1], width, 1)))
             self.layers.extend(ResidualBlock(width) for _ in range(c.depth))
         self.out = nn.Conv2d(c.widths[-1], c.channels, 3, padding=1)
         self.norm = nn.BatchNorm2d(c.channels, affine=False)
