@@ -281,7 +281,7 @@ def test_scores_of_other_windows_are_not_those_that_are_asked_for(clips: Path, t
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ({"format": 99}, "has format 99, not 2"),
+        ({"format": 99}, "has format 99, not 3"),
         ({"num_videos": None}, "num_videos: "),
         ({"num_videos": True}, "num_videos: "),
         ({"num_videos": 10**400}, "num_videos: "),

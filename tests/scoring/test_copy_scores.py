@@ -75,7 +75,7 @@ def test_few_real_clips_are_no_threshold(tiny_clips: Path, evaluator: Evaluator)
     assert scores.copies.baseline == "real clips, each beside those of other files"
     for clip in scores.clips:
         assert clip.nearest_window and clip.nearest_window.copied is None
-        assert clip.nearest_window.distance < 0.01  # itself; "left" and "right" are also each other's mirror images
+        assert clip.nearest_window.distance < 0.1  # itself; "left" and "right" are also each other's mirror images
     alone = evaluate(real, evaluator)
     assert alone.copies is alone.near_duplicates is alone.clips[0].nearest_frame is None
 
