@@ -386,6 +386,7 @@ def test_what_cannot_steer_is_one_sentence(unchecked: None) -> None:
         (Answers, {"fit": "squeeze"}, "fit is one of"),
         (Answers, {"crop": 3}, "no setting 'crop'"),
     ):
+        torch.manual_seed(0)  # few outputs of random weights can look like probabilities
         with pytest.raises(StganError, match=message) as caught:
             adapt(make(), **{"actions": NAMES, **PIXELS, **changes})
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
