@@ -199,7 +199,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for parameter in networks[name].parameters():
             if not parameter.any():  # as they begin, priors say nothing of what they are told
                 torch.nn.init.normal_(parameter, std=0.2)
-    torch.nn.init.normal_(networks["map_codec"].generator.out.weight, std=0.3)  # pictures that networks can tell apart
+    torch.nn.init.normal_(networks["map_codec"].generator.out.weight, std=0.1)  # pictures that networks can tell apart
     for name, network in networks.items():
         actions = () if name in ("encoder", "generator", "map_codec") else TINY_ACTIONS
         save_checkpoint(root / name, network.eval(), actions=actions, card=f"# {name}\n")

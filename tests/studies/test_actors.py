@@ -33,7 +33,7 @@ AUGMENTATION = {
     },
     "training": {"iterations": 2, "every": 1, "batch_size": 4, "augmentation": {"shift": 1}},
 }
-FEW_STEPS = ["encoder", "generator", "map_codec", "frame_prior", "clip_prior", "c3d", "evaluator"]
+FEW_STEPS = ["encoder", "code_prior", "sequence_prior", "generator", "c3d", "evaluator"]
 
 
 @pytest.fixture(scope="module")
