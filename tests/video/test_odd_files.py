@@ -104,6 +104,11 @@ def test_small_files_of_many_pixels(tmp_path: Path, stripes: np.ndarray, monkeyp
     write_video(tmp_path / "clip.mp4", stripes)
     monkeypatch.setattr(io, "_MOST_DECODED", stripes[1:, ..., 0].size)
     assert "in all frames together" in message(tmp_path / "clip.mp4")
+    (tmp_path / "pictures").mkdir()
+    for number, stripe in enumerate(stripes):
+        Image.fromarray(stripe).save(tmp_path / "pictures" / f"{number}.png")
+    assert "in all frames together" in message(tmp_path / "pictures")
+    assert len(read_video(tmp_path / "pictures", part=range(2)).frames) == 2
 
 
 def test_thousands_of_frames(encode, stripes: np.ndarray) -> None:

@@ -125,7 +125,7 @@ def _is_torchscript(path: Path) -> bool:
     if not is_archive(path):
         return False
     with open_archive(path, MOST_BYTES) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+        return any(name.lower().endswith("/constants.pkl") for name in archive.namelist())
 
 
 @torch.no_grad()

@@ -288,13 +288,15 @@ def _read_images(
         raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
     if part.start >= len(files):
         raise VideoError(f"{quoted(path)} has {len(files)} frames, no frame {part.start}: get the whole folder.")
-    data, shape = bytearray(), None
+    data, shape, pixels = bytearray(), None, 0
     chosen = files[part.start : part.stop]
     turned = False
     for file in chosen:
         try:
             with Image.open(file, formats=_IMAGE_FORMATS) as image:
                 _check_image(file, image, max_pixels)
+                pixels += image.width * image.height
+                _check_decoded(path, pixels, _MOST_DECODED)
                 turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
                 kept = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         except VideoError:

@@ -143,6 +143,14 @@ def test_archives(refused: Callable[..., str], tmp_path: Path) -> None:
         name: content + bytes(1 << 23) if name.endswith("data.pkl") else content for name, content in members.items()
     }
     assert "holds more than tensors" in refused(archive(described))
+    prefix = next(iter(members)).partition("/")[0]
+    harmful = pickle.dumps(Reduced(bytearray, 1 << 40), protocol=2)
+    for name in (f"{prefix}/DATA.pkl", f"{prefix}/xdata.pkl", "other/data.pkl"):  # PyTorch ignores case
+        assert (
+            "not a file of torch.save" in (text := refused(archive({**members, name: harmful}))) or "same name" in text
+        )
+        benign = {f"{prefix}/xdata.pkl" if key.endswith("data.pkl") else key: value for key, value in members.items()}
+        assert "not a file of torch.save" in refused(archive({**benign, name: harmful}))
     liar = bytearray(archive({"conv1a/W.npy": npy(np.zeros(3))}))
     at = liar.rindex(b"PK\x01\x02")
     liar[at + 24 : at + 28] = struct.pack("<I", 0xFFFFFFF0)  # the length of the unpacked file, in the directory
@@ -158,6 +166,7 @@ def test_arrays(refused: Callable[..., str]) -> None:
         (np.zeros(3), {"descr": [("a", "<f8")]}, "which is not floating-point"),
         (np.zeros(3), {"descr": "words"}, "cannot be imported as a c3d"),
         (np.zeros(3), {"shape": (1,) * 10_000}, "cannot be imported as a c3d"),
+        (np.zeros(1), {"shape": (1,) * 200}, "cannot be imported as a c3d"),
     ):
         assert message in refused(archive({"conv1a/W.npy": npy(array, **header)}))
 

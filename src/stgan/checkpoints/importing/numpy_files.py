@@ -17,7 +17,7 @@ from stgan.archives import open_archive
 from stgan.checkpoints.importing.layers import KIND_BY_AXES, MOST_BYTES, Array, FileLayer
 
 _VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_LONGEST_HEADER = 1 << 14  # bytes; known files have 128
+_LONGEST_HEADER = 1 << 9  # bytes; known files have 128, and a long one takes long to parse
 
 
 def read_npy(path: Path) -> Array:

@@ -111,8 +111,11 @@ def _check_pickles(path: Path, zipped: bool) -> None:
             infos = archive.infolist()
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
                 raise ValueError("it is compressed, which torch.save does not do")
-            described = [info for info in infos if info.filename.endswith("data.pkl")]
-            if len(described) != 1 or described[0].file_size > _MOST_PICKLED:
+            # PyTorch reads this member of the first one's folder, in whatever case its name is written.
+            wanted = infos[0].filename.partition("/")[0] + "/data.pkl" if infos else ""
+            described = [info for info in infos if info.filename.lower().endswith("data.pkl")]
+            names = [info.filename for info in described]
+            if names != [wanted] or described[0].file_size > _MOST_PICKLED:
                 raise ValueError("it is not a file of torch.save, or holds more than tensors")
             pickles, count = io.BytesIO(archive.read(described[0])), 1
     else:
