@@ -411,8 +411,8 @@ def test_the_proposal_that_phi_rates_highest_is_used(model: STGAN, networks: Net
     preset = replace(prior_of(ALONE, proposals=3), iterations=5, step_size=0.0)
     steering = model.steering(["left"] if target is None else [], condition="lrcn", target=target)
     (action,) = steering.objectives
-    chosen = model.sample(steering, action, range(6), 0, preset)
-    randomness = ClipRandomness([clip_seed(0, action, index) for index in range(6)])
+    chosen = model.sample(steering, action, range(10), 0, preset)
+    randomness = ClipRandomness([clip_seed(0, action, index) for index in range(10)])
     phi = Action(networks.condition, LEFT) if target is None else Activation(
         networks.condition[0], Target.parse(target)  # type: ignore[arg-type]
     )  # fmt: skip
