@@ -49,7 +49,7 @@ class ModelFolder:
     evaluators: classifiers by name that never steer.
     code_prior, sequence_prior: needed by the presets `robust` and `motion` of models whose priors are of vector codes.
     map_codec, frame_prior: needed by the `robust` preset; None if the model has none.
-    map_codec, clip_prior: needed by the `motion` preset; None if the model has none.
+    clip_prior: needed with these by the `motion` preset; None if the model has none.
     clip_size:  side in pixels of the central square of the generator's frames that clips keep; None: the square that
                 the condition networks see.
     """

@@ -3,12 +3,42 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from stgan.sampling.ascent import Variable
-from stgan.sampling.settings import Inflation
+from stgan.sampling.settings import Inflation, check_range
+
+C = TypeVar("C", bound="ClipSettings")
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Of a prior that is trained on clips and their actions.
+
+    guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
+                    1 more than that.
+    proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
+                    the one that is steered.
+    """
+
+    guidance_scale: float = 1.0
+    proposals: int = 1
+
+    def __post_init__(self) -> None:
+        check_range("guidance_scale", self.guidance_scale, 0)
+        check_range("the number of proposals", self.proposals, 1, whole=True)
+
+    @property
+    def conditional(self) -> bool:
+        return self.guidance_scale != 0
+
+    def unconditional(self: C) -> C:
+        """With guidance scale 0."""
+        return replace(self, guidance_scale=0.0)
 
 
 class Denoiser(ABC):

@@ -1,7 +1,7 @@
 """Priors of map codes as denoisers of whole clips. h are maps, "batch time channels y x"."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks.map_prior import Given, MapPrior
-from stgan.sampling.denoising import Denoiser, Solver, exponential_sigmas
+from stgan.sampling.denoising import ClipSettings, Denoiser, Solver, exponential_sigmas
 from stgan.sampling.objectives import Action
 from stgan.sampling.settings import Inflation, check_range
 from stgan.sampling.starts import encode_maps, starting_noise
@@ -71,33 +71,15 @@ class FrameDenoiser(Denoiser):
 
 
 @dataclass(frozen=True)
-class ClipPriorSettings:
-    """Of the clip prior, which is trained on clips.
+class ClipPriorSettings(ClipSettings):
+    """Of the clip prior.
 
-    guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
-                    1 more than that.
-    proposals:      so many clips are drawn from the priors alone; the one that the condition networks rate highest is
-                    the one that is steered.
-    frame_first:    whether the frame prior first draws the middle frame, which the clip prior then animates.
+    frame_first: whether the frame prior first draws the middle frame, which the clip prior then animates.
     """
 
     needs: ClassVar[str] = "clip_prior"
     takes_init: ClassVar[bool] = True
-    guidance_scale: float = 1.0
-    proposals: int = 1
     frame_first: bool = True
-
-    def __post_init__(self) -> None:
-        check_range("guidance_scale", self.guidance_scale, 0)
-        check_range("the number of proposals", self.proposals, 1, whole=True)
-
-    @property
-    def conditional(self) -> bool:
-        return self.guidance_scale != 0
-
-    def unconditional(self) -> "ClipPriorSettings":
-        """With guidance scale 0."""
-        return replace(self, guidance_scale=0.0)
 
 
 class ClipDenoiser(Denoiser):

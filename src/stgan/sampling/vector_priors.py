@@ -1,7 +1,7 @@
 """Priors of vector codes as denoisers of whole clips. h is "batch time n"."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks import CodePrior, SequencePrior
-from stgan.sampling.denoising import Denoiser
+from stgan.sampling.denoising import ClipSettings, Denoiser
 from stgan.sampling.objectives import Action
 from stgan.sampling.settings import Inflation, check_range
 from stgan.sampling.starts import encode, starting_noise
@@ -95,31 +95,11 @@ class CodeDenoiser(Denoiser):
 
 
 @dataclass(frozen=True)
-class SequencePriorSettings:
-    """Of the sequence prior, a diffusion prior trained on clips.
-
-    guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
-                    1 more than that.
-    proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
-                    the one that is guided.
-    """
+class SequencePriorSettings(ClipSettings):
+    """Of the sequence prior."""
 
     needs: ClassVar[str] = "sequence_prior"
     takes_init: ClassVar[bool] = False
-    guidance_scale: float = 1.0
-    proposals: int = 1
-
-    def __post_init__(self) -> None:
-        check_range("guidance_scale", self.guidance_scale, 0)
-        check_range("the number of proposals", self.proposals, 1, whole=True)
-
-    @property
-    def conditional(self) -> bool:
-        return self.guidance_scale != 0
-
-    def unconditional(self) -> "SequencePriorSettings":
-        """With guidance scale 0."""
-        return replace(self, guidance_scale=0.0)
 
 
 class SequenceDenoiser(Denoiser):
