@@ -39,15 +39,35 @@ def codec() -> MapCodec:
     torch.manual_seed(0)
     encoder = MapEncoderConfig(channels=CHANNELS, patch=2, widths=(4, 6), depth=1)
     generator = MapGeneratorConfig(channels=CHANNELS, widths=(6, 4), depth=1, patch=2)
-    codec = MapCodec(MapCodecConfig(encoder, generator))
-    codec.encoder.norm.running_mean.normal_()
-    codec.encoder.norm.running_var.uniform_(0.5, 2)
-    return lively(codec)  # type: ignore[return-value]
+    return lively(MapCodec(MapCodecConfig(encoder, generator)))  # type: ignore[return-value]
 
 
 @pytest.fixture
 def codes() -> Tensor:
     return torch.randn(2, 5, CHANNELS, 4, 3, dtype=torch.float64)
+
+
+def test_it_starts_from_the_best_linear_codes_of_squares() -> None:
+    encoder = MapEncoderConfig(channels=CHANNELS, patch=2, widths=(4, 6), depth=1)
+    codec = MapCodec(MapCodecConfig(encoder, MapGeneratorConfig(channels=CHANNELS, widths=(6, 4), depth=1, patch=2)))
+    frames = torch.rand(40, 3, 8, 12)
+    codec.start_from_principal_components(frames.split(16))
+    drawn, codes = codec.eval()(frames)
+    squares = frames.unflatten(3, (-1, STRIDE)).unflatten(2, (-1, STRIDE)).permute(0, 2, 4, 1, 3, 5).reshape(-1, 48)
+    mean, deviations = squares.mean(0), squares - squares.mean(0)
+    axes = torch.linalg.svd(deviations, full_matrices=False)[2][:CHANNELS]
+    best = (deviations @ axes.T @ axes + mean).view(40, 2, 3, 3, STRIDE, STRIDE).permute(0, 3, 1, 4, 2, 5)
+    torch.testing.assert_close(drawn, best.reshape(frames.shape), atol=1e-4, rtol=0)
+    assert codes.mean().item() == pytest.approx(0, abs=1e-4)
+    assert codes.square().mean().item() == pytest.approx(1, abs=1e-3)
+    spread = codes.square().mean((0, 2, 3))
+    assert torch.equal(spread.sort(descending=True).values, spread)  # not each to variance 1
+
+
+def test_frames_of_one_colour_make_no_infinite_codes() -> None:
+    codec = MapCodec()
+    codec.start_from_principal_components([torch.full((2, 3, 32, 32), 0.5)])
+    assert codec.eval()(torch.full((1, 3, 32, 32), 0.6))[1].isfinite().all()
 
 
 def test_sizes(codec: MapCodec) -> None:
@@ -85,18 +105,23 @@ def test_a_crop_of_codes_is_drawn_as_it_is_inside_its_frame(codec: MapCodec) -> 
 
 def test_codes_of_a_batch_in_training_have_mean_0_and_variance_1(codec: MapCodec) -> None:
     codes = codec.encoder.train()(torch.rand(6, 3, 16, 16, dtype=torch.float64))
-    zeros, ones = torch.zeros(CHANNELS, dtype=torch.float64), torch.ones(CHANNELS, dtype=torch.float64)
-    torch.testing.assert_close(codes.mean((0, 2, 3)), zeros, atol=1e-6, rtol=0)
-    torch.testing.assert_close(codes.var((0, 2, 3), correction=0), ones, atol=1e-3, rtol=0)
+    assert codes.mean().item() == pytest.approx(0, abs=1e-6)
+    assert codes.var(correction=0).item() == pytest.approx(1, abs=1e-3)
 
 
 def as_conv3d(generator: MapGenerator, codes: Tensor, kernel: Sequence[float], padding: TemporalPadding) -> Tensor:
-    """The inflated generator layer by layer: each 3x3 layer a Conv3d, each 2x2 layer on every frame by itself."""
+    """The inflated generator layer by layer: each 1x1 and 3x3 layer a Conv3d, each 2x2 layer on every frame."""
 
     def inflated(layer: nn.Conv2d, x: Tensor) -> Tensor:
-        assert layer.kernel_size == (3, 3)
+        assert layer.kernel_size in [(1, 1), (3, 3)]
         return Conv3dReference(layer, kernel, padding)(x)
 
+    def pixels(x: Tensor, side: int) -> Tensor:
+        """Of squares, each of them the channels of one place."""
+        x = x.unflatten(1, (3, side, side)).permute(0, 1, 4, 5, 2, 6, 3)
+        return x.flatten(5, 6).flatten(3, 4)
+
+    linear = pixels(inflated(generator.linear, codes.transpose(1, 2)), STRIDE)
     x = inflated(generator.stem, codes.transpose(1, 2))
     for layer in generator.layers:
         if isinstance(layer, ResidualBlock):
@@ -106,10 +131,7 @@ def as_conv3d(generator: MapGenerator, codes: Tensor, kernel: Sequence[float], p
             assert isinstance(layer, nn.ConvTranspose2d) and layer.kernel_size == (2, 2)
             x = F.conv_transpose3d(x, layer.weight.unsqueeze(2), layer.bias, (1, 2, 2))
     x = inflated(generator.out, F.leaky_relu(x, 0.2))
-    batch, _, time, height, width = x.shape
-    patch = generator.config.patch
-    x = x.view(batch, 3, patch, patch, time, height, width).permute(0, 1, 4, 5, 2, 6, 3)
-    return 0.25 * x.reshape(batch, 3, time, patch * height, patch * width) + 0.5
+    return 0.25 * (linear + pixels(x, generator.config.patch)) + 0.5
 
 
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])

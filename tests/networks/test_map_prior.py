@@ -93,27 +93,48 @@ def test_at_first_it_is_the_posterior_mean_of_a_gaussian(noisy: Tensor, sigma: f
 
 
 @pytest.mark.parametrize("sigma", [0.05, 40.0])
-def test_the_network_gates_the_linear_denoiser_and_corrects_it(prior: MapPrior, sigma: float) -> None:
-    """D = gate v / (v + sigma^2) x + c_out F, with gate and F of (c_in x, map, log(sigma) / 4, action, time)."""
+def test_the_network_corrects_the_linear_denoiser(prior: MapPrior, sigma: float) -> None:
+    """D = v / (v + sigma^2) x + c_out F, with F of noisy, linearly denoised and given frames, and what is told."""
     given, actions = given_at([-1, 3, 0]), torch.tensor([0, 2, 3])
     x = torch.randn(3, FRAMES, *MAP, dtype=float64)
     found, c_out = prior.estimate(x, torch.full((3,), sigma, dtype=float64), actions, given)
     v = prior.variance[[0, 1, 1]].numpy()
-    space = scipy.fft.dct(np.eye(GRID), axis=0, norm="ortho")
+    time, space = (scipy.fft.dct(np.eye(size), axis=0, norm="ortho") for size in (FRAMES, GRID))
     shrunk = v / (v + sigma**2)
     linear = space.T @ (shrunk * (space @ x.numpy() @ space.T)) @ space
-    scale_in = 1 / np.sqrt(v.mean((-2, -1)) + sigma**2)
     scale_out = np.sqrt((shrunk * sigma**2).mean((-2, -1)))
     np.testing.assert_allclose(c_out.numpy(), scale_out[..., None, None])
     told = prior.noise(torch.full((3, 1), math.log(sigma) / 4, dtype=float64)) + prior.action.weight[actions]
-    told = prior.mlp(told + prior.time.weight[[FRAMES, 3, 0]])
-    known = (given.maps - prior.mean) * (given.times >= 0).view(3, 1, 1, 1)
-    seen = torch.cat([(x * torch.from_numpy(scale_in)[..., None, None]).flatten(1, 2), known], 1)
-    out = prior.unet(seen, told).detach().numpy()
-    gate, correction = 2 / (1 + np.exp(-out[:, :FRAMES, None])), out[:, FRAMES:].reshape(x.shape)
-    assert np.abs(correction).max() > 0.1 and gate.min() < 0.9 < 1.1 < gate.max()
-    expected = gate * linear + scale_out[..., None, None] * correction
-    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-8)
+    since = torch.tensor([[7, 7, 7, 7], [0, 1, 2, 3], [3, 4, 5, 6]])
+    told = prior.mlp(told[:, None] + prior.since.weight[since] + prior.time.weight)
+    known = (given.maps - prior.mean).numpy() * (given.times >= 0).view(3, 1, 1, 1).numpy()
+    frames, denoised = (np.einsum("kt,bkcyx->btcyx", time, part) for part in (x.numpy(), linear))
+    variance = v.mean((1, 3, 4), keepdims=True)
+    spread = np.sqrt(prior.variance[0].numpy().mean((0, 2, 3)))[:, None, None]
+    seen = [frames / np.sqrt(variance + sigma**2), denoised / np.sqrt(variance), np.stack([known / spread] * FRAMES, 1)]
+    correction = prior.unet(torch.from_numpy(np.concatenate(seen, 2)), told).detach().numpy()
+    assert np.abs(correction).max() > 0.1
+    expected = linear + scale_out[..., None, None] * np.einsum("kt,btcyx->bkcyx", time, correction)
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-8, atol=1e-12)
+
+
+def test_it_starts_from_noise_that_has_the_variances_of_noisy_windows() -> None:
+    """Also where the noise would not hide them."""
+    prior, random = make_prior(), torch.Generator().manual_seed(0)
+    noise = torch.randn(20_000, FRAMES, *MAP, dtype=float64, generator=random)
+    x = prior.spectrum(prior.coefficients(prior.start(noise, 0.7), prior.nothing_given(20_000)))
+    torch.testing.assert_close(x.var(0), prior.variance[0] + 0.49, rtol=0.06, atol=0)
+    assert x.mean(0).abs().max() < 0.06
+
+
+def test_coefficients_are_exact_in_automatic_bfloat16(noisy: Tensor) -> None:
+    prior, given = make_prior().float(), Given(given_at([-1, 2, 0, 1]).maps.float(), torch.tensor([-1, 2, 0, 1]))
+    windows = noisy.float() + 100
+    with torch.autocast("cpu", torch.bfloat16):
+        back = prior.windows(prior.coefficients(windows, given), given)
+        torch.testing.assert_close(back, windows, rtol=1e-6, atol=1e-4)
+        linear = prior.denoise(windows, 0.01, None, given)
+    torch.testing.assert_close(linear, prior.denoise(windows, 0.01, None, given), rtol=1e-6, atol=1e-4)
 
 
 def test_noise_levels_are_each_windows_own(prior: MapPrior, noisy: Tensor) -> None:

@@ -68,12 +68,10 @@ def nothing(data: ClipData) -> ClipData:
 
 @pytest.fixture(scope="module")
 def codec(every: Recipes, data: ClipData) -> MapCodec:
-    """What maps are; untrained but for their mean and variance, which does for learning how they follow each other."""
+    """What maps are; untrained but for their linear part, which does for learning how they follow each other."""
     torch.manual_seed(0)
     codec = MapCodec(every.maps.map_codec.network)
-    codec.encoder.norm.momentum = 1.0
-    with torch.no_grad():
-        codec.encoder(next(data.frame_batches(most=180))[0])
+    codec.start_from_principal_components(images for images, _ in data.frame_batches(most=180))
     return codec.eval()
 
 
@@ -103,28 +101,29 @@ def test_crops() -> None:
 def test_the_codec_learns_to_draw_what_it_sees(
     every: Recipes, comparator: Encoder, data: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    recipe = replace(every.maps.map_codec, steps=150, learning_rate=0.01, ema=0.9)
+    recipe = replace(every.maps.map_codec, steps=100, learning_rate=2e-3, ema=0.9)
     unseen = data.select([number % 3 == 2 for number in range(9)])
     seen = data.select([number % 3 != 2 for number in range(9)])
     codec, run = train_map_codec(recipe, comparator, seen, unseen, Workspace(fabric, tmp_path))
-    assert run.step == 150 and not any(module.training for module in codec.modules())
-    torch.manual_seed(0)
-    before = codec_error(MapCodec(recipe.network), unseen, most=60)
+    assert run.step == 100 and not any(module.training for module in codec.modules())
+    linear = MapCodec(recipe.network)
+    linear.start_from_principal_components(images for images, _ in seen.frame_batches(most=512))
+    before = codec_error(linear, unseen, most=60)
     after = codec_error(codec, unseen, most=60)
-    assert after > before + 6
+    assert after > before + 0.1
     validation = np.genfromtxt(tmp_path / "validation.csv", delimiter=",", names=True)
     assert validation["psnr"][-1] == pytest.approx(after, abs=0.1) and validation["psnr"][0] < after
     log = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
     assert set(log.dtype.names) == {"step", "seconds", "img", "feat", "adv", "discr", "paused"}
-    assert log["img"][-1] < log["img"][0] / 4 and log["paused"][0] == 1 and log["discr"][-1] > 0
-    assert (tmp_path / "step_000150.png").is_file()
+    assert log["img"][-1] < log["img"][0] and log["paused"][0] == 1 and log["discr"][-1] > 0
+    assert (tmp_path / "step_000100.png").is_file()
 
     frames = next(unseen.frame_batches(most=60))[0]
     with torch.no_grad():
         drawn, codes = codec(frames)
     mse = ((drawn.clamp(0, 1) - frames) ** 2).mean((1, 2, 3)).numpy()
     assert after == pytest.approx(np.mean(-10 * np.log10(mse)), abs=1e-3)
-    assert (codes.mean((0, 2, 3)).abs() < 1).all() and (codes.std((0, 2, 3)) > 0.3).all()
+    assert codes.mean().abs() < 0.3 and 0.7 < codes.std() < 1.4
 
 
 @pytest.mark.parametrize(("share", "calls"), [(0.0, 40), (0.5, 20), (1.0, 0)])
@@ -253,7 +252,7 @@ def test_a_prior_learns_more_than_wiener_knows(
     unseen = data.select([number % 3 == 2 for number in range(9)])
     seen = data.select([number % 3 != 2 for number in range(9)])
     prior, run = train_map_prior(recipe, codec, seen, unseen, Workspace(fabric, tmp_path))
-    assert run.step == 150 and not any(module.training for module in prior.modules())
+    assert run.step == 100 and not any(module.training for module in prior.modules())
     validation = np.genfromtxt(tmp_path / "validation.csv", delimiter=",", names=True)
     given = {"given"} if stage == "clip_prior" else set()  # a single frame is not given to itself
     assert len(validation) == 10 and set(validation.dtype.names) == {"step", "denoising", "free", *given}

@@ -1,10 +1,11 @@
 """The map codec: an encoder of frames to map codes and the generator that draws them, trained together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -37,6 +38,30 @@ class MapCodec(nn.Module):
         self.config = config or MapCodecConfig()
         self.encoder = MapEncoder(self.config.encoder)
         self.generator = MapGenerator(self.config.generator)
+
+    @torch.no_grad()
+    def start_from_principal_components(self, frames: Iterable[Float[Tensor, "_ 3 height width"]]) -> None:
+        """Set the linear layers to the best linear code of squares: their largest principal components.
+
+        All are divided by the same number, so that what is large in the frames is large in the codes, and the noise on
+        the codes costs the least. On frames this is close to what trained networks reach.
+        """
+        encoder, generator = self.encoder.linear, self.generator.linear
+        side, channels = encoder.in_channels, encoder.out_channels
+        count, total, products = 0, torch.zeros(side).double(), torch.zeros(side, side).double()
+        for images in frames:
+            pixels = self.config.encoder.preprocessing(images.to(encoder.weight.device))
+            squares = F.pixel_unshuffle(pixels, self.config.encoder.stride).permute(0, 2, 3, 1).flatten(0, 2)
+            count += len(squares)
+            total += squares.sum(0).double().cpu()
+            products += (squares.T @ squares).double().cpu()
+        mean = total / count
+        variances, axes = torch.linalg.eigh(products / count - mean.outer(mean))
+        components, scale = axes[:, -channels:].flip(1), variances[-channels:].mean().clamp(min=1e-8).sqrt()
+        encoder.weight.copy_((components.T / scale)[:, :, None, None])
+        encoder.bias.copy_(-(components.T / scale) @ mean)  # type: ignore[union-attr]
+        generator.weight.copy_((components * scale)[:, :, None, None])
+        generator.bias.copy_(mean)  # type: ignore[union-attr]
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"], noise: Callable[[Tensor], Tensor] = torch.zeros_like

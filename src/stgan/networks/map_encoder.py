@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stgan.networks.configuration import Configuration, Depth
 from stgan.networks.preprocessing import Preprocessing
-from stgan.networks.residual import ResidualBlock
+from stgan.networks.residual import ResidualBlock, start_at_zero
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,17 @@ class MapEncoderConfig(Configuration):
 
 
 class MapEncoder(nn.Module):
-    """E: frames of any size that `config.stride` divides to maps. Each channel has mean 0 and variance 1 over data."""
+    """E: frames of any size that `config.stride` divides to maps.
+
+    A linear code of each square of `config.stride` pixels, and a network's correction, which starts at 0. Over data,
+    all channels together have mean 0 and variance 1: what is large in frames is large in codes.
+    """
 
     def __init__(self, config: MapEncoderConfig | None = None) -> None:
         super().__init__()
         self.config = config or MapEncoderConfig()
         c = self.config
+        self.linear = nn.Conv2d(3 * c.stride**2, c.channels, 1)
         self.stem = nn.Conv2d(3 * c.patch**2, c.widths[0], 3, padding=1)
         self.layers = nn.ModuleList()
         for level, width in enumerate(c.widths):
@@ -50,11 +55,14 @@ class MapEncoder(nn.Module):
                 self.layers.append(nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c.widths[level - 1], width, 1)))
             self.layers.extend(ResidualBlock(width) for _ in range(c.depth))
         self.out = nn.Conv2d(c.widths[-1], c.channels, 3, padding=1)
-        self.norm = nn.BatchNorm2d(c.channels, affine=False)
+        start_at_zero(self.out)
+        self.norm = nn.BatchNorm3d(1, affine=False)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         """The maps of RGB images in [0, 1]."""
-        x = self.stem(F.pixel_unshuffle(self.config.preprocessing(images), self.config.patch))
+        pixels = self.config.preprocessing(images)
+        x = self.stem(F.pixel_unshuffle(pixels, self.config.patch))
         for layer in self.layers:
             x = layer(x)
-        return self.norm(self.out(F.leaky_relu(x, 0.2)))
+        codes = self.linear(F.pixel_unshuffle(pixels, self.config.stride)) + self.out(F.leaky_relu(x, 0.2))
+        return self.norm(codes.unsqueeze(1)).squeeze(1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stgan.networks.configuration import Configuration, Depth
 from stgan.networks.preprocessing import Preprocessing, unflatten_time
-from stgan.networks.residual import Mix, ResidualBlock, unmixed
+from stgan.networks.residual import Mix, ResidualBlock, start_at_zero, unmixed
 from stgan.networks.temporal import TemporalPadding, check_kernel, mix, mixing_matrix
 
 
@@ -38,12 +38,16 @@ class MapGeneratorConfig(Configuration):
 
 
 class MapGenerator(nn.Module):
-    """G: maps of any size to images. Only convolutions, so trained on crops it draws whole frames."""
+    """G: maps of any size to images. Only convolutions, so trained on crops it draws whole frames.
+
+    What is linear in the code of a square, and a network's correction, which starts at 0.
+    """
 
     def __init__(self, config: MapGeneratorConfig | None = None) -> None:
         super().__init__()
         self.config = config or MapGeneratorConfig()
         c = self.config
+        self.linear = nn.Conv2d(c.channels, 3 * c.stride**2, 1)
         self.stem = nn.Conv2d(c.channels, c.widths[0], 3, padding=1)
         self.layers = nn.ModuleList()
         for level, width in enumerate(c.widths):
@@ -51,6 +55,7 @@ class MapGenerator(nn.Module):
                 self.layers.append(nn.ConvTranspose2d(c.widths[level - 1], width, 2, stride=2))
             self.layers.extend(ResidualBlock(width) for _ in range(c.depth))
         self.out = nn.Conv2d(c.widths[-1], 3 * c.patch**2, 3, padding=1)
+        start_at_zero(self.out)
 
     def forward(
         self, codes: Float[Tensor, "batch channels h w"], mix: Mix = unmixed
@@ -59,11 +64,12 @@ class MapGenerator(nn.Module):
 
         mix: the temporal half of each inflated 3x3 layer.
         """
-        x = self.stem(mix(codes))
+        codes = mix(codes)
+        x = self.stem(codes)
         for layer in self.layers:
             x = layer(x, mix) if isinstance(layer, ResidualBlock) else layer(x)
         pixels = F.pixel_shuffle(self.out(mix(F.leaky_relu(x, 0.2))), self.config.patch)
-        return self.config.preprocessing.invert(pixels)
+        return self.config.preprocessing.invert(F.pixel_shuffle(self.linear(codes), self.config.stride) + pixels)
 
 
 class MapVideoGenerator(nn.Module):

@@ -1,7 +1,7 @@
 """The map prior: a diffusion model of windows of map codes. With one frame it is the frame prior, else a clip prior.
 
-The frames of a window are expressed in an orthonormal basis over time (DCT), whose coefficients are stacked as the
-channels of a 2D U-Net on the map's grid. So one evaluation costs little more than that of a single image.
+The frames of a window are expressed in an orthonormal basis over time (DCT), in which the best linear denoiser is a
+product; a U-Net over space and time corrects it.
 
 It denoises at any noise level (Karras et al. 2022), conditional on the action or not (classifier-free guidance, Ho &
 Salimans 2022), and on the map of one frame of the window or not. Given a frame, it only has to know how people in this
@@ -9,6 +9,7 @@ scene move.
 """
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, ClassVar, NamedTuple
@@ -43,8 +44,8 @@ class MapPriorConfig(Configuration):
     depth: Depth = 2
     embedding: int = 384
     dropout: Dropout = 0.1
-    sigma_min: float = 0.05
-    sigma_max: float = 40.0
+    sigma_min: float = 0.02
+    sigma_max: float = 20.0
 
 
 class Given(NamedTuple):
@@ -73,12 +74,12 @@ class MapPrior(nn.Module):
         c = self.config
         self.register_buffer("mean", torch.zeros(c.channels, c.grid, c.grid))
         self.register_buffer("variance", torch.ones(2, c.frames, c.channels, c.grid, c.grid))
-        stacked = c.frames * c.channels
         self.noise = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, c.embedding))
         self.action = nn.Embedding(c.num_classes + 1, c.embedding)  # the last one: unconditional
-        self.time = nn.Embedding(c.frames + 1, c.embedding)  # of the given frame; the last one: none is given
+        self.time = nn.Embedding(c.frames, c.embedding)
+        self.since = nn.Embedding(2 * c.frames, c.embedding)  # frames since the given one; the last one: none is given
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(c.embedding, c.embedding), nn.SiLU())
-        self.unet = UNet(stacked + c.channels, c.frames + stacked, c.grid, c.widths, c.depth, c.embedding, c.dropout)
+        self.unet = UNet(3 * c.channels, c.channels, c.frames, c.grid, c.widths, c.depth, c.embedding, c.dropout)
 
     @property
     def time_basis(self) -> Float[Tensor, "frames frames"]:
@@ -103,11 +104,37 @@ class MapPrior(nn.Module):
         self, h: Float[Tensor, "batch frames channels grid grid"], given: Given
     ) -> Float[Tensor, "batch frames channels grid grid"]:
         """Windows over time: each minus its given frame, or minus `mean`, in the orthonormal basis."""
-        return torch.einsum("kt,btcyx->bkcyx", self.time_basis, h - self._center(given))
+        return self.over_frequency(h - self._center(given))
+
+    def windows(
+        self, x: Float[Tensor, "batch frames channels grid grid"], given: Given
+    ) -> Float[Tensor, "batch frames channels grid grid"]:
+        """The windows of coefficients."""
+        return self.over_time(x) + self._center(given)
+
+    def over_frequency(self, x: Tensor) -> Tensor:
+        """Frames in the orthonormal basis over time."""
+        with exact(x):
+            return torch.einsum("kt,btcyx->bkcyx", self.time_basis, x)
+
+    def over_time(self, x: Tensor) -> Tensor:
+        """The frames that have these coefficients over time."""
+        with exact(x):
+            return torch.einsum("kt,bkcyx->btcyx", self.time_basis, x)
 
     def spectrum(self, x: Tensor) -> Tensor:
         """Maps in the orthonormal basis over space."""
         return self.space_basis @ x @ self.space_basis.mT
+
+    def start(
+        self, noise: Float[Tensor, "batch frames channels grid grid"], sigma: float
+    ) -> Float[Tensor, "batch frames channels grid grid"]:
+        """Windows to denoise from noise level sigma on, made of N(0, 1): they have the mean and the variances that
+        windows with this noise have, some of which no noise level hides.
+        """
+        with exact(noise):
+            x = self.space_basis.mT @ ((self.variance[0] + sigma**2).sqrt() * noise) @ self.space_basis
+        return self.windows(x, self.nothing_given(len(x)))
 
     def denoise(
         self,
@@ -145,7 +172,7 @@ class MapPrior(nn.Module):
         """D of windows, of a given frame too."""
         x = self.coefficients(noisy, given)
         x, _ = self.estimate(x, noisy.new_full((len(noisy),), sigma), actions, given)
-        return torch.einsum("kt,bkcyx->btcyx", self.time_basis, x) + self._center(given)
+        return self.windows(x, given)
 
     def estimate(
         self,
@@ -156,30 +183,40 @@ class MapPrior(nn.Module):
     ) -> tuple[Tensor, Float[Tensor, "batch frames channels 1 1"]]:
         """D in coefficients, and the deviation of its error as the linear denoiser expects it:
 
-            D = gate v / (v + sigma^2) x + c_out F,  c_out^2 = mean of v sigma^2 / (v + sigma^2)
+            D = v / (v + sigma^2) x + c_out F,  c_out^2 = mean of v sigma^2 / (v + sigma^2)
 
-        with v the variance of each coefficient, means over space. The network gets x / sqrt(v + sigma^2) and returns F
-        and the gate, one for each place and frequency over time, from 0 to 2: nothing moves in most places, so most of
-        what Wiener's denoiser leaves there is noise, and a network with fewer channels than x cannot subtract it.
+        with v the variance of each coefficient, means over space. The network that returns F gets the frames of x, of
+        the first term and the given frame, each scaled to a variance of about 1.
         """
+        frames = self.config.frames
         if actions is None:
             actions = torch.full((len(x),), self.any_action, device=x.device)
-        known = given.times >= 0
+        known, times = given.times >= 0, torch.arange(frames, device=x.device)
         v, s2 = self.variance[known.long()], sigma.square().view(-1, 1, 1, 1, 1)
         shrunk = v / (v + s2)
-        linear = self.space_basis.mT @ (shrunk * self.spectrum(x)) @ self.space_basis
-        c_in = (v.mean((-2, -1), keepdim=True) + s2).rsqrt()
         c_out = (shrunk * s2).mean((-2, -1), keepdim=True).sqrt()
+        with exact(x):
+            linear = self.space_basis.mT @ (shrunk * self.spectrum(x)) @ self.space_basis
+        since = torch.where(known[:, None], times - given.times[:, None] + frames - 1, 2 * frames - 1)
         embedding = self.noise(sigma.log().unsqueeze(1) / 4) + self.action(actions)
-        embedding = self.mlp(embedding + self.time(given.times % (self.config.frames + 1)))
-        seen = torch.cat([(x * c_in).flatten(1, 2), (self._center(given) - self.mean).squeeze(1)], 1)
-        correction = self.unet(seen.contiguous(memory_format=torch.channels_last), embedding)
-        gate, correction = correction.to(x.dtype).split([x.shape[1], x.shape[1] * x.shape[2]], 1)
-        return 2 * gate.sigmoid().unsqueeze(2) * linear + c_out * correction.unflatten(1, x.shape[1:3]), c_out
+        embedding = self.mlp(embedding[:, None] + self.since(since) + self.time(times))
+        deviation, centre = v.mean((1, 3, 4), keepdim=True), self._center(given)
+        seen = [
+            self.over_time(x) / (deviation + s2).sqrt(),
+            self.over_time(linear) / deviation.sqrt(),
+            ((centre - self.mean) / self.variance[0].mean((0, 2, 3), keepdim=True).sqrt()).expand_as(x),
+        ]
+        correction = self.unet(torch.cat(seen, 2), embedding).to(x.dtype)
+        return linear + c_out * self.over_frequency(correction), c_out
 
     def _center(self, given: Given) -> Float[Tensor, "batch 1 channels grid grid"]:
         """What coefficients are relative to."""
         return torch.where((given.times >= 0).view(-1, 1, 1, 1), given.maps, self.mean).unsqueeze(1)
+
+
+def exact(x: Tensor) -> AbstractContextManager[None]:
+    """Without automatic bfloat16, in which the sum of what is large and what is small loses the latter."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 @cache

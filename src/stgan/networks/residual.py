@@ -15,6 +15,12 @@ def unmixed(x: Tensor) -> Tensor:
     return x
 
 
+def start_at_zero(layer: nn.Module) -> None:
+    """Set all parameters of a layer to 0."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class ResidualBlock(nn.Module):
     """x + conv(relu(conv(relu(x)))). The last convolution starts at 0, so a deep network starts as a shallow one."""
 

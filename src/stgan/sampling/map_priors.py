@@ -58,10 +58,14 @@ class FrameDenoiser(Denoiser):
         self.noise = starting_noise(
             task.frames, (c.channels, c.grid, c.grid), settings.own_noise, settings.own_noise_frames, task.random
         )
-        self.init = encode_maps(task.map_codec.encoder, task.init.video) if task.init else 0.0
+        self.init = encode_maps(task.map_codec.encoder, task.init.video) if task.init else None
 
     def starts(self, sigma: float) -> Maps:
-        return self.init + sigma * self.noise
+        if self.init is not None:
+            return self.init + sigma * self.noise
+        return (
+            self.prior.start(self.noise.flatten(0, 1).unsqueeze(1), sigma).squeeze(1).unflatten(0, self.noise.shape[:2])
+        )
 
     def denoise(self, h: Maps, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Maps:
         return self.prior.denoise(h.flatten(0, 1).unsqueeze(1), sigma).squeeze(1).unflatten(0, h.shape[:2])
@@ -106,7 +110,7 @@ class ClipDenoiser(Denoiser):
         prior = _prior(task.networks.frame_prior, "frame prior", preset)
         c = prior.config
         sigmas = exponential_sigmas(c.sigma_max, c.sigma_min, FRAME_STEPS)
-        h = sigmas[0] * self._noise(1)
+        h = prior.start(self._noise(1), sigmas[0])
         solver = Solver(lambda h, sigma: task.timer("prior", self._told, prior, h, sigma, None), multistep=True)
         for sigma, following in pairwise(sigmas):
             h = solver.step(h, sigma, following)

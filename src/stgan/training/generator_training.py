@@ -182,7 +182,8 @@ def train_generator(
         """Update the discriminator, unless its loss is so low that the generator's gradient would vanish."""
         discriminator.requires_grad_(True)
         # Real and generated images form one batch, because no layer of D mixes examples.
-        log_d = wrapped_d.log_probability(torch.cat([real, generated]), torch.cat([codes, codes]))
+        with fabric.autocast():  # not by itself for methods other than `forward`
+            log_d = wrapped_d.log_probability(torch.cat([real, generated]), torch.cat([codes, codes]))
         loss = discriminator_loss(
             log_d[: len(real), Discriminator.REAL].float(), log_d[len(real) :, Discriminator.FAKE].float()
         )

@@ -84,6 +84,7 @@ def train_map_codec(
     check_batch(recipe.batch_size, fabric.world_size)
     comparator = channels_last(comparator.to(fabric.device)).eval().requires_grad_(False)
     codec = channels_last(share_batch_norm(MapCodec(recipe.network), fabric.world_size))
+    codec.start_from_principal_components(images for images, _ in train.frame_batches(most=512))
     discriminator = channels_last(MapDiscriminator(recipe.discriminator))
     optimizer = torch.optim.AdamW(codec.parameters(), recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
     rise = max(0.05, 2 / recipe.steps)  # two steps at least: the scheduler divides by one less
@@ -147,9 +148,10 @@ def train_map_codec(
     def discriminate(real: Tensor, generated: Tensor, codes: Tensor, adversarial: Tensor) -> dict[str, Tensor]:
         """Update the discriminator, unless its loss is so low that the generator's gradient would vanish."""
         discriminator.requires_grad_(True)
-        log_d = wrapped_d.log_probability(torch.cat([real, generated]), torch.cat([codes, codes])).float()
+        with fabric.autocast():  # not by itself for methods other than `forward`
+            log_d = wrapped_d.log_probability(torch.cat([real, generated]), torch.cat([codes, codes]))
         half = len(log_d) // 2
-        loss = discriminator_loss(log_d[:half, REAL], log_d[half:, FAKE])
+        loss = discriminator_loss(log_d[:half, REAL].float(), log_d[half:, FAKE].float())
         balance = run.mean(torch.stack([loss.detach(), adversarial]))
         paused = balance[0] < recipe.pause_ratio * balance[1]
         if not paused:

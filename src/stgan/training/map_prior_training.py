@@ -47,14 +47,14 @@ class MapPriorRecipe:
     learning_rate: LearningRate = 5e-4
     weight_decay: WeightDecay = 0.02
     ema: Fraction = 0.999
-    noise_mean: NoiseMean = -0.3
+    noise_mean: NoiseMean = -0.5
     noise_std: NoiseStd = 1.5
     """log sigma in training is N(noise_mean, noise_std^2), as in Karras et al. 2022."""
     unconditional: Fraction = 0.15
     """Share of each batch that is trained without its action, for unconditional denoising."""
-    given: Fraction = 0.5
+    given: Fraction = 0.8
     """Share of each batch that is trained with one frame given; of windows of a single frame, none is."""
-    given_noise: CodeNoise = 0.1
+    given_noise: CodeNoise = 0.05
     """Standard deviation of noise on the given map, which may be a sampled one."""
     copies: Annotated[int, Interval(ge=1, le=1000)] = 4
     """Number of copies of each clip: the first unchanged, the others shifted by up to `shift` pixels."""
@@ -193,7 +193,8 @@ def train_map_prior(
         clean = prior.coefficients(maps, given)
         sigma = torch.exp(recipe.noise_mean + recipe.noise_std * random.normal(len(maps)))
         noise = random.normal_like(clean)
-        estimated, c_out = estimate(clean + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, actions, given)
+        with fabric.autocast():  # not by itself for methods other than `forward`
+            estimated, c_out = estimate(clean + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, actions, given)
         error = ((estimated.float() - clean).square() / c_out / c_out.mean((1, 2), keepdim=True)).mean((1, 2, 3, 4))
         parts = {"free": error[~known].mean(), "given": error[known].mean()}
         return {"denoising": error.mean()} | {name: value for name, value in parts.items() if value.isfinite()}
