@@ -252,7 +252,7 @@ def test_a_prior_learns_more_than_wiener_knows(
     unseen = data.select([number % 3 == 2 for number in range(9)])
     seen = data.select([number % 3 != 2 for number in range(9)])
     prior, run = train_map_prior(recipe, codec, seen, unseen, Workspace(fabric, tmp_path))
-    assert run.step == 100 and not any(module.training for module in prior.modules())
+    assert run.step == 150 and not any(module.training for module in prior.modules())
     validation = np.genfromtxt(tmp_path / "validation.csv", delimiter=",", names=True)
     given = {"given"} if stage == "clip_prior" else set()  # a single frame is not given to itself
     assert len(validation) == 10 and set(validation.dtype.names) == {"step", "denoising", "free", *given}
@@ -274,8 +274,8 @@ def test_a_prior_learns_more_than_wiener_knows(
     [
         ({"unconditional": 1.0}, "action", slice(0, 3)),
         ({"unconditional": 0.0}, "action", slice(3, 4)),
-        ({"given": 0.0}, "time", slice(0, 16)),
-        ({"given": 1.0}, "time", slice(16, 17)),
+        ({"given": 0.0}, "since", slice(0, 31)),
+        ({"given": 1.0}, "since", slice(31, 32)),
     ],
     ids=str,
 )

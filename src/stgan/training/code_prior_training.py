@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import CodePrior, CodePriorConfig, Encoder
 from stgan.records import Fraction
+from stgan.training.averaging import moving_average
 from stgan.training.clip_data import ClipData
 from stgan.training.losses import denoising_loss
 from stgan.training.ranges import BatchSize, LearningRate, NoiseMean, NoiseStd, Seed, Steps
@@ -101,7 +101,7 @@ def train_code_prior(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
     wrapped, optimizer = fabric.setup(prior, optimizer)
     wrapped.mark_forward_method("denoise")
-    average = AveragedModel(prior, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    average = moving_average(prior, recipe.ema)
     smooth: CodePrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
         workspace,

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Interval
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import CodePrior, Discriminator, DiscriminatorConfig, Encoder, GeneratorConfig, ImageGenerator
 from stgan.networks.layout import channels_last
 from stgan.records import Fraction
+from stgan.training.averaging import moving_average
 from stgan.training.clip_data import ClipData, emphasis, to_images
 from stgan.training.code_prior_training import frame_codes
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
@@ -125,7 +125,7 @@ def train_generator(
     wrapped_g, optimizer_g = fabric.setup(generator, optimizer_g)
     wrapped_d, optimizer_d = fabric.setup(discriminator, optimizer_d)
     wrapped_d.mark_forward_method("log_probability")
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    average = moving_average(generator, recipe.ema)
     smooth: ImageGenerator = average.module  # type: ignore[assignment]
     run = TrainingRun(
         workspace,

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import Encoder
@@ -18,6 +17,7 @@ from stgan.networks.layout import channels_last
 from stgan.networks.map_codec import MapCodec, MapCodecConfig
 from stgan.networks.map_discriminator import FAKE, REAL, MapDiscriminator, MapDiscriminatorConfig
 from stgan.records import Fraction
+from stgan.training.averaging import moving_average
 from stgan.training.clip_data import ClipData, emphasis, to_images
 from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
 from stgan.training.parallel import share_batch_norm
@@ -93,7 +93,7 @@ def train_map_codec(
     wrapped, optimizer = fabric.setup(codec, optimizer)
     wrapped_d, optimizer_d = fabric.setup(discriminator, optimizer_d)
     wrapped_d.mark_forward_method("log_probability")
-    average = AveragedModel(codec, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    average = moving_average(codec, recipe.ema, use_buffers=True)
     smooth: MapCodec = average.module  # type: ignore[assignment]
     begin = math.ceil(recipe.adversarial_from * recipe.steps)
     compared = math.ceil(recipe.feature_share * recipe.batch_size / fabric.world_size)

@@ -11,7 +11,6 @@ import torch
 from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.files import replacing
@@ -19,6 +18,7 @@ from stgan.networks.layout import channels_last
 from stgan.networks.map_codec import MapCodec
 from stgan.networks.map_prior import Given, MapPrior, MapPriorConfig
 from stgan.records import Fraction
+from stgan.training.averaging import moving_average
 from stgan.training.clip_data import ClipData, shifted, to_images
 from stgan.training.ranges import (
     BatchSize,
@@ -159,7 +159,7 @@ def train_map_prior(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=rise)
     wrapped, optimizer = fabric.setup(network, optimizer)
     wrapped.mark_forward_method("estimate")
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    average = moving_average(network, recipe.ema)
     smooth: MapPrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
         workspace,

@@ -9,12 +9,12 @@ import torch
 from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stgan.checkpoints.checkpoint import weights_hash
 from stgan.errors import StganError
 from stgan.networks import Encoder, SequencePrior, SequencePriorConfig
 from stgan.records import Fraction
+from stgan.training.averaging import moving_average
 from stgan.training.clip_data import ClipData, shifted, to_images
 from stgan.training.losses import denoising_loss
 from stgan.training.ranges import BatchSize, LearningRate, NoiseMean, NoiseStd, Pixels, Seed, Steps, WeightDecay
@@ -152,7 +152,7 @@ def train_sequence_prior(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
     wrapped, optimizer = fabric.setup(network, optimizer)
     wrapped.mark_forward_method("denoise_coordinates")
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    average = moving_average(network, recipe.ema)
     smooth: SequencePrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
         workspace,
