@@ -2,9 +2,12 @@
 
 import copy
 import time
-from functools import partial
+from collections import deque
+from functools import cache, lru_cache, partial
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -62,6 +65,64 @@ class Holder:
         return self.module(x)
 
 
+class Slotted:
+    __slots__ = ("module",)
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.module(x)
+
+
+class Guarded(Holder):
+    """An object whose code must not run when it is only looked at."""
+
+    def _refuse(self, *_: Any) -> Any:
+        raise AssertionError("code of the wrapped object ran")
+
+    __iter__ = __len__ = __bool__ = __eq__ = __hash__ = __getattr__ = _refuse  # type: ignore[assignment]
+    other = property(_refuse)
+
+
+GLOBALS = ModuleType("globals")
+
+
+def in_a_class(module: nn.Module) -> nn.Module:
+    return type("Classy", (nn.Module,), {"held": (module,), "forward": lambda self, x: self.held[0](x)})()
+
+
+def in_a_global(module: nn.Module) -> nn.Module:
+    """Two global variables of one module, of which the wrapper names one."""
+    GLOBALS.named, GLOBALS.other = module, Net(1)
+    return Holding(lambda _: lambda x: torch.cat([GLOBALS.named(each) for each in (x,)]), module)
+
+
+def in_a_cache(module: nn.Module) -> Any:
+    @cache
+    def load() -> Any:
+        return box.pop()
+
+    box = [module]
+    load()
+    return lambda x: load()(x)
+
+
+def in_a_default(module: nn.Module) -> Any:
+    def call(x: Tensor, *, network: Any = module) -> Tensor:
+        return network(x)
+
+    return call
+
+
+def in_arrays(module: nn.Module) -> nn.Module:
+    """The weights are NumPy arrays, and object arrays of these."""
+    if isinstance(module, torch.jit.ScriptModule) or next(module.parameters(), torch.zeros(0)).dtype == torch.bfloat16:
+        return Holding(lambda held: np.array([held, None], object), module)
+    arrays = [each.detach().numpy() for each in (*module.parameters(), *module.buffers())]
+    return Holding(lambda held: np.array([*arrays, held], object), module)
+
+
 class Together(nn.Module):
     """Several networks whose outputs are averaged."""
 
@@ -87,6 +148,16 @@ WRAPPERS: dict[str, Any] = {
     "in a closure": partial(Holding, lambda module: lambda x: module(x)),
     "in a partial function": partial(Holding, lambda module: partial(module.__call__)),
     "a method": partial(Holding, lambda module: module.forward),
+    "in a class attribute": in_a_class,
+    "in a global variable": in_a_global,
+    "in slots": partial(Holding, Slotted),
+    "in a deque": partial(Holding, lambda module: deque([module])),
+    "in a generator": partial(Holding, lambda module: (module(x) for x in [torch.zeros(1)])),
+    "in a cache": partial(Holding, in_a_cache),
+    "in a cached function": partial(Holding, lambda module: lru_cache(lambda x: module(x))),
+    "in a default": partial(Holding, in_a_default),
+    "in arrays": in_arrays,
+    "in an object that must not run": partial(Holding, lambda module: [Guarded(module)]),
     "several": lambda module: Together(module, Net(5), Net(6)),
     "compiled": lambda module: torch.compile(nn.Sequential(module)),
 }
@@ -205,13 +276,75 @@ def test_what_every_network_has_does_not_count() -> None:
     assert not fingerprint(untrained()) and shared(fingerprint(untrained()), fingerprint(untrained())) == 0
 
 
-def test_the_text_holds_the_largest_tensors_and_nothing_else_is_read() -> None:
-    module = nn.ModuleList(nn.Linear(16, 8 + i, bias=False) for i in range(300))
-    text = as_text(fingerprint(module))
-    read = from_text(text)
-    assert len(read) == 256 and min(read.values()) == 16 * (8 + 300 - 256) and len(text) < 5000
+def test_arrays_alone_are_recognised() -> None:
+    arrays = {name: value.numpy() for name, value in Net().state_dict().items()}
+    assert shared(fingerprint(Net()), fingerprint(Holding(lambda _: arrays, Net()))) == 1
+
+
+def test_what_is_beside_a_network_is_not_its_own() -> None:
+    """Modules, exceptions with their frames, and earlier calls of a method know networks that the network does not."""
+
+    class Cached(nn.Module):
+        def __init__(self, seed: int) -> None:
+            super().__init__()
+            self.net, self.torch, self.globals = Net(seed), torch, GLOBALS
+
+        @lru_cache  # noqa: B019 (what people write)
+        def grid(self, size: int) -> Tensor:
+            return torch.linspace(-1, 1, size)
+
+    one, other = Cached(0), Cached(1)
+    GLOBALS.named = other
+    assert (len(one.grid(3)), len(other.grid(4))) == (3, 4)
+    try:
+        raise ValueError("with a frame that knows the other network")
+    except ValueError as error:
+        one.error = error  # type: ignore[assignment]
+    assert shared(fingerprint(one), fingerprint(other)) == 0
+
+
+def test_odd_tensors_and_arrays_count_for_nothing() -> None:
+    causal = torch.zeros(16, 16).masked_fill(torch.ones(16, 16).triu(1).bool(), -torch.inf)
+    odd = [
+        nn.parameter.UninitializedParameter(),
+        torch.nested.nested_tensor([torch.randn(30), torch.randn(40)]),
+        torch.sparse_coo_tensor(torch.zeros(2, 1), torch.ones(1), (1 << 40, 1 << 20)),
+        torch.zeros(1).expand(1 << 40),
+        torch.randn(40, device="cpu").to("meta"),
+        np.broadcast_to(np.float64(-1), (1 << 40,)),
+        np.zeros(3, [("a", "f4")]),
+        np.zeros((), object),
+        causal,
+    ]
+    assert fingerprint(Holding(lambda _: odd, Net())) == {}
+    small = torch.randn(40).to(torch.float8_e4m3fn), np.linspace(-1, 1, 30, dtype=">f8"), torch.randn(50).to_sparse()
+    assert sorted(fingerprint(Holding(lambda _: small, Net())).values()) == [30, 40, 50]
+
+
+def test_registered_weights_come_before_all_that_a_network_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stgan.checkpoints.fingerprint._MOST_OBJECTS", 1000)
+    module = nn.Sequential(nn.Sequential(Net()))
+    endless: list[Any] = [[number] for number in range(2000)]
+    endless.append(endless)
+    module.index = endless  # type: ignore[assignment]
+    assert shared(fingerprint(Net()), fingerprint(module)) == 1
+
+
+def test_a_small_network_is_recognised_beside_thousands_of_larger_tensors() -> None:
+    torch.manual_seed(0)
+    small = nn.ModuleList(nn.Linear(16, 8 + i, bias=False) for i in range(20))
+    large = nn.ParameterList(torch.randn(600) for _ in range(3000))
+    text = as_text(fingerprint(nn.ModuleList([large, small])))
+    assert len(from_text(text)) == 2048 and len(text) < 1 << 16  # 16 of them fit in a line of a manifest
+    assert shared(fingerprint(small), from_text(text)) > 0.5
+
+
+def test_only_fingerprints_are_read() -> None:
+    text = as_text(fingerprint(nn.ModuleList(nn.Linear(16, 8 + i, bias=False) for i in range(30))))
+    assert len(from_text(text)) == 30
     assert from_text("") == {}
-    for wrong in ("x", text + " ", " " + text, f"{text} {'0' * 10}:1", "0123456789:0", "0123456789:-1", "012345678:12"):
+    many = " ".join(["0123456789:1"] * 2049)
+    for wrong in ("x", text + " ", " " + text, many, "0123456789:0", "0123456789:-1", "012345678:12"):
         with pytest.raises(ValueError, match="no fingerprint"):
             from_text(wrong)
 
