@@ -280,6 +280,15 @@ def test_torchscript_steers(how: str, tmp_path: Path) -> None:
         assert gradient.any() and not any(each.requires_grad for each in classifier.parameters())
 
 
+def test_a_program_of_torch_export_steers() -> None:
+    """It refuses train() and eval()."""
+    plain = nn.Sequential(nn.Conv3d(3, 3, 3), nn.Dropout(), nn.AdaptiveAvgPool3d(1), nn.Flatten()).eval()
+    program = torch.export.export(plain, (torch.rand(1, 3, 16, 32, 32),))
+    classifier, videos = adapt(program.module(), NAMES, **PIXELS), torch.rand(1, 3, 16, 32, 32)
+    expected = adapt(plain, NAMES, **PIXELS).log_probabilities(videos)
+    torch.testing.assert_close(classifier.train().eval().log_probabilities(videos), expected)
+
+
 def test_a_network_of_any_precision_sees_its_own() -> None:
     network = Answers().double()
     assert adapt(network, NAMES, **PIXELS).log_probabilities(torch.rand(1, 3, 16, 8, 8)).dtype is torch.float32

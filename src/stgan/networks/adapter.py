@@ -1,6 +1,7 @@
 """Any video classifier as a condition network or an evaluator: how to call it, and how to read its output."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -114,7 +115,9 @@ class VideoClassifier(ClipClassifier):
             pixels = Preprocessing(size, fit, order, scale, _three(mean), _three(std))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise StganError(f"the preprocessing of a classifier is wrong: {_short(error)}") from error
-        self.module = module.eval()
+        with suppress(NotImplementedError):  # a program of torch.export stays in the mode of its export
+            module.eval()
+        self.module = module
         for parameter in module.parameters():  # TorchScript has no requires_grad_ of its own
             # A copy of TorchScript has parameters that are computed from those of the original.
             (parameter if parameter.is_leaf else parameter.detach_()).requires_grad_(False)
@@ -124,6 +127,11 @@ class VideoClassifier(ClipClassifier):
             f"{kind.__module__}.{kind.__qualname__}", len(actions), frames, layout, output, pixels, gray
         )
         self._try_out()
+
+    def train(self, mode: bool = True) -> "VideoClassifier":
+        """Set the mode of this module alone. Its network stays in eval mode."""
+        self.training = mode
+        return self
 
     def features(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch classes"]:
         """Logits of RGB videos in [0, 1], on which distances are computed, as the FVD does with I3D's logits.
