@@ -6,6 +6,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -125,6 +126,16 @@ def test_pickles_run_nothing_and_take_nothing(
     assert "0 and 0" in refused(saved({"epoch": 3}, zipped))
     assert "8 and 0" in refused(saved(weights, zipped))
     assert "is of PyTorch" in refused(data, kind="generator")
+
+
+def test_a_tape_archive_is_refused_without_advice_to_run_it(refused: Callable[..., str]) -> None:
+    """PyTorch takes a file that `tarfile` opens for one of its oldest format, and advises weights_only=False."""
+    start = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}, {}, []))
+    header = bytearray(start + tarfile.TarInfo("x").tobuf()[len(start) :])
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    assert tarfile.is_tarfile(io.BytesIO(header + bytes(1024)))
+    assert "or holds more than tensors; save the state_dict alone" in refused(bytes(header) + bytes(1024))
 
 
 def test_archives(refused: Callable[..., str], tmp_path: Path) -> None:

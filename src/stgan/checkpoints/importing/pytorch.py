@@ -5,7 +5,6 @@ So the names that a pickle uses are checked first, and only those of tensors are
 """
 
 import io
-import pickle
 import pickletools
 import re
 import warnings
@@ -23,6 +22,7 @@ from stgan.archives import is_archive, open_archive
 from stgan.checkpoints.description import check_header
 from stgan.checkpoints.importing.layers import KIND_BY_AXES, MOST_BYTES, Array, FileLayer
 from stgan.checkpoints.importing.numpy_files import natural
+from stgan.errors import is_out_of_memory
 
 _MOST_PICKLED = 1 << 22  # bytes of the tensors' description; that of a thousand tensors takes 0.1 MB
 _PICKLES = 5  # in an old file before its values: a mark, a version, the machine, the tensors, their keys
@@ -64,7 +64,9 @@ def read_torch_file(path: Path) -> dict[str, Array]:
         _check_pickles(path, zipped)
         try:
             values = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
-        except pickle.UnpicklingError as error:  # torch's message advises to run the file's code
+        except Exception as error:  # of many types; torch's messages advise to run the file's code
+            if is_out_of_memory(error):
+                raise
             raise ValueError("it is damaged, or holds more than tensors; save the state_dict alone") from error
     tensors = max(_state_dicts(values), key=len, default={})
     if sum(tensor.numel() for tensor in tensors.values()) > path.stat().st_size:
