@@ -13,6 +13,10 @@ class StganError(Exception):
     """
 
 
+class NoMemoryError(StganError):
+    """There is not enough memory. The message says for what, and what to do."""
+
+
 class Interrupted(StganError):  # noqa: N818 (the user's wish, not an error)
     """Ctrl-C or SIGTERM stopped the work. The message says what is kept and how to continue."""
 
@@ -39,7 +43,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def on_out_of_memory(sentence: str) -> Iterator[None]:
-    """Too little memory in the block ends in a StganError of this sentence, which says for what, and what to do.
+    """Too little memory in the block ends in a NoMemoryError of this sentence, which says for what, and what to do.
 
     Inside it, a handler that takes errors of many types for a wrong input must let those of memory pass.
     """
@@ -48,4 +52,4 @@ def on_out_of_memory(sentence: str) -> Iterator[None]:
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        raise StganError(sentence) from error
+        raise NoMemoryError(sentence) from error

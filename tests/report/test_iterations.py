@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from manifest_lines import read_lines, write_lines
 from PIL import Image
 
@@ -74,6 +75,20 @@ def test_why_there_is_no_picture(
     write_lines(folder, [{**entry, **change} for entry in read_lines(folder)])
     found = [replace(clip, entry={**clip.entry, **change}) for clip in clips]
     assert word in str(draw_iterations(tmp_path / "i.png", found, find_model(tiny_model)))
+    assert not (tmp_path / "i.png").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")], ids=repr)
+def test_too_little_memory_is_the_reason(
+    clips: list[Shown], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise error
+
+    for where in ("stgan.networks.generator.ImageGenerator.forward", "stgan.pipeline.STGAN.steering"):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, short)
+            assert "not enough memory" in str(draw_iterations(tmp_path / "i.png", clips[:1], find_model(tiny_model)))
     assert not (tmp_path / "i.png").exists()
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stgan.checkpoints import CheckpointError, ModelFolder
 from stgan.devices import choose_device
-from stgan.errors import StganError
+from stgan.errors import NoMemoryError, StganError, on_out_of_memory
 from stgan.files import replacing
 from stgan.generation import FPS
 from stgan.pipeline import STGAN
@@ -36,6 +36,7 @@ _HASHES = (
     "clip_prior",
     "condition",
 )
+_NO_MEMORY = "there is not enough memory to make one again; close other programs"
 _MOST_WORK = 64 * 1000 * 64**2  # iterations times pixels of all frames, of a clip that is sampled again for a page
 
 
@@ -141,18 +142,21 @@ def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
     if entry.get("init") or entry.get("target"):
         return "clips that start from a video or maximize a target are not made again for a page"
     try:
-        preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")
-        if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
-            raise TypeError
-        stgan = STGAN(model, choose_device())
-        if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
-            return "making one again would take too long"
-        steering = stgan.steering(condition=entry["condition"], frames=entry["frames"])
-        hashes = stgan.hashes(steering)
-        if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
-            return f"the model {stgan.name} did not make the clips"
-        trace = Trace(preset.iterations)
-        stgan.sample(steering, clip.action, [entry["index"]], entry["seed"], preset, on_iteration=trace.record)
+        with on_out_of_memory(_NO_MEMORY):
+            preset: SamplerSettings = as_record(Settings, entry["settings"], "the settings")
+            if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
+                raise TypeError
+            stgan = STGAN(model, choose_device())
+            if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
+                return "making one again would take too long"
+            steering = stgan.steering(condition=entry["condition"], frames=entry["frames"])
+            hashes = stgan.hashes(steering)
+            if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
+                return f"the model {stgan.name} did not make the clips"
+            trace = Trace(preset.iterations)
+            stgan.sample(steering, clip.action, [entry["index"]], entry["seed"], preset, on_iteration=trace.record)
+    except NoMemoryError:
+        return _NO_MEMORY
     except CheckpointError:
         return "the model that made them is not available (--model)"
     except (StganError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):

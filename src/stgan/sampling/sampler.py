@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stgan.errors import StganError, is_out_of_memory
+from stgan.errors import NoMemoryError, is_out_of_memory
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.guided import GuidedSettings, guided
 from stgan.sampling.ppgn import PPGNSettings, ppgn
@@ -73,7 +73,7 @@ def sample(
         if not is_out_of_memory(error):
             raise
     half = len(seeds) // 2  # not tried here: where memory is short, oneDNN can end the process instead of raising
-    raise StganError(
+    raise NoMemoryError(
         f"there is not enough memory to make {len(seeds)} clips of {frames} frames at a time; "
         + (f"try a batch of {half} (--batch {half})" if half else "make shorter clips, or use a smaller model")
     )
