@@ -174,7 +174,9 @@ def _results(parts: list[Any]) -> list[Any]:
 
 def _named_globals(function: FunctionType) -> list[Any]:
     """The global variables that a function names, also those of other modules; none for a function of a library."""
-    codes, named, attributes = [function.__code__], set(), set()
+    codes = [function.__code__]
+    named: set[str] = set()
+    attributes: set[str] = set()
     if _is_of_library(str(function.__globals__.get("__name__"))):
         return []
     for code in codes:  # with those of functions inside it
@@ -198,9 +200,9 @@ def _in_methods(script: Any) -> Iterator[Any]:
 def _in_graph(graph: Any, script: Any = None) -> list[Any]:
     """The constants in the code of a script, which hold the weights of a frozen one, and the attributes it reads."""
     constants = [node.output().toIValue() for node in graph.findAllNodes("prim::Constant")]
-    known = {next(graph.inputs()).debugName(): script} if script is not None else {}
+    known: dict[str, Any] = {next(graph.inputs()).debugName(): script} if script is not None else {}
     for node in graph.findAllNodes("prim::GetAttr"):
         owner = known.get(node.input().debugName())
-        if isinstance(owner, torch._C.ScriptModule):
-            known[node.output().debugName()] = owner.getattr(node.s("name"))
+        if type(owner) is torch._C.ScriptModule:
+            known[node.output().debugName()] = owner.getattr(node.s("name"))  # type: ignore[attr-defined]
     return [*constants, *(each for each in known.values() if not isinstance(each, torch._C.ScriptModule))]
