@@ -37,7 +37,8 @@ def test_a_clip_is_sampled_again_to_the_same_end(clips: list[Shown], tiny_model:
     assert len(strips) == 3  # iterations
     clip = read_clip(clips[0].path).frames.astype(int)
     last = clip[np.linspace(0, 15, 8).round().astype(int)]
-    assert np.abs(strips[-1] - last).mean() < 2 < np.abs(strips[0] - last).mean()
+    errors = np.abs(strips - last).mean((1, 2, 3, 4))
+    assert errors[-1] < 3 < errors[:-1].min()
 
 
 def test_what_lies_beside_a_clip_comes_first(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
