@@ -4,8 +4,9 @@ import hashlib
 import json
 import resource
 import signal
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stgan.errors import StganError
 from stgan.video import ClipFolder, VideoError, find_clips, read_video, resize_and_crop, write_video
 from stgan.video.clip_cache import ClipCache
-from stgan.video.decoding import in_order
+from stgan.video.decoding import in_order, inspect_clip
 
 
 @pytest.fixture
@@ -208,6 +210,31 @@ def test_in_order_keeps_few_items_in_flight() -> None:
     assert max(started) <= 4
     assert list(results) == [-item for item in range(1, 100)]
     assert sorted(started) == list(range(100))
+
+
+def test_a_clip_that_nobody_waits_for_is_not_decoded_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "long").mkdir()
+    Image.effect_noise((512, 512), 50).save(tmp_path / "0.png")
+    for number in range(2000):
+        (tmp_path / "long" / f"{number}.png").symlink_to("../0.png")
+    begun, ended = threading.Event(), []
+
+    def inspect(path: Path | None) -> None:
+        if path is None:
+            begun.wait(60)
+            return
+        begun.set()
+        try:
+            inspect_clip(path)
+        except CancelledError as error:
+            ended.append(error)
+            raise
+
+    results = in_order(inspect, [None, tmp_path / "long", tmp_path / "long"], workers=2)
+    next(results)
+    started = time.monotonic()
+    results.close()
+    assert len(ended) in (1, 2) and time.monotonic() - started < 2  # the whole takes 10 s
 
 
 def test_in_order_stops_at_an_error() -> None:

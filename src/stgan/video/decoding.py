@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from stgan.video.io import DecodedVideo, VideoError, read_video
 
 _MOST_WORKERS = 8  # each may hold a decoded clip
 _MOST_AT_RATE = 3000  # frames, as many as `read_video` accepts
+_pool = threading.local()  # ended: an event, set when nobody waits any more for what this thread decodes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -71,7 +73,7 @@ def _at_rate(path: Path, video: DecodedVideo, fps: float) -> np.ndarray:
     instants = video.times[-1] * fps + 1
     if instants > _MOST_AT_RATE:
         raise VideoError(f"{quoted(path)} lasts over {_MOST_AT_RATE / fps:.0f} s: cut it into shorter clips.")
-    shown = np.arange(instants) / fps
+    shown = np.arange(int(instants + 1e-6)) / fps
     return np.searchsorted(video.times, shown + 1e-6, side="right").clip(1, count) - 1
 
 
@@ -94,13 +96,15 @@ def in_order(
     """Yield `function` of each item, in the order of the items, computed on a pool of threads.
 
     At most two items per worker are running or waiting to be yielded. An error of the function is raised at its
-    item's turn, and no further item is started.
+    item's turn, and no further item is started. Where the caller ends early, a clip that is being decoded ends at its
+    next frame.
 
     workers: threads; default: one per core, at most eight.
     """
     workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
     left = iter(items)
-    pool = ThreadPoolExecutor(workers)
+    ended = threading.Event()
+    pool = ThreadPoolExecutor(workers, initializer=setattr, initargs=(_pool, "ended", ended))
     try:
         waiting: deque[Future[Result]] = deque(pool.submit(function, item) for item in islice(left, 2 * workers))
         while waiting:
@@ -108,6 +112,7 @@ def in_order(
             waiting.extend(pool.submit(function, item) for item in islice(left, 1))
             yield result
     finally:
+        ended.set()
         pool.shutdown(cancel_futures=True)
 
 
@@ -117,6 +122,8 @@ def _decode(path: Path, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipF
 
     def take(frame: np.ndarray) -> np.ndarray:
         nonlocal height, width
+        if (ended := getattr(_pool, "ended", None)) and ended.is_set():
+            raise CancelledError
         height, width = frame.shape[:2]
         digest.update(np.ascontiguousarray(frame).data)
         return keep(frame)
