@@ -296,6 +296,30 @@ def test_frames_that_are_wrong(tmp_path: Path) -> None:
         read_video(tmp_path / "ann", part=range(3, 4))
 
 
+def test_a_frame_that_is_missing_is_noticed(tmp_path: Path) -> None:
+    """By the numbers of the others, or by the link that leads nowhere."""
+    write_frames(tmp_path / "whole", [10] * 12, "ann_2_{:03d}_rgb.png")
+    write_frames(tmp_path / "thinned", [10] * 4, "{}0.png")
+    for name in ("whole", "thinned"):
+        assert not read_video(tmp_path / name).variable_rate
+    (tmp_path / "whole" / "ann_2_007_rgb.png").unlink()
+    video = read_video(tmp_path / "whole")
+    assert video.variable_rate and np.allclose(video.times * 25, [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11])
+    (tmp_path / "whole" / "ann_2_007_rgb.png").symlink_to("nothing.png")
+    with pytest.raises(VideoError, match=r"007_rgb\.png' is a broken link"):
+        read_video(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("others", ["{}.jpg", "{:03d}.png", "{}_mask.png"])
+def test_two_series_of_frames_in_a_folder_are_not_mixed(tmp_path: Path, others: str) -> None:
+    write_frames(tmp_path / "ann", [10, 20])
+    write_frames(tmp_path / "more", [30, 40], others)
+    for file in frame_files(tmp_path / "more"):
+        file.rename(tmp_path / "ann" / file.name)
+    with pytest.raises(VideoError, match=r"two images of one number, '0*1.*a folder of its own"):
+        read_video(tmp_path / "ann")
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "jpeg"])
 def test_frames_as_tiff(tmp_path: Path, compression: str | None) -> None:
     write_frames(tmp_path / "png", [10, 20, 30])

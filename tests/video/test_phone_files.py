@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from stgan.video import VideoError, read_video, write_video
+from stgan.video import VideoError, find_clips, read_video, write_video
 from stgan.video.clip_cache import ClipCache
 from stgan.video.decoding import decode_clip, inspect_clip
 from stgan.video.folders import ClipFile, ClipFolder
@@ -155,6 +155,34 @@ def test_rounded_time_stamps_are_no_variable_rate(tmp_path: Path, stripes: np.nd
     assert len(video) == len(stripes) / 2
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "varies"),
+    [
+        ([round(1000 * i / 29.97) for i in range(60)], False),  # 33 or 34
+        ([10 * round(100 * i / 24) for i in range(60)], False),  # 40 or 50
+        ([1000 * i // 60 for i in range(60)], False),
+        ([40 * i + (5 * i) % 3 for i in range(60)], False),  # a phone's jitter
+        ([round(1000 * i / 30) for i in range(30)] + [1000 + 40 * i for i in range(30)], True),
+        ([40 * i + (i > 30) * 16 for i in range(60)], True),
+        ([round(1000 * i / 30) for i in range(60) if i != 30], True),
+    ],
+)
+def test_a_rate_varies_if_no_constant_one_gives_its_time_stamps(
+    tmp_path: Path, milliseconds: list[int], varies: bool
+) -> None:
+    frames = np.zeros((len(milliseconds), 32, 32, 3), np.uint8)
+    write_at(tmp_path / "clip.mkv", frames, milliseconds)
+    assert inspect_clip(tmp_path / "clip.mkv").variable_rate == varies
+
+
+def test_frames_are_taken_by_time_if_the_rate_varies_a_little(tmp_path: Path) -> None:
+    stamps = [round(1000 * i / 30) for i in range(30)] + [1000 + 40 * i for i in range(25)]
+    frames = np.arange(55, dtype=np.uint8)[:, None, None, None] * 4 + np.zeros((55, 32, 32, 3), np.uint8)
+    write_at(tmp_path / "clip.mkv", frames, stamps)
+    _, video = decode_clip(tmp_path / "clip.mkv", None, 5.0)
+    assert (video.mean((1, 2, 3)) / 4).round().astype(int).tolist() == [0, 6, 12, 18, 24, 30, 35, 40, 45, 50]
+
+
 def test_time_stamps_that_last_for_ever_take_no_memory(tmp_path: Path, stripes: np.ndarray) -> None:
     write_at(tmp_path / "clip.mkv", stripes[:3], [0, 40, 10**9])
     with pytest.raises(VideoError, match="lasts over"):
@@ -185,6 +213,14 @@ def test_interlaced_material_is_noted(tmp_path: Path, stripes: np.ndarray) -> No
         ("vob", "vob", "mpeg2video"),
         ("mxf", "mxf", "mpeg2video"),
         ("mkv", "matroska", "libx264"),
+        ("h264", "h264", "libx264"),
+        ("265", "hevc", "libx265"),
+        ("m1v", "mpeg1video", "mpeg1video"),
+        ("m2v", "mpeg2video", "mpeg2video"),
+        ("m4v", "m4v", "mpeg4"),
+        ("3gpp", "3gp", "mpeg4"),
+        ("xvid", "avi", "mpeg4"),
+        ("y4m", "yuv4mpegpipe", "wrapped_avframe"),
     ],
 )
 def test_containers(tmp_path: Path, stripes: np.ndarray, ending: str, container: str, codec: str) -> None:
@@ -194,10 +230,14 @@ def test_containers(tmp_path: Path, stripes: np.ndarray, ending: str, container:
     with av.open(str(made), "w", format=container) as output:
         stream = output.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        if codec == "libx265":
+            stream.options = {"x265-params": "log-level=none:pools=none"}
         for array in stripes:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
         output.mux(stream.encode())
-    path = tmp_path / f"clip.{ending}"
+    path = tmp_path / "run" / f"clip.{ending}"
+    path.parent.mkdir()
     shutil.move(made, path)
-    read = read_video(path)
-    assert len(read.frames) == len(stripes) and not read.variable_rate
+    (clip,) = find_clips(tmp_path).clips
+    read = read_video(clip.path)
+    assert len(read.frames) == len(stripes) and read.fps == 25 and not read.variable_rate

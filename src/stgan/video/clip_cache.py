@@ -37,7 +37,7 @@ from stgan.video.io import VideoError
 _GIB = 1024**3
 _LARGEST = 64 * _GIB
 _SHARE_OF_DISK = 0.8
-_FORMAT = 3  # must be raised when files are decoded otherwise, or more is known of them
+_FORMAT = 4  # must be raised when files are decoded otherwise, or more is known of them
 _Side = Annotated[int, Ge(1)]
 
 

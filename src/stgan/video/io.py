@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import torch
+from av.format import Flags
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
@@ -29,10 +30,11 @@ from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
-from stgan.video.frame_folders import frame_files
+from stgan.video.frame_folders import frame_files, same_number, times_by_number
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
-_FORMATS = "mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf,mxf,dv,rm,ivf,nut,wtv,yuv4mpegpipe"
+_BARE = "h264,hevc,mpegvideo,m4v,mjpeg,obu"  # streams without a container
+_FORMATS = f"mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf,mxf,dv,rm,ivf,nut,wtv,yuv4mpegpipe,{_BARE}"
 _IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF")
 # Compressions of TIFF. The others are rare, and some ask for much memory.
 _TIFF = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "jpeg")
@@ -127,9 +129,7 @@ def read_video(
     times: list[float | None] = []
     interlaced = tilted = False
     try:
-        # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
-        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-        with av.open(os.path.abspath(path), options=options, metadata_errors="replace") as container:
+        with _opened(path) as container:
             # The cover picture of an audio file is a video stream of one frame.
             streams = [
                 stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
@@ -147,9 +147,10 @@ def read_video(
             converter = VideoReformatter()
             last = 0.0  # the time of the last frame, in seconds
             most = _MOST_GIF if container.format.name == "gif" else _MOST_DECODED
-            wanted = (number for number in (max_frames, behind) if number is not None)
-            expected = min([_declared_frames(path, container, stream), *wanted])
-            _check_decoded(path, expected * context.height * context.width, most)
+            pixels = context.height * context.width
+            wanted = min((number for number in (max_frames, behind) if number is not None), default=math.inf)
+            if wanted * pixels > most:
+                _check_decoded(path, _count_frames(path, stream, most // pixels + 1) * pixels, most)
             for frame in _decode(path, container, stream):
                 if frame is None:
                     discarded += 1
@@ -166,7 +167,7 @@ def read_video(
                 if max_frames is not None and count > max_frames:
                     raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
                 last = max(last, frame.time or 0.0)
-                times.append(frame.time)
+                times.append(None if container.format.flags & Flags.no_timestamps.value else frame.time)
                 interlaced |= bool(frame.interlaced_frame)
                 if count <= first:
                     continue
@@ -288,10 +289,17 @@ def _read_images(
         raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
     if part.start >= len(files):
         raise VideoError(f"{quoted(path)} has {len(files)} frames, no frame {part.start}: get the whole folder.")
+    if twins := same_number(files):
+        raise VideoError(
+            f"{quoted(path)} has two images of one number, {quoted(twins[0].name)} and {quoted(twins[1].name)}: give "
+            "each series of frames a folder of its own."
+        )
     data, shape, pixels = bytearray(), None, 0
     chosen = files[part.start : part.stop]
     turned = False
     for file in chosen:
+        if not file.is_file():  # opening a pipe would block
+            raise VideoError(f"{quoted(file)} is a broken link or no regular file: get the whole folder.")
         try:
             with Image.open(file, formats=_IMAGE_FORMATS) as image:
                 _check_image(file, image, max_pixels)
@@ -313,7 +321,8 @@ def _read_images(
             raise VideoError(f"{quoted(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
         data += kept.tobytes()
     frames = np.frombuffer(data, np.uint8).reshape(len(chosen), *kept.shape)
-    return DecodedVideo(frames, _FALLBACK_FPS, np.arange(len(chosen)) / _FALLBACK_FPS, turned=turned)
+    shown = times_by_number(chosen) / _FALLBACK_FPS
+    return DecodedVideo(frames, _FALLBACK_FPS, shown, _varies(shown), turned)
 
 
 def _check_image(path: Path, image: Image.Image, max_pixels: int) -> None:
@@ -359,12 +368,19 @@ def _check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> N
         )
 
 
-def _declared_frames(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> int:
-    """The number of frames without decoding them; 0 if that is unknown. A GIF declares none, so they are counted."""
-    if container.format.name != "gif":
+def _opened(path: Path) -> av.container.InputContainer:
+    # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+
+
+def _count_frames(path: Path, stream: av.VideoStream, most: int) -> int:
+    """The declared number of frames. A GIF, mkv or mpg declares none, so they are counted, up to `most`, undecoded."""
+    if stream.frames:
         return stream.frames
-    with av.open(os.path.abspath(path), options={"format_whitelist": "gif", "protocol_whitelist": "file"}) as again:
-        return sum(packet.size > 0 for packet in again.demux(video=0))
+    with _opened(path) as container:
+        packets = container.demux(container.streams[stream.index])
+        return sum(1 for _ in islice((packet for packet in packets if packet.size), most))
 
 
 def _check_decoded(path: Path, pixels: int, most: int) -> None:
@@ -390,9 +406,16 @@ def _shown_at(times: list[float | None], fps: float) -> np.ndarray:
 
 
 def _varies(shown: np.ndarray) -> bool:
-    """Whether some frame is shown for a clearly other time than most; time stamps may be rounded to 10 ms."""
-    steps = np.diff(shown)
-    return bool(len(steps) and np.abs(steps - np.median(steps)).max() > max(0.5 * np.median(steps), 0.0101))
+    """Whether no constant rate gives these times, to a tenth of a frame; time stamps may be rounded to 10 ms.
+
+    Rounding changes the time between two frames by at most one unit, however many frames lie between them.
+    """
+    if len(shown) < 2:
+        return False
+    slack = max(0.2 * float(np.median(np.diff(shown))), 0.0101)
+    spans = ((count, shown[count:] - shown[:-count]) for count in range(1, len(shown)))
+    steps = np.array([((span.max() - slack) / count, (span.min() + slack) / count) for count, span in spans])
+    return bool(steps[:, 0].max() > steps[:, 1].min())
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[tuple[int, int, int, int], bool]:
