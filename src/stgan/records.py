@@ -9,6 +9,7 @@ import json
 import os
 import re
 import types
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -215,17 +216,19 @@ def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return result
 
 
-def read_text(path: Path, most: int = LARGEST_TEXT, errors: str = "strict") -> str:
-    """The text of a regular file in UTF-8, with or without a mark of the byte order.
+def read_text(path: Path, most: int = LARGEST_TEXT, errors: str = "strict", *, beginning: bool = False) -> str:
+    """The text of a regular file in UTF-8, with or without a mark of the byte order, or in UTF-16 with it.
 
-    most:   the largest number of bytes.
-    errors: what happens to other bytes, as in `bytes.decode`.
+    most:      the largest number of bytes.
+    errors:    what happens to other bytes, as in `bytes.decode`.
+    beginning: of a larger file, return the text of the first `most` bytes.
 
     Raises:
         StganError: the file is not regular, cannot be read, is too large, or is not text in UTF-8.
     """
     try:
-        return read_bounded(path, most).decode("utf-8-sig", errors)
+        content = read_bounded(path, most, beginning=beginning)
+        return content.decode("utf-16" if content[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig", errors)
     except UnicodeDecodeError as error:
         raise StganError(f"{quoted(path)} is not text in UTF-8") from error
 

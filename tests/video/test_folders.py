@@ -1,5 +1,6 @@
 """A folder of clips as a data set."""
 
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -189,6 +190,8 @@ def test_folders_of_splits_with_lists(tmp_path: Path) -> None:
         ("video_path", "Class", "subject", "Set"),
         ("clip_path", "action", "person", "subset"),
         ("File Name", "class_name", "Group", "partition"),
+        ("Video Path", "Class Name", "Subject ID", "Subset"),
+        ("VideoPath", "class-name", "subject_id", "SPLIT"),
     ],
 )
 def test_how_csv_files_are_written(tmp_path: Path, separator: str, header: tuple[str, ...]) -> None:
@@ -201,6 +204,63 @@ def test_how_csv_files_are_written(tmp_path: Path, separator: str, header: tuple
         ClipFile(tmp_path / "run/b.mp4", "run", "bob", "val"),
     )
     assert "1 video file(s) on no list" in folder.notes[0] and "c.mp4" in folder.notes[0]
+
+
+TABLE = "path{0}label{0}actor_id{0}split\nwalk/a.mp4{0}walk{0}ann{0}train\nrun/\u00fc.mp4{0}run{0}bob{0}test\n"
+ROWS = (
+    '{"file_name": "walk/a.mp4", "label": "walk", "subject": "ann", "fps": 25, "split": "train"}',
+    '{"file_name": "run/\u00fc.mp4", "label": "run", "subject": "bob", "split": "test", "tags": [1]}',
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("clips.tsv", TABLE.format("\t").encode()),
+        ("clips.txt", TABLE.format(",").encode()),
+        ("clips.csv", b"sep=;\r\n" + TABLE.format(";").encode()),
+        ("clips.csv", TABLE.format(";").encode("utf-16")),
+        ("clips.csv", b"\xfe\xff" + f"sep=\t\n{TABLE.format(chr(9))}".encode("utf-16-be")),
+        ("metadata.jsonl", "\n\n".join(ROWS).encode()),
+        ("metadata.jsonl", "\r\n".join(ROWS).encode("utf-8-sig")),
+    ],
+)
+def test_lists_of_other_forms(tmp_path: Path, name: str, data: bytes) -> None:
+    touch(tmp_path, "walk/a.mp4", "run/\u00fc.mp4")
+    (tmp_path / name).write_bytes(data)
+    folder = find_clips(tmp_path)
+    assert folder.clips == (
+        ClipFile(tmp_path / "walk/a.mp4", "walk", "ann", "train"),
+        ClipFile(tmp_path / "run/\u00fc.mp4", "run", "bob", "test"),
+    )
+    assert folder.notes == () and name in folder.layout
+
+
+def test_lists_that_are_not_read_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "videos/a.mp4", "README.txt", "classInd.txt")
+    write_frames(tmp_path / "videos/b", [10])
+    (tmp_path / "README.txt").write_text("Clips of people, as .mp4 and pictures, and/or sound.")
+    for name, text in {
+        "train.txt": "videos/a.mp4 0\n",
+        "frames.txt": "videos/b 1 0\n",
+        "all.json": '{\n  "videos/a.mp4": {"label": "walk"}\n}',
+        "clips.xlsx": "PK",
+        "clips.jsonl": '{"id": 7}\n',
+    }.items():
+        (tmp_path / name).write_text(text)
+        (note,) = find_clips(tmp_path).notes
+        assert name in note and "is not read" in note
+        (tmp_path / name).unlink()
+    (tmp_path / "train.txt").write_text("videos/none.mp4 0\n")
+    shutil.rmtree(tmp_path / "videos")
+    assert "The file 'train.txt' is not read" in refusal(tmp_path)
+
+
+def test_columns_that_may_be_groups_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4")
+    write_csv(tmp_path, "path,label,patient\na.mp4,x,7\n")
+    (note,) = find_clips(tmp_path).notes
+    assert "no column of groups" in note and "patient" in note
 
 
 def test_a_list_for_each_split(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_other_tables_beside_the_clips_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("größe,name\n1,ü\n".encode("latin-1"))
     (tmp_path / "long.csv").write_bytes(b"x" * 1_000_000)
     (tmp_path / "twice.csv").write_text("path,label\n" + "x" * 100_001 + ",x\n")
-    assert "csv file" in refusal(tmp_path, csv="twice.csv")
+    assert "list of clips (more than" in refusal(tmp_path, csv="twice.csv")
     (tmp_path / "twice.csv").unlink()
     (tmp_path / "wide.csv").write_text('path,label,"' + "x" * 200_000 + '"\n')
     (tmp_path / "._clips.csv").write_text("path,label\nhidden.mp4,x\n")
@@ -98,7 +98,26 @@ def test_other_tables_beside_the_clips_do_not_matter(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.csv")
         assert "there is no file" in refusal(tmp_path, csv="pipe.csv")
     assert find_clips(tmp_path).actions == ("walk",)
-    assert "csv file" in refusal(tmp_path, csv="long.csv") and "UTF-8" in refusal(tmp_path, csv="latin.csv")
+    assert "list of clips (more than" in refusal(tmp_path, csv="long.csv") and "UTF-8" in refusal(
+        tmp_path, csv="latin.csv"
+    )
+
+
+def test_lines_without_end(tmp_path: Path) -> None:
+    assert "more than 1000000 lines" in from_csv(tmp_path, "path,label\n" + "\n" * 1_000_000)
+
+
+def test_json_lines_that_are_wrong(tmp_path: Path) -> None:
+    sound = '{"path": "a.mp4", "label": "x"}\n'
+    for text, message in (
+        (sound + "[]\n", "no JSON object"),
+        (sound + '{"path": NaN}\n', "NaN"),
+        (sound + '{"path": "b.mp4", "label": null}\n', "entry 2"),
+        (sound + "{" + ", ".join(f'"{number}": 0' for number in range(1001)) + "}\n", "1000 names"),
+        (sound + sound, "entry 2"),
+        (sound + "{" * 50_000, "JSON lines"),
+    ):
+        assert message.replace("JSON lines", "list of clips") in from_csv(tmp_path, text, "clips.jsonl")
 
 
 def test_10_000_clips_on_a_list(tmp_path: Path) -> None:

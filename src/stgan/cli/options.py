@@ -71,7 +71,7 @@ Evaluator = Annotated[
 _REAL = folder("--real", "Folder of real clips, laid out as for training.")
 Real = Annotated[Path | None, _REAL]
 RequiredReal = Annotated[Path, _REAL]
-_WHICH_CSV = "Name of the csv file in the folder of clips, if there are several."
+_WHICH_CSV = "Name of the list (csv, tsv, txt, jsonl) in the folder of clips, if there are several."
 RealCsv = Annotated[str | None, typer.Option("--real-csv", metavar="NAME", help=_WHICH_CSV)]
 Csv = Annotated[str | None, typer.Option("--csv", metavar="NAME", help=_WHICH_CSV)]
 _SPLIT_COLUMN: Any = typer.Option(help="Column of that csv file that holds the split: train, val or test.")

@@ -1,16 +1,28 @@
-"""Csv files that list clips, as different tools write them: their separators and the names of their columns."""
+"""Files that list clips, as different tools write them: csv or JSON lines, and the names of their columns."""
 
 import csv
+import io
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
+from stgan.names import from_csv_cell
+from stgan.records import parse_json
+
+_LONGEST_LINE = 100_000  # characters; a line of a list names one clip
+_MOST_LINES = 1_000_000
+_MOST_COLUMNS = 1000
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*')  # a first line of Excel's
 _NAMES = {
     "path": (
-        *("path", "file_name", "video_path", "clip_path", "file_path", "filename", "filepath", "file", "video", "clip"),
+        *("path", "file_name", "video_path", "clip_path", "file_path", "file", "video", "clip"),
         *("video_file", "video_name", "clip_name"),
     ),
     "label": ("label", "action", "class", "category", "class_name", "label_name", "action_name", "activity"),
-    "group": ("actor", "group", "subject", "person"),
+    "group": tuple(
+        f"{who}{ending}" for who in ("actor", "group", "subject", "person") for ending in ("", "_id", "_name")
+    ),
     "split": ("split", "subset", "set", "partition"),
 }
 _SPLITS = {
@@ -22,17 +34,29 @@ _SPLITS = {
 
 def column(columns: Iterable[str], meaning: str) -> str | None:
     """The column that has the clips' path, label, group or split; None if there is none."""
-    spelled = {re.sub(r"[\s-]+", "_", name.strip()).casefold(): name for name in reversed(list(columns))}
-    return next((spelled[name] for name in _NAMES[meaning] if name in spelled), None)
+    spelled = {_bare(name): name for name in reversed(list(columns))}
+    return next((spelled[_bare(name)] for name in _NAMES[meaning] if _bare(name) in spelled), None)
+
+
+def unknown(columns: Iterable[str]) -> list[str]:
+    """The columns whose names mean nothing here."""
+    known = {_bare(name) for names in _NAMES.values() for name in names}
+    return [name for name in columns if _bare(name) not in known]
+
+
+def _bare(name: str) -> str:
+    """A column's name without what spellings differ in: Video Path, video_path, VideoPath."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def lists_clips(columns: Sequence[str]) -> bool:
     """Whether these are the columns of a list of clips, and not of the scores that `stgan evaluate --csv` writes.
 
-    The list of a selected set has scores, too, beside `path`.
+    The list of a selected set has scores, too, beside `path`. A manifest of generated clips lies beside a folder for
+    each action.
     """
-    scores = "contribution" in columns and "path" not in columns
-    return not scores and None not in (column(columns, "path"), column(columns, "label"))
+    own = "path" not in columns and not {"contribution", "hashes"}.isdisjoint(columns)
+    return not own and None not in (column(columns, "path"), column(columns, "label"))
 
 
 def split_named(name: str) -> str | None:
@@ -46,9 +70,65 @@ def split_of_table(stem: str) -> str | None:
     return splits.pop() if len(splits) == 1 else None
 
 
-def separator(header: str) -> str:
-    """The separator of a csv file: the first of , ; tab | that divides its header into columns of a list of clips."""
+def read_header(text: str) -> list[str]:
+    """The columns that the first line of a list of clips names; [] if there is no such line."""
+    lines = _lines(text)
+    try:
+        first = next(lines, "")
+        return read_list(first + next(lines, "") if _SEPARATOR.fullmatch(first) else first)[0]
+    except ValueError:
+        return []
+
+
+def read_list(text: str) -> tuple[list[str], Iterator[Mapping[str, str]]]:
+    """The columns and the rows of a list: csv, separated by , ; tab or |, or a JSON object on each line.
+
+    Cells are stripped; those that are missing are empty. Reading the rows may raise the errors, too.
+
+    Raises:
+        ValueError: the list is neither, or has too many or too long lines.
+    """
+    if re.match(r"\s*\{", text):
+        names: dict[str, None] = {}
+        for values in _objects(text):
+            names.update(dict.fromkeys(values))
+            if len(names) > _MOST_COLUMNS:
+                raise ValueError(f"more than {_MOST_COLUMNS} names of values")
+        return list(names), (defaultdict(str, values) for values in _objects(text))
+    lines = _lines(text)
+    first = next(lines, "")
+    given = _SEPARATOR.fullmatch(first)
+    delimiter = given[1] if given else _separator(first)
+    rows = _cells(csv.reader(lines if given else chain([first], lines), delimiter=delimiter))
+    columns = next(rows, [])
+    return columns, (defaultdict(str, zip(columns, row, strict=False)) for row in rows if row)
+
+
+def _lines(text: str) -> Iterator[str]:
+    for number, line in enumerate(io.StringIO(text, newline="")):
+        if len(line) > _LONGEST_LINE or number >= _MOST_LINES:
+            raise ValueError(f"more than {_MOST_LINES} lines, or {_LONGEST_LINE} characters in a line")
+        yield line
+
+
+def _objects(text: str) -> Iterator[dict[str, str]]:
+    for line in filter(str.strip, _lines(text)):
+        values = parse_json(line)
+        if not isinstance(values, dict):
+            raise ValueError("a line is no JSON object")
+        yield {name.strip(): str(value).strip() for name, value in values.items() if isinstance(value, str | int)}
+
+
+def _cells(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    try:
+        yield from ([from_csv_cell(cell.strip()) for cell in row] for row in rows)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _separator(header: str) -> str:
+    """The first of , ; tab | that divides a header into columns of a list of clips."""
     for each in (";", "\t", "|"):
-        if lists_clips(next(csv.reader([header], delimiter=each), [])):
+        if lists_clips(next(_cells(csv.reader([header], delimiter=each)), [])):
             return each
     return ","

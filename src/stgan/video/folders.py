@@ -1,12 +1,10 @@
 """A folder of clips as a data set: files, actions, groups (actors or source videos) and splits."""
 
-import csv as csv_module
-import io
 import os
 import re
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,16 +14,19 @@ from PIL import Image
 
 from stgan.errors import StganError
 from stgan.files import named
-from stgan.names import from_csv_cell, is_file_name, printable, quoted
-from stgan.records import read_bounded, read_text
-from stgan.video.columns import column, lists_clips, separator, split_named, split_of_table
+from stgan.names import is_file_name, one_line, printable, quoted
+from stgan.records import read_text
+from stgan.video.columns import column, lists_clips, read_header, read_list, split_named, split_of_table, unknown
 from stgan.video.frame_folders import IMAGES, VIDEOS, frame_files
 
 EXTENSIONS = VIDEOS
 SPLITS = ("train", "val", "test")
 
 _UCF_LISTS = "ucfTrainTestlist"
-_LONGEST_LINE = 100_000  # characters; a line of a list names one clip
+_UCF_LIST = re.compile(r"(train|test)list\d+\.txt")
+_LISTS = (".csv", ".tsv", ".jsonl", ".txt")
+_OTHER_LISTS = (".json", ".xlsx", ".xls", ".ods", ".parquet")
+_BEGINNING = 1 << 18  # bytes of a file that tell whether it is a list of clips
 _MOST_VISITED = 200_000  # files that are looked at to find those that were left out
 _LAYOUTS = (
     "a csv file with the columns path and label, UCF-101 with its ucfTrainTestlist folder, "
@@ -125,10 +126,10 @@ def find_clips(
 ) -> ClipFolder:
     """Find the clips of a folder, in the first of three layouts that fits:
 
-    1. A csv file in the folder with the columns ``path`` (relative to the folder) and ``label`` and, optionally,
-       ``actor`` or ``group``, and ``split``. Every clip it names must exist. Other usual names of the columns
-       (``file_name``, ``video_path``, ``clip_path``, ``class``, ...) and other separators (``;``, tab, ``|``) will do.
-       Several such files whose names say train, val and test are read together.
+    1. A list in the folder (csv, tsv, txt, or jsonl) with the columns ``path`` (relative to the folder) and ``label``
+       and, optionally, ``actor`` or ``group``, and ``split``. Every clip it names must exist. Other usual names of the
+       columns (``file_name``, ``Video Path``, ``class``, ...) and other separators (``;``, tab, ``|``) will do. Several
+       such files whose names say train, val and test are read together.
     2. UCF-101: the folder ``UCF-101`` (or its parent) with the official lists in ``ucfTrainTestlist`` inside it or
        beside it; or class folders with such lists beside them, as ``stgan select`` writes. Listed clips that are not
        on disk and files that are not listed are skipped, so a part of UCF-101 is enough. The group is the ``gNN`` of
@@ -169,12 +170,15 @@ def find_clips(
     left_out = _left_out(
         ucf[0] if ucf else root, {*(clip.path for clip in clips), *left.dropped}, listed=bool(tables or ucf)
     )
+    unread = [] if tables else _unread_lists(root)
     if not clips:
-        found = f" It has {left_out[0]}" if left_out else ""
+        found = "".join(f" It has {each}" for each in left_out[:1]) + "".join(
+            f" The file {each}" for each in unread[:1]
+        )
         raise StganError(f"{quoted(root)} has no clips: give a folder with {_LAYOUTS}.{found}")
     _check_labels(root, {clip.label for clip in clips})
-    notes = [*left.notes, *(f"the folder has {each}" for each in left_out)]
-    return ClipFolder(root, tuple(clips), layout, tuple(notes if tables else [*notes, *_unread_tables(root)]))
+    notes = [*left.notes, *(f"the folder has {each}" for each in left_out), *unread]
+    return ClipFolder(root, tuple(clips), layout, tuple(notes))
 
 
 def resize_and_crop(
@@ -205,42 +209,39 @@ def choose_csv(root: Path, name: str | None) -> list[Path]:
         if not os.path.isfile(table):
             raise StganError(f"there is no file {quoted(name)} in {quoted(root)}: give the name of its csv file.")
         return [table]
-    entries = [entry for entry in _listing(root) if entry.lower().endswith(".csv") and not entry.startswith(".")]
-    files = [root / entry for entry in entries if os.path.isfile(root / entry)]
-    tables = [path for path in files if lists_clips(_columns(path))]
+    tables = [path for path in _files(root, _LISTS) if lists_clips(read_header(_beginning(path)))]
     splits = [split_of_table(path.stem) for path in tables]
     if len(tables) > 1 and (None in splits or len(set(splits)) < len(splits)):
         raise StganError(f"{quoted(root)} has several lists of clips, {_names(tables)}: name the csv file to use.")
     return tables
 
 
-def _columns(table: Path) -> list[str]:
-    """The column names of a csv file; empty if the file is not csv, since any file may lie beside the clips."""
-    header, *_ = read_bounded(table, _LONGEST_LINE, beginning=True).splitlines() or [b""]
-    if len(header) == _LONGEST_LINE:
-        return []
-    text = header.decode("utf-8-sig", errors="replace")
-    try:
-        return [name.strip() for name in next(csv_module.reader([text], delimiter=separator(text)), ())]
-    except csv_module.Error:
-        return []
+def _files(root: Path, endings: tuple[str, ...]) -> list[Path]:
+    names = [name for name in _listing(root) if name.lower().endswith(endings) and not name.startswith(".")]
+    return [root / name for name in names if os.path.isfile(root / name)]
 
 
-def _read_csv(table: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The column names and the rows; entries are stripped, and missing ones are empty."""
-    lines = io.StringIO(read_text(table), newline="")
+def _beginning(path: Path) -> str:
+    return read_text(path, _BEGINNING, "replace", beginning=True)
+
+
+def _rows(table: Path) -> tuple[list[str], Iterator[tuple[int, Mapping[str, str]]]]:
+    """The columns and the numbered rows of a list. Reading the rows may raise StganError, too."""
+
+    def refused(error: ValueError) -> StganError:
+        return StganError(f"{quoted(table)} cannot be read as a list of clips ({one_line(error)}): correct it.")
+
+    def numbered() -> Iterator[tuple[int, Mapping[str, str]]]:
+        try:
+            yield from enumerate(rows, start=1)
+        except ValueError as error:
+            raise refused(error) from error
+
     try:
-        if max(map(len, lines), default=0) > _LONGEST_LINE:
-            raise csv_module.Error("a line is too long")
-        lines.seek(0)
-        delimiter = separator(next(lines, ""))
-        lines.seek(0)
-        names, *rows = list(csv_module.reader(lines, delimiter=delimiter)) or [[]]
-    except csv_module.Error as error:
-        raise StganError(f"{quoted(table)} cannot be read as a csv file: correct it.") from error
-    columns = [from_csv_cell(name.strip()) for name in names]
-    cells = ([from_csv_cell(cell.strip()) for cell in row] for row in rows if row)
-    return columns, [defaultdict(str, zip(columns, row, strict=False)) for row in cells]
+        columns, rows = read_list(read_text(table))
+    except ValueError as error:
+        raise refused(error) from error
+    return columns, numbered()
 
 
 def _listed(root: Path, name: str, table: Path) -> Path:
@@ -263,7 +264,7 @@ def _clips_from_tables(root: Path, tables: Sequence[Path], split_column: str, le
 
 
 def _clips_from_csv(root: Path, table: Path, split_column: str, left: _LeftOut) -> list[ClipFile]:
-    columns, rows = _read_csv(table)
+    columns, rows = _rows(table)
     in_split = split_column if split_column in columns else None
     if split_column == "split":
         in_split = column(columns, "split")
@@ -275,9 +276,14 @@ def _clips_from_csv(root: Path, table: Path, split_column: str, left: _LeftOut) 
             there = quoted(", ".join(columns)) if columns else "none"
             raise StganError(f"{quoted(table)} has no column {quoted(meaning)}: it has {there}.")
     in_path, in_label, in_group = wanted["path"] or "", wanted["label"] or "", column(columns, "group")
+    if (unused := [name for name in unknown(columns) if name != split_column]) and not in_group:
+        left.notes.append(
+            f"{quoted(table.name)} has no column of groups (actor, subject), and these columns are not used: "
+            f"{quoted(', '.join(unused))}."
+        )
     clips: dict[Path, ClipFile] = {}
     in_no_split: Counter[str] = Counter()
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows:
         if not row[in_path] or not row[in_label]:
             raise StganError(f"entry {number} of {quoted(table)} lacks a path or a label: fill it in or remove it.")
         split = split_named(row[in_split]) if in_split else None
@@ -445,15 +451,30 @@ def _top(path: Path, root: Path) -> str:
     return path.relative_to(root).parts[0]
 
 
-def _unread_tables(root: Path) -> list[str]:
-    """A sentence for each csv file (at most three) in which no list of clips was recognised."""
-    tables = [root / name for name in _listing(root) if name.lower().endswith(".csv") and not name.startswith(".")]
-    return [
-        f"{quoted(table.name)} is not read, since its columns are not those of a list of clips: "
-        f"{quoted(', '.join(_columns(table)))}."
-        for table in tables[:3]
-        if os.path.isfile(table)
-    ]
+def _unread_lists(root: Path) -> list[str]:
+    """A sentence for each file (at most three) that may list clips and is not read.
+
+    Those are tables, and texts that name a clip, except for UCF-101's lists.
+    """
+    found = []
+    for path in _files(root, (*_LISTS, *_OTHER_LISTS)):
+        text, ending = _beginning(path), path.suffix.lower()
+        if ending not in (".txt", ".json") or (not _UCF_LIST.fullmatch(path.name) and _names_a_clip(root, text)):
+            columns = quoted(", ".join(read_header(text)))
+            found.append(
+                f"{quoted(path.name)} is not read: save it as csv, with the columns path and label in its first line."
+                if ending in _OTHER_LISTS
+                else f"{quoted(path.name)} is not read, since its columns are not those of a list of clips: {columns}."
+            )
+    return found[:3]
+
+
+def _names_a_clip(root: Path, text: str) -> bool:
+    words = re.split(r"[\s,;|\"']+", text[:2000])
+    return any(
+        Path(word).suffix.lower() in EXTENSIONS or ("/" in word and frame_files(root / word.lstrip("/")))
+        for word in words
+    )
 
 
 def _names(tables: Sequence[Path]) -> str:

@@ -17,7 +17,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from av.format import Flags
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
@@ -33,8 +32,10 @@ from stgan.video.boxes import declared_entries
 from stgan.video.frame_folders import frame_files, same_number, times_by_number
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
-_BARE = "h264,hevc,mpegvideo,m4v,mjpeg,obu"  # streams without a container
-_FORMATS = f"mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf,mxf,dv,rm,ivf,nut,wtv,yuv4mpegpipe,{_BARE}"
+_BARE = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")  # streams without a container, and so without time stamps
+_FORMATS = ",".join(
+    ("mov,mp4,avi,matroska,webm,gif,mpeg,mpegts,ogg,flv,asf,mxf,dv,rm,ivf,nut,wtv,yuv4mpegpipe", *_BARE)
+)
 _IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF")
 # Compressions of TIFF. The others are rare, and some ask for much memory.
 _TIFF = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "jpeg")
@@ -167,7 +168,7 @@ def read_video(
                 if max_frames is not None and count > max_frames:
                     raise VideoError(f"{quoted(path)} has more than {max_frames} frames: cut it into shorter clips.")
                 last = max(last, frame.time or 0.0)
-                times.append(None if container.format.flags & Flags.no_timestamps.value else frame.time)
+                times.append(None if container.format.name in _BARE else frame.time)
                 interlaced |= bool(frame.interlaced_frame)
                 if count <= first:
                     continue
