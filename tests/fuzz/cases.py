@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import yaml
 from data_folders import DataFolders, Lists
+from frame_folders import FrameFolders
 from mutations import Call, damage_bytes, damage_values
 from published_weights import Weights
 from videos import ShownVideos, Videos
@@ -160,6 +161,7 @@ KINDS = {
     "wrapping": Wrappings,
     "folder": DataFolders,
     "shown": ShownVideos,
+    "frames": FrameFolders,
 }
 
 _HOSTILE_YAML = (

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ _JUNK = (
     *("stray.mp4", "README.md", "scores.csv", ".hidden/a.mp4", "__MACOSX/{}/._a.mp4", "{}/no ending", "{}/more.csv"),
     *("{}/broken.mp4->nowhere", "{}/loop->..", "{}/pipe.avi|", "{}/\x1b[31m.txt", "{}/.cache/frames/1.png"),
 )
-_TABLES = ("clips.csv", "metadata.csv", "Labels.CSV", "a list.csv")
+_TABLES = ("clips.csv", "metadata.csv", "Labels.CSV", "a list.csv", "clips.tsv", "all.txt", "metadata.jsonl")
 _EXTRA = ("id", "fps", "notes", "duration")
 
 
@@ -176,7 +177,10 @@ class DataFolders:
     def _tables(self, rng: Random) -> list[str]:
         names = self._clips(rng, ["videos", "."])
         for number, split in enumerate(self.splits):
-            own, form = names[number :: len(self.splits)], rng.choice(("{}.csv", "list_{}.csv", "{}-01.CSV"))
+            own, form = (
+                names[number :: len(self.splits)],
+                rng.choice(("{}.csv", "list_{}.csv", "{}-01.CSV", "{}.tsv", "{}.txt")),
+            )
             rows = [(name, rng.choice(self.actions), None) for name in own]
             for name, label, _ in rows:
                 self._expect(name, label, split_named(split), listed=True)
@@ -212,14 +216,19 @@ class DataFolders:
         values = [dict(zip(columns, (_spelled(row[0], rng), *row[1:]), strict=False)) for row in rows]
         columns += rng.sample(_EXTRA, rng.choice((0, 0, 2)))
         rng.shuffle(columns)
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter=rng.choice(",,;\t|"), lineterminator=rng.choice(("\n", "\n", "\r\n", "\r")))
-        writer.writerow(_heading(column, rng) for column in columns)
-        writer.writerows([row.get(column, 7) for column in columns] for row in values)
-        data = text.getvalue().encode(rng.choice(("utf-8", "utf-8-sig")))
+        header = [_heading(column, rng) for column in columns]
+        cells = [[row.get(column, 7) for column in columns] for row in values]
+        text, delimiter, end = io.StringIO(), rng.choice(",,;\t|"), rng.choice(("\n", "\n", "\r\n", "\r"))
+        if rows and rng.random() < 0.2:
+            text.write("".join(json.dumps(dict(zip(header, row, strict=True))) + end for row in cells))
+        else:
+            text.write(f"sep={delimiter}{end}" if rng.random() < 0.1 else "")
+            csv.writer(text, delimiter=delimiter, lineterminator=end).writerows([header, *cells])
+        encoding = rng.choice(("utf-8", "utf-8-sig", "utf-16"))
+        data = text.getvalue().encode(encoding)
         if rng.random() < 0.15:
             self.damaged = True
-            data = damage_lines(data.decode(), rng).encode("utf-8", "replace")
+            data = damage_lines(data.decode(encoding), rng).encode(encoding, "replace")
             data = damage_bytes(data, rng, ()) if rng.random() < 0.3 else data
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -5,6 +5,7 @@ A case follows from (seed, kind, number): --only KIND:NUMBER repeats one.
 """
 
 import argparse
+import ctypes
 import os
 import resource
 import shutil
@@ -40,6 +41,7 @@ _FORBIDDEN = (
     "pickle.find_class",
     "ctypes.dlopen",
 )
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 _CHANGES = ("os.remove", "os.rename", "os.mkdir")
 _CONNECTS = ("socket.connect", "socket.getaddrinfo")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -65,6 +67,7 @@ class Result:
 
 def work(connection: Connection, kind: str, seed: int, model: str, folder: Path) -> None:
     """Run the cases whose numbers come through the connection, until there are no more."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     sys.dont_write_bytecode = True
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
