@@ -27,6 +27,8 @@ CODECS = (
     *(("webm", "libvpx-vp9", "yuv420p"), ("mkv", "libx264", "yuv420p"), ("mkv", "ffv1", "yuv420p")),
     *(("gif", "gif", "rgb8"), ("mpg", "mpeg1video", "yuv420p"), ("mpg", "mpeg2video", "yuv420p")),
     *(("ts", "mpeg2video", "yuv420p"), ("flv", "flv", "yuv420p"), ("asf", "wmv2", "yuv420p")),
+    *(("h264", "libx264", "yuv420p"), ("hevc", "libx265", "yuv420p"), ("m2v", "mpeg2video", "yuv420p")),
+    *(("m4v", "mpeg4", "yuv420p"), ("mjpeg", "mjpeg", "yuvj420p")),
 )
 
 

