@@ -251,6 +251,8 @@ def test_lists_that_are_not_read_are_named(tmp_path: Path) -> None:
         (note,) = find_clips(tmp_path).notes
         assert name in note and "is not read" in note
         (tmp_path / name).unlink()
+    (tmp_path / "manifest.jsonl").write_text('{"file": "videos/a.mp4"}\n')  # of `stgan generate`
+    assert find_clips(tmp_path).notes == ()
     (tmp_path / "train.txt").write_text("videos/none.mp4 0\n")
     shutil.rmtree(tmp_path / "videos")
     assert "The file 'train.txt' is not read" in refusal(tmp_path)

@@ -26,6 +26,7 @@ _UCF_LISTS = "ucfTrainTestlist"
 _UCF_LIST = re.compile(r"(train|test)list\d+\.txt")
 _LISTS = (".csv", ".tsv", ".jsonl", ".txt")
 _OTHER_LISTS = (".json", ".xlsx", ".xls", ".ods", ".parquet")
+_MANIFEST = "manifest.jsonl"  # beside generated clips, which lie in folders of their actions
 _BEGINNING = 1 << 18  # bytes of a file that tell whether it is a list of clips
 _MOST_VISITED = 200_000  # files that are looked at to find those that were left out
 _LAYOUTS = (
@@ -459,6 +460,8 @@ def _unread_lists(root: Path) -> list[str]:
     found = []
     for path in _files(root, (*_LISTS, *_OTHER_LISTS)):
         text, ending = _beginning(path), path.suffix.lower()
+        if path.name == _MANIFEST:
+            continue
         if ending not in (".txt", ".json") or (not _UCF_LIST.fullmatch(path.name) and _names_a_clip(root, text)):
             columns = quoted(", ".join(read_header(text)))
             found.append(
