@@ -28,6 +28,14 @@ def arithmetic(precision: Precision, device: torch.device) -> AbstractContextMan
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether it multiplies matrices of bfloat16 by itself, and so faster than others: not every processor does."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # PyTorch 2.4 does not know all
+    return device.type == "cpu" and any(getattr(torch.cpu, unit, lambda: False)() for unit in units)
+
+
 def batch_size(device: torch.device, frames: int, side: int) -> int:
     """How many clips of `frames` square frames of `side` pixels to generate at a time, 1 to 16.
 

@@ -77,7 +77,7 @@ def train(
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     precision: Annotated[
         Literal["auto", "32-true", "bf16-mixed"],
-        typer.Option(help="Number format to compute in. auto: bf16-mixed on GPUs that support it, else 32-true."),
+        typer.Option(help="Number format to compute in. auto: bf16-mixed on hardware with bfloat16, else 32-true."),
     ] = "auto",
     work: Annotated[
         Path, options.folder("--work", "Folder for logs, pictures, decoded clips and saved states to resume from.")
@@ -133,6 +133,8 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
     import torch
     from lightning_fabric import Fabric
 
+    from stgan.devices import has_bfloat16
+
     if accelerator not in ("auto", "cpu", "cuda"):
         raise StganError(f"--accelerator is cpu, cuda or auto, not {accelerator!r}")
     if accelerator == "cuda" and not torch.cuda.is_available():
@@ -143,7 +145,7 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
     if devices > 1 and not gpu:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
     if precision == "auto":
-        precision = "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
+        precision = "bf16-mixed" if has_bfloat16(torch.device("cuda" if gpu else "cpu")) else "32-true"
     fabric = Fabric(
         accelerator="cuda" if gpu else "cpu",
         devices=devices,
