@@ -9,7 +9,7 @@ scene move.
 """
 
 import math
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, ClassVar, NamedTuple
@@ -216,7 +216,8 @@ class MapPrior(nn.Module):
 
 def exact(x: Tensor) -> AbstractContextManager[None]:
     """Without automatic bfloat16, in which the sum of what is large and what is small loses the latter."""
-    return torch.autocast(x.device.type, enabled=False)
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 @cache
