@@ -172,11 +172,11 @@ def test_motion_keeps_the_middle_frame_of_the_video(networks: Networks, frames: 
 
 def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
     """By the frame prior, which is told the action; then the noise of the clip is drawn."""
-    prior, preset = networks.frame_prior, replace(MOTION, iterations=3, step_size=0.0)
+    prior, preset = networks.frame_prior, prior_of(replace(MOTION, iterations=3, step_size=0.0), guidance_scale=1.0)
     assert prior is not None
     actions, random = torch.tensor([LEFT, LEFT]), ClipRandomness([3, 4])
     sigmas = exponential_sigmas(prior.config.sigma_max, prior.config.sigma_min, FRAME_STEPS)
-    h = solved(lambda h, sigma: prior.denoise(h, sigma, actions), sigmas[0] * random.normal(1, *MAP), sigmas)
+    h = solved(lambda h, sigma: prior.denoise(h, sigma, actions), prior.start(random.normal(1, *MAP), sigmas[0]), sigmas)
     frame = prior.denoise(h, sigmas[-1], actions)[:, 0]
     found = sample(networks, Action(networks.condition, LEFT), [3, 4], preset)
     assert found.codes is not None and not torch.allclose(frame[0], frame[1], atol=0.1)
@@ -184,9 +184,10 @@ def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
 
     clip_prior, given = networks.clip_prior, Given(frame, torch.tensor([8, 8]))
     assert clip_prior is not None
-    sigmas = exponential_sigmas(40.0, 0.05, 3)
-    h = solved(lambda h, s: clip_prior.denoise(h, s, actions, given), 40.0 * random.normal(16, *MAP), sigmas)
-    torch.testing.assert_close(found.codes, clip_prior.denoise(h, 0.05, actions, given), atol=1e-3, rtol=1e-3)
+    first, last = MOTION.noise_level
+    sigmas = exponential_sigmas(first, last, 3)
+    h = solved(lambda h, s: clip_prior.denoise(h, s, actions, given), first * random.normal(16, *MAP), sigmas)
+    torch.testing.assert_close(found.codes, clip_prior.denoise(h, last, actions, given), atol=1e-3, rtol=1e-3)
 
 
 def test_a_proposal_keeps_the_frame_that_was_drawn_for_it(networks: Networks) -> None:

@@ -27,7 +27,7 @@ ROBUST = GuidedSettings(
     prior=FramePriorSettings(own_noise=0.3, own_noise_frames=6.0),
     inflation=Inflation((0.05, 0.9, 0.05), "replicate"),
     iterations=24,
-    noise_level=(40.0, 0.05),
+    noise_level=(20.0, 0.04),
     step_size=0.25,
     goal=0.9,
     patience=5,
@@ -37,10 +37,10 @@ ROBUST = GuidedSettings(
 
 MOTION = GuidedSettings(
     name="motion",
-    prior=ClipPriorSettings(),
+    prior=ClipPriorSettings(guidance_scale=3.0),
     inflation=Inflation((0.02, 0.96, 0.02), "replicate"),
     iterations=16,
-    noise_level=(40.0, 0.05),
+    noise_level=(20.0, 0.04),
     step_size=0.05,
     guided_below=0.5,
     goal=0.9,
