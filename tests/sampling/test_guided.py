@@ -172,11 +172,14 @@ def test_motion_keeps_the_middle_frame_of_the_video(networks: Networks, frames: 
 
 def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
     """By the frame prior, which is told the action; then the noise of the clip is drawn."""
-    prior, preset = networks.frame_prior, prior_of(replace(MOTION, iterations=3, step_size=0.0), guidance_scale=1.0)
+    prior = networks.frame_prior
+    preset = prior_of(replace(MOTION, iterations=3, step_size=0.0), guidance_scale=1.0)
     assert prior is not None
     actions, random = torch.tensor([LEFT, LEFT]), ClipRandomness([3, 4])
     sigmas = exponential_sigmas(prior.config.sigma_max, prior.config.sigma_min, FRAME_STEPS)
-    h = solved(lambda h, sigma: prior.denoise(h, sigma, actions), prior.start(random.normal(1, *MAP), sigmas[0]), sigmas)
+    h = solved(
+        lambda h, sigma: prior.denoise(h, sigma, actions), prior.start(random.normal(1, *MAP), sigmas[0]), sigmas
+    )
     frame = prior.denoise(h, sigmas[-1], actions)[:, 0]
     found = sample(networks, Action(networks.condition, LEFT), [3, 4], preset)
     assert found.codes is not None and not torch.allclose(frame[0], frame[1], atol=0.1)
