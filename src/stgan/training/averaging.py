@@ -1,5 +1,7 @@
 """The moving average of a network's weights over its training steps, which is what a training returns."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -11,7 +13,7 @@ def moving_average(network: nn.Module, decay: float, use_buffers: bool = False) 
     With a constant one, a short training would remember the random weights that it began with.
     """
 
-    def update(averages: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
+    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor | int) -> None:
         t = int(steps)
         share = 1 - min(decay, (1 + t) / (10 + t))
         for average, weight in zip(averages, weights, strict=True):
