@@ -59,9 +59,9 @@ def test_global_randomness_is_neither_used_nor_changed(model: STGAN) -> None:
     assert torch.equal(first, model.generate("left", iterations=2))
 
 
-def test_objective_rises(vector_model: Path) -> None:
-    values = []
-    STGAN(find_model(vector_model), "cpu").generate(
+def test_objective_rises(model: STGAN) -> None:
+    values: list[float] = []
+    model.generate(
         "right", iterations=30, preset="robust", condition="lrcn",
         on_iteration=lambda i, value, render: values.append(float(value[0])),
     )  # fmt: skip

@@ -431,7 +431,7 @@ def test_a_target_is_sought_among_clips_of_any_action(model: STGAN, conditions: 
     preset = replace(ALONE, iterations=4, goal=1e-6)
     found = model.sample(model.steering(condition="lrcn", target="lstm:3"), "lrcn.lstm_3", [0], 0, preset)
     assert found.videos.shape == (1, 3, 16, 16, 16) and set(conditions) == {ANY}
-    assert found.steps.tolist() == [sum(sigma <= 1 for sigma in exponential_sigmas(40.0, 0.05, 4)[:-1])]
+    assert found.steps.tolist() == [sum(sigma <= 1 for sigma in exponential_sigmas(*preset.noise_level, 4)[:-1])]
     conditions.clear()
     model.sample(model.steering(condition="lrcn"), "left", [0], 0, preset)
     assert set(conditions) == {LEFT}

@@ -219,6 +219,7 @@ def choose_csv(root: Path, name: str | None) -> list[Path]:
 
 def _files(root: Path, endings: tuple[str, ...]) -> list[Path]:
     names = [name for name in _listing(root) if name.lower().endswith(endings) and not name.startswith(".")]
+    names = [name for name in names if name != _MANIFEST]
     return [root / name for name in names if os.path.isfile(root / name)]
 
 
@@ -460,8 +461,6 @@ def _unread_lists(root: Path) -> list[str]:
     found = []
     for path in _files(root, (*_LISTS, *_OTHER_LISTS)):
         text, ending = _beginning(path), path.suffix.lower()
-        if path.name == _MANIFEST:
-            continue
         if ending not in (".txt", ".json") or (not _UCF_LIST.fullmatch(path.name) and _names_a_clip(root, text)):
             columns = quoted(", ".join(read_header(text)))
             found.append(
