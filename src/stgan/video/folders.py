@@ -218,9 +218,8 @@ def choose_csv(root: Path, name: str | None) -> list[Path]:
 
 
 def _files(root: Path, endings: tuple[str, ...]) -> list[Path]:
-    names = [name for name in _listing(root) if name.lower().endswith(endings) and not name.startswith(".")]
-    names = [name for name in names if name != _MANIFEST]
-    return [root / name for name in names if os.path.isfile(root / name)]
+    names = (name for name in _listing(root) if name.lower().endswith(endings) and name != _MANIFEST)
+    return [root / name for name in names if not name.startswith(".") and os.path.isfile(root / name)]
 
 
 def _beginning(path: Path) -> str:
