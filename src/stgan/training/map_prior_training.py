@@ -20,6 +20,7 @@ from stgan.networks.map_prior import Given, MapPrior, MapPriorConfig
 from stgan.records import Fraction
 from stgan.training.averaging import moving_average
 from stgan.training.clip_data import ClipData, shifted, to_images
+from stgan.training.muon import Muon
 from stgan.training.ranges import (
     BatchSize,
     CodeNoise,
@@ -52,8 +53,10 @@ class MapPriorRecipe:
     """log sigma in training is N(noise_mean, noise_std^2), as in Karras et al. 2022."""
     unconditional: Fraction = 0.15
     """Share of each batch that is trained without its action, for unconditional denoising."""
-    given: Fraction = 0.8
+    given: Fraction = 0.9
     """Share of each batch that is trained with one frame given; of windows of a single frame, none is."""
+    middle: Fraction = 0.7
+    """Share of the given frames that are the middle one, which the sampler gives; the others are any of the window."""
     given_noise: CodeNoise = 0.05
     """Standard deviation of noise on the given map, which may be a sampled one."""
     copies: Annotated[int, Interval(ge=1, le=1000)] = 4
@@ -152,11 +155,11 @@ def train_map_prior(
     fit_statistics(
         network, sequences.windows(train, _STATISTICS_WINDOWS, randomness)[0].to(fabric.device), randomness.rng
     )
-    optimizer = torch.optim.AdamW(
-        network.parameters(), recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
-    )
+    optimizer = Muon(network, recipe.learning_rate, recipe.weight_decay)
     rise = max(0.03, 2 / recipe.steps)  # two steps at least: the scheduler divides by one less
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=rise)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, recipe.steps, pct_start=rise, cycle_momentum=False
+    )
     wrapped, optimizer = fabric.setup(network, optimizer)
     wrapped.mark_forward_method("estimate")
     average = moving_average(network, recipe.ema)
@@ -173,6 +176,7 @@ def train_map_prior(
     def draw(random: StepRandomness) -> Batch:
         conditional = random.rng.random(recipe.batch_size) >= recipe.unconditional
         times = random.rng.integers(recipe.network.frames, size=recipe.batch_size)
+        times[random.rng.random(recipe.batch_size) < recipe.middle] = recipe.network.frames // 2
         times[random.rng.random(recipe.batch_size) >= given_share] = -1
         maps, clips = sequences.windows(train, recipe.batch_size, random)
         actions = [
