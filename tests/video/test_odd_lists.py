@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from clip_folders import refusal, touch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,20 +15,6 @@ from stgan.names import is_file_name, printable, quoted
 from stgan.video import data_root, find_clips
 
 BAD_LABELS = ("a/b", "..", ".hidden", "a\\b", "C:", "x" * 101, "\u00e9" * 51, "\x1b[31m", "a\u202eb", "two\nlines")
-
-
-def touch(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-
-
-def refusal(root: Path, **options: object) -> str:
-    with pytest.raises(StganError) as caught:
-        find_clips(root, **options)  # type: ignore[arg-type]
-    text = str(caught.value)
-    assert text.isprintable() and len(text) < 1200
-    return text
 
 
 def from_csv(root: Path, text: str, name: str = "clips.csv") -> str:

@@ -12,8 +12,8 @@ import pytest
 
 from stgan.video import VideoError, find_clips, read_video, write_video
 from stgan.video.clip_cache import ClipCache
+from stgan.video.clip_folder import ClipFile, ClipFolder
 from stgan.video.decoding import decode_clip, inspect_clip
-from stgan.video.folders import ClipFile, ClipFolder
 
 ONE = 1 << 16
 

@@ -68,8 +68,8 @@ def compact(
     was read, with the same paths (except for their endings), labels, groups (or actors) and split: recipes work as
     before.
     """
+    from stgan.video.clip_lists import choose_csv
     from stgan.video.compact import compact_clips
-    from stgan.video.folders import choose_csv
 
     console = new_console(soft_wrap=True)
     clips = read_clips(console, folder, csv=csv, split_column=split_column, ucf_split=ucf_split)

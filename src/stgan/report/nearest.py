@@ -13,7 +13,7 @@ from stgan.names import printable
 from stgan.report.films import read_clip
 from stgan.report.page import Drawing, image_uri
 from stgan.report.shown import Shown
-from stgan.video.folders import resize_and_crop
+from stgan.video.decoding import resize_and_crop
 from stgan.video.strips import Strip, save_strips
 
 _SIDE = 160  # pixels of a frame's longer side in the page

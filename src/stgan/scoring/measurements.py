@@ -24,8 +24,7 @@ from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.version import __version__
 from stgan.video import spread_windows, windows_in_view
-from stgan.video.decoding import decode_clip, in_order
-from stgan.video.folders import resize_and_crop
+from stgan.video.decoding import decode_clip, in_order, resize_and_crop
 from stgan.video.frame_folders import clip_sha256
 
 BATCH = 4

@@ -29,8 +29,8 @@ from jaxtyping import UInt8
 from stgan.errors import StganError
 from stgan.files import locked
 from stgan.records import checked, parse_json
+from stgan.video.clip_folder import ClipFolder
 from stgan.video.decoding import ClipFacts, attempt, decode_clip, in_order
-from stgan.video.folders import ClipFolder
 from stgan.video.frame_folders import frame_files
 from stgan.video.io import VideoError
 

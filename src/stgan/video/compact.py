@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.names import csv_cell, quoted
+from stgan.video.clip_folder import ClipFile, ClipFolder
 from stgan.video.decoding import decode_clip, in_order
-from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import write_video
 
 QUALITIES = (18, 21, 24, 27, 30, 33, 36)

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from stgan.names import quoted
-from stgan.video.folders import resize_and_crop
 from stgan.video.io import DecodedVideo, VideoError, read_video
 
 _MOST_WORKERS = 8  # each may hold a decoded clip
@@ -75,6 +75,21 @@ def _at_rate(path: Path, video: DecodedVideo, fps: float) -> np.ndarray:
         raise VideoError(f"{quoted(path)} lasts over {_MOST_AT_RATE / fps:.0f} s: cut it into shorter clips.")
     shown = np.arange(int(instants + 1e-6)) / fps
     return np.searchsorted(video.times, shown + 1e-6, side="right").clip(1, count) - 1
+
+
+def resize_and_crop(
+    frames: UInt8[np.ndarray, "time _height _width 3"], size: int | tuple[int, int]
+) -> UInt8[np.ndarray, "time _new_height _new_width 3"]:
+    """Scale frames (antialiased) to just cover `size`, (height, width) or the side of a square, and crop the centre."""
+    height, width = (size, size) if isinstance(size, int) else size
+    old_height, old_width = frames.shape[1:3]
+    if (old_height, old_width) == (height, width):
+        return frames
+    scale = min(old_height / height, old_width / width)
+    top, left = (old_height - height * scale) / 2, (old_width - width * scale) / 2
+    box = (left, top, left + width * scale, top + height * scale)
+    resized = [Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC, box=box) for frame in frames]
+    return np.stack([np.asarray(image) for image in resized])
 
 
 def inspect_clip(path: Path) -> ClipFacts:

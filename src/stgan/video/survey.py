@@ -15,8 +15,8 @@ from statistics import median_low
 from stgan.names import printable, quoted
 from stgan.records import Count, Text
 from stgan.video.clip_cache import ClipCache
+from stgan.video.clip_folder import ClipFile, ClipFolder
 from stgan.video.decoding import ClipFacts, attempt, in_order, inspect_clip
-from stgan.video.folders import ClipFile, ClipFolder
 from stgan.video.io import VideoError
 
 SURVEY = "survey.json"

@@ -14,10 +14,11 @@ from typing import Any
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.records import as_record, read_record, write_record
+from stgan.video.clip_folder import ClipFile
 from stgan.video.decoding import in_order, inspect_clip
-from stgan.video.folders import EXTENSIONS, ClipFile, find_ucf
+from stgan.video.frame_folders import VIDEOS
 from stgan.video.io import VideoError, read_video
-from stgan.video.ucf101_lists import SIDES, Side, list_path, read_lists
+from stgan.video.ucf101_lists import SIDES, Side, find_ucf, list_path, read_lists
 from stgan.video.ucf101_names import FRAME_RATES, SIZE, UCF101, WHERE, ClipName, Published, parse_name
 
 INDEX = "index.json"
@@ -269,7 +270,7 @@ def _clips_on_disk(videos: Path) -> set[str]:
         for folder in os.scandir(videos)
         if folder.is_dir() and not folder.name.startswith(".")
         for entry in os.scandir(folder.path)
-        if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith(".") and entry.is_file()
+        if entry.name.lower().endswith(VIDEOS) and not entry.name.startswith(".") and entry.is_file()
     }
 
 

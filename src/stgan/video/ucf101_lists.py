@@ -1,18 +1,79 @@
-"""The official lists of UCF-101: their clips and splits, checked against what was published."""
+"""The official lists of UCF-101: the clips on disk that they name, and whether they are those that were published."""
 
+import os
+import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.records import read_text
-from stgan.video.folders import read_ucf_list
+from stgan.video.clip_folder import ClipFile
+from stgan.video.frame_folders import VIDEOS
+from stgan.video.paths import folders_in, inside, names_in
 from stgan.video.ucf101_names import Published, parse_name
 
 Side = Literal["train", "test"]
 SIDES: tuple[Side, Side] = ("train", "test")
+
+_LISTS = "ucfTrainTestlist"  # the folder of the lists
+_LIST = re.compile(r"(train|test)list\d+\.txt")
+
+
+def is_ucf_list(name: str) -> bool:
+    """Whether a file has the name of such a list."""
+    return _LIST.fullmatch(name) is not None
+
+
+def find_ucf(root: Path) -> tuple[Path, Path] | None:
+    """The folder of UCF-101's class folders and the folder of its lists; None if there are no lists."""
+    videos = root / "UCF-101" if (root / "UCF-101").is_dir() else root
+    beside = [root.resolve().parent] if root.resolve().name == "UCF-101" else []
+    for parent in (root, videos, *beside):
+        if (parent / _LISTS).is_dir():
+            return videos, parent / _LISTS
+    return (root, root) if all((root / f"{split}list01.txt").is_file() for split in ("train", "test")) else None
+
+
+def read_ucf_list(listing: Path) -> list[tuple[PurePosixPath, int | None]]:
+    """The clips of a list of UCF-101 as action/clip, each with the number of its class (None in test lists).
+
+    Raises:
+        StganError: the list cannot be read, or a line does not name a clip.
+    """
+    try:
+        lines = read_text(listing).splitlines()
+    except StganError as error:
+        raise StganError(f"{quoted(listing)} cannot be read: get UCF-101's official lists.") from error
+    clips = []
+    for line in filter(None, map(str.strip, lines)):
+        number = re.search(r"\s+([0-9]{1,9})$", line)
+        relative = inside(line[: number.start()] if number else line, listing)
+        if len(relative.parts) != 2:
+            raise StganError(f"{quoted(listing)} has the line {quoted(line)}, not action/clip: correct it.")
+        clips.append((relative, int(number[1]) if number else None))
+    return clips
+
+
+def clips_from_ucf(videos: Path, lists: Path, number: int) -> list[ClipFile]:
+    clips: dict[Path, ClipFile] = {}
+    # Copies of UCF-101 differ in the case of some names: HandstandPushups, HandStandPushups.
+    on_disk = {f"{path.parent.name}/{path.name}".casefold(): path for path in _video_files(videos)}
+    for split in ("train", "test"):
+        listing = list_path(lists, number, split)
+        for relative, _ in read_ucf_list(listing):
+            path = videos / relative
+            if not os.path.isfile(path):
+                path = on_disk.get(relative.as_posix().casefold(), path)
+            if path in clips:
+                raise StganError(f"{quoted(listing)} has {quoted(relative)}, which is on the lists twice: remove one.")
+            if os.path.isfile(path):
+                label, name = relative.parts
+                group = re.search(r"_g(\d+)_", name)
+                clips[path] = ClipFile(path, label, group and f"{label}_g{group[1]}", split)
+    return list(clips.values())
 
 
 def list_path(lists: Path, split: int, side: str) -> Path:
@@ -89,3 +150,9 @@ def _check_groups(sides: Mapping[str, Mapping[int, str]], splits: Sequence[int],
             label, group = divided[0]
             faults.append(f"split {split} divides {len(divided)} groups, first group {group} of {label}.")
     return faults
+
+
+def _video_files(folder: Path) -> Iterator[Path]:
+    """Yield the files in the folder's subfolders whose names end like those of videos."""
+    for name in folders_in(folder):
+        yield from (folder / name / file for file in names_in(folder / name) if file.lower().endswith(VIDEOS))
