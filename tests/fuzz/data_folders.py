@@ -171,11 +171,12 @@ class DataFolders:
                 rows.append((name, label, split if with_splits else None))
                 if split_named(split) or not with_splits:
                     self._expect(name, label, split_named(split) if with_splits else None, listed=True)
-        self._write_table(self.root / rng.choice(_TABLES), rows, rng)
+        self._write_table(self.root / rng.choice(_TABLES), rows, rng, bare=not with_splits and rng.random() < 0.3)
         return places
 
     def _tables(self, rng: Random) -> list[str]:
         names = self._clips(rng, ["videos", "."])
+        bare = len(names) >= len(self.splits) and rng.random() < 0.3  # else one of the lists is empty
         for number, split in enumerate(self.splits):
             own, form = (
                 names[number :: len(self.splits)],
@@ -184,7 +185,7 @@ class DataFolders:
             rows = [(name, rng.choice(self.actions), None) for name in own]
             for name, label, _ in rows:
                 self._expect(name, label, split_named(split), listed=True)
-            self._write_table(self.root / form.format(split), rows, rng)
+            self._write_table(self.root / form.format(split), rows, rng, bare)
         return ["videos"]
 
     def _tables_in_splits(self, rng: Random) -> list[str]:
@@ -193,7 +194,7 @@ class DataFolders:
             for name, label, _ in rows:
                 self._expect(name, label, split_named(split), listed=True)
             rows = [(name.removeprefix(f"{split}/"), label, None) for name, label, _ in rows]
-            self._write_table(self.root / split / rng.choice(_TABLES), rows, rng)
+            self._write_table(self.root / split / rng.choice(_TABLES), rows, rng, bare=rng.random() < 0.3)
         return self.splits
 
     def _ucf(self, rng: Random) -> list[str]:
@@ -210,16 +211,24 @@ class DataFolders:
             (folder / f"{split}list01.txt").write_text("".join(f"{name} 1\n" for name in names), encoding="utf-8")
         return self.actions
 
-    def _write_table(self, path: Path, rows: list[tuple[str, str, str | None]], rng: Random) -> None:
-        """A csv file, as one of many programs writes it."""
+    def _write_table(
+        self, path: Path, rows: list[tuple[str, str, str | None]], rng: Random, bare: bool = False
+    ) -> None:
+        """A csv file, as one of many programs writes it. bare: without names of its columns, if it has rows."""
         columns = ["path", "label", *(["split"] if any(row[2] is not None for row in rows) else [])]
         values = [dict(zip(columns, (_spelled(row[0], rng), *row[1:]), strict=False)) for row in rows]
-        columns += rng.sample(_EXTRA, rng.choice((0, 0, 2)))
-        rng.shuffle(columns)
+        bare = bare and bool(rows)
+        if not bare:
+            columns += rng.sample(_EXTRA, rng.choice((0, 0, 2)))
+            rng.shuffle(columns)
         header = [_heading(column, rng) for column in columns]
         cells = [[row.get(column, 7) for column in columns] for row in values]
         text, delimiter, end = io.StringIO(), rng.choice(",,;\t|"), rng.choice(("\n", "\n", "\r\n", "\r"))
-        if rows and rng.random() < 0.2:
+        if bare and rng.random() < 0.5 and not any(" " in label for _, label, _ in rows):
+            text.write("".join(f"{name} {label}{end}" for name, label in cells))
+        elif bare:
+            csv.writer(text, delimiter=delimiter, lineterminator=end).writerows(cells)
+        elif rows and rng.random() < 0.2:
             text.write("".join(json.dumps(dict(zip(header, row, strict=True))) + end for row in cells))
         else:
             text.write(f"sep={delimiter}{end}" if rng.random() < 0.1 else "")

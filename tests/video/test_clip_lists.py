@@ -119,21 +119,114 @@ def test_lists_that_are_not_read_are_named(tmp_path: Path) -> None:
     write_frames(tmp_path / "videos/b", [10])
     (tmp_path / "README.txt").write_text("Clips of people, as .mp4 and pictures, and/or sound.")
     for name, text in {
-        "train.txt": "videos/a.mp4 0\n",
+        "three.txt": "videos/a.mp4 16 0\n",
+        "names.csv": "videos/a.mp4,a.mp4,walk\n",
+        "scores.csv": "videos/a.mp4,0.93\n",
+        "without.csv": "videos/a.mp4,walk\nvideos/a.mp4\n",
+        "empty.txt": "videos/a.mp4 0\nvideos/c.mp4,\n",
+        "many.csv": "videos/a.mp4,walk\nvideos/c.mp4,walk,fast\n",
+        "elsewhere.txt": "../videos/a.mp4 0\n",
+        "absent.txt": "videos/c.mp4 0\nvideos/a.mp4 0\n",
+        "headed.txt": "Clip Label\nvideos/a.mp4 0\n",
+        "odd.csv": b"videos/a.mp4,walk\nvideos/a.mp4,\xff\n",
         "frames.txt": "videos/b 1 0\n",
         "all.json": '{\n  "videos/a.mp4": {"label": "walk"}\n}',
         "clips.xlsx": "PK",
         "clips.jsonl": '{"id": 7}\n',
     }.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         (note,) = find_clips(tmp_path).notes
-        assert name in note and "is not read" in note
+        assert f"{name}' is not read" in note, note
         (tmp_path / name).unlink()
     (tmp_path / "manifest.jsonl").write_text('{"file": "videos/a.mp4"}\n')  # of `stgan generate`
     assert find_clips(tmp_path).notes == ()
     (tmp_path / "train.txt").write_text("videos/none.mp4 0\n")
     shutil.rmtree(tmp_path / "videos")
     assert "The file 'train.txt' is not read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "labels"),
+    [
+        ("list.txt", "{} {}", ("walk", "run")),
+        ("list.txt", "{}   {} ", ("0", "1")),
+        ("list.csv", "{},{}", ("walk fast", "run; slowly")),
+        ("list.csv", '"{}","{}"', ("walk, fast", "run")),
+        ("list.csv", "./{};{}", ("Walking something somewhere", "Running past something")),
+        ("list.tsv", "{}\t{}", ("walk", "a|b")),
+        ("list.tsv", "{} \t {}", ("walk", "run")),
+        ("list.txt", "{} | {}", ("walk", "run")),
+    ],
+)
+def test_lists_without_a_header_line(tmp_path: Path, name: str, form: str, labels: tuple[str, str]) -> None:
+    """As of Kinetics in mmaction, of Something-Something, of people."""
+    touch(tmp_path, "videos/a b.mp4", "videos/c.mp4")
+    write_frames(tmp_path / "frames", [10])
+    listed = ("videos/a b.mp4", labels[0]), ("videos\\c.mp4", labels[1]), ("frames", labels[0])
+    write_csv(tmp_path, "\r\n\n".join(form.format(*each) for each in listed), name)
+    folder = find_clips(tmp_path)
+    assert [(clip.path.relative_to(tmp_path).as_posix(), clip.label) for clip in folder.clips] == [
+        ("videos/a b.mp4", labels[0]), ("videos/c.mp4", labels[1]), ("frames", labels[0]),
+    ]  # fmt: skip
+    assert folder.layout == f"'{name}', without a header line" and folder.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "first"),
+    [
+        ("classes.txt", "golf\ntwo words\n", 0),
+        ("labels.txt", "0 golf\n1 two words\n", 0),
+        ("classInd.txt", "5 none\n1  two words\n0\tgolf\n", 0),
+        ("classes.txt", "3 strikes\n3 points\n", None),
+    ],
+)
+def test_classes_by_number(tmp_path: Path, file: str, text: str, first: int | None) -> None:
+    """The numbers of a list mean the classes of the file beside it."""
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    write_csv(tmp_path, "a.mp4 0\nb.mp4 1\n", "train.txt")
+    write_csv(tmp_path, "c.mp4 00\n", "val.txt")
+    write_csv(tmp_path, text, file)
+    folder = find_clips(tmp_path)
+    names = ["golf", "two words"] if first is not None else text.splitlines()
+    assert [(clip.label, clip.split) for clip in folder.clips] == [
+        (names[0], "train"), (names[1], "train"), (names[0], "val"),
+    ]  # fmt: skip
+    assert folder.layout == (
+        f"'train.txt, val.txt', without a header line, with the names of classes in '{file}' (the first is 0)"
+    )
+    write_csv(tmp_path, "c.mp4 7\n", "val.txt")
+    assert f"class 7, which has no name in '{file}'" in refusal(tmp_path)
+    write_csv(tmp_path, "c.mp4 zero\n", "val.txt")
+    assert find_clips(tmp_path).actions == (*sorted(names), "zero")
+
+
+def test_a_list_that_can_be_read_in_two_ways_is_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "a.mp4,b")
+    write_csv(tmp_path, "a.mp4,b 0\n")
+    assert "The file 'clips.csv' is not read" in refusal(tmp_path)
+    (tmp_path / "a.mp4,b").unlink()
+    assert find_clips(tmp_path).actions == ("b 0",)
+
+
+def test_lists_without_a_header_line_obey_the_same_rules(tmp_path: Path) -> None:
+    for text, message in (
+        ("a.mp4 0\nb.mp4 0\nc.mp4 0\n", "2 clip(s) that do not exist, the first being"),
+        ("a.mp4 0\n../a.mp4 0\n", "outside the folder"),
+        ("a.mp4 0\n./a.mp4 1\n", "entry 2"),
+        ("a.mp4 x/y\n", "cannot name a folder"),
+    ):
+        touch(tmp_path, "a.mp4")
+        write_csv(tmp_path, text, "list.txt")
+        assert message in refusal(tmp_path)
+        assert message in refusal(tmp_path, csv="list.txt")
+    write_csv(tmp_path, "a.mp4 0\n", "list.txt")
+    write_csv(tmp_path, "a.mp4 1\n", "other.txt")
+    assert "several lists" in refusal(tmp_path)
+    assert find_clips(tmp_path, csv="other.txt").actions == ("1",)
+    write_csv(tmp_path, "path,label\na.mp4,x\n")
+    assert find_clips(tmp_path).actions == ("x",)  # a list that names its columns comes first
+    write_csv(tmp_path, "c" * 100_001 + "\n", "classes.txt")
+    assert "cannot be read as names of classes" in refusal(tmp_path, csv="other.txt")
 
 
 def test_columns_that_may_be_groups_are_named(tmp_path: Path) -> None:

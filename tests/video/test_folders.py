@@ -63,6 +63,12 @@ def test_ucf_names_in_another_case_and_clips_on_no_list(ucf: Path) -> None:
     assert "2 video file(s) on no list" in find_clips(ucf).notes[0]
 
 
+def test_the_lists_of_ucf_come_before_others_without_a_header_line(ucf: Path) -> None:
+    (ucf / "train.txt").write_text(f"{UCF_CLIPS[0]} 0\n")
+    folder = find_clips(ucf)
+    assert len(folder) == 3 and "'train.txt' is not read" in folder.notes[-1]
+
+
 def test_backslashes_in_ucf_lists(ucf: Path) -> None:
     for listing in ucf.parent.rglob("*list0?.txt"):
         listing.write_text(listing.read_text().replace("/", "\\"))

@@ -49,6 +49,14 @@ def test_labels_that_look_alike(tmp_path: Path) -> None:
         assert "one spelling" in from_csv(tmp_path, f"path,label\na.mp4,{one}\nb.mp4,{other}\n")
 
 
+def test_columns_of_splits_with_odd_names(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4")
+    for name in ("\ufeffSet", "s" + " " * 1000 + "et\u202e"):
+        (tmp_path / "clips.csv").write_text(f"path,label,{name}\na.mp4,x,train\nb.mp4,x,none\n", encoding="utf-8")
+        (note,) = find_clips(tmp_path).notes
+        assert note.isprintable() and len(note) < 300 and "neither train, val nor test" in note
+
+
 def test_a_clip_twice(tmp_path: Path) -> None:
     assert "entry 2" in from_csv(tmp_path, "path,label\na.mp4,x\n./a.mp4,y\n")
     assert "entry 3" in from_csv(tmp_path, "path,label,split\na.mp4,x,\na.mp4,x,train\na.mp4,x,test\n")
@@ -168,8 +176,8 @@ cells = st.text(st.characters(exclude_categories=()), max_size=20) | st.sampled_
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(cells, cells), max_size=4), st.booleans())
-def test_any_list_is_read_or_refused(tmp_path: Path, rows: list[tuple[str, str]], ucf: bool) -> None:
+@given(st.lists(st.tuples(cells, cells), max_size=4), st.booleans(), st.sampled_from(["path,label\n", "a.mp4,x\n"]))
+def test_any_list_is_read_or_refused(tmp_path: Path, rows: list[tuple[str, str]], ucf: bool, first: str) -> None:
     """Nothing but clips in the folder, whose labels can name folders; or one sentence."""
     shutil.rmtree(tmp_path)
     touch(tmp_path, "a.mp4", "walk/a.mp4")
@@ -179,7 +187,7 @@ def test_any_list_is_read_or_refused(tmp_path: Path, rows: list[tuple[str, str]]
             text = "".join(f"{path} {label}\n" for path, label in rows)
             (tmp_path / "ucfTrainTestlist" / name).write_bytes(text.encode("utf-8", "surrogatepass"))
     else:
-        text = "path,label\n" + "".join(f"{path},{label}\n" for path, label in rows)
+        text = first + "".join(f"{path},{label}\n" for path, label in rows)
         (tmp_path / "clips.csv").write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
         found = find_clips(tmp_path)

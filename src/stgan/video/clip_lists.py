@@ -11,29 +11,46 @@ from stgan.errors import StganError
 from stgan.names import one_line, printable, quoted
 from stgan.records import read_text
 from stgan.video.clip_folder import ClipFile
-from stgan.video.columns import column, lists_clips, read_header, read_list, split_named, split_of_table, unknown
+from stgan.video.columns import (
+    class_names,
+    column,
+    lists_clips,
+    read_header,
+    read_list,
+    read_pairs,
+    split_named,
+    split_of_table,
+    unknown,
+)
 from stgan.video.frame_folders import VIDEOS, frame_files
 from stgan.video.paths import inside, is_clip, names_in
-from stgan.video.ucf101_lists import is_ucf_list
+from stgan.video.ucf101_lists import find_ucf, is_ucf_list
 
 _LISTS = (".csv", ".tsv", ".jsonl", ".txt")
 _OTHER_LISTS = (".json", ".xlsx", ".xls", ".ods", ".parquet")
 _MANIFEST = "manifest.jsonl"  # beside generated clips, which lie in folders of their actions
+_CLASSES = ("classes.txt", "classInd.txt", "labels.txt")  # files that name the classes of numbers
 _BEGINNING = 1 << 18  # bytes of a file that tell whether it is a list of clips
 
 
 @dataclass
-class LeftOut:
-    """What a list names and is left out. dropped: clips in no split; notes: a sentence for each list."""
+class Remarks:
+    """What there is to say about lists, besides their clips.
+
+    dropped: listed clips in no split. notes: what is left out, a sentence for each list. forms: what is special about
+    how lists were read, in words, each once.
+    """
 
     dropped: set[Path] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    forms: dict[str, None] = field(default_factory=dict)
 
 
 def choose_csv(root: Path, name: str | None) -> list[Path]:
     """The list of a folder of clips: the one of this name, or the only one that lists clips; [] if none does.
 
-    Several files are returned if each has the name of another split.
+    Several files are returned if each has the name of another split. A list that names no columns counts where there
+    is no other, also none of UCF-101.
 
     Raises:
         StganError: there is no such file, or several files list the same clips.
@@ -44,26 +61,31 @@ def choose_csv(root: Path, name: str | None) -> list[Path]:
             raise StganError(f"there is no file {quoted(name)} in {quoted(root)}: give the name of its list.")
         return [table]
     tables = [path for path in _files(root, _LISTS) if lists_clips(read_header(_beginning(path)))]
+    if not tables and find_ucf(root) is None:
+        tables = [path for path in _files(root, _LISTS) if not _is_of_classes(path) and _read_pairs(root, path)]
     splits = [split_of_table(path.stem) for path in tables]
     if len(tables) > 1 and (None in splits or len(set(splits)) < len(splits)):
         raise StganError(f"{quoted(root)} has several lists of clips, {table_names(tables)}: name the one to use.")
     return tables
 
 
-def clips_from_tables(root: Path, tables: Sequence[Path], split_column: str, left: LeftOut) -> list[ClipFile]:
+def clips_from_tables(root: Path, tables: Sequence[Path], split_column: str, remarks: Remarks) -> list[ClipFile]:
     """The clips of csv files. Where there are several and they have no column of splits, their names are the splits."""
     clips: dict[Path, ClipFile] = {}
     for table in tables:
         split = split_of_table(table.stem) if len(tables) > 1 else None
-        for clip in _clips_from_csv(root, table, split_column, left):
+        for clip in _clips_from_csv(root, table, split_column, remarks):
             if clip.path in clips:
                 raise StganError(f"{quoted(table)} names {quoted(clip.path)}, which another list has: remove one.")
             clips[clip.path] = replace(clip, split=clip.split or split)
     return list(clips.values())
 
 
-def _clips_from_csv(root: Path, table: Path, split_column: str, left: LeftOut) -> list[ClipFile]:
+def _clips_from_csv(root: Path, table: Path, split_column: str, remarks: Remarks) -> list[ClipFile]:
     columns, rows = _rows(table)
+    if not lists_clips(columns) and (pairs := _read_pairs(root, table)):
+        columns = ["path", "label"]
+        rows = enumerate((dict(zip(columns, pair, strict=True)) for pair in _with_names(table, pairs, remarks)), 1)
     in_split = split_column if split_column in columns else None
     if split_column == "split":
         in_split = column(columns, "split")
@@ -76,7 +98,7 @@ def _clips_from_csv(root: Path, table: Path, split_column: str, left: LeftOut) -
             raise StganError(f"{quoted(table)} has no column {quoted(meaning)}: it has {there}.")
     in_path, in_label, in_group = wanted["path"] or "", wanted["label"] or "", column(columns, "group")
     if (unused := [name for name in unknown(columns) if name != split_column]) and not in_group:
-        left.notes.append(
+        remarks.notes.append(
             f"{quoted(table.name)} has no column of groups (actor, subject), and these columns are not used: "
             f"{quoted(', '.join(unused))}."
         )
@@ -89,7 +111,7 @@ def _clips_from_csv(root: Path, table: Path, split_column: str, left: LeftOut) -
         path = _listed(root, row[in_path], table)
         if in_split and split is None:
             in_no_split[row[in_split]] += 1
-            left.dropped.add(path)
+            remarks.dropped.add(path)
             continue
         if path in clips:
             raise StganError(
@@ -106,9 +128,9 @@ def _clips_from_csv(root: Path, table: Path, split_column: str, left: LeftOut) -
         values = ", ".join(
             f"{printable(value)[:40] or 'empty'} ({count})" for value, count in in_no_split.most_common(5)
         )
-        left.notes.append(
-            f"{quoted(table.name)} has {in_no_split.total()} clip(s) whose {in_split} is neither train, val nor test "
-            f"and which are left out: {values}."
+        remarks.notes.append(
+            f"{quoted(table.name)} has {in_no_split.total()} clip(s) whose {printable(str(in_split), 40)} is neither "
+            f"train, val nor test and which are left out: {values}."
         )
     return list(clips.values())
 
@@ -137,6 +159,47 @@ def _rows(table: Path) -> tuple[list[str], Iterator[tuple[int, Mapping[str, str]
     except ValueError as error:
         raise refused(error) from error
     return columns, numbered()
+
+
+def _read_pairs(root: Path, table: Path) -> list[tuple[str, str]]:
+    """The paths and labels of a list that names no columns; [] if this is none."""
+
+    def names_clip(name: str) -> bool:
+        try:
+            return is_clip(_listed(root, name, table))
+        except StganError:
+            return False
+
+    first = "".join(_beginning(table).lstrip().splitlines()[:1])
+    try:
+        return read_pairs(read_text(table), names_clip) if read_pairs(first, names_clip) else []
+    except StganError:
+        return []
+
+
+def _with_names(table: Path, pairs: list[tuple[str, str]], remarks: Remarks) -> list[tuple[str, str]]:
+    """Paths and labels, where a name replaces each label if all are numbers and a file beside the list names them."""
+    remarks.forms["without a header line"] = None
+    beside = [table.with_name(name) for name in _CLASSES if name != table.name]
+    file = next(filter(os.path.isfile, beside), None)
+    if file is None or not all(re.fullmatch("[0-9]{1,9}", label) for _, label in pairs):
+        return pairs
+    try:
+        names = class_names(read_text(file))
+    except ValueError as error:
+        raise StganError(
+            f"{quoted(file)} cannot be read as names of classes ({one_line(error)}): correct it."
+        ) from error
+    if unnamed := [label for _, label in pairs if int(label) not in names]:
+        raise StganError(
+            f"{quoted(table)} has class {unnamed[0]}, which has no name in {quoted(file.name)}: correct one of them."
+        )
+    remarks.forms[f"with the names of classes in {quoted(file.name)} (the first is {min(names)})"] = None
+    return [(path, names[int(label)]) for path, label in pairs]
+
+
+def _is_of_classes(path: Path) -> bool:
+    return path.name in _CLASSES[:2] or is_ucf_list(path.name)
 
 
 def unread_lists(root: Path) -> list[str]:

@@ -1,10 +1,10 @@
-"""Files that list clips, as different tools write them: csv or JSON lines, and the names of their columns."""
+"""Files that list clips, as different tools write them: csv or JSON lines, with or without names of their columns."""
 
 import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from stgan.names import from_csv_cell
@@ -14,6 +14,7 @@ _LONGEST_LINE = 100_000  # characters; a line of a list names one clip
 _MOST_LINES = 1_000_000
 _MOST_COLUMNS = 1000
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*')  # a first line of Excel's
+_DECIMAL = re.compile(r"[-+]?[0-9]*\.[0-9]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 _NAMES = {
     "path": (
         *("path", "file_name", "video_path", "clip_path", "file_path", "file", "video", "clip"),
@@ -102,6 +103,45 @@ def read_list(text: str) -> tuple[list[str], Iterator[Mapping[str, str]]]:
     rows = _cells(csv.reader(lines if given else chain([first], lines), delimiter=delimiter))
     columns = next(rows, [])
     return columns, (defaultdict(str, zip(columns, row, strict=False)) for row in rows if row)
+
+
+def read_pairs(text: str, names_clip: Callable[[str], bool]) -> list[tuple[str, str]]:
+    """The rows of a list that names no columns: a path and a label on each line. [] if it may be anything else.
+
+    The first path has to name a clip. Cells are separated by , ; tab or |, or by the last space of the line. A decimal
+    number is no label, but a score or a duration.
+    """
+    readings: list[list[tuple[str, str]]] = []
+    for separator in ",;\t| ":
+        try:
+            rows = _pairs(text, separator, names_clip)
+        except ValueError:
+            continue
+        if rows and rows not in readings:
+            readings.append(rows)
+    return readings[0] if len(readings) == 1 else []
+
+
+def _pairs(text: str, separator: str, names_clip: Callable[[str], bool]) -> list[tuple[str, str]]:
+    lines = filter(str.strip, _lines(text))
+    by_space = (list(line.strip().rpartition(" ")[::2]) for line in lines)
+    pairs: list[tuple[str, str]] = []
+    for row in _cells(by_space if separator == " " else csv.reader(lines, delimiter=separator)):
+        if len(row) != 2 or not all(row) or _DECIMAL.fullmatch(row[1]) or not (pairs or names_clip(row[0])):
+            return []
+        pairs.append((row[0], row[1]))
+    return pairs
+
+
+def class_names(text: str) -> dict[int, str]:
+    """Names of classes by their numbers: of lines "NUMBER NAME", or of a name on each line, the first of which is 0.
+
+    Raises:
+        ValueError: there are too many or too long lines.
+    """
+    lines = [line.strip() for line in _lines(text) if line.strip()]
+    numbered = {int(found[1]): found[2] for line in lines if (found := re.fullmatch(r"([0-9]{1,9})\s+(.+)", line))}
+    return numbered if len(numbered) == len(lines) else dict(enumerate(lines))
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from stgan.errors import StganError
 from stgan.files import named
 from stgan.names import is_file_name, quoted
 from stgan.video.clip_folder import ClipFile, ClipFolder
-from stgan.video.clip_lists import LeftOut, choose_csv, clips_from_tables, table_names, unread_lists
+from stgan.video.clip_lists import Remarks, choose_csv, clips_from_tables, table_names, unread_lists
 from stgan.video.columns import split_named
 from stgan.video.frame_folders import VIDEOS
 from stgan.video.left_out import left_out_files
@@ -47,7 +47,9 @@ def find_clips(
     1. A list in the folder (csv, tsv, txt, or jsonl) with the columns ``path`` (relative to the folder) and ``label``
        and, optionally, ``actor`` or ``group``, and ``split``. Every clip it names must exist. Other usual names of the
        columns (``file_name``, ``Video Path``, ``class``, ...) and other separators (``;``, tab, ``|``) will do. Several
-       such files whose names say train, val and test are read together.
+       such files whose names say train, val and test are read together. Where no list names its columns, one of a path
+       and a label a line will do, separated also by the last space. Labels that are numbers are replaced by the names
+       in ``classes.txt``, ``classInd.txt`` or ``labels.txt``, if there is such a file beside the list.
     2. UCF-101: the folder ``UCF-101`` (or its parent) with the official lists in ``ucfTrainTestlist`` inside it or
        beside it; or class folders with such lists beside them, as ``stgan select`` writes. Listed clips that are not
        on disk and files that are not listed are skipped, so a part of UCF-101 is enough. The group is the ``gNN`` of
@@ -71,22 +73,22 @@ def find_clips(
     root = named(root)
     if not os.path.isdir(root):
         raise StganError(f"{quoted(root)} is not a folder: give a folder with {_LAYOUTS}.")
-    left = LeftOut()
+    remarks = Remarks()
     tables = choose_csv(root, csv)
     ucf = None if tables else find_ucf(root)
     if tables:
         layout = table_names(tables)
-        clips = clips_from_tables(root, tables, split_column, left)
+        clips = clips_from_tables(root, tables, split_column, remarks)
     elif ucf:
         layout = f"UCF-101 by its lists of split {ucf_split}"
         clips = clips_from_ucf(*ucf, ucf_split)
-    elif clips := _clips_from_splits(root, split_column, left):
+    elif clips := _clips_from_splits(root, split_column, remarks):
         layout = f"the folders {', '.join(dict.fromkeys(_top(clip.path, root) for clip in clips))} as splits"
     else:
         layout = "a folder per action"
         clips = _clips_from_folders(root)
     left_out = left_out_files(
-        ucf[0] if ucf else root, {*(clip.path for clip in clips), *left.dropped}, listed=bool(tables or ucf)
+        ucf[0] if ucf else root, {*(clip.path for clip in clips), *remarks.dropped}, listed=bool(tables or ucf)
     )
     unread = [] if tables else unread_lists(root)
     if not clips:
@@ -95,8 +97,8 @@ def find_clips(
         )
         raise StganError(f"{quoted(root)} has no clips: give a folder with {_LAYOUTS}.{found}")
     _check_labels(root, {clip.label for clip in clips})
-    notes = [*left.notes, *(f"the folder has {each}" for each in left_out), *unread]
-    return ClipFolder(root, tuple(clips), layout, tuple(notes))
+    notes = [*remarks.notes, *(f"the folder has {each}" for each in left_out), *unread]
+    return ClipFolder(root, tuple(clips), ", ".join([layout, *remarks.forms]), tuple(notes))
 
 
 def _clips_from_folders(root: Path) -> list[ClipFile]:
@@ -108,7 +110,7 @@ def _clips_from_folders(root: Path) -> list[ClipFile]:
     ]
 
 
-def _clips_from_splits(root: Path, split_column: str, left: LeftOut) -> list[ClipFile]:
+def _clips_from_splits(root: Path, split_column: str, remarks: Remarks) -> list[ClipFile]:
     """The clips of folders that are named train, val and test; [] if any clip is in another folder of `root`."""
     if any(split_named(_top(clip.path, root)) is None for clip in _clips_from_folders(root)):
         return []
@@ -117,7 +119,7 @@ def _clips_from_splits(root: Path, split_column: str, left: LeftOut) -> list[Cli
         folder, split = root / name, split_named(name)
         if split is not None:
             tables = choose_csv(folder, None)
-            own = clips_from_tables(folder, tables, split_column, left) if tables else _clips_from_folders(folder)
+            own = clips_from_tables(folder, tables, split_column, remarks) if tables else _clips_from_folders(folder)
             clips += [replace(clip, split=split) for clip in own]
     return clips
 
