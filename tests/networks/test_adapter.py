@@ -283,10 +283,22 @@ def test_torchscript_steers(how: str, tmp_path: Path) -> None:
 def test_a_program_of_torch_export_steers() -> None:
     """It refuses train() and eval()."""
     plain = nn.Sequential(nn.Conv3d(3, 3, 3), nn.Dropout(), nn.AdaptiveAvgPool3d(1), nn.Flatten()).eval()
-    program = torch.export.export(plain, (torch.rand(1, 3, 16, 32, 32),))
-    classifier, videos = adapt(program.module(), NAMES, **PIXELS), torch.rand(1, 3, 16, 32, 32)
-    expected = adapt(plain, NAMES, **PIXELS).log_probabilities(videos)
-    torch.testing.assert_close(classifier.train().eval().log_probabilities(videos), expected)
+    any_batch = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(plain, (torch.rand(2, 3, 16, 32, 32),), dynamic_shapes=any_batch)
+    classifier = adapt(program.module(), NAMES, **PIXELS).train().eval()
+    for batch in (1, 3):
+        videos = torch.rand(batch, 3, 16, 32, 32)
+        expected = adapt(plain, NAMES, **PIXELS).log_probabilities(videos)
+        torch.testing.assert_close(classifier.log_probabilities(videos), expected)
+
+
+def test_a_program_for_batches_of_one_is_refused() -> None:
+    """Several clips are generated and scored together."""
+    plain = nn.Sequential(nn.Conv3d(3, 3, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten()).eval()
+    program = torch.export.export(plain, (torch.rand(1, 3, 16, 32, 32),)).module()
+    assert program(torch.rand(1, 3, 16, 32, 32)).shape == (1, 3)
+    with pytest.raises(StganError, match="takes one clip, but not two; export or trace it with a batch of any size"):
+        adapt(program, NAMES, **PIXELS)
 
 
 def test_a_network_of_any_precision_sees_its_own() -> None:
@@ -412,9 +424,11 @@ def test_clips_that_are_too_short_and_batches_that_come_out_otherwise() -> None:
     classifier = adapt(Answers(), NAMES, **PIXELS)
     with pytest.raises(StganError, match="takes clips of 16 frames, not 15"):
         classifier.log_probabilities(torch.rand(1, 3, 15, 8, 8))
-    one = adapt(Answers(lambda x: x[:1]), NAMES, **PIXELS)
-    with pytest.raises(StganError, match="a tensor of 1x3 instead of logits of 2x3"):
-        one.log_probabilities(torch.rand(2, 3, 16, 8, 8))
+    two = adapt(Answers(lambda x: x[:2]), NAMES, **PIXELS)
+    with pytest.raises(StganError, match="a tensor of 2x3 instead of logits of 3x3"):
+        two.log_probabilities(torch.rand(3, 3, 16, 8, 8))
+    with pytest.raises(StganError, match="takes one clip, but not two"):
+        adapt(Answers(lambda x: x[:1]), NAMES, **PIXELS)
     cropping = adapt(Answers(), NAMES, fit="crop", **PIXELS)
     with pytest.raises(StganError, match="smaller than the 32-pixel crop of the network"):
         cropping.log_probabilities(torch.rand(1, 3, 16, 8, 8))

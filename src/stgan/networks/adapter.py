@@ -70,7 +70,7 @@ class VideoClassifier(ClipClassifier):
         layout: Layout = "bcthw",
         output: Output = "logits",
     ) -> None:
-        """Put the network in eval mode, freeze its parameters, and run it once as a test.
+        """Put the network in eval mode, freeze its parameters, and run it on one clip and on two as a test.
 
         Args:
             module: called with pixels in the given `layout`. It returns a tensor "batch classes", or an object with
@@ -182,7 +182,7 @@ class VideoClassifier(ClipClassifier):
         return output
 
     def _try_out(self) -> None:
-        """Run it forward and backward on one clip. Raise StganError if it cannot steer."""
+        """Run it forward and backward on one clip, and forward on two. Raise StganError if it cannot steer."""
         c = self.config
         frames, size = c.frames or _TRIAL_FRAMES, c.preprocessing.size or _TRIAL_SIZE
         generator = torch.Generator().manual_seed(0)
@@ -210,6 +210,13 @@ class VideoClassifier(ClipClassifier):
             raise StganError(f"the gradient of {self._kind} is not finite; check its weights")
         if wrong := _wrong_output(output, c.output):
             raise StganError(f"the outputs of {self._kind} {wrong}")
+        try:
+            with torch.no_grad():
+                self._output(videos.repeat(2, 1, 1, 1, 1))
+        except StganError as error:
+            raise StganError(
+                f"{self._kind} takes one clip, but not two; export or trace it with a batch of any size"
+            ) from error
 
 
 def _wrong_output(output: Tensor, stated: Output) -> str:
