@@ -292,6 +292,15 @@ def test_a_program_of_torch_export_steers() -> None:
         torch.testing.assert_close(classifier.log_probabilities(videos), expected)
 
 
+def test_what_stands_beside_a_program_is_set_to_eval_mode() -> None:
+    """Programs refuse it, wherever they are in a network."""
+    plain = nn.Sequential(nn.Conv3d(3, 3, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten()).eval()
+    any_batch = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(plain, (torch.rand(2, 3, 16, 32, 32),), dynamic_shapes=any_batch).module()
+    classifier = adapt(nn.Sequential(program, nn.Dropout()), NAMES, **PIXELS)
+    assert not any(each.training for each in classifier.module.modules())
+
+
 def test_a_program_for_batches_of_one_is_refused() -> None:
     """Several clips are generated and scored together."""
     plain = nn.Sequential(nn.Conv3d(3, 3, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten()).eval()

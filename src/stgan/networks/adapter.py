@@ -1,7 +1,6 @@
 """Any video classifier as a condition network or an evaluator: how to call it, and how to read its output."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -115,8 +114,11 @@ class VideoClassifier(ClipClassifier):
             pixels = Preprocessing(size, fit, order, scale, _three(mean), _three(std))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise StganError(f"the preprocessing of a classifier is wrong: {_short(error)}") from error
-        with suppress(NotImplementedError):  # a program of torch.export stays in the mode of its export
+        try:
             module.eval()
+        except NotImplementedError:  # a program of torch.export keeps its mode; what is beside it does not
+            for each in module.modules():
+                each.training = False
         self.module = module
         for parameter in module.parameters():  # TorchScript has no requires_grad_ of its own
             # A copy of TorchScript has parameters that are computed from those of the original.
