@@ -232,6 +232,12 @@ def test_lists_of_weights_in_a_frozen_script_count() -> None:
     assert shared(fingerprint(network), fingerprint(frozen)) == 1
 
 
+def test_a_program_of_torch_export_is_recognised() -> None:
+    program = torch.export.export(Net().eval(), (torch.rand(1, 3, 4, 8, 8),))
+    for holding in (program.module(), Holding(lambda _: program, Net())):
+        assert shared(fingerprint(Net()), fingerprint(holding)) == 1
+
+
 def test_a_variable_without_a_value_holds_nothing() -> None:
     def made() -> Any:
         def call(x: Tensor) -> Tensor:

@@ -2,13 +2,18 @@
 
 import copy
 import os
+from collections import deque, namedtuple
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from itertools import repeat
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -34,6 +39,7 @@ class Wrappings:
         self.folder, self.out, self.case = folder, folder / "out", ""
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self.out)
         _compiled(nn.Identity())(torch.ones(1))  # imports what it needs
+        _exported(_Convolutional().eval())
 
     def damage(self, rng: Random) -> Path:
         self.case = str(rng.random())
@@ -124,6 +130,19 @@ class _Functional(nn.Module):
         return functional_call(self.skeleton[0], self.values, x.to(self.dtype))
 
 
+class _OfArrays(nn.Module):
+    """A network without values, which are NumPy arrays."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.arrays = {name: value.detach().numpy() for name, value in network.state_dict().items()}
+        self.skeleton = [copy.deepcopy(network).to("meta")]
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = {name: torch.from_numpy(array) for name, array in self.arrays.items()}
+        return functional_call(self.skeleton[0], values, x)
+
+
 class _Inside(nn.Module):
     """hold: keeps the network somewhere, and returns how to call it."""
 
@@ -186,6 +205,98 @@ def _in_a_closure(outer: nn.Module, network: nn.Module) -> Callable:
     return lambda x: network(x)
 
 
+def _in_a_class(outer: nn.Module, network: nn.Module) -> Callable:
+    holder = type("Holder", (), {"networks": (network,), "__call__": lambda self, x: self.networks[0](x)})
+    return holder()
+
+
+@dataclass(slots=True)
+class _Slotted:
+    network: Any
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+
+class _Guarded:
+    """An object of which nothing but the call may run."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+    def _refuse(self, *_: Any) -> Any:
+        raise AssertionError("code of the wrapped object ran")
+
+    __iter__ = __len__ = __bool__ = __eq__ = __hash__ = __getattr__ = __repr__ = _refuse  # type: ignore[assignment]
+    other = property(_refuse)
+
+
+def _in_a_generator(outer: nn.Module, network: nn.Module) -> Callable:
+    def answers() -> Any:
+        answer = None
+        while True:
+            answer = network((yield answer))
+
+    running = answers()
+    next(running)
+    return running.send
+
+
+def _in_a_cache(outer: nn.Module, network: nn.Module) -> Callable:
+    box = [network]
+    load = cache(lambda: box.pop())
+    load()
+    return lambda x: load()(x)
+
+
+def _in_a_default(outer: nn.Module, network: nn.Module) -> Callable:
+    def call(x: Tensor, *, inner: Any = network) -> Tensor:
+        return inner(x)
+
+    return call
+
+
+def _in_an_attribute_of_a_function(outer: nn.Module, network: nn.Module) -> Callable:
+    def call(x: Tensor) -> Tensor:
+        return outer.call.network(x)
+
+    call.network = network
+    return call
+
+
+def _in_a_global(outer: nn.Module, network: nn.Module) -> Callable:
+    names = {"network": network}
+    exec("def call(x): return [network(each) for each in (x,)][0]", names)
+    return names["call"]
+
+
+def _in_a_global_of_a_module(outer: nn.Module, network: nn.Module) -> Callable:
+    module = ModuleType("users")
+    module.network, module.other = network, _Convolutional()
+    names: dict[str, Any] = {"users": module}
+    exec("def call(x): return users.network(x)", names)
+    return names["call"]
+
+
+def _in_an_array(outer: nn.Module, network: nn.Module) -> Callable:
+    array = np.empty((1, 2), object)
+    array[0, 1] = network
+    return lambda x: array[0, 1](x)
+
+
+def _in(contain: Callable[[Any], Any], get: Callable[[Any], Any]) -> Callable:
+    """A hold with the network in a container."""
+
+    def hold(outer: nn.Module, network: nn.Module) -> Callable:
+        container = contain(network)
+        return lambda x: get(container)(x)
+
+    return hold
+
+
 def _new_head(network: Any) -> nn.Module:
     network.head = nn.Linear(network.head.in_features, _CLASSES)
     return network
@@ -200,6 +311,22 @@ def _scaled(network: Any) -> nn.Module:
 def _trace(network: nn.Module) -> Any:
     clip = torch.rand(1, 3, _FRAMES, _SIZE, _SIZE, dtype=_dtype(network))
     return torch.jit.trace(network, clip, check_trace=False)
+
+
+def _traced_function(network: nn.Module) -> nn.Module:
+    # The clip needs a gradient, else attention takes a faster way that has none.
+    clip = torch.rand(1, 3, _FRAMES, _SIZE, _SIZE, dtype=_dtype(network), requires_grad=True)
+    script = torch.jit.trace(lambda x: network(x), clip, check_trace=False)
+    return _Inside(lambda outer, _: script, network)
+
+
+def _exported(network: nn.Module) -> Any:
+    clips = torch.rand(2, 3, _FRAMES, _SIZE, _SIZE, dtype=_dtype(network))
+    return torch.export.export(network, (clips,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+
+
+def _frozen(network: nn.Module) -> nn.Module:
+    return network.requires_grad_(False)
 
 
 def _compiled(network: nn.Module) -> Any:
@@ -236,6 +363,7 @@ _FORMS: dict[str, Callable[[Any], nn.Module]] = {
     "bfloat16": lambda network: network.bfloat16(),
     "float64": lambda network: network.double(),
     "functional": _Functional,
+    "of arrays": _OfArrays,
     "averaged": AveragedModel,
 }
 _SCRIPTS: dict[str, Callable[[Any], nn.Module]] = {  # they take long
@@ -243,6 +371,8 @@ _SCRIPTS: dict[str, Callable[[Any], nn.Module]] = {  # they take long
     "frozen": lambda network: torch.jit.freeze(_trace(network)),
     "traced and copied": lambda network: copy.deepcopy(_trace(network)),
     "halved and traced": lambda network: _trace(network.bfloat16()),
+    "a traced function": lambda network: _traced_function(_frozen(network)),
+    "exported": _exported,
 }
 _WRAPPERS: dict[str, Callable[[Any], nn.Module]] = {
     "DataParallel": nn.DataParallel,
@@ -253,11 +383,28 @@ _WRAPPERS: dict[str, Callable[[Any], nn.Module]] = {
     "in a list": partial(_Inside, _in_a_list),
     "in an object": partial(_Inside, _in_an_object),
     "in a closure": partial(_Inside, _in_a_closure),
+    "in a class attribute": partial(_Inside, _in_a_class),
+    "in slots": partial(_Inside, lambda outer, network: _Slotted(network)),
+    "in an object that must not run": partial(_Inside, _in(_Guarded, lambda held: held)),
+    "in a generator": partial(_Inside, _in_a_generator),
+    "in a cache": partial(_Inside, _in_a_cache),
+    "in a cached function": partial(_Inside, lambda outer, network: lru_cache(2)(lambda x: network(x))),
+    "in a default": partial(_Inside, _in_a_default),
+    "in an attribute of a function": partial(_Inside, _in_an_attribute_of_a_function),
+    "in a global variable": partial(_Inside, _in_a_global),
+    "in a global variable of a module": partial(_Inside, _in_a_global_of_a_module),
+    "in an array": partial(_Inside, _in_an_array),
+    "in a deque": partial(_Inside, _in(lambda network: deque([network]), lambda held: held[0])),
+    "in a set": partial(_Inside, _in(lambda network: frozenset([network]), lambda held: next(iter(held)))),
+    "in a named tuple": partial(_Inside, _in(namedtuple("Named", "network"), lambda held: held.network)),
+    "in a mapping": partial(_Inside, _in(lambda network: MappingProxyType({1: network}), lambda held: held[1])),
+    "in an iterator": partial(_Inside, _in(repeat, next)),
     "a bound method": partial(_Inside, lambda outer, network: network.forward),
     "a partial function": partial(_Inside, lambda outer, network: partial(network.__call__)),
     "an ensemble": _Together,
     "behind an adapter": _Adapted,
 }
+_WITHOUT_NORMS = ("functional", "of arrays")
 _WAYS = {**_CHANGES, **_NORMS, **_FORMS, **_SCRIPTS, **_WRAPPERS}
 
 
@@ -270,14 +417,16 @@ def _ways(rng: Random) -> list[str]:
     """What is done to a network, one after the other."""
     changes = rng.sample(list(_CHANGES), rng.choice((0, 0, 1, 2)))
     norms = rng.sample(list(_NORMS), rng.choice((0, 0, 0, 1)))
-    forms = _SCRIPTS if rng.random() < 0.15 else [form for form in _FORMS if form != "functional" or not norms]
+    forms = _SCRIPTS if rng.random() < 0.15 else [each for each in _FORMS if not (norms and each in _WITHOUT_NORMS)]
     return [*changes, *norms, rng.choice(list(forms)), *rng.sample(list(_WRAPPERS), rng.choice((0, 1, 1, 2, 4)))]
 
 
 def _wrapped(network: nn.Module, ways: list[str]) -> Checkpoint:
     module: Any = copy.deepcopy(network).eval()
     for way in ways:
-        module = _WAYS[way](module).eval()
+        module = _WAYS[way](module)
+        with suppress(NotImplementedError):  # a program of torch.export stays in the mode of its export
+            module.eval()
     actions = [f"action{i}" for i in range(_CLASSES)]
     return own_checkpoint(adapt(module, actions, size=_SIZE, frames=_FRAMES, mean=0.4, std=0.2))
 
