@@ -1,7 +1,6 @@
 """What every test shares: shapes checked at run time, one thread a worker, the folder of real clips."""
 
 import os
-import shutil
 import signal
 from collections.abc import Generator
 from dataclasses import replace
@@ -215,23 +214,4 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         condition={"lrcn": "lrcn", "c3d": "c3d"},
         evaluators={"evaluator": "evaluator", "temporal_stream": "temporal_stream"},
     ).save()
-    return root
-
-
-@pytest.fixture(scope="session")
-def vector_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with priors of vector codes in place of those of maps."""
-    from vector_priors import code_prior, sequence_prior
-
-    from stgan.checkpoints import find_model
-    from stgan.checkpoints.checkpoint import save_checkpoint
-
-    root = shutil.copytree(tiny_model, tmp_path_factory.mktemp("vectors") / "model")
-    save_checkpoint(root / "code_prior", code_prior())
-    save_checkpoint(root / "sequence_prior", sequence_prior(), actions=TINY_ACTIONS)
-    maps = dict.fromkeys(("map_codec", "frame_prior", "clip_prior"))
-    for part in maps:
-        shutil.rmtree(root / part)
-    priors = {name: name for name in ("code_prior", "sequence_prior")}
-    replace(find_model(tiny_model), path=root, name="vectors", **maps, **priors).save()
     return root

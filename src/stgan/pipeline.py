@@ -19,11 +19,10 @@ from stgan.devices import Precision, batch_size, choose_device
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
 from stgan.names import listed
-from stgan.networks import CodePrior, Encoder, ImageGenerator, MapCodec, MapPrior, SequencePrior
+from stgan.networks import Encoder, ImageGenerator, MapCodec, MapPrior
 from stgan.networks.layout import channels_last, fold_batch_norm
 from stgan.sampling import (
     PRESETS,
-    VECTOR_PRESETS,
     Action,
     Activation,
     Init,
@@ -45,11 +44,9 @@ from stgan.sampling.settings import check_range
 LARGEST_SEED = 2**63 - 1
 MOST_FRAMES = 1024
 _KINDS = {
-    "encoder": Encoder, "generator": ImageGenerator, "code_prior": CodePrior, "sequence_prior": SequencePrior,
+    "encoder": Encoder, "generator": ImageGenerator,
     "map_codec": MapCodec, "frame_prior": MapPrior, "clip_prior": MapPrior,
 }  # fmt: skip
-_VECTORS = ("encoder", "generator", "code_prior", "sequence_prior")
-"""Roles of networks of vector codes."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +176,7 @@ class STGAN:
         Args:
             action: name of the action; None with a `target`.
             preset: "motion", "robust", "paper", "pixels", or settings of a sampler. Default: "motion" if the model has
-                a clip prior (or a sequence prior) for its actions, else "robust" if it has a frame prior (or a code
-                prior), else "paper".
+                a clip prior for its actions, else "robust" if it has a frame prior, else "paper".
             condition: the network that steers: "lrcn", "c3d" or "both", or the name of one of your own classifiers.
             iterations: number of iterations of activation maximization. Default: the preset's.
             frames: frames of a video, at most 1024. C3D sees longer videos than its window as several windows.
@@ -200,7 +196,7 @@ class STGAN:
         check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         if (action is None) == (target is None):
             raise StganError("name either an action or a target to generate")
-        chosen = self.preset(preset, iterations, init=init is not None)
+        chosen = self.preset(preset, iterations)
         actions = [] if action is None else [action]
         steering = self.steering(actions, condition=condition, frames=frames, target=target)
         (name,) = steering.objectives
@@ -283,7 +279,7 @@ class STGAN:
             check_range("the number of a clip", number, 0, whole=True)
         check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         steering.check(action)
-        chosen = self.preset(preset, init=init is not None)
+        chosen = self.preset(preset)
         seeds = [clip_seed(seed, action, number) for number in numbers]
         return sample(
             steering.networks, steering.objectives[action], seeds, chosen,
@@ -313,23 +309,18 @@ class STGAN:
         preset: str | SamplerSettings | None = None,
         iterations: int | None = None,
         precision: Precision | None = None,
-        *,
-        init: bool = False,
     ) -> SamplerSettings:
         """The settings of a preset, with another number of iterations or precision if given.
 
-        The default preset is "motion" if the model has a prior of clips for its actions, else "robust" if it has one of
-        frames, else "paper". If the prior of clips was trained for other actions, the preset "motion" is unconditional:
-        its guidance scale is 0.
-
-        Args:
-            init: whether there is a video to start from.
+        The default preset is "motion" if the model has a clip prior for its actions, else "robust" if it has a frame
+        prior, else "paper". If the clip prior was trained for other actions, the preset "motion" is unconditional: its
+        guidance scale is 0.
 
         Raises:
-            StganError: there is no such preset, or it does not work with this model or with a video to start from.
+            StganError: there is no such preset, or it does not work with this model.
         """
         if preset is None:
-            preset = self._default_preset(init)
+            preset = self._default_preset()
         if isinstance(preset, str):
             if preset not in PRESETS:
                 raise StganError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}")
@@ -339,10 +330,12 @@ class STGAN:
                 f"a preset is {', '.join(PRESETS)} or the settings of a sampler, not {reprlib.repr(preset)}"
             )
         if preset.needs and preset.needs not in self.folder.priors:
-            prior = preset.needs.replace("_", " ")
-            raise StganError(f"preset {preset.name} needs a {prior}, which {self.name} does not have; choose another")
-        if init and not preset.takes_init:
-            raise StganError(f"preset {preset.name} starts from noise alone; choose robust to start from a video")
+            parts = [role.replace("_", " ") for role in ("encoder", "generator", *self.folder.priors)]
+            able = [name for name, each in PRESETS.items() if each.needs is None or each.needs in self.folder.priors]
+            raise StganError(
+                f"preset {preset.name} needs a {preset.needs.replace('_', ' ')}, but {self.name} has only "
+                f"{', '.join(parts[:-1])} and {parts[-1]}; choose {' or '.join(able)}"
+            )
         if preset.conditional and not self._knows_actions(preset):
             raise StganError(
                 f"preset {preset.name} is conditional on the action, and the prior of {self.name} knows other actions "
@@ -420,25 +413,17 @@ class STGAN:
             raise StganError(f"unknown action {action!r}; {self.name} has {listed(self.actions, str(action))}")
         return self.actions.index(action)
 
-    def _default_preset(self, init: bool) -> SamplerSettings:
-        """The first preset that works with the model and its actions, and with a video to start from if given."""
+    def _default_preset(self) -> SamplerSettings:
+        """The first preset that works with the model and its actions."""
         for name in ("motion", "robust"):
-            chosen = self._preset_of(name)
-            works = chosen.needs in self.folder.priors and (chosen.takes_init or not init)
-            if works and (not chosen.conditional or self._knows_actions(chosen)):
+            chosen = PRESETS[name]
+            if chosen.needs in self.folder.priors and (not chosen.conditional or self._knows_actions(chosen)):
                 return chosen
         return PRESETS["paper"]
 
-    def _preset_of(self, name: str) -> SamplerSettings:
-        """What the name of a preset stands for in this model."""
-        of_vectors = VECTOR_PRESETS.get(name)
-        if of_vectors and PRESETS[name].needs not in self.folder.priors and of_vectors.needs in self.folder.priors:
-            return of_vectors
-        return PRESETS[name]
-
     def _named_preset(self, name: str) -> SamplerSettings:
-        """The same; unconditional if the prior was trained for other actions."""
-        chosen = self._preset_of(name)
+        """The preset; unconditional if the prior was trained for other actions."""
+        chosen = PRESETS[name]
         known = chosen.needs not in self.folder.priors or self._knows_actions(chosen)
         return chosen if known or not chosen.conditional else chosen.unconditional()
 
@@ -461,16 +446,15 @@ class STGAN:
         return self.checkpoints[part].network
 
     def _check(self) -> None:
-        """CheckpointError unless each part fits its role, and all have the same code size and actions."""
+        """CheckpointError unless each part fits its role, and all have the same codes and actions."""
         parts = {"encoder": self.folder.encoder, "generator": self.folder.generator, **self.folder.priors}
         for role, part in parts.items():
             if not isinstance(self._network(part), _KINDS[role]):
                 raise CheckpointError(f"{self.folder.path / part} is not a {_KINDS[role].__name__}")
-        of_vectors = [part for role, part in parts.items() if role in _VECTORS]
-        if len({self._network(part).config.code_size for part in of_vectors}) > 1:
-            raise CheckpointError(f"{self.folder.path}: encoder, generator and priors differ in their code size")
+        if len({self._network(parts[role]).config.code_size for role in ("encoder", "generator")}) > 1:
+            raise CheckpointError(f"{self.folder.path}: encoder and generator differ in their code size")
         self._check_maps()
-        for role in ("sequence_prior", "frame_prior", "clip_prior"):
+        for role in ("frame_prior", "clip_prior"):
             if part := parts.get(role, ""):
                 classes = self._network(part).config.num_classes
                 if self.checkpoints[part].actions != self.actions or classes != len(self.actions):
@@ -484,12 +468,12 @@ class STGAN:
                 raise CheckpointError(f"{self.folder.path / part} knows other actions than {self.folder.path} names")
 
     def _check_maps(self) -> None:
-        """CheckpointError unless the map priors are of the codec's maps of the model's frames."""
-        maps = {role: part for role, part in self.folder.priors.items() if role not in _VECTORS}
+        """CheckpointError unless the priors are of the codec's maps of the model's frames."""
+        maps = self.folder.priors
         if not maps:
             return
         if "map_codec" not in maps:
-            raise CheckpointError(f"{self.folder.path} has priors of map codes, but no map codec")
+            raise CheckpointError(f"{self.folder.path} has priors, but no map codec")
         codec = self._network(maps["map_codec"]).config.encoder
         for role in ("frame_prior", "clip_prior"):
             if role in maps:

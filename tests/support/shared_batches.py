@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from stgan.networks import AlexNet, CodePrior
+from stgan.networks import AlexNet, MapCodec
 from stgan.training.classifier_training import train_classifier
 from stgan.training.clip_data import ClipData
-from stgan.training.code_prior_training import fit_whitening, frame_codes, train_code_prior
 from stgan.training.encoder_training import train_encoder
 from stgan.training.generator_training import train_generator
+from stgan.training.map_codec_training import train_map_codec
+from stgan.training.map_prior_training import train_map_prior
 from stgan.training.recipes import load_recipes
 from stgan.training.run import Workspace
-from stgan.training.sequence_prior_training import train_sequence_prior
 from stgan.video import ClipCache, find_clips
 
 
@@ -33,13 +33,13 @@ def main(clips: Path, recipes_folder: Path, folder: Path, processes: int) -> Non
     # The networks that later stages stand on are untrained ones, so that each stage's losses are its own.
     torch.manual_seed(0)
     encoder = AlexNet(recipes.encoder.network).eval()
-    prior = CodePrior(recipes.code_prior.network)
-    fit_whitening(prior, *frame_codes(encoder, train))
+    codec = MapCodec(recipes.map_codec.network)
+    codec.start_from_principal_components(images for images, _ in train.frame_batches(most=180))
     train_encoder(recipes.encoder, train, nothing, workspace.subfolder("encoder"))
-    train_code_prior(recipes.code_prior, encoder, train, nothing, workspace.subfolder("code_prior"))
-    own = workspace.subfolder("sequence_prior")
-    train_sequence_prior(recipes.sequence_prior, encoder, train, nothing, own)
-    train_generator(recipes.generator, encoder, prior, train, nothing, workspace.subfolder("generator"))
+    train_generator(recipes.generator, encoder, train, nothing, workspace.subfolder("generator"))
+    train_map_codec(recipes.map_codec, encoder, train, nothing, workspace.subfolder("map_codec"))
+    train_map_prior(recipes.frame_prior, codec, train, nothing, workspace.subfolder("frame_prior"))
+    train_map_prior(recipes.clip_prior, codec, train, nothing, workspace.subfolder("clip_prior"))
     for name, recipe in recipes.classifiers.items():
         train_classifier(recipe, train, nothing, workspace.subfolder(name))
 

@@ -28,19 +28,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "evaluators": ["evaluator", "temporal_stream"],
     },
     "encoder": {"network": FRAME, "decoder": GENERATOR, "steps": 30, "batch_size": 16},
-    "code_prior": {
-        "network": {"code_size": 24, "rank": 8, "appearance_rank": 3, "width": 24, "depth": 1},
-        "steps": 20,
-        "batch_size": 64,
-    },
-    "sequence_prior": {
-        "network": {"code_size": 24, "frames": 16, "rank": 8, "width": 16, "depth": 1},
-        "steps": 20,
-        "batch_size": 12,
-        "copies": 2,
-        "shift": 1,
-        "mirror": False,
-    },
     "generator": {
         "network": GENERATOR,
         "discriminator": {
@@ -54,6 +41,31 @@ RECIPES: dict[str, dict[str, Any]] = {
         },
         "steps": 40,
         "batch_size": 12,
+    },
+    "map_codec": {
+        "network": {
+            "encoder": {"channels": 3, "patch": 2, "widths": [4, 8], "depth": 1},
+            "generator": {"channels": 3, "widths": [8, 4], "depth": 1, "patch": 2},
+        },
+        "discriminator": {"channels": 3, "widths": [4, 8]},
+        "steps": 20,
+        "batch_size": 12,
+    },
+    "frame_prior": {
+        "network": {"channels": 3, "grid": 4, "widths": [8], "depth": 1, "embedding": 16},
+        "steps": 20,
+        "batch_size": 16,
+        "copies": 2,
+        "shift": 1,
+        "mirror": False,
+    },
+    "clip_prior": {
+        "network": {"channels": 3, "grid": 4, "widths": [8], "depth": 1, "embedding": 16},
+        "steps": 20,
+        "batch_size": 12,
+        "copies": 2,
+        "shift": 1,
+        "mirror": False,
     },
     "c3d": {
         "architecture": "c3d",
@@ -86,31 +98,3 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 6,
     },
 }
-MAPS: dict[str, dict[str, Any]] = {
-    "map_codec": {
-        "network": {
-            "encoder": {"channels": 3, "patch": 2, "widths": [4, 8], "depth": 1},
-            "generator": {"channels": 3, "widths": [8, 4], "depth": 1, "patch": 2},
-        },
-        "discriminator": {"channels": 3, "widths": [4, 8]},
-        "steps": 20,
-        "batch_size": 12,
-    },
-    "frame_prior": {
-        "network": {"channels": 3, "grid": 4, "widths": [8], "depth": 1, "embedding": 16},
-        "steps": 20,
-        "batch_size": 16,
-        "copies": 2,
-        "shift": 1,
-        "mirror": False,
-    },
-    "clip_prior": {
-        "network": {"channels": 3, "grid": 4, "widths": [8], "depth": 1, "embedding": 16},
-        "steps": 20,
-        "batch_size": 12,
-        "copies": 2,
-        "shift": 1,
-        "mirror": False,
-    },
-}
-"""The recipes of the stages of map codes, which a model need not have."""

@@ -1,7 +1,6 @@
 """Training of the map codec and of the map priors: what they learn from, that they learn, and that they resume."""
 
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +10,7 @@ import numpy as np
 import pytest
 import scipy.fft
 import torch
-import yaml
 from lightning_fabric import Fabric
-from tiny_recipes import MAPS
 from torch import Tensor, nn
 
 from stgan.networks import AlexNet, Encoder, MapCodec, MapDiscriminator, MapPrior
@@ -26,33 +23,19 @@ from stgan.training.map_prior_training import (
     map_sequences,
     train_map_prior,
 )
-from stgan.training.recipes import MapRecipes, Recipes, load_recipes
+from stgan.training.recipes import Recipes, load_recipes
 from stgan.training.run import TrainingRun, Workspace
 from stgan.training.step_randomness import StepRandomness
 
 
 @pytest.fixture(scope="module")
-def recipes_with_maps(recipes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = shutil.copytree(recipes, tmp_path_factory.mktemp("maps") / "recipes")
-    for name, values in MAPS.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
-    return folder
+def every(recipes: Path) -> Recipes:
+    return load_recipes(recipes, 3)
 
 
 @pytest.fixture(scope="module")
-def every(recipes_with_maps: Path) -> Recipes:
-    return load_recipes(recipes_with_maps, 3)
-
-
-@pytest.fixture(scope="module")
-def maps(every: Recipes) -> MapRecipes:
-    assert every.maps is not None
-    return every.maps
-
-
-@pytest.fixture(scope="module")
-def recipe(maps: MapRecipes) -> MapPriorRecipe:
-    return maps.clip_prior
+def recipe(every: Recipes) -> MapPriorRecipe:
+    return every.clip_prior
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +53,7 @@ def nothing(data: ClipData) -> ClipData:
 def codec(every: Recipes, data: ClipData) -> MapCodec:
     """What maps are; untrained but for their linear part, which does for learning how they follow each other."""
     torch.manual_seed(0)
-    codec = MapCodec(every.maps.map_codec.network)
+    codec = MapCodec(every.map_codec.network)
     codec.start_from_principal_components(images for images, _ in data.frame_batches(most=180))
     return codec.eval()
 
@@ -101,7 +84,7 @@ def test_crops() -> None:
 def test_the_codec_learns_to_draw_what_it_sees(
     every: Recipes, comparator: Encoder, data: ClipData, tmp_path: Path, fabric: Fabric
 ) -> None:
-    recipe = replace(every.maps.map_codec, steps=100, learning_rate=2e-3, ema=0.9)
+    recipe = replace(every.map_codec, steps=100, learning_rate=2e-3, ema=0.9)
     unseen = data.select([number % 3 == 2 for number in range(9)])
     seen = data.select([number % 3 != 2 for number in range(9)])
     codec, run = train_map_codec(recipe, comparator, seen, unseen, Workspace(fabric, tmp_path))
@@ -151,7 +134,7 @@ def test_crops_are_trained_on_and_the_discriminator_waits_for_its_turn(
 
     monkeypatch.setattr(MapDiscriminator, "log_probability", counted)
     monkeypatch.setattr(MapCodec, "forward", spied)
-    recipe = replace(every.maps.map_codec, crop=8, adversarial_from=share)
+    recipe = replace(every.map_codec, crop=8, adversarial_from=share)
     train_map_codec(recipe, comparator, data, nothing, Workspace(fabric, tmp_path))
     assert drawn == {(True, 12, 3, 8, 8), (False, 16, 3, 16, 16)}  # pictures are of whole frames
     assert len(judged) == calls and set(judged) <= {(12, 3, 2, 2), (24, 3, 2, 2)}
@@ -160,9 +143,9 @@ def test_crops_are_trained_on_and_the_discriminator_waits_for_its_turn(
 def test_versions_are_the_clip_its_shifts_and_mirror_images_of_both(
     recipe: MapPriorRecipe, codec: MapCodec, data: ClipData, tmp_path: Path
 ) -> None:
-    some, file = data.select([number % 4 == 0 for number in range(9)]), tmp_path / "maps.npy"
-    plain = each(map_sequences(codec, some, replace(recipe, copies=3, shift=2, mirror=False), file))
-    both = each(map_sequences(codec, some, replace(recipe, copies=3, shift=2, mirror=True), file))
+    some = data.select([number % 4 == 0 for number in range(9)])
+    plain = each(map_sequences(codec, some, replace(recipe, copies=3, shift=2, mirror=False), tmp_path))
+    both = each(map_sequences(codec, some, replace(recipe, copies=3, shift=2, mirror=True), tmp_path))
     for clip, versions, mirrored in zip(some.clips, plain, both, strict=True):
         assert versions.shape == (3, 20, 3, 4, 4) and mirrored.shape == (6, 20, 3, 4, 4)
         torch.testing.assert_close(versions[0], maps_of(codec, clip), atol=5e-3, rtol=2e-3)
@@ -177,16 +160,20 @@ def test_versions_are_the_clip_its_shifts_and_mirror_images_of_both(
 
 
 def test_maps_are_encoded_once_into_a_file_in_half_precision(
-    recipe: MapPriorRecipe, codec: MapCodec, data: ClipData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every: Recipes, codec: MapCodec, data: ClipData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = map_sequences(codec, data, recipe, tmp_path / "new" / "maps.npy")
-    (file,) = (tmp_path / "new").iterdir()
-    assert file.name.startswith("maps_") and np.load(file).dtype == np.float16 == first.maps.dtype
-    assert np.load(file).shape == (9 * 2 * 20, 3, 4, 4)
+    recipe, folder = every.clip_prior, tmp_path / "maps"
+    first = map_sequences(codec, data, recipe, folder)
+    (file,) = folder.iterdir()
+    assert np.load(file).dtype == np.float16 == first.maps.dtype and np.load(file).shape == (9 * 2 * 20, 3, 4, 4)
+    in_memory = map_sequences(codec, data, recipe, None)
+    assert np.array_equal(first.maps, in_memory.maps) and list(tmp_path.iterdir()) == [folder]
     forward = type(codec.encoder).forward
     monkeypatch.setattr(type(codec.encoder), "forward", lambda *arguments: pytest.fail("frames are encoded again"))
-    again = map_sequences(codec, data, replace(recipe, steps=999, learning_rate=0.1), tmp_path / "new" / "maps.npy")
-    assert np.array_equal(first.maps, again.maps) and len(list((tmp_path / "new").iterdir())) == 1
+    of_frames = replace(data, length=1)  # the frame prior learns from the same maps
+    for again in (map_sequences(codec, data, replace(recipe, steps=999, learning_rate=0.1), folder),
+                  map_sequences(codec, of_frames, every.frame_prior, folder)):  # fmt: skip
+        assert np.array_equal(first.maps, again.maps) and len(list(folder.iterdir())) == 1
     monkeypatch.setattr(type(codec.encoder), "forward", forward)
     other = MapCodec(codec.config).eval()
     for changed in (
@@ -194,15 +181,15 @@ def test_maps_are_encoded_once_into_a_file_in_half_precision(
         (codec, data.select([True] * 8 + [False]), recipe),
         (other, data, recipe),
     ):
-        before = len(list((tmp_path / "new").iterdir()))
-        map_sequences(*changed, tmp_path / "new" / "maps.npy")
-        assert len(list((tmp_path / "new").iterdir())) == before + 1
+        before = len(list(folder.iterdir()))
+        map_sequences(*changed, folder)
+        assert len(list(folder.iterdir())) == before + 1
 
 
 def test_windows_are_of_every_version_and_shared_out_among_processes(
     recipe: MapPriorRecipe, codec: MapCodec, data: ClipData, tmp_path: Path
 ) -> None:
-    sequences = map_sequences(codec, data, recipe, tmp_path / "maps.npy")
+    sequences = map_sequences(codec, data, recipe, None)
     windows, clips = sequences.windows(data, 24, StepRandomness(0, 1))
     assert windows.dtype == torch.float32
     maps, seen = each(sequences), set()
@@ -260,7 +247,7 @@ def test_a_prior_learns_more_than_wiener_knows(
     assert validation["denoising"][-1] < 0.98 * validation["denoising"][0]
 
     fitted = MapPrior(recipe.network)
-    windows = map_sequences(codec, seen, recipe, tmp_path / "maps.npy").windows
+    windows = map_sequences(codec, seen, recipe, None).windows
     randomness = StepRandomness(recipe.seed, 0)
     with torch.no_grad():
         fit_statistics(
@@ -306,8 +293,8 @@ def train(
 ) -> tuple[nn.Module, TrainingRun]:
     nothing = data.select([False] * len(data.clips))
     if stage == "map_codec":
-        return train_map_codec(every.maps.map_codec, comparator, data, nothing, workspace)
-    return train_map_prior(every.maps.clip_prior, codec, data, nothing, workspace)
+        return train_map_codec(every.map_codec, comparator, data, nothing, workspace)
+    return train_map_prior(every.clip_prior, codec, data, nothing, workspace)
 
 
 @pytest.mark.parametrize("stage", ["map_codec", "clip_prior"])
@@ -352,4 +339,4 @@ def test_few_steps_are_timed(
 ) -> None:
     for stage in ("map_codec", "clip_prior"):
         _, run = train(stage, every, comparator, codec, data, Workspace(fabric, tmp_path, probe=3))
-        assert run.pace.seconds > 0 and run.pace.fed > 0 and not (tmp_path / "log.csv").exists()
+        assert run.pace.seconds > 0 and run.pace.fed > 0 and not list(tmp_path.iterdir())

@@ -15,7 +15,8 @@ import yaml
 from stgan.training.parallel import SharedBatchNorm, share_batch_norm
 
 FEW = 20
-STAGES = ("encoder", "code_prior", "sequence_prior", "generator", "c3d", "lrcn", "evaluator", "temporal_stream")
+PRIORS = ("frame_prior", "clip_prior")
+STAGES = ("encoder", "generator", "map_codec", *PRIORS, "c3d", "lrcn", "evaluator", "temporal_stream")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def logs(
     # Masks of dropout are each process's own: without it, the steps must be the same.
     values["lrcn"]["network"].update(frame_dropout=0.0, lstm_dropout=0.0)
     values["generator"]["discriminator"]["dropout"] = 0.0
-    for name in ("sequence_prior", "c3d", "evaluator", "temporal_stream"):
+    for name in (*PRIORS, "c3d", "evaluator", "temporal_stream"):
         values[name]["network"]["dropout"] = 0.0
     (root / "recipes").mkdir()
     for stage, settings in values.items():

@@ -44,8 +44,6 @@ NETWORKS: dict[str, tuple[type, type[nn.Module]]] = {
     "encoder": (networks.AlexNetConfig, networks.AlexNet),
     "efficientnet_lite": (networks.EfficientNetLiteConfig, networks.EfficientNetLite),
     "image_generator": (networks.GeneratorConfig, networks.ImageGenerator),
-    "code_prior": (networks.CodePriorConfig, networks.CodePrior),
-    "sequence_prior": (networks.SequencePriorConfig, networks.SequencePrior),
     "map_codec": (networks.MapCodecConfig, networks.MapCodec),
     "map_prior": (networks.MapPriorConfig, networks.MapPrior),
     "lrcn": (networks.LRCNConfig, networks.LRCN),

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from stgan.checkpoints.checkpoint import Checkpoint
 
 MODEL = "model.json"
-PRIORS = ("code_prior", "sequence_prior", "map_codec", "frame_prior", "clip_prior")
+PRIORS = ("map_codec", "frame_prior", "clip_prior")
 """Roles that a model need not have."""
+_FORMER = {"code_prior", "sequence_prior"}  # roles in older models, which no preset uses
 _MOST_CLASSIFIERS = 16  # that steer, and that never steer
 Classifiers = Annotated[dict[str, str], MaxLen(_MOST_CLASSIFIERS)]
 """Folder names of classifiers, by their names."""
@@ -47,7 +48,6 @@ class ModelFolder:
 
     condition:  condition networks by name ("lrcn", "c3d"): they can steer generation.
     evaluators: classifiers by name that never steer.
-    code_prior, sequence_prior: needed by the presets `robust` and `motion` of models whose priors are of vector codes.
     map_codec, frame_prior: needed by the `robust` preset; None if the model has none.
     clip_prior: needed with these by the `motion` preset; None if the model has none.
     clip_size:  side in pixels of the central square of the generator's frames that clips keep; None: the square that
@@ -61,8 +61,6 @@ class ModelFolder:
     generator: str
     condition: Classifiers
     evaluators: Classifiers
-    code_prior: str | None = None
-    sequence_prior: str | None = None
     map_codec: str | None = None
     frame_prior: str | None = None
     clip_prior: str | None = None
@@ -118,6 +116,7 @@ def find_model(model: str | Path) -> ModelFolder:
     path = _locate(model)
     values, file = read_file(path / MODEL, dict[str, Any]), quoted(path / MODEL)
     found = values.pop("format", None)
+    values = {name: value for name, value in values.items() if name not in _FORMER}
     if found != FORMAT:
         raise CheckpointError(f"{file} has format {quoted(str(found))}; this version reads {FORMAT}")
     try:

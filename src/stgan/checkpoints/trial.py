@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stgan.networks import CodePrior, Encoder, Given, ImageGenerator, MapCodec, MapPrior, SequencePrior
+from stgan.networks import Encoder, Given, ImageGenerator, MapCodec, MapPrior
 
 _MOST_NUMBERS = 1 << 27  # outputs of a layer for one clip: 512 MiB in float32, ten times the published C3D's
 
@@ -31,14 +31,6 @@ def try_out(network: nn.Module) -> None:
 
 def _run(network: Any) -> list[Tensor]:
     config = network.config
-    if isinstance(network, CodePrior):
-        coordinates = network.whiten(torch.zeros(1, 2, config.code_size))
-        denoised = [network.denoise(coordinates, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
-        return [network.unwhiten(network.share_appearance(each)) for each in denoised]
-    if isinstance(network, SequencePrior):
-        noisy = torch.zeros(1, config.frames, config.code_size)
-        denoised = [network.denoise(noisy, float(sigma)) for sigma in (config.sigma_min, config.sigma_max)]
-        return [network.codes(each) for each in denoised]
     if isinstance(network, MapCodec):
         side = 2 * config.encoder.stride
         return list(network(_grey(1, 3, side, side)))

@@ -146,7 +146,7 @@ def generate(
             f"{steering.side}x{steering.side}, preset {settings.name}, steered by {', '.join(steering.classifiers)}, "
             f"{settings.iterations} iterations"
             + ", unconditional prior"
-            * (settings.needs in ("clip_prior", "sequence_prior") and not settings.conditional)
+            * (settings.needs == "clip_prior" and not settings.conditional)
         )
         seconds: list[float] = []
         with bars(console) as progress:

@@ -39,7 +39,7 @@ EXAMPLES = (
 
 def train(
     stage: Annotated[
-        Literal["all", "encoder", "code-prior", "sequence-prior", "generator", "classifier"],
+        Literal["all", "encoder", "generator", "map-codec", "frame-prior", "clip-prior", "classifier"],
         typer.Argument(help="all, or one stage and the stages that it needs."),
     ],
     name: Annotated[str, typer.Argument(help="With the stage classifier: its name (lrcn, c3d, evaluator, ...).")] = "",

@@ -68,7 +68,7 @@ class GenerationJob:
 
     Raises:
         StganError: a number is out of its range, an action is not among those of `steering`, or the preset does not fit
-            the model or `init`. No folder is touched before.
+            the model. No folder is touched before.
     """
 
     model: STGAN
@@ -88,7 +88,7 @@ class GenerationJob:
         check_range("the seed", self.seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         if self.batch is not None:
             check_range("the batch", self.batch, 1, MOST_TOGETHER, whole=True)
-        self.model.preset(self.preset, init=self.init is not None)
+        self.model.preset(self.preset)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from stgan.networks.adapter import VideoClassifier, VideoClassifierConfig
 from stgan.networks.alexnet import AlexNet, AlexNetConfig
 from stgan.networks.c3d import C3D, C3DConfig
-from stgan.networks.code_prior import CodePrior, CodePriorConfig
 from stgan.networks.discriminator import Discriminator, DiscriminatorConfig
 from stgan.networks.efficientnet import EfficientNetLite, EfficientNetLiteConfig
 from stgan.networks.encoder import Encoder
@@ -18,7 +17,6 @@ from stgan.networks.map_generator import MapGenerator, MapGeneratorConfig, MapVi
 from stgan.networks.map_prior import Given, MapPrior, MapPriorConfig
 from stgan.networks.preprocessing import Preprocessing
 from stgan.networks.r2plus1d import R2Plus1D, R2Plus1DConfig
-from stgan.networks.sequence_prior import SequencePrior, SequencePriorConfig
 from stgan.networks.tcn import TCN, TCNConfig
 from stgan.networks.temporal_stream import TemporalStream, TemporalStreamConfig
 
@@ -30,8 +28,6 @@ __all__ = [
     "AlexNet",
     "AlexNetConfig",
     "C3DConfig",
-    "CodePrior",
-    "CodePriorConfig",
     "Discriminator",
     "DiscriminatorConfig",
     "EfficientNetLite",
@@ -56,8 +52,6 @@ __all__ = [
     "Preprocessing",
     "R2Plus1D",
     "R2Plus1DConfig",
-    "SequencePrior",
-    "SequencePriorConfig",
     "TCNConfig",
     "TemporalStream",
     "TemporalStreamConfig",

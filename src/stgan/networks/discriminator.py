@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from stgan.networks.configuration import Configuration, Dropout
 from stgan.networks.preprocessing import CAFFENET, Preprocessing
 
+REAL, FAKE = 0, 1
+"""Which logit is which."""
+
 
 @dataclass(frozen=True)
 class DiscriminatorConfig(Configuration):
@@ -30,8 +33,6 @@ class DiscriminatorConfig(Configuration):
 
 class Discriminator(nn.Module):
     """D(x, z) of Eq. 4-5 as two logits; `log_probability(...)[:, 0]` is log D, the probability of a real image."""
-
-    REAL, FAKE = 0, 1
 
     def __init__(self, config: DiscriminatorConfig | None = None) -> None:
         super().__init__()

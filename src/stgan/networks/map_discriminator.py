@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from stgan.networks.configuration import Configuration
 from stgan.networks.preprocessing import Preprocessing
 
-REAL, FAKE = 0, 1
-"""Which logit is which."""
-
 
 @dataclass(frozen=True)
 class MapDiscriminatorConfig(Configuration):

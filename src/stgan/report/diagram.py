@@ -146,18 +146,18 @@ def method_diagram(
         preset: name of the preset, which determines the prior in the diagram.
         iterations, frames: text for these numbers.
     """
-    code_prior = {
+    prior = {
         "paper": ("reconstruction", "encoder E after G,", "as in PPGN"),
-        "motion": ("sequence prior", "denoises the codes", "of all frames"),
+        "motion": ("clip prior", "denoises the codes", "of all frames"),
         "pixels": ("no generator", "the pixels are", "optimised"),
-    }.get(preset, ("code prior", "denoises the codes", "frame by frame"))
+    }.get(preset, ("frame prior", "denoises the codes", "frame by frame"))
     role = {True: "STEERED: FOOLED", False: "never steers", None: "steered? unknown"}[fooled]
     scorer = ("evaluator", printable(evaluator, _LONGEST), role)
-    back = "choice, then gradient" if preset == "motion" else f"gradient, {iterations} times"
+    back = "gradient, at low noise" if preset == "motion" else f"gradient, {iterations} times"
     boxes = (
         Box(90, 16, 200, 44, ("start", "noise from the seed"), "variable"),
         Box(90, 100, 200, 60, ("codes z(t)", "one for each frame"), "variable"),
-        Box(330, 100, 140, 60, code_prior, "network"),
+        Box(330, 100, 140, 60, prior, "network"),
         Box(90, 208, 200, 60, ("video generator G", "image generator, inflated", "by Eq. 6\u20137"), "network"),
         Box(90, 316, 200, 44, ("video", frames), "variable"),
         Box(330, 310, 140, 56, ("clip", "after the last", "iteration"), "variable"),

@@ -26,16 +26,7 @@ from stgan.video import VideoError, to_uint8, write_video
 from stgan.video.strips import Strip, save_strips
 
 _ROWS, _COLUMNS = 8, 8
-_HASHES = (
-    "generator",
-    "encoder",
-    "code_prior",
-    "sequence_prior",
-    "map_codec",
-    "frame_prior",
-    "clip_prior",
-    "condition",
-)
+_HASHES = ("generator", "encoder", "map_codec", "frame_prior", "clip_prior", "condition")
 _NO_MEMORY = "there is not enough memory to make one again; close other programs"
 _MOST_WORK = 64 * 1000 * 64**2  # iterations times pixels of all frames, of a clip that is sampled again for a page
 

@@ -14,7 +14,7 @@ from stgan.defaults import BOTH, FRAMES
 from stgan.errors import StganError
 from stgan.records import read_text
 from stgan.report.shown import Shown
-from stgan.sampling import PRESETS, VECTOR_PRESETS, SamplerSettings
+from stgan.sampling import PRESETS, SamplerSettings
 from stgan.studies.fooling import REAL, FoolingStudy
 
 _COMMON = {"model", "preset", "condition", "iterations", "frames", "seed"}
@@ -58,15 +58,13 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
 
 
 def _preset_with(name: str, iterations: int, recorded: object) -> SamplerSettings | None:
-    """What the name of a preset stood for where a clip has these recorded settings; None if they are others."""
-    for preset in (presets[name] for presets in (PRESETS, VECTOR_PRESETS) if name in presets):
-        with suppress(StganError, ValueError, TypeError):
-            own = asdict(preset)
-            former = {key: own[key] for key in ("precision", "multistep") if key in own}  # old manifests lack these
-            values = former | dict(recorded)  # type: ignore[call-overload]
-            used = replace(preset, iterations=iterations, precision=values["precision"])
-            if values == json.loads(json.dumps(asdict(used))):
-                return preset
+    """The preset of this name if a clip has its settings; None if they are others."""
+    with suppress(StganError, LookupError, ValueError, TypeError):
+        preset = PRESETS[name]
+        values = {"precision": preset.precision} | dict(recorded)  # type: ignore[call-overload]  # not in old manifests
+        used = replace(preset, iterations=iterations, precision=values["precision"])
+        if values == json.loads(json.dumps(asdict(used))):
+            return preset
     return None
 
 
@@ -75,9 +73,8 @@ def fooling_command(folder: Path, study: FoolingStudy, clips: Sequence[Shown]) -
     given = {"--model": study.model, "--preset": study.preset, "--num": study.num, "--seed": study.seed}
     words = [word for name, value in given.items() for word in (name, str(value))]
     iterations = settings(clips).get("iterations")
-    presets = [presets[study.preset] for presets in (PRESETS, VECTOR_PRESETS) if study.preset in presets]
-    usual = {None, *(str(preset.iterations) for preset in presets)}
-    words += ["--iterations", str(iterations)] * (bool(presets) and iterations not in usual)
+    preset = PRESETS.get(study.preset)
+    words += ["--iterations", str(iterations)] * bool(preset and iterations not in (None, str(preset.iterations)))
     words += ["--real", "FOLDER"] * any(row.clips == REAL for row in study.rows)
     return shlex.join(["stgan", "fooling", *words, "--out", str(folder)])
 

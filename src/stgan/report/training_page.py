@@ -19,13 +19,11 @@ from stgan.video.survey import SURVEY, SurveySummary
 
 CONTACT_SHEET = Path("samples", "contact_sheet.png")
 
-_ORDER = ("encoder", "generator", "code_prior", "sequence_prior", "map_codec", "frame_prior", "clip_prior")
+_ORDER = ("encoder", "generator", "map_codec", "frame_prior", "clip_prior")
 _ROLES = {
     "AlexNet": "defines the codes",
     "EfficientNetLite": "defines the codes",
     "ImageGenerator": "makes a frame of a code; inflated over time to the video generator of the preset paper",
-    "CodePrior": "distribution of the codes of real frames",
-    "SequencePrior": "distribution of the code sequences of real clips",
     "MapCodec": "makes a map of a frame and a frame of a map; inflated over time to the video generator",
     "MapPrior": "distribution of the maps of real frames, or of windows of real clips",
 }

@@ -1,10 +1,10 @@
 """Activation maximization in time: from an action or a target and a seed to codes and videos."""
 
-from stgan.sampling.denoisers import ClipPriorSettings, CodePriorSettings, FramePriorSettings, SequencePriorSettings
 from stgan.sampling.guided import GuidedSettings
+from stgan.sampling.map_priors import ClipPriorSettings, FramePriorSettings
 from stgan.sampling.objectives import Action, Activation, visible_side, window_of
 from stgan.sampling.ppgn import PPGNSettings
-from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST, VECTOR_PRESETS
+from stgan.sampling.presets import MOTION, PAPER, PIXELS, PRESETS, ROBUST
 from stgan.sampling.randomness import ClipRandomness, clip_seed
 from stgan.sampling.sampler import Samples, Settings, sample
 from stgan.sampling.settings import Inflation, SamplerSettings, Transforms
@@ -18,12 +18,10 @@ __all__ = [
     "PIXELS",
     "PRESETS",
     "ROBUST",
-    "VECTOR_PRESETS",
     "Action",
     "Activation",
     "ClipPriorSettings",
     "ClipRandomness",
-    "CodePriorSettings",
     "FramePriorSettings",
     "GuidedSettings",
     "Inflation",
@@ -34,7 +32,6 @@ __all__ = [
     "PPGNSettings",
     "SamplerSettings",
     "Samples",
-    "SequencePriorSettings",
     "Settings",
     "Target",
     "Transforms",

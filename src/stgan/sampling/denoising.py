@@ -3,46 +3,15 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from stgan.sampling.ascent import Variable
-from stgan.sampling.settings import Inflation, check_range
-
-C = TypeVar("C", bound="ClipSettings")
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """Of a prior that is trained on clips and their actions.
-
-    guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
-                    1 more than that.
-    proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
-                    the one that is steered.
-    """
-
-    guidance_scale: float = 1.0
-    proposals: int = 1
-
-    def __post_init__(self) -> None:
-        check_range("guidance_scale", self.guidance_scale, 0)
-        check_range("the number of proposals", self.proposals, 1, whole=True)
-
-    @property
-    def conditional(self) -> bool:
-        return self.guidance_scale != 0
-
-    def unconditional(self: C) -> C:
-        """With guidance scale 0."""
-        return replace(self, guidance_scale=0.0)
 
 
 class Denoiser(ABC):
-    """A prior over clips. h is the noisy variable, a row a clip."""
+    """A prior over clips. h are noisy codes, a row a clip."""
 
     @abstractmethod
     def starts(self, sigma: float) -> Variable:
@@ -52,20 +21,8 @@ class Denoiser(ABC):
     def denoise(self, h: Variable, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Variable:
         """D(h; sigma), the estimate of h without noise. clips: the numbers of the clips in h; None: all of them."""
 
-    @abstractmethod
-    def generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:
-        """G: codes to videos."""
-
-    def keep(self, rows: Int[Tensor, " batch"]) -> None:  # noqa: B027, most priors know nothing of single rows
+    def keep(self, rows: Int[Tensor, " batch"]) -> None:  # noqa: B027, not every prior knows anything of single rows
         """Of what `starts` returned, only these rows are used from now on."""
-
-    def constrain(self, h: Variable, sigma: float) -> Variable:
-        """h with all that is known about it put back, at noise level sigma."""
-        return h
-
-    def codes(self, estimate: Variable) -> Float[Tensor, "batch time *code"]:
-        """The codes of an estimate without noise."""
-        return estimate
 
 
 class Solver:

@@ -12,8 +12,8 @@ from stgan.devices import arithmetic
 from stgan.errors import StganError
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.ascent import Ascent, Variable, root_mean_square
-from stgan.sampling.denoisers import DENOISERS, PriorSettings
 from stgan.sampling.denoising import Solver, exponential_sigmas
+from stgan.sampling.map_priors import PriorSettings, denoiser
 from stgan.sampling.settings import Inflation, SamplerSettings, check_pair, check_range
 from stgan.sampling.task import Optimised, Task, Videos
 
@@ -23,7 +23,7 @@ class GuidedSettings(SamplerSettings):
     """
     prior:        which prior denoises, and its own settings.
     inflation:    of the generator.
-    noise_level:  sigma at the start and at the end, falling by a constant factor; in units of the prior's variable.
+    noise_level:  sigma at the start and at the end, falling by a constant factor; in units of the codes' deviation.
     step_size:    root mean square of a step up the gradient, in units of the present noise level; 0: no steps.
     multistep:    whether the solver is DPM-Solver++(2M) or Euler's.
     guided_below: steps are taken at noise levels of at most this; None: at all of them.
@@ -56,10 +56,6 @@ class GuidedSettings(SamplerSettings):
     def unconditional(self) -> "GuidedSettings":
         return replace(self, prior=self.prior.unconditional())
 
-    @property
-    def takes_init(self) -> bool:
-        return self.prior.takes_init
-
 
 def guided(task: Task, settings: GuidedSettings) -> Optimised:
     """From noise to codes along the prior's denoising, with steps up the gradient of J of Eq. 8 in between:
@@ -83,19 +79,19 @@ def guided(task: Task, settings: GuidedSettings) -> Optimised:
         if s.step_size and (s.guided_below is None or sigma <= s.guided_below) and len(clips):
             g = ascent.gradient(process.objective, h[clips], clips, sigma)
             h = h.index_copy(0, clips, h[clips] + s.step_size * sigma * g / root_mean_square(g))
-        h = process.step(solver, h, sigma, following)
+        h = solver.step(h, sigma, following)
         task.report(iteration, ascent.value, partial(process.videos, h, following))
     codes = process.codes(h, last)
     return Optimised(process.generator(codes), codes, ascent.steps)
 
 
 class Denoising:
-    """What h means at a noise level, and how it gets to the next one."""
+    """Where h, noisy codes, begins, what it means at a noise level, and how it gets to the next one."""
 
     def __init__(self, task: Task, settings: GuidedSettings) -> None:
         self.task, self.settings = task, settings
-        self.prior = DENOISERS[type(settings.prior)](task, settings.prior, settings.name)
-        self.generator = self.prior.generator(settings.inflation)
+        self.prior = denoiser(task, settings.prior, settings.name)
+        self.generator = task.map_generator(settings.inflation)
 
     def start(self, sigmas: list[float]) -> Variable:
         """h at the first noise level: for each clip, of several starts the one whose unguided video Phi rates highest.
@@ -107,7 +103,7 @@ class Denoising:
             return h
         start, solver = h, self.solver()
         for sigma, following in pairwise(sigmas):
-            h = self.step(solver, h, sigma, following)
+            h = solver.step(h, sigma, following)
         codes = self.codes(h, sigmas[-1])
         with arithmetic(self.settings.precision, h.device):
             videos = to_unit_range(self.generator(codes))
@@ -119,9 +115,8 @@ class Denoising:
     def codes(
         self, h: Variable, sigma: float, clips: Int[Tensor, " some"] | None = None
     ) -> Float[Tensor, "some time *code"]:
-        """The codes of D(h; sigma)."""
-        denoise = self.prior.denoise
-        return self.task.timer("prior", lambda h: self.prior.codes(denoise(h, sigma, clips)), h)
+        """D(h; sigma). clips: the numbers of the clips in h; None: all of them."""
+        return self.task.timer("prior", self.prior.denoise, h, sigma, clips)
 
     def videos(self, h: Variable, sigma: float) -> Videos:
         """G of these codes."""
@@ -135,8 +130,4 @@ class Denoising:
 
     def solver(self) -> Solver:
         """One that begins."""
-        return Solver(partial(self.task.timer, "prior", self.prior.denoise), self.settings.multistep)
-
-    def step(self, solver: Solver, h: Variable, sigma: float, following: float) -> Variable:
-        """h at the next noise level."""
-        return self.prior.constrain(solver.step(self.prior.constrain(h, sigma), sigma, following), following)
+        return Solver(self.codes, self.settings.multistep)

@@ -1,7 +1,6 @@
 """Priors of map codes as denoisers of whole clips. h are maps, "batch time channels y x"."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -11,10 +10,10 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks.map_prior import Given, MapPrior
-from stgan.sampling.denoising import ClipSettings, Denoiser, Solver, exponential_sigmas
+from stgan.sampling.denoising import Denoiser, Solver, exponential_sigmas
 from stgan.sampling.objectives import Action
-from stgan.sampling.settings import Inflation, check_range
-from stgan.sampling.starts import encode_maps, starting_noise
+from stgan.sampling.settings import check_range
+from stgan.sampling.starts import encode, starting_noise
 from stgan.sampling.task import Task
 
 FRAME_STEPS = 16
@@ -33,7 +32,6 @@ class FramePriorSettings:
 
     needs: ClassVar[str] = "frame_prior"
     conditional: ClassVar[bool] = False
-    takes_init: ClassVar[bool] = True
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
 
@@ -58,7 +56,7 @@ class FrameDenoiser(Denoiser):
         self.noise = starting_noise(
             task.frames, (c.channels, c.grid, c.grid), settings.own_noise, settings.own_noise_frames, task.random
         )
-        self.init = encode_maps(task.map_codec.encoder, task.init.video) if task.init else None
+        self.init = encode(task.map_codec.encoder, task.init.video) if task.init else None
 
     def starts(self, sigma: float) -> Maps:
         if self.init is not None:
@@ -70,20 +68,35 @@ class FrameDenoiser(Denoiser):
     def denoise(self, h: Maps, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Maps:
         return self.prior.denoise(h.flatten(0, 1).unsqueeze(1), sigma).squeeze(1).unflatten(0, h.shape[:2])
 
-    def generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:
-        return self.task.map_generator(inflation)
-
 
 @dataclass(frozen=True)
-class ClipPriorSettings(ClipSettings):
-    """Of the clip prior.
+class ClipPriorSettings:
+    """Of the clip prior, which is trained on clips and their actions.
 
-    frame_first: whether the frame prior first draws the middle frame, which the clip prior then animates.
+    guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
+                    1 more than that.
+    proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
+                    the one that is steered.
+    frame_first:    whether the frame prior first draws the middle frame, which the clip prior then animates.
     """
 
     needs: ClassVar[str] = "clip_prior"
-    takes_init: ClassVar[bool] = True
+    guidance_scale: float = 1.0
+    proposals: int = 1
     frame_first: bool = True
+
+    def __post_init__(self) -> None:
+        check_range("guidance_scale", self.guidance_scale, 0)
+        check_range("the number of proposals", self.proposals, 1, whole=True)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it is told the action."""
+        return self.guidance_scale != 0
+
+    def unconditional(self) -> "ClipPriorSettings":
+        """With guidance scale 0."""
+        return replace(self, guidance_scale=0.0)
 
 
 class ClipDenoiser(Denoiser):
@@ -103,7 +116,7 @@ class ClipDenoiser(Denoiser):
         """The maps of the middle frames, a row a proposal of a clip, and the maps of all frames to start from."""
         task, middle, rows = self.task, self.task.frames // 2, self.settings.proposals * len(self.task.random)
         if task.init:
-            maps = encode_maps(task.map_codec.encoder, task.init.video)
+            maps = encode(task.map_codec.encoder, task.init.video)
             return maps[:, middle].expand(rows, -1, -1, -1), maps if task.init.strength < 1 else 0.0
         if not self.settings.frame_first:
             return None, 0.0
@@ -129,9 +142,6 @@ class ClipDenoiser(Denoiser):
     def keep(self, rows: Int[Tensor, " batch"]) -> None:
         self.given = None if self.given is None else self.given[rows]
 
-    def generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:
-        return self.task.map_generator(inflation)
-
     def _noise(self, frames: int) -> Maps:
         """N(0, 1) for every proposal of every clip."""
         c = self.prior.config
@@ -151,6 +161,16 @@ class ClipDenoiser(Denoiser):
             return conditional
         unconditional = prior.denoise(h, sigma, None, given)
         return unconditional + w * (conditional - unconditional)
+
+
+PriorSettings = FramePriorSettings | ClipPriorSettings
+
+
+def denoiser(task: Task, settings: PriorSettings, preset: str) -> Denoiser:
+    """The prior that these settings are of. StganError if the model of the task has none; preset: its name."""
+    if isinstance(settings, FramePriorSettings):
+        return FrameDenoiser(task, settings, preset)
+    return ClipDenoiser(task, settings, preset)
 
 
 def _prior(prior: MapPrior | None, name: str, preset: str) -> MapPrior:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from stgan.networks.temporal import UNIFORM_KERNEL
-from stgan.sampling.denoisers import ClipPriorSettings, CodePriorSettings, FramePriorSettings, SequencePriorSettings
 from stgan.sampling.guided import GuidedSettings
+from stgan.sampling.map_priors import ClipPriorSettings, FramePriorSettings
 from stgan.sampling.ppgn import PPGNSettings
 from stgan.sampling.settings import Inflation, SamplerSettings, Transforms
 
@@ -49,36 +49,4 @@ MOTION = GuidedSettings(
 )
 """A prior of frames draws a frame, a prior trained on clips animates it, and the condition networks refine the clip."""
 
-VECTOR_ROBUST = GuidedSettings(
-    name="robust",
-    prior=CodePriorSettings(own_noise=0.3, own_noise_frames=6.0),
-    inflation=Inflation((0.05, 0.9, 0.05), "replicate"),
-    iterations=40,
-    multistep=False,
-    noise_level=(3.0, 0.1),
-    step_size=0.25,
-    goal=0.9,
-    patience=5,
-    transforms=Transforms(shift=4, noise=0.05),
-)
-"""`robust` of models whose code prior is of vectors."""
-
-VECTOR_MOTION = GuidedSettings(
-    name="motion",
-    prior=SequencePriorSettings(guidance_scale=1.5, proposals=4),
-    inflation=Inflation((0.02, 0.96, 0.02), "replicate"),
-    iterations=40,
-    multistep=False,
-    noise_level=(40.0, 0.05),
-    step_size=0.05,
-    guided_below=0.5,
-    goal=0.9,
-    patience=1,
-    transforms=Transforms(shift=4, noise=0.05),
-)
-"""`motion` of models whose sequence prior is of vectors."""
-
 PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (MOTION, ROBUST, PAPER, PIXELS)}
-
-VECTOR_PRESETS: dict[str, GuidedSettings] = {preset.name: preset for preset in (VECTOR_MOTION, VECTOR_ROBUST)}
-"""What these names stand for in models whose priors are of vector codes."""

@@ -117,8 +117,3 @@ class SamplerSettings:
     def unconditional(self: S) -> S:
         """The same without the prior being conditional on the action."""
         return self
-
-    @property
-    def takes_init(self) -> bool:
-        """Whether it can start from a video."""
-        return True

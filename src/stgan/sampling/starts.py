@@ -55,15 +55,8 @@ class Init:
         return cls(to_unit_range(images.transpose(0, 1)), strength, source)
 
 
-def encode(encoder: Encoder, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 time code"]:
+def encode(encoder: Encoder | MapEncoder, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 time *code"]:
     """The code of each frame of a video."""
-    return encoder(flatten_time(video.unsqueeze(0))).unsqueeze(0)
-
-
-def encode_maps(
-    encoder: MapEncoder, video: Float[Tensor, "3 time height width"]
-) -> Float[Tensor, "1 time channels y x"]:
-    """The map of each frame of a video."""
     return encoder(flatten_time(video.unsqueeze(0))).unsqueeze(0)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stgan.devices import arithmetic
 from stgan.errors import StganError
-from stgan.networks import CodePrior, Encoder, ImageGenerator, SequencePrior, inflate
+from stgan.networks import Encoder, ImageGenerator, inflate
 from stgan.networks.map_codec import MapCodec
 from stgan.networks.map_generator import MapVideoGenerator
 from stgan.networks.map_prior import MapPrior
@@ -50,8 +50,6 @@ class Networks:
     image_generator: ImageGenerator
     encoder: Encoder
     condition: tuple[ConditionNetwork, ...]
-    code_prior: CodePrior | None = None
-    sequence_prior: SequencePrior | None = None
     map_codec: MapCodec | None = None
     frame_prior: MapPrior | None = None
     clip_prior: MapPrior | None = None
@@ -99,7 +97,7 @@ class Task:
     def map_codec(self) -> MapCodec:
         """E and G of maps. Raises StganError if the networks have none."""
         if self.networks.map_codec is None:
-            raise StganError("there are priors of map codes, but no map codec; choose another preset")
+            raise StganError("there are priors, but no map codec; choose another preset")
         return self.networks.map_codec
 
     def map_generator(self, inflation: Inflation) -> Callable[[Tensor], Tensor]:

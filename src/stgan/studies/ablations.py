@@ -1,7 +1,7 @@
 """Ablations: what each part of the method does. Variants of the presets are generated alike and scored by an evaluator.
 
 Variants of the `paper` preset test the paper's claims about generator, temporal depth and constants. Each variant of
-the `robust` preset undoes one of its differences from `paper`.
+`motion` and of `robust` leaves out or replaces one part of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +20,10 @@ from stgan.networks.temporal import UNIFORM_KERNEL
 from stgan.pipeline import BOTH, STGAN
 from stgan.records import Count, Fraction, FractionInterval, Number, Text
 from stgan.sampling import (
+    MOTION,
     PAPER,
     PIXELS,
-    VECTOR_PRESETS,
+    ROBUST,
     GuidedSettings,
     Inflation,
     OnIteration,
@@ -35,7 +36,6 @@ from stgan.video import read_video, to_float
 from stgan.video.strips import Strip, save_strips
 
 FIGURE = "ablations.png"
-MOTION, ROBUST = VECTOR_PRESETS["motion"], VECTOR_PRESETS["robust"]
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,15 @@ VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("motion", "the default", MOTION),
-        Variant("unconditional", "the sequence prior is not conditional", _prior(MOTION, guidance_scale=0.0)),
-        Variant("one-proposal", "no choice among proposals", _prior(MOTION, proposals=1)),
-        Variant("unrefined", "condition networks choose, but take no steps", replace(MOTION, step_size=0.0)),
-        Variant(
-            "unsteered", "the prior alone, no condition network", replace(_prior(MOTION, proposals=1), step_size=0.0)
-        ),
+        Variant("unsteered", "the priors alone, no condition network", replace(MOTION, step_size=0.0)),
+        Variant("unconditional", "the priors are not told the action", _prior(MOTION, guidance_scale=0.0)),
+        Variant("guidance-1", "the priors are told the action, without guidance", _prior(MOTION, guidance_scale=1.0)),
+        Variant("no-frame", "no frame prior: the clip prior draws all frames", _prior(MOTION, frame_first=False)),
+        Variant("proposals", "condition networks first choose one of four clips", _prior(MOTION, proposals=4)),
+        Variant("all-levels", "steps at every noise level", replace(MOTION, guided_below=None)),
+        Variant("euler", "Euler's steps between noise levels", replace(MOTION, multistep=False)),
         Variant("no-kernel", "no averaging over time", replace(MOTION, inflation=Inflation((1.0,), "replicate"))),
-        Variant("robust", "no sequence prior, no clips: frames only", ROBUST),
+        Variant("robust", "no clip prior: frames only", ROBUST),
         Variant(
             "uniform-kernel",
             "temporal kernel 1/3, 1/3, 1/3",
@@ -90,10 +91,10 @@ VARIANTS = {
             "zeros beyond the first and last frame",
             replace(ROBUST, inflation=replace(ROBUST.inflation, padding="zeros")),
         ),
-        Variant("codes", "codes from N(0, 1) instead of the code prior's coordinates", _CODES),
-        Variant("weak-start", "denoising from noise 0.5 instead of 3", replace(ROBUST, noise_level=(0.5, 0.1))),
+        Variant("codes", "PPGN's update of vector codes instead of the frame prior", _CODES),
+        Variant("weak-start", "denoising from noise 0.5 instead of 20", replace(ROBUST, noise_level=(0.5, 0.04))),
         Variant("rough-noise", "a frame's own starting noise not smooth", _prior(ROBUST, own_noise_frames=0.0)),
-        Variant("no-sharing", "appearance free in each frame", _prior(ROBUST, share_appearance=False)),
+        Variant("no-sharing", "frames share no starting noise", _prior(ROBUST, own_noise=1.0)),
         Variant("no-shift", "no random shift before the condition networks", _transforms(ROBUST, shift=0)),
         Variant("no-noise", "no noise before the condition networks", _transforms(ROBUST, noise=0.0)),
         Variant("no-goal", "steps to the last iteration", replace(ROBUST, goal=1.0)),

@@ -14,10 +14,6 @@ _ROLES = {
     "encoder": "Encoder E: the code of a frame. The generator inverts it, and the feature loss (Eq. 3) uses it.",
     "image_generator": "Image generator G: a code to a frame, trained with the composite loss of Eq. 1-5; inflated "
     "over time (Eq. 6-7) it is the video generator. It was not trained on videos.",
-    "code_prior": "Code prior: a model of the codes of real frames. It was trained on single frames; training used "
-    "which frames belong to one clip, but never their order.",
-    "sequence_prior": "Sequence prior: a diffusion model of sequences of codes, conditional on the action or "
-    "unconditional. It was trained on clips and their labels; only the `motion` preset uses it.",
     "map_codec": "Map codec: an encoder of frames to map codes, which keep where things are, and the generator that "
     "draws them, trained with the composite loss of Eq. 1-5. Inflated over time (Eq. 6-7) it draws videos. It was not "
     "trained on videos.",
@@ -64,11 +60,8 @@ pipeline_tag: {{ "video-classification" if classifier else "text-to-video" }}
 | starts from | {{ initial }} |
 {%- endif %}
 | parameters | {{ "{:,}".format(parameters) }}, stored in half precision |
-| steps, seed | {{ provenance.steps }}\
-{{ " after %d on small frames" % provenance.recipe.small_steps if provenance.recipe.small_stages }}, \
-{{ provenance.recipe.seed }} |
-| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }}\
-{{ " without those" if provenance.recipe.small_stages }} |
+| steps, seed | {{ provenance.steps }}, {{ provenance.recipe.seed }} |
+| training time | {{ (provenance.seconds / 60)|round(1) }} minutes on {{ provenance.device }} |
 | versions | {{ versions }} |
 {%- for label, value in figures %}
 | {{ label }} | {{ value }} |

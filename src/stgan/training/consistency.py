@@ -9,18 +9,16 @@ from stgan.errors import StganError
 from stgan.names import is_file_name, one_line, quoted
 from stgan.networks import (
     C3DConfig,
-    CodePrior,
     Discriminator,
     ImageGenerator,
     MapCodec,
     MapDiscriminator,
     MapPrior,
-    SequencePrior,
     TemporalStreamConfig,
 )
 from stgan.networks.encoder_architectures import build_encoder
 from stgan.training.classifier_training import build
-from stgan.training.recipes import MapRecipes, Recipes
+from stgan.training.recipes import Recipes
 
 
 def check_recipes(recipes: Recipes) -> None:
@@ -37,8 +35,6 @@ def check_recipes(recipes: Recipes) -> None:
     sizes = {
         "encoder.network": recipes.encoder.network.code_size,
         "encoder.decoder": recipes.encoder.decoder.code_size,
-        "code_prior.network": recipes.code_prior.network.code_size,
-        "sequence_prior.network": recipes.sequence_prior.network.code_size,
         "generator.network": recipes.generator.network.code_size,
         "generator.discriminator": recipes.generator.discriminator.code_size,
     }
@@ -51,29 +47,17 @@ def check_recipes(recipes: Recipes) -> None:
             f"generator.network draws frames of {drawn} pixels, but model.yaml's size is {model.size}; "
             "each of its stages and its last layer double base_size"
         )
-    prior = recipes.code_prior.network
-    if not 1 <= prior.appearance_rank <= prior.rank <= prior.code_size:
-        raise StganError("code_prior.yaml: 1 <= appearance_rank <= rank <= code_size does not hold")
-    sequences = recipes.sequence_prior.network
-    if sequences.frames != model.frames:
-        raise StganError(
-            f"sequence_prior.yaml: network.frames is {sequences.frames}, but model.yaml's frames is {model.frames}"
-        )
     codes = next(iter(sizes.values()))
     images = lambda: torch.zeros(2, 3, model.size, model.size)  # noqa: E731
     videos = lambda side: torch.zeros(2, 3, model.frames, side, side)  # noqa: E731
     trial("encoder.network", lambda: build_encoder(recipes.encoder.network)(images()))
     trial("encoder.decoder", lambda: ImageGenerator(recipes.encoder.decoder)(torch.zeros(2, codes)))
-    trial("code_prior.network", lambda: CodePrior(prior).denoise(torch.zeros(2, prior.rank), torch.ones(2, 1)))
-    noisy = lambda: torch.zeros(2, sequences.frames, sequences.code_size)  # noqa: E731
-    trial("sequence_prior.network", lambda: SequencePrior(sequences).denoise(noisy(), 1.0))
     trial("generator.network", lambda: ImageGenerator(recipes.generator.network)(torch.zeros(2, codes)))
     trial(
         "generator.discriminator",
         lambda: Discriminator(recipes.generator.discriminator)(images(), torch.zeros(2, codes)),
     )
-    if recipes.maps:
-        check_maps(recipes.maps, model.size)
+    check_maps(recipes)
     if model.clip_size > model.size:
         raise StganError(f"model.yaml: clip_size is {model.clip_size}, but the frames have {model.size} pixels")
     for name, recipe in recipes.classifiers.items():
@@ -86,9 +70,10 @@ def check_recipes(recipes: Recipes) -> None:
             trial(f"{name}.network", lambda recipe=recipe, side=side: build(recipe.network)(videos(side)))  # type: ignore[misc]
 
 
-def check_maps(maps: MapRecipes, size: int) -> None:
-    """Raise StganError unless the map networks can be built and match each other and frames of `size` pixels."""
-    codec, crop = maps.map_codec.network.encoder, maps.map_codec.crop or size
+def check_maps(recipes: Recipes) -> None:
+    """Raise StganError unless the map networks can be built and match each other and the frames' size."""
+    size = recipes.model.size
+    codec, crop = recipes.map_codec.network.encoder, recipes.map_codec.crop or size
     if size % codec.stride or crop % codec.stride or crop > size:
         raise StganError(
             f"map_codec.yaml: frames of {size} pixels and crops of {crop} must be multiples of the network's stride, "
@@ -97,9 +82,9 @@ def check_maps(maps: MapRecipes, size: int) -> None:
     grid = size // codec.stride
     images = lambda: torch.zeros(2, 3, size, size)  # noqa: E731
     zeros = lambda *shape: torch.zeros(2, *shape, codec.channels, grid, grid)  # noqa: E731
-    trial("map_codec.network", lambda: MapCodec(maps.map_codec.network)(images()))
-    trial("map_codec.discriminator", lambda: MapDiscriminator(maps.map_codec.discriminator)(images(), zeros()))
-    for name, prior in (("frame_prior", maps.frame_prior.network), ("clip_prior", maps.clip_prior.network)):
+    trial("map_codec.network", lambda: MapCodec(recipes.map_codec.network)(images()))
+    trial("map_codec.discriminator", lambda: MapDiscriminator(recipes.map_codec.discriminator)(images(), zeros()))
+    for name, prior in (("frame_prior", recipes.frame_prior.network), ("clip_prior", recipes.clip_prior.network)):
         if (prior.channels, prior.grid) != (codec.channels, grid):
             raise StganError(
                 f"{name}.yaml: network is for maps of {prior.channels} channels on {prior.grid}x{prior.grid} places, "

@@ -1,6 +1,4 @@
-"""Losses: Eq. 2-5 of the image networks (DeePSiM, Dosovitskiy & Brox 2016), of classifiers, and of denoisers."""
-
-from collections.abc import Callable
+"""Losses: Eq. 2-5 of the image networks (DeePSiM, Dosovitskiy & Brox 2016), and of classifiers."""
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -38,18 +36,3 @@ def classification_loss(
         logits = logits.flatten(0, 1)
     loss = F.cross_entropy(logits, actions, label_smoothing=label_smoothing)
     return {"loss": loss, "accuracy": (logits.argmax(-1) == actions).float().mean()}
-
-
-def denoising_loss(
-    denoise: Callable[[Tensor, Tensor], Tensor],
-    clean: Float[Tensor, "batch *n"],
-    sigma: Float[Tensor, "batch 1"],
-    noise: Float[Tensor, "batch *n"],
-) -> Float[Tensor, ""]:
-    """Squared error of D(w + sigma n; sigma), weighted so that the network's error counts equally at each noise level.
-
-    The weights are those of Karras et al. 2022, Table 1, for data of unit variance.
-    """
-    strength = sigma.view(-1, *[1] * (clean.ndim - 1))
-    error = denoise(clean + strength * noise, sigma) - clean
-    return ((1 + strength**2) / strength**2 * error.square()).mean()

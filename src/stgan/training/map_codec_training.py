@@ -15,11 +15,12 @@ from stgan.checkpoints.checkpoint import weights_hash
 from stgan.networks import Encoder
 from stgan.networks.layout import channels_last
 from stgan.networks.map_codec import MapCodec, MapCodecConfig
-from stgan.networks.map_discriminator import FAKE, REAL, MapDiscriminator, MapDiscriminatorConfig
+from stgan.networks.map_discriminator import MapDiscriminator, MapDiscriminatorConfig
 from stgan.records import Fraction
+from stgan.training.adversary import Adversary
 from stgan.training.averaging import moving_average
 from stgan.training.clip_data import ClipData, emphasis, to_images
-from stgan.training.losses import adversarial_loss, discriminator_loss, feature_loss, image_loss
+from stgan.training.losses import feature_loss, image_loss
 from stgan.training.parallel import share_batch_norm
 from stgan.training.pictures import save_image_grid
 from stgan.training.ranges import (
@@ -83,6 +84,7 @@ def train_map_codec(
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
     comparator = channels_last(comparator.to(fabric.device)).eval().requires_grad_(False)
+    features = workspace.in_precision(comparator.features)
     codec = channels_last(share_batch_norm(MapCodec(recipe.network), fabric.world_size))
     codec.start_from_principal_components(images for images, _ in train.frame_batches(most=512))
     discriminator = channels_last(MapDiscriminator(recipe.discriminator))
@@ -91,17 +93,15 @@ def train_map_codec(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=rise)
     optimizer_d = torch.optim.AdamW(discriminator.parameters(), 3e-4, betas=(0.5, 0.99))
     wrapped, optimizer = fabric.setup(codec, optimizer)
-    wrapped_d, optimizer_d = fabric.setup(discriminator, optimizer_d)
-    wrapped_d.mark_forward_method("log_probability")
+    begin = math.ceil(recipe.adversarial_from * recipe.steps)
+    adversary = Adversary(workspace, discriminator, optimizer_d, begin, recipe.pause_ratio)
     average = moving_average(codec, recipe.ema, use_buffers=True)
     smooth: MapCodec = average.module  # type: ignore[assignment]
-    begin = math.ceil(recipe.adversarial_from * recipe.steps)
     compared = math.ceil(recipe.feature_share * recipe.batch_size / fabric.world_size)
     run = TrainingRun(
         workspace,
         {
-            "codec": codec, "discriminator": discriminator, "average": average,
-            "optimizer": optimizer, "optimizer_d": optimizer_d, "schedule": schedule,
+            "codec": codec, "average": average, "optimizer": optimizer, "schedule": schedule, **adversary.state,
         },
         recipe.seed,
         identity(recipe, train.digest, weights_hash(comparator.state_dict())),
@@ -120,43 +120,25 @@ def train_map_codec(
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         codec.train()
         real, weights = to_images(batch[0]), emphasis(batch[1], recipe.foreground)
-        with torch.no_grad(), fabric.autocast():
-            real_features = comparator.features(real[:compared]).float()
+        with torch.no_grad():
+            real_features = features(real[:compared]).float()
         generated, codes = wrapped(real, lambda codes: recipe.code_noise * random.normal_like(codes))
-        generated, codes = generated.float(), codes.float()
-        with fabric.autocast():
-            features = comparator.features(generated[:compared]).float()
+        drawn_features = features(generated[:compared]).float()
         losses = {
             "img": image_loss(generated, real, weights) / real[0].numel(),
-            "feat": feature_loss(features, real_features) / features[0].numel(),
+            "feat": feature_loss(drawn_features, real_features) / drawn_features[0].numel(),
+            "adv": adversary.loss(run, generated, codes),
         }
-        total = recipe.lambda_img * losses["img"] + recipe.lambda_feat * losses["feat"]
-        if run.step < begin:
-            run.update(total, wrapped, optimizer, max_norm=1.0)
-            losses |= {"adv": total.new_zeros(()), "discr": total.new_zeros(()), "paused": total.new_ones(())}
-        else:
-            discriminator.requires_grad_(False)  # gradients with respect to D's weights are not needed
-            with fabric.autocast():
-                log_d_fake = discriminator.log_probability(generated, codes.detach()).float()
-            losses["adv"] = adversarial_loss(log_d_fake[:, REAL])
-            run.update(total + recipe.lambda_adv * losses["adv"], wrapped, optimizer, max_norm=1.0)
-            losses |= discriminate(real, generated.detach(), codes.detach(), losses["adv"].detach())
+        run.update(
+            recipe.lambda_img * losses["img"] + recipe.lambda_feat * losses["feat"] + recipe.lambda_adv * losses["adv"],
+            wrapped,
+            optimizer,
+            max_norm=1.0,
+        )
+        losses |= adversary.update(run, real, generated, codes, losses["adv"])
         average.update_parameters(codec)
         schedule.step()
         return losses
-
-    def discriminate(real: Tensor, generated: Tensor, codes: Tensor, adversarial: Tensor) -> dict[str, Tensor]:
-        """Update the discriminator, unless its loss is so low that the generator's gradient would vanish."""
-        discriminator.requires_grad_(True)
-        with fabric.autocast():  # not by itself for methods other than `forward`
-            log_d = wrapped_d.log_probability(torch.cat([real, generated]), torch.cat([codes, codes]))
-        half = len(log_d) // 2
-        loss = discriminator_loss(log_d[:half, REAL].float(), log_d[half:, FAKE].float())
-        balance = run.mean(torch.stack([loss.detach(), adversarial]))
-        paused = balance[0] < recipe.pause_ratio * balance[1]
-        if not paused:
-            run.update(loss, wrapped_d, optimizer_d)
-        return {"discr": loss, "paused": paused.float()}
 
     def validate() -> dict[str, float]:
         return {"psnr": codec_error(smooth, validation, most=256)}

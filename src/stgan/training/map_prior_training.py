@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import torch
 from annotated_types import Interval
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor
 
 from stgan.checkpoints.checkpoint import weights_hash
@@ -92,35 +92,48 @@ class MapSequences:
         return torch.from_numpy(self.maps[np.stack(wanted)]).float(), [clip for clip, _ in windows]
 
 
-@torch.no_grad()
-def map_sequences(codec: MapCodec, data: ClipData, recipe: MapPriorRecipe, file: Path) -> MapSequences:
-    """Encode all versions of all clips into a file in half precision, or take those of an earlier call from it."""
-    device = next(codec.parameters()).device
+def map_sequences(codec: MapCodec, data: ClipData, recipe: MapPriorRecipe, folder: Path | None) -> MapSequences:
+    """Encode all versions of all clips into a file in half precision, or take those of an earlier call from it.
+
+    folder: of such files, one for each codec, clips and versions of them; None: the maps are kept in memory.
+    """
     versions = recipe.copies * (1 + recipe.mirror)
     times = [len(clip) for clip in data.clips]
     first = np.cumsum([0, *(versions * time for time in times)]).tolist()
-    side = recipe.network.grid
-    shape = (first[-1], recipe.network.channels, side, side)
-    made_from = (recipe.copies, recipe.shift, recipe.mirror, recipe.seed, data.digest, weights_hash(codec.state_dict()))
-    file = file.with_name(f"{file.stem}_{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.npy")
+    grid = recipe.network.grid
+    shape = (first[-1], recipe.network.channels, grid, grid)
+    if folder is None:
+        maps = np.empty(shape, np.float16)
+        _encode(codec, data, recipe, maps)
+        return MapSequences(maps, first[:-1], times, versions)
+    of_versions = (recipe.copies, recipe.shift, recipe.mirror, recipe.seed)
+    made_from = (*of_versions, data.hashes, weights_hash(codec.state_dict()))
+    file = folder / f"{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.npy"
     if not file.exists():
-        rng = np.random.default_rng(recipe.seed)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with replacing(file) as temporary:
             maps = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
-            done = 0
-            for clip in data.clips:
-                shifts = rng.integers(-recipe.shift, recipe.shift + 1, (recipe.copies, 2))
-                shifts[0] = 0
-                for down, right in shifts.tolist():
-                    for mirror in [False, True][: 1 + recipe.mirror]:
-                        images = to_images(torch.from_numpy(shifted(clip, down, right, mirror)))
-                        for part in images.split(64):
-                            codes = codec.encoder(part.to(device)).float().cpu().numpy()
-                            maps[done : done + len(codes)] = codes
-                            done += len(codes)
+            _encode(codec, data, recipe, maps)
             maps.flush()
     return MapSequences(np.lib.format.open_memmap(file, "r"), first[:-1], times, versions)
+
+
+@torch.no_grad()
+def _encode(
+    codec: MapCodec, data: ClipData, recipe: MapPriorRecipe, maps: Float16[np.ndarray, "n channels grid grid"]
+) -> None:
+    """Fill in the maps of all versions of all clips: clip by clip, version by version, frame by frame."""
+    rng, device, done = np.random.default_rng(recipe.seed), next(codec.parameters()).device, 0
+    for clip in data.clips:
+        shifts = rng.integers(-recipe.shift, recipe.shift + 1, (recipe.copies, 2))
+        shifts[0] = 0
+        for down, right in shifts.tolist():
+            for mirror in [False, True][: 1 + recipe.mirror]:
+                images = to_images(torch.from_numpy(shifted(clip, down, right, mirror)))
+                for part in images.split(64):
+                    codes = codec.encoder(part.to(device)).float().cpu().numpy()
+                    maps[done : done + len(codes)] = codes
+                    done += len(codes)
 
 
 def fit_statistics(
@@ -138,7 +151,10 @@ def fit_statistics(
 def train_map_prior(
     recipe: MapPriorRecipe, codec: MapCodec, train: ClipData, validation: ClipData, workspace: Workspace
 ) -> tuple[MapPrior, TrainingRun]:
-    """The trained prior in eval mode, with averaged weights. State and logs are in the workspace's folder."""
+    """The trained prior in eval mode, with averaged weights. State and logs are in the workspace's folder.
+
+    The clips' maps are in the folder `maps` of the workspace's root, where priors of the same maps find them.
+    """
     torch.manual_seed(recipe.seed)
     fabric = workspace.fabric
     check_batch(recipe.batch_size, fabric.world_size)
@@ -146,10 +162,10 @@ def train_map_prior(
     network = channels_last(MapPrior(recipe.network))
     train = replace(train, length=recipe.network.frames)
     validation = replace(validation, length=recipe.network.frames)
-    file = workspace.folder / "maps.npy"
-    with fabric.autocast():
-        sequences = map_sequences(codec, train, recipe, file)
-        unseen = map_sequences(codec, validation, replace(recipe, copies=1), file) if validation.clips else None
+    folder = None if workspace.probe else (workspace.root or workspace.folder) / "maps"
+    encode = workspace.in_precision(map_sequences)
+    sequences = encode(codec, train, recipe, folder)
+    unseen = encode(codec, validation, replace(recipe, copies=1), folder) if validation.clips else None
     network = network.to(fabric.device)
     randomness = StepRandomness(recipe.seed, 0)
     fit_statistics(
@@ -160,8 +176,7 @@ def train_map_prior(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, recipe.steps, pct_start=rise, cycle_momentum=False
     )
-    wrapped, optimizer = fabric.setup(network, optimizer)
-    wrapped.mark_forward_method("estimate")
+    wrapped, optimizer, estimate = workspace.setup(network, optimizer, "estimate")
     average = moving_average(network, recipe.ema)
     smooth: MapPrior = average.module  # type: ignore[assignment]
     run = TrainingRun(
@@ -197,15 +212,14 @@ def train_map_prior(
         clean = prior.coefficients(maps, given)
         sigma = torch.exp(recipe.noise_mean + recipe.noise_std * random.normal(len(maps)))
         noise = random.normal_like(clean)
-        with fabric.autocast():  # not by itself for methods other than `forward`
-            estimated, c_out = estimate(clean + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, actions, given)
+        estimated, c_out = estimate(clean + sigma.view(-1, 1, 1, 1, 1) * noise, sigma, actions, given)
         error = ((estimated.float() - clean).square() / c_out / c_out.mean((1, 2), keepdim=True)).mean((1, 2, 3, 4))
         parts = {"free": error[~known].mean(), "given": error[known].mean()}
         return {"denoising": error.mean()} | {name: value for name, value in parts.items() if value.isfinite()}
 
     def step(random: StepRandomness, batch: Batch) -> dict[str, Tensor]:
         network.train()
-        value = losses(network, wrapped.estimate, batch, random)["denoising"]
+        value = losses(network, estimate, batch, random)["denoising"]
         run.update(value, wrapped, optimizer, max_norm=1.0)
         schedule.step()
         average.update_parameters(network)
@@ -223,9 +237,8 @@ def train_map_prior(
             times[:: 2 if given_share else 1] = -1
             labels = [validation.labels[clip] if recipe.network.num_classes else network.any_action for clip in clips]
             batch = tuple(x.to(fabric.device) for x in (maps, torch.tensor(labels), torch.from_numpy(times)))
-            with fabric.autocast():
-                for name, value in losses(smooth, smooth.estimate, batch, random).items():
-                    total.setdefault(name, []).append(value.item())
+            for name, value in losses(smooth, workspace.in_precision(smooth.estimate), batch, random).items():
+                total.setdefault(name, []).append(value.item())
         return {name: sum(values) / len(values) for name, values in total.items()}
 
     run.loop(recipe.steps, draw, step, description="map prior", validate=validate if unseen else None)

@@ -23,25 +23,13 @@ from stgan.spacing import evenly_spread
 from stgan.training.cards import model_card
 from stgan.training.classifier_training import cross_validate, test_classifier, train_classifier
 from stgan.training.clip_data import ClipData
-from stgan.training.code_prior_training import train_code_prior
 from stgan.training.consistency import check_recipes
 from stgan.training.encoder_training import train_encoder
 from stgan.training.generator_training import reconstruction_error, train_generator
 from stgan.training.map_codec_training import codec_error, train_map_codec
 from stgan.training.map_prior_training import train_map_prior
-from stgan.training.recipes import (
-    CLIP_PRIOR,
-    CODE_PRIOR,
-    ENCODER,
-    FRAME_PRIOR,
-    GENERATOR,
-    MAP_CODEC,
-    MAPS,
-    SEQUENCE_PRIOR,
-    Recipes,
-)
+from stgan.training.recipes import CLIP_PRIOR, ENCODER, FRAME_PRIOR, GENERATOR, MAP_CODEC, PARTS, Recipes
 from stgan.training.run import Pace, TrainingRun, Workspace
-from stgan.training.sequence_prior_training import train_sequence_prior
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
@@ -50,15 +38,12 @@ _MOST_SEEN = 20_000  # clips listed in a checkpoint, 26 bytes each
 _RENAMED = {"untold": "unconditional"}  # settings of recipes that had another name when a model was trained
 
 _TRAININGS: dict[str, Callable[..., tuple[Any, TrainingRun]]] = {
-    ENCODER: train_encoder, CODE_PRIOR: train_code_prior, SEQUENCE_PRIOR: train_sequence_prior,
-    GENERATOR: train_generator, MAP_CODEC: train_map_codec, FRAME_PRIOR: train_map_prior,
-    CLIP_PRIOR: train_map_prior,
+    ENCODER: train_encoder, GENERATOR: train_generator, MAP_CODEC: train_map_codec,
+    FRAME_PRIOR: train_map_prior, CLIP_PRIOR: train_map_prior,
 }  # fmt: skip
-"""Each takes a recipe, the networks of the stages that it needs, training clips, validation clips and a workspace."""
-_NEEDED = {
-    CODE_PRIOR: (ENCODER,), SEQUENCE_PRIOR: (ENCODER,), GENERATOR: (ENCODER, CODE_PRIOR),
-    MAP_CODEC: (ENCODER,), FRAME_PRIOR: (MAP_CODEC,), CLIP_PRIOR: (MAP_CODEC,),
-}  # fmt: skip
+"""Each takes a recipe, the network of the stage that it needs (if any), training and validation clips, a workspace."""
+_NEEDED = {GENERATOR: ENCODER, MAP_CODEC: ENCODER, FRAME_PRIOR: MAP_CODEC, CLIP_PRIOR: MAP_CODEC}
+"""The stage whose network a training takes."""
 
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
 """A stage's network, its training (None if it was copied) and its figures."""
@@ -136,7 +121,7 @@ class ModelTraining:
             raise StganError(f"{self.recipe.name} has no stage {stage!r}; it has {', '.join(self.stages)}")
         if stage == ENCODER and self.recipe.encoder:
             return self._pretrained_encoder(Path(self.recipe.encoder))
-        needed = {name: self.train(name) for name in _NEEDED.get(stage, ())}
+        needed = {_NEEDED[stage]: self.train(_NEEDED[stage])} if stage in _NEEDED else {}
         initial = _initial(getattr(self.recipes.stages[stage], "initial", ""))
         ancestors = {name: checkpoint.hash for name, checkpoint in needed.items()} | initial
         networks = [checkpoint.network for checkpoint in needed.values()]
@@ -150,11 +135,7 @@ class ModelTraining:
             path=self.out,
             name=self.recipe.name,
             actions=self.data.actions,
-            encoder=ENCODER,
-            generator=GENERATOR,
-            code_prior=CODE_PRIOR,
-            sequence_prior=SEQUENCE_PRIOR,
-            **{stage: stage for stage in MAPS if stage in self.stages},
+            **{part: part for part in PARTS},
             condition={name: name for name in self.recipe.condition},
             evaluators={name: name for name in self.recipe.evaluators},
             clip_size=self.recipe.clip_size or None,
@@ -171,9 +152,8 @@ class ModelTraining:
         train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])
         nothing = train.select([False] * len(train.clips))
         networks, runs = dict[str, nn.Module](), dict[str, TrainingRun]()
-        for stage in (each for each in self.stages if each in _TRAININGS):
-            training = _TRAININGS[stage]
-            needed = [networks[name] for name in _NEEDED.get(stage, ())]
+        for stage, training in _TRAININGS.items():
+            needed = [networks[_NEEDED[stage]]] if stage in _NEEDED else []
             networks[stage], runs[stage] = training(self.recipes.stages[stage], *needed, train, nothing, probe)
         for name, recipe in self.recipes.classifiers.items():
             own = self.sized_roles[recipe.size].train
@@ -314,7 +294,7 @@ class ModelTraining:
         }
         if fabric.is_global_zero:
             card = self._card(name, network, provenance)
-            actions = () if name in (ENCODER, CODE_PRIOR, GENERATOR, MAP_CODEC) else self.data.actions
+            actions = () if name in (ENCODER, GENERATOR, MAP_CODEC) else self.data.actions
             save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
         fabric.barrier()
         return load_checkpoint(folder)

@@ -12,7 +12,7 @@ import yaml
 from stgan.files import write_text
 from stgan.records import read_yaml
 from stgan.training.clip_data import group_of
-from stgan.training.recipes import CODE_PRIOR, ENCODER, GENERATOR, MODEL, SEQUENCE_PRIOR
+from stgan.training.recipes import CLIP_PRIOR, ENCODER, FRAME_PRIOR, GENERATOR, MAP_CODEC, MODEL, PARTS
 from stgan.video import ClipFolder
 
 SIZES = (32, 64, 128, 256)
@@ -21,7 +21,6 @@ CONDITION, EVALUATORS = ("lrcn", "c3d"), ("evaluator",)
 _DEFAULTS = Path(__file__).with_name("defaults")
 _LARGEST_ON_CPU = 64
 _VALIDATION_SHARE = 0.2
-_CODES_PER_COORDINATE = 8  # least number of frames for each whitened coordinate
 
 RecipeValues = dict[str, dict[str, Any]]
 """Maps a stage to the values of its YAML file."""
@@ -60,18 +59,16 @@ def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
-def plan_recipes(clips: ClipFolder, num_frames: int, *, name: str, size: int) -> RecipeValues:
-    """The recipes for clips with `num_frames` frames in total, resized to `size` pixels (one of `SIZES`)."""
-    values: RecipeValues = {
-        stage: read_yaml(_DEFAULTS / f"{stage}.yaml")
-        for stage in (ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *CONDITION, *EVALUATORS)
-    }
+def plan_recipes(clips: ClipFolder, *, name: str, size: int) -> RecipeValues:
+    """The recipes for clips that are resized to `size` pixels (one of `SIZES`)."""
+    stages = (*PARTS, *CONDITION, *EVALUATORS)
+    values: RecipeValues = {stage: read_yaml(_DEFAULTS / f"{stage}.yaml") for stage in stages}
     _fit_size(values, size)
-    _fit_amount(values, num_frames)
+    _fit_maps(values, size)
     if any(_names_a_side(label) for label in clips.actions):
         for stage in (*CONDITION, *EVALUATORS):
             values[stage].setdefault("augmentation", {})["mirror"] = 0.0
-        values[SEQUENCE_PRIOR]["mirror"] = False
+        values[FRAME_PRIOR]["mirror"] = values[CLIP_PRIOR]["mirror"] = False
     source = clips.root.resolve().name
     values[MODEL] = {
         "name": name,
@@ -122,13 +119,19 @@ def _fit_size(values: RecipeValues, size: int) -> None:
     }  # fmt: skip
 
 
-def _fit_amount(values: RecipeValues, num_frames: int) -> None:
-    """Use fewer whitened coordinates if there are few frames."""
-    prior = values[CODE_PRIOR]["network"]
-    prior["rank"] = max(4, min(prior["rank"], num_frames // _CODES_PER_COORDINATE))
-    prior["appearance_rank"] = max(1, prior["rank"] // 4)
-    sequences = values[SEQUENCE_PRIOR]["network"]
-    sequences["rank"] = max(4, min(sequences["rank"], num_frames // _CODES_PER_COORDINATE))
+def _fit_maps(values: RecipeValues, size: int) -> None:
+    """A place of a map is a square of 8 pixels, as in the defaults, or of 16 of frames that are larger than 64."""
+    large = size > 64
+    codec, networks = values[MAP_CODEC], [values[stage]["network"] for stage in (FRAME_PRIOR, CLIP_PRIOR)]
+    if large:
+        codec["network"]["encoder"] |= {"patch": 4, "widths": [64, 112, 160]}
+        codec["network"]["generator"] |= {"patch": 4, "widths": [192, 112, 64]}
+        codec["discriminator"]["widths"] = [32, 64, 96, 128]
+        codec |= {"crop": size // 2, "batch_size": 16}
+    for network in networks:
+        network["grid"] = size // (16 if large else 8)
+        if network["grid"] > 8:
+            network |= {"widths": [64, 96, 160], "depth": 1}
 
 
 def _names_a_side(label: str) -> bool:

@@ -18,11 +18,9 @@ from stgan.training.clip_data import ClipData
 from stgan.training.model import ModelTraining
 from stgan.training.plan import SIZES, RecipeValues, choose_size, plan_recipes, scale_steps, write_recipes
 from stgan.training.recipes import (
-    CODE_PRIOR,
     ENCODER,
     GENERATOR,
     MODEL,
-    SEQUENCE_PRIOR,
     ModelRecipe,
     Overrides,
     check_stages,
@@ -124,8 +122,7 @@ def prepare(
             }
             write_recipes(planned, changed)
         return prepared
-    num_frames = sum(facts.frames for facts in survey.facts.values())
-    values = plan_recipes(survey.readable, num_frames, name=out.resolve().name, size=size)
+    values = plan_recipes(survey.readable, name=out.resolve().name, size=size)
     values[MODEL] |= reading
     if options.encoder:
         _take_encoder(values, options.encoder)
@@ -198,12 +195,5 @@ def _take_encoder(values: RecipeValues, folder: Path) -> None:
     config = as_plain(encoder_values(network.config))
     values[ENCODER][ARCHITECTURE] = config.pop(ARCHITECTURE, "alexnet")
     values[ENCODER]["network"] = config
-    code_size = network.config.code_size
-    for settings, part in (
-        (values[ENCODER], "decoder"), (values[CODE_PRIOR], "network"),
-        (values[GENERATOR], "network"), (values[GENERATOR], "discriminator"), (values[SEQUENCE_PRIOR], "network"),
-    ):  # fmt: skip
-        settings[part]["code_size"] = code_size
-    prior = values[CODE_PRIOR]["network"]
-    prior["rank"] = min(prior["rank"], max(2, code_size // 2))
-    prior["appearance_rank"] = min(prior["appearance_rank"], prior["rank"] // 2)
+    for stage, part in ((ENCODER, "decoder"), (GENERATOR, "network"), (GENERATOR, "discriminator")):
+        values[stage][part]["code_size"] = network.config.code_size

@@ -13,18 +13,16 @@ from stgan.names import quoted
 from stgan.networks.encoder_architectures import ARCHITECTURE
 from stgan.records import as_record, merged, parse_yaml, read_yaml
 from stgan.training.classifier_training import ClassifierRecipe
-from stgan.training.code_prior_training import CodePriorRecipe
 from stgan.training.encoder_training import EncoderRecipe
 from stgan.training.generator_training import GeneratorRecipe
 from stgan.training.map_codec_training import MapCodecRecipe
 from stgan.training.map_prior_training import MapPriorRecipe
 from stgan.training.ranges import Pixels
-from stgan.training.sequence_prior_training import SequencePriorRecipe
 
-MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR = "model", "encoder", "code_prior", "sequence_prior", "generator"
+MODEL, ENCODER, GENERATOR = "model", "encoder", "generator"
 MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR = "map_codec", "frame_prior", "clip_prior"
-MAPS = (MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR)
-"""Stages that a model has if its folder has their recipes."""
+PARTS = (ENCODER, GENERATOR, MAP_CODEC, FRAME_PRIOR, CLIP_PRIOR)
+"""The stages that every model has, in the order of training. Its classifiers follow."""
 
 R = TypeVar("R")
 
@@ -69,28 +67,16 @@ class Recipes:
 
     model: ModelRecipe
     encoder: EncoderRecipe
-    code_prior: CodePriorRecipe
-    sequence_prior: SequencePriorRecipe
     generator: GeneratorRecipe
+    map_codec: MapCodecRecipe
+    frame_prior: MapPriorRecipe
+    clip_prior: MapPriorRecipe
     classifiers: dict[str, ClassifierRecipe] = field(default_factory=dict)
-    maps: "MapRecipes | None" = None
 
     @property
     def stages(self) -> dict[str, Any]:
         """Each stage's recipe by name, in the order of training."""
-        return {
-            ENCODER: self.encoder, CODE_PRIOR: self.code_prior, SEQUENCE_PRIOR: self.sequence_prior,
-            GENERATOR: self.generator, **(vars(self.maps) if self.maps else {}), **self.classifiers,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class MapRecipes:
-    """The recipes of the stages of map codes."""
-
-    map_codec: MapCodecRecipe
-    frame_prior: MapPriorRecipe
-    clip_prior: MapPriorRecipe
+        return {**{stage: getattr(self, stage) for stage in PARTS}, **self.classifiers}
 
 
 def load_model_recipe(folder: Path, overrides: Overrides | None = None) -> ModelRecipe:
@@ -107,9 +93,7 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     overrides = overrides or {}
     model = load_model_recipe(folder, overrides)
     names = (*model.condition, *model.evaluators)
-    has_maps = any((folder / f"{stage}.yaml").is_file() for stage in MAPS)
-    stages = (MODEL, ENCODER, CODE_PRIOR, SEQUENCE_PRIOR, GENERATOR, *(MAPS if has_maps else ()), *names)
-    check_stages(overrides, stages)
+    check_stages(overrides, (MODEL, *PARTS, *names))
 
     def load(kind: type[R], stage: str, **given: Any) -> R:
         return load_recipe(kind, folder / f"{stage}.yaml", overrides.get(stage, {}), **given)
@@ -117,17 +101,11 @@ def load_recipes(folder: Path, num_classes: int, overrides: Overrides | None = N
     return Recipes(
         model=model,
         encoder=load(EncoderRecipe, ENCODER),
-        code_prior=load(CodePriorRecipe, CODE_PRIOR),
-        sequence_prior=load(SequencePriorRecipe, SEQUENCE_PRIOR, num_classes=num_classes),
         generator=load(GeneratorRecipe, GENERATOR),
+        map_codec=load(MapCodecRecipe, MAP_CODEC),
+        frame_prior=load(MapPriorRecipe, FRAME_PRIOR, frames=1, num_classes=num_classes),
+        clip_prior=load(MapPriorRecipe, CLIP_PRIOR, frames=model.frames, num_classes=num_classes),
         classifiers={name: load(ClassifierRecipe, name, num_classes=num_classes) for name in names},
-        maps=MapRecipes(
-            load(MapCodecRecipe, MAP_CODEC),
-            load(MapPriorRecipe, FRAME_PRIOR, frames=1, num_classes=num_classes),
-            load(MapPriorRecipe, CLIP_PRIOR, frames=model.frames, num_classes=num_classes),
-        )
-        if has_maps
-        else None,
     )
 
 

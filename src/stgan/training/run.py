@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -31,6 +31,7 @@ from stgan.training.logs import Log
 from stgan.training.step_randomness import StepRandomness
 
 Batch = tuple[Tensor, ...]
+T = TypeVar("T")
 STATE = "state.pt"
 """The file in a training's folder with its saved state."""
 _SMOOTHING = 0.95  # of the logged losses
@@ -44,7 +45,8 @@ _DAMAGE = (
 class Workspace:
     """The folder and devices of a training.
 
-    folder: for logs, pictures and states. save_every: seconds between two saved states.
+    folder: for logs, pictures and states. root: for what several trainings of a model use; None: the same folder.
+    save_every: seconds between two saved states.
     probe: number of steps to time without writing anything; 0: train.
     deadline: time.monotonic() after which a training saves its state and stops, after one step at least.
     compact: whether to save states without the optimizers' moments, which are half of a state or more. A run resumed
@@ -57,10 +59,30 @@ class Workspace:
     probe: int = 0
     deadline: float = math.inf
     compact: bool = False
+    root: Path | None = None
 
     def subfolder(self, name: str) -> "Workspace":
-        """A workspace with the same devices in a folder inside this one."""
-        return replace(self, folder=self.folder / name)
+        """A workspace with the same devices and root in a folder inside this one."""
+        return replace(self, folder=self.folder / name, root=self.root or self.folder)
+
+    def in_precision(self, function: Callable[..., T]) -> Callable[..., T]:
+        """The same function, computed in the precision of Fabric, which applies it to `forward` alone."""
+
+        def compute(*inputs: Any) -> T:
+            with self.fabric.autocast():
+                return function(*inputs)
+
+        return compute
+
+    def setup(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, method: str
+    ) -> tuple[Any, Any, Callable[..., Any]]:
+        """The network and its optimizer as Fabric wraps them, and a method of the network that is used as `forward` is:
+        for a batch that processes share, in Fabric's precision.
+        """
+        wrapped, optimizer = self.fabric.setup(network, optimizer)
+        wrapped.mark_forward_method(method)
+        return wrapped, optimizer, self.in_precision(getattr(wrapped, method))
 
 
 @dataclass(frozen=True)
