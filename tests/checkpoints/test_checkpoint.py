@@ -28,19 +28,17 @@ def trained(model: Path, part: str) -> nn.Module:
     return network
 
 
-def test_every_architecture_is_in_the_models(model: Path, vector_model: Path) -> None:
+def test_every_architecture_is_in_the_model(model: Path) -> None:
     """But those that come from elsewhere: test_i3d_files.py, importing/test_efficientnet.py."""
-    configs = [
-        json.loads(path.read_text()) for folder in (model, vector_model) for path in folder.glob("*/config.json")
-    ]
+    configs = [json.loads(path.read_text()) for path in model.glob("*/config.json")]
     assert {config["network"] for config in configs} == set(NETWORKS) - {"i3d", "efficientnet_lite", "tcn"}
 
 
 @pytest.mark.parametrize("half", [True, False])
-def test_weights(model: Path, vector_model: Path, tmp_path: Path, half: bool) -> None:
+def test_weights(model: Path, tmp_path: Path, half: bool) -> None:
     """Of every architecture: parameters in half precision if wanted, buffers exactly, ready for use."""
-    for part in (*PARTS, "code_prior", "sequence_prior"):
-        network = trained(model if part in PARTS else vector_model, part)
+    for part in PARTS:
+        network = trained(model, part)
         save_checkpoint(tmp_path / part, network, half=half)
         loaded = load_checkpoint(tmp_path / part).network
         assert type(loaded) is type(network) and loaded.config == network.config

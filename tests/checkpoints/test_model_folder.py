@@ -66,18 +66,22 @@ def test_saved_and_found_again(tmp_path: Path) -> None:
     folder = ModelFolder(tmp_path, "ü", ("walk", "run"), "e", "g", {"lrcn": "l"}, {})
     folder.save()
     assert find_model(tmp_path) == folder and folder.parts == ("e", "g", "l")
-    assert (
-        not {"code_prior", "sequence_prior", "map_codec", "frame_prior", "clip_prior"}
-        & json.loads((tmp_path / MODEL).read_text()).keys()
-    )
-    priors = {"code_prior": "p", "sequence_prior": "s", "map_codec": "m", "frame_prior": "f", "clip_prior": "c"}
+    assert not {"map_codec", "frame_prior", "clip_prior"} & json.loads((tmp_path / MODEL).read_text()).keys()
+    priors = {"map_codec": "m", "frame_prior": "f", "clip_prior": "c"}
     (whole := replace(folder, **priors, clip_size=227)).save()
     assert find_model(tmp_path) == whole and whole.priors == priors
-    assert whole.parts == ("e", "g", "p", "s", "m", "f", "c", "l")
+    assert whole.parts == ("e", "g", "m", "f", "c", "l")
     values = json.loads((tmp_path / MODEL).read_text())
     for wrong in (0, -1, 10**9, 2.5, 227.0, True, "227", [227]):
         (tmp_path / MODEL).write_text(json.dumps({**values, "clip_size": wrong}))
         assert "clip_size: must be " in refused(tmp_path)
+
+
+def test_former_roles_are_ignored(model: Path) -> None:
+    """Of priors of vector codes, which older models have."""
+    wanted = find_model(model)
+    edit(model, code_prior="code_prior", sequence_prior="../gone")
+    assert find_model(model) == wanted
 
 
 def test_put_together_from_checkpoints(model: Path) -> None:
@@ -283,7 +287,7 @@ def test_missing_keys(model: Path, key: str) -> None:
         *[{role: value} for role in ("encoder", "generator") for value in (None, 5, ["encoder"], {})],
         *[
             {role: value}
-            for role in ("code_prior", "sequence_prior", "map_codec", "frame_prior", "clip_prior")
+            for role in ("map_codec", "frame_prior", "clip_prior")
             for value in (0, 5, "", False, [role], {}, "\x1b[31mred")
         ],
         *[{"condition": value} for value in (None, {}, "lrcn", ["lrcn"], {"lrcn": None}, {"lrcn": 5})],

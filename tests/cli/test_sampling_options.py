@@ -136,9 +136,9 @@ def test_layers_are_listed_with_their_sizes(tiny_model: Path) -> None:
     assert "frame_network.conv1:3,15,15,15" in output and "convolutions.1:7,15,7,7" in output and "lstm:7,15" in output
 
 
-def test_a_study_is_resumed_and_scored(vector_model: Path, tmp_path: Path) -> None:
+def test_a_study_is_resumed_and_scored(tiny_model: Path, tmp_path: Path) -> None:
     out, scores = tmp_path / "out", tmp_path / "study.json"
-    arguments = ("--model", vector_model, "--out", out, "--iterations", 2, "--json", scores, "--num")
+    arguments = ("--model", tiny_model, "--out", out, "--iterations", 2, "--json", scores, "--num")
     run("ablate", "robust", *arguments, 1)
     first = next((out / "robust").glob("*/*.mp4"))
     before = first.stat().st_mtime_ns
@@ -157,6 +157,6 @@ def test_a_study_is_resumed_and_scored(vector_model: Path, tmp_path: Path) -> No
 def test_variants_differ_in_one_thing_each(tiny_model: Path) -> None:
     presets = [(variant.preset, variant.condition) for variant in VARIANTS.values()]
     assert len(set(presets)) == len(presets)
-    for arguments, message in ((("fly",), "there are motion, unconditional"), (("robust", "--num", 0), "at least 1")):
+    for arguments, message in ((("fly",), "there are motion, unsteered"), (("robust", "--num", 0), "at least 1")):
         with pytest.raises(StganError, match=message):
             run("ablate", *arguments, "--model", tiny_model)

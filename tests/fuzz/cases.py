@@ -28,7 +28,7 @@ from stgan.checkpoints import find_model
 from stgan.checkpoints.checkpoint import load_checkpoint
 from stgan.files import sha256
 from stgan.manifest import MANIFEST
-from stgan.networks import CodePrior, Encoder, ImageGenerator, MapCodec, MapPrior, Preprocessing, inflate
+from stgan.networks import Encoder, ImageGenerator, MapCodec, MapPrior, Preprocessing, inflate
 from stgan.pipeline import STGAN
 from stgan.scoring import generated_clips
 from stgan.training.recipes import load_recipes
@@ -93,7 +93,7 @@ class Manifests:
         hashes = {
             "generator": "a" * 64,
             "encoder": "b" * 64,
-            "code_prior": "c" * 64,
+            "frame_prior": "c" * 64,
             "condition": {"lrcn": "0" * 64, "c3d": "1" * 64},
             "condition_ancestors": {"lrcn: backbone": "2" * 64},
             "condition_tensors": {"lrcn": "0123456789:864 abcdef0123:72", "c3d": ""},
@@ -181,9 +181,7 @@ def use(network: Any) -> None:
     """One small input through a network, unlike that of its trial: one that loads has to run."""
     config = network.config
     size = getattr(getattr(config, "frame", config), "preprocessing", Preprocessing()).size or 0
-    if isinstance(network, CodePrior):
-        network.share_appearance(network.denoise(network.whiten(torch.ones(3, 1, config.code_size)), 1.0))
-    elif isinstance(network, MapPrior):
+    if isinstance(network, MapPrior):
         network.denoise(torch.ones(2, 3, config.channels, config.grid, config.grid), 1.0)
     elif isinstance(network, MapCodec):
         network(torch.rand(2, 3, 3 * config.encoder.stride, config.encoder.stride))

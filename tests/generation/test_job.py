@@ -14,8 +14,7 @@ from stgan import STGAN
 from stgan.errors import StganError
 from stgan.generation import MOST_TOGETHER, GenerationJob
 from stgan.generation.job import as_before
-from stgan.sampling import Init, Samples, clip_seed
-from stgan.sampling.presets import VECTOR_MOTION
+from stgan.sampling import Samples, clip_seed
 
 BATCH = 2
 CLIPS = {"grow": 3, "left": 5}
@@ -81,7 +80,6 @@ def test_no_clip_is_made_that_was_not_asked_for(model: STGAN, sampled: list[tupl
         *({"num": num} for num in (0, -1, 1.5, {}, {"grow": 0}, {"grow": 1, "left": -3}, {"nope": 1})),
         *({"batch": batch} for batch in (0, -1, 2.5, MOST_TOGETHER + 1)),
         *({"seed": seed} for seed in (None, 1.5, "x")),
-        {"preset": VECTOR_MOTION, "init": Init(torch.zeros(3, 16, 16, 16), 0.9)},
     ],
     ids=str,
 )

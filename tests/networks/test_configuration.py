@@ -8,7 +8,6 @@ import pytest
 from stgan.networks import (
     AlexNetConfig,
     C3DConfig,
-    CodePriorConfig,
     DiscriminatorConfig,
     EfficientNetLiteConfig,
     GeneratorConfig,
@@ -21,7 +20,6 @@ from stgan.networks import (
     MapPriorConfig,
     Preprocessing,
     R2Plus1DConfig,
-    SequencePriorConfig,
     TCNConfig,
     TemporalStreamConfig,
 )
@@ -34,7 +32,6 @@ from stgan.records import checked
 PIXELS = Preprocessing(size=20, fit="crop", channels="bgr", scale=3.0, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
 DEFAULTS = [
     C3DConfig(),
-    CodePriorConfig(),
     DiscriminatorConfig(),
     AlexNetConfig(),
     GeneratorConfig(),
@@ -47,7 +44,6 @@ DEFAULTS = [
     MapPriorConfig(),
     R2Plus1DConfig(),
     ScriptedI3DConfig(),
-    SequencePriorConfig(),
     EfficientNetLiteConfig(),
     TCNConfig(),
     TemporalStreamConfig(),
@@ -56,7 +52,6 @@ DEFAULTS = [
 OTHERS = [
     C3DConfig(num_classes=3, stages=((4, 5), (6,)), hidden_sizes=(), frames=8, preprocessing=PIXELS),
     C3DConfig(pad_last_pool=True, preprocessing=C3D_TGAN),
-    CodePriorConfig(rank=5, sigma_min=0.5),
     DiscriminatorConfig(channels=(2,), kernels=(3,), strides=(1,), code_layers=(4, 5), preprocessing=PIXELS),
     AlexNetConfig(channels=(1, 2, 3), batch_norm=True, preprocessing=PIXELS),
     GeneratorConfig(stages=((4, 5), (6,)), slope=0.1, preprocessing=replace(PIXELS, size=None)),
@@ -64,7 +59,6 @@ OTHERS = [
     LRCNConfig(frame=AlexNetConfig(code_size=9, groups=(1, 1), preprocessing=PIXELS), lstm_size=4),
     R2Plus1DConfig(widths=(2, 3), preprocessing=PIXELS),
     ScriptedI3DConfig(num_classes=3, preprocessing=PIXELS),
-    SequencePriorConfig(rank=5, num_classes=3, frames=8, width=32, sigma_max=3.0),
     MapCodecConfig(MapEncoderConfig(channels=5, widths=(2, 3)), MapGeneratorConfig(channels=5, widths=(4, 3))),
     MapDiscriminatorConfig(channels=5, widths=(2, 3), slope=0.1, preprocessing=PIXELS),
     MapEncoderConfig(channels=5, patch=2, widths=(2, 3), depth=1, preprocessing=PIXELS),

@@ -36,7 +36,7 @@ from stgan.sampling import (
 from stgan.sampling.denoising import Solver, exponential_sigmas
 from stgan.sampling.guided import Denoising
 from stgan.sampling.map_priors import FRAME_STEPS, ClipDenoiser, FrameDenoiser
-from stgan.sampling.starts import encode_maps
+from stgan.sampling.starts import encode
 from stgan.sampling.task import Task
 
 LEFT, ANY = 1, 3
@@ -118,7 +118,7 @@ def test_a_frame_is_denoised_by_itself(networks: Networks) -> None:
 def test_a_video_to_start_from_is_where_denoising_starts(networks: Networks, video: Tensor) -> None:
     """By robust: SDEdit (Meng et al. 2022). By motion, unless its motion may change altogether."""
     assert networks.map_codec is not None
-    maps = encode_maps(networks.map_codec.encoder, video)
+    maps = encode(networks.map_codec.encoder, video)
     task = task_of(networks, (0, 1), Init(video, 0.5))
     start = FrameDenoiser(task, ROBUST.prior, "robust").starts(2.0)  # type: ignore[arg-type]
     torch.testing.assert_close(start, maps + 2 * frame_noise(networks, (0, 1)))
@@ -164,7 +164,7 @@ def test_motion_keeps_the_middle_frame_of_the_video(networks: Networks, frames: 
         networks, phi, [0, 1], preset, frames=frames, init=init,
         on_iteration=lambda i, value, render: shown.append(render()),
     ).codes  # fmt: skip
-    maps, middle = encode_maps(networks.map_codec.encoder, video), frames // 2
+    maps, middle = encode(networks.map_codec.encoder, video), frames // 2
     assert codes is not None and torch.equal(codes[:, middle], maps[:, middle].expand(2, -1, -1, -1))
     others = [time for time in range(frames) if time != middle]
     assert all((codes[:, time] - maps[:, time]).abs().max() > 1e-2 for time in others)
@@ -263,7 +263,7 @@ def test_guidance_is_classifier_free(networks: Networks, video: Tensor, w: float
     assert prior is not None and networks.map_codec is not None
     task, given = task_of(networks, (0, 1), Init(video, 1.0) if started else None), None
     if started:
-        given = Given(encode_maps(networks.map_codec.encoder, video)[:, 8].repeat(2, 1, 1, 1), torch.tensor([8, 8]))
+        given = Given(encode(networks.map_codec.encoder, video)[:, 8].repeat(2, 1, 1, 1), torch.tensor([8, 8]))
     without, with_action = (prior.denoise(h, sigma, actions, given) for actions in (None, torch.tensor([LEFT, LEFT])))
     found = ClipDenoiser(task, settings, "motion").denoise(h, sigma)
     torch.testing.assert_close(found, without + w * (with_action - without))
@@ -278,7 +278,7 @@ def test_the_prior_runs_no_more_than_it_must(
     networks: Networks, conditions: list[int], w: float, calls: list[int]
 ) -> None:
     denoising = Denoising(task_of(networks), prior_of(ALONE, guidance_scale=w))
-    denoising.step(denoising.solver(), torch.randn(1, 16, *MAP), 3.0, 2.0)
+    denoising.solver().step(torch.randn(1, 16, *MAP), 3.0, 2.0)
     assert sorted(conditions) == sorted(calls)
 
 
@@ -315,7 +315,7 @@ def test_without_steering_a_clip_of_robust_is_the_video_edited(networks: Network
     def denoise(h: Tensor, sigma: float) -> Tensor:
         return prior.denoise(h[0].unsqueeze(1), sigma).transpose(0, 1)
 
-    h = encode_maps(codec.encoder, video) + frame_noise(networks, [3])
+    h = encode(codec.encoder, video) + frame_noise(networks, [3])
     h = denoise(solved(denoise, h, exponential_sigmas(1.0, 0.25, 6)), 0.25)
     found = sample(networks, Action(networks.condition, LEFT), [3], preset, init=Init(video, 0.5))
     torch.testing.assert_close(found.codes, h, atol=1e-5, rtol=1e-4)

@@ -7,7 +7,7 @@ import pytest
 
 from stgan.errors import StganError
 from stgan.records import as_plain, as_record
-from stgan.sampling import MOTION, PAPER, PIXELS, PRESETS, ROBUST, VECTOR_PRESETS, SamplerSettings, Settings, Transforms
+from stgan.sampling import MOTION, PAPER, PIXELS, PRESETS, ROBUST, SamplerSettings, Settings, Transforms
 
 
 def test_paper_preset_is_as_published() -> None:
@@ -23,13 +23,10 @@ def test_pixels_are_the_paper_without_its_generator() -> None:
     assert different == {"name", "inflation", "epsilon1"}
 
 
-@pytest.mark.parametrize("presets", [PRESETS, VECTOR_PRESETS], ids=["maps", "vectors"])
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_found_by_their_names_and_survive_being_written_down(
-    presets: dict[str, SamplerSettings], name: str
-) -> None:
-    preset = presets.get(name, PAPER)
-    assert name == preset.name or name not in presets
+def test_presets_are_found_by_their_names_and_survive_being_written_down(name: str) -> None:
+    preset = PRESETS[name]
+    assert name == preset.name
     assert as_record(Settings, as_plain(preset), "settings") == preset
 
 
@@ -37,13 +34,7 @@ def test_what_presets_need_of_a_model() -> None:
     assert {name: preset.needs for name, preset in PRESETS.items()} == {
         "motion": "clip_prior", "robust": "frame_prior", "paper": None, "pixels": None,
     }  # fmt: skip
-    assert {name: preset.needs for name, preset in VECTOR_PRESETS.items()} == {
-        "motion": "sequence_prior", "robust": "code_prior",
-    }  # fmt: skip
-    for presets in (PRESETS, VECTOR_PRESETS):
-        assert {name for name, preset in presets.items() if preset.conditional} == {"motion"}
-    assert all(preset.takes_init for preset in PRESETS.values())
-    assert {name for name, preset in VECTOR_PRESETS.items() if preset.takes_init} == {"robust"}
+    assert {name for name, preset in PRESETS.items() if preset.conditional} == {"motion"}
 
 
 NAN, INF = float("nan"), float("inf")

@@ -57,8 +57,9 @@ def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> N
         provenance = json.loads((trained.out / stage / "config.json").read_text())["provenance"]
         assert provenance["data"]["clips"] == 9 and provenance["seconds"] >= 0
     for stage, former, actions in (
-        ("generator", ("encoder", "code_prior"), ()),
-        ("sequence_prior", ("encoder",), trained.data.actions),
+        ("generator", ("encoder",), ()),
+        ("map_codec", ("encoder",), ()),
+        ("clip_prior", ("map_codec",), trained.data.actions),
     ):
         config = json.loads((trained.out / stage / "config.json").read_text())
         assert config["provenance"]["ancestors"] == {name: hashes[name] for name in former}
@@ -92,30 +93,23 @@ def test_finished_stages_are_kept_until_their_recipe_changes(
 def test_a_finished_stage_is_kept_whatever_settings_came_later(
     trained: ModelTraining, data: ClipData, fabric: Fabric, tmp_path: Path
 ) -> None:
-    """Settings that an older version did not know, or called otherwise, have the values that it worked with."""
+    """Settings that an older version did not know have the values that it worked with."""
     out = shutil.copytree(trained.out, tmp_path / "model")
-    weights = [out / stage / "model.safetensors" for stage in ("evaluator", "sequence_prior")]
-    for path in weights:
-        config = path.with_name("config.json")
-        values = json.loads(config.read_text())
-        recipe = values["provenance"]["recipe"]
-        if path is weights[0]:
-            assert recipe.pop("folds") == [] and recipe.pop("frozen") is False  # a list in the file, a tuple by default
-            del recipe["augmentation"]["noise"], recipe["network"]["preprocessing"]["fit"]
-        else:
-            recipe["untold"] = recipe.pop("unconditional")
-        config.write_text(json.dumps(values))
-    times = [path.stat().st_mtime_ns for path in weights]
+    weights = out / "evaluator" / "model.safetensors"
+    config = weights.with_name("config.json")
+    values = json.loads(config.read_text())
+    recipe = values["provenance"]["recipe"]
+    assert recipe.pop("folds") == [] and recipe.pop("frozen") is False  # a list in the file, a tuple by default
+    del recipe["augmentation"]["noise"], recipe["network"]["preprocessing"]["fit"]
+    config.write_text(json.dumps(values))
+    time = weights.stat().st_mtime_ns
     again = ModelTraining(trained.recipes, data, out, Workspace(fabric, tmp_path / "work"))
     again.train("evaluator")
-    again.train("sequence_prior")
-    assert [path.stat().st_mtime_ns for path in weights] == times and not (tmp_path / "work").exists()
-    config = out / "evaluator" / "config.json"
-    values = json.loads(config.read_text())
-    values["provenance"]["recipe"]["steps"] += 1
+    assert weights.stat().st_mtime_ns == time and not (tmp_path / "work").exists()
+    recipe["steps"] += 1
     config.write_text(json.dumps(values))
     again.train("evaluator")
-    assert weights[0].stat().st_mtime_ns > times[0]
+    assert weights.stat().st_mtime_ns > time
 
 
 def test_values_from_a_file_and_by_default_name_the_same_training(recipes: Path) -> None:
@@ -277,7 +271,6 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["generator.network.stages=[[16]]", "model.size=32"], "draws frames of 16 pixels"),
         (["c3d.network.frames=8"], "frames is 8"),
         (["temporal_stream.network.frames=8"], "frames is 8"),
-        (["code_prior.network.appearance_rank=9"], "does not hold"),
         (["generator.discriminator.kernels=[3, 31]"], "generator.discriminator of the recipes does not work"),
         (["encoder.network.strides=[9, 9, 9, 9, 9]"], "encoder.network of the recipes does not work"),
         (["model.evaluators=[c3d]"], "named twice"),
@@ -293,26 +286,29 @@ def test_roles_follow_splits_and_held_out_groups(data: ClipData) -> None:
         (["c3d.augmentation.noise=.nan"], "augmentation.noise: must be a finite number"),
         (["c3d.label_smoothing=5"], "label_smoothing: must be at most 0.99"),
         (["generator.network.stages=5"], "network.stages: must be a list"),
-        (["code_prior.network.rank=x"], "network.rank: must be a whole number"),
+        (["frame_prior.network.grid=x"], "network.grid: must be a whole number"),
         (["encoder.network.code_size=[24]"], "network.code_size: must be a whole number"),
         (["generator.adversarial_from=1.5"], "adversarial_from: must be at most 1"),
         (["generator.prior_fraction=0.5"], "prior_fraction: unknown name; known are network, "),
         (["generator.feature_share=0.0"], "feature_share: must be above 0"),
-        (["generator.small_stages=1"], "small_stages must be fewer than the network's 1 stages"),
-        (["generator.small_steps=3"], "small_steps: must be at least 20"),
+        (["generator.steps=3"], "steps: must be at least 20"),
         (["generator.foreground=-1.0"], "foreground: must be at least 0"),
         (["encoder.foreground=x"], "foreground: must be a number"),
         (["encoder.shift=-1"], "shift: must be at least 0"),
-        (["sequence_prior.network.code_size=12"], "differ in code_size"),
-        (["sequence_prior.network.frames=8"], "network.frames is 8, but model.yaml's frames is 16"),
-        (["sequence_prior.network.frames=0"], "network.frames: must be at least 1"),
-        (["sequence_prior.network.rank=-1"], "sequence_prior.network of the recipes does not work"),
-        (["sequence_prior.network.dropout=2.0"], "network.dropout: must be at most 1"),
-        (["sequence_prior.mirror=often"], "mirror: must be true or false, not 'often'"),
-        (["sequence_prior.mirror=1"], "mirror: must be true or false"),
-        (["sequence_prior.unconditional=2.0"], "unconditional: must be at most 1"),
-        (["sequence_prior.copies=0"], "copies: must be at least 1"),
-        (["sequence_prior.batch_size=1"], "batch_size: must be at least 2"),
+        (["map_codec.crop=6"], "multiples of the network's stride"),
+        (["map_codec.network.generator.patch=4"], "the encoder's maps have 3 channels and stride 4"),
+        (["map_codec.network.encoder.widths=[-4, 8]"], "map_codec.network of the recipes does not work"),
+        (["map_codec.discriminator.widths=[4]"], "map_codec.discriminator of the recipes does not work"),
+        (["frame_prior.network.grid=8"], "is for maps of 3 channels on 8x8 places, but the map codec makes 3 on 4x4"),
+        (["clip_prior.network.channels=4"], "is for maps of 4 channels"),
+        (["clip_prior.network.frames=8"], r"cannot set network\.frames: the clips decide it"),
+        (["clip_prior.network.widths=[-1]"], "clip_prior.network of the recipes does not work"),
+        (["clip_prior.network.dropout=2.0"], "network.dropout: must be at most 1"),
+        (["clip_prior.mirror=often"], "mirror: must be true or false, not 'often'"),
+        (["clip_prior.mirror=1"], "mirror: must be true or false"),
+        (["clip_prior.unconditional=2.0"], "unconditional: must be at most 1"),
+        (["clip_prior.copies=0"], "copies: must be at least 1"),
+        (["clip_prior.batch_size=1"], "batch_size: must be at least 2"),
         (["encoder.initial.x=1"], "initial: must be text"),
         (["encoder.network.preprocessing.size=big"], "network.preprocessing.size: must be a whole number"),
         (["encoder.decoder.stages=[[16, many]]"], r"decoder.stages\[0\]\[1\]: must be a whole number, not 'many'"),

@@ -35,7 +35,6 @@ from stgan.version import __version__
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
 _MOST_TESTED = {"training": 200}  # a sample of the training clips is enough; all others are tested
 _MOST_SEEN = 20_000  # clips listed in a checkpoint, 26 bytes each
-_RENAMED = {"untold": "unconditional"}  # settings of recipes that had another name when a model was trained
 
 _TRAININGS: dict[str, Callable[..., tuple[Any, TrainingRun]]] = {
     ENCODER: train_encoder, GENERATOR: train_generator, MAP_CODEC: train_map_codec,
@@ -266,8 +265,7 @@ class ModelTraining:
             known = checked(_MadeFrom, {key: present.provenance.get(key, {}) for key in made_from})
             gone = {name: known.ancestors.get(name) for name, value in ancestors.items() if value is None}
             made_from["ancestors"] = {**ancestors, **gone}
-            former = {_RENAMED.get(setting, setting): value for setting, value in known.recipe.items()}
-            if as_plain(replace(known, recipe=completed(former, recipe))) == made_from:
+            if as_plain(replace(known, recipe=completed(known.recipe, recipe))) == made_from:
                 fabric.barrier()
                 if fabric.is_global_zero:  # an old card is replaced by one from the current template
                     write_text(folder / CARD, self._card(name, present.network, present.provenance))
