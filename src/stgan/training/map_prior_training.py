@@ -163,8 +163,9 @@ def train_map_prior(
     train = replace(train, length=recipe.network.frames)
     validation = replace(validation, length=recipe.network.frames)
     folder = None if workspace.probe else (workspace.root or workspace.folder) / "maps"
+    seen = replace(recipe, copies=1, mirror=False) if workspace.probe else recipe  # does not change the time of a step
     encode = workspace.in_precision(map_sequences)
-    sequences = encode(codec, train, recipe, folder)
+    sequences = encode(codec, train, seen, folder)
     unseen = encode(codec, validation, replace(recipe, copies=1), folder) if validation.clips else None
     network = network.to(fabric.device)
     randomness = StepRandomness(recipe.seed, 0)

@@ -122,16 +122,16 @@ def _fit_size(values: RecipeValues, size: int) -> None:
 def _fit_maps(values: RecipeValues, size: int) -> None:
     """A place of a map is a square of 8 pixels, as in the defaults, or of 16 of frames that are larger than 64."""
     large = size > 64
-    codec, networks = values[MAP_CODEC], [values[stage]["network"] for stage in (FRAME_PRIOR, CLIP_PRIOR)]
+    codec, priors = values[MAP_CODEC], (values[FRAME_PRIOR], values[CLIP_PRIOR])
     if large:
         codec["network"]["encoder"] |= {"patch": 4, "widths": [64, 112, 160]}
         codec["network"]["generator"] |= {"patch": 4, "widths": [192, 112, 64]}
         codec["discriminator"]["widths"] = [32, 64, 96, 128]
         codec |= {"crop": size // 2, "batch_size": 16}
-    for network in networks:
-        network["grid"] = size // (16 if large else 8)
-        if network["grid"] > 8:
-            network |= {"widths": [64, 96, 160], "depth": 1}
+    for prior in priors:
+        grid = size // (16 if large else 8)
+        prior["network"] |= {"grid": grid} | ({"widths": [64, 96, 160], "depth": 1} if grid > 8 else {})
+        prior |= {"copies": 2 if large else 4, "shift": max(2, 3 * size // 64)}
 
 
 def _names_a_side(label: str) -> bool:
