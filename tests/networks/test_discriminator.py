@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stgan.networks import Discriminator, DiscriminatorConfig, Preprocessing
+from stgan.networks.discriminator import FAKE, REAL
 
 CONFIG = DiscriminatorConfig(
     channels=(4, 4, 8, 8, 8),
@@ -33,7 +34,7 @@ def codes() -> torch.Tensor:
 
 
 def test_it_looks_at_the_image_and_at_the_code(discriminator: Discriminator, images, codes) -> None:
-    log_d = discriminator.log_probability(images, codes)[:, Discriminator.REAL]
+    log_d = discriminator.log_probability(images, codes)[:, REAL]
     to_images, to_codes = torch.autograd.grad(log_d[0], [images, codes])
     assert to_images[0].abs().max() > 0 and to_codes[0].abs().min() > 0
     assert not to_images[1:].any() and not to_codes[1:].any()  # each image is judged by itself
@@ -44,8 +45,8 @@ def test_two_probabilities(discriminator: Discriminator, images, codes) -> None:
     assert log_p.shape == (3, 2)
     torch.testing.assert_close(log_p.exp().sum(1), torch.ones(3, dtype=torch.float64))
     logits = discriminator(images, codes)
-    real = torch.sigmoid(logits[:, Discriminator.REAL] - logits[:, Discriminator.FAKE])
-    torch.testing.assert_close(log_p[:, Discriminator.REAL].exp(), real)
+    real = torch.sigmoid(logits[:, REAL] - logits[:, FAKE])
+    torch.testing.assert_close(log_p[:, REAL].exp(), real)
 
 
 def test_dropout_only_in_training(discriminator: Discriminator, images, codes) -> None:

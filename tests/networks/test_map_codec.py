@@ -17,7 +17,7 @@ from stgan.networks import (
     MapGeneratorConfig,
     MapVideoGenerator,
 )
-from stgan.networks.map_discriminator import FAKE, REAL
+from stgan.networks.discriminator import FAKE, REAL
 from stgan.networks.residual import ResidualBlock
 from stgan.networks.temporal import UNIFORM_KERNEL, Conv3dReference, TemporalPadding
 from stgan.records import checked
