@@ -25,7 +25,7 @@ _LARGEST_CONFIG = 1 << 20  # bytes of `config.json`, and of a safetensors file's
 _BUFFERS = frozenset(
     (
         "running_mean", "running_var", "num_batches_tracked",  # of batch normalisation
-        "mean", "to_whitened", "from_whitened", "unit", "variance",  # of the priors
+        "mean", "variance",  # of the priors
         "mean_volume",  # of C3D
     )
 )  # fmt: skip

@@ -32,7 +32,7 @@ from stgan.training.ranges import (
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
 
-_MEASURED_FRAMES = 1024  # of which the codes' standard deviations are taken
+_MEASURED_FRAMES = 512  # of which the codes' standard deviations are taken
 
 
 @dataclass(frozen=True)
