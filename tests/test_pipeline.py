@@ -266,9 +266,7 @@ def test_a_model_without_maps_samples_as_published(model: STGAN, tiny_model: Pat
     video = bare.generate("left", iterations=2)
     assert torch.equal(video, model.generate("left", preset="paper", iterations=2))
     assert bare.generate("left", iterations=2, init=video[0]).shape == video.shape
-    with pytest.raises(
-        StganError, match="needs a frame prior, but tiny has only encoder and generator; choose"
-    ):
+    with pytest.raises(StganError, match="needs a frame prior, but tiny has only encoder and generator; choose"):
         bare.generate("left", preset="robust", iterations=2)
     with pytest.raises(StganError, match="preset robust needs a frame prior, but"):
         bare.sample(bare.steering(), "left", [0], 0, ROBUST)
