@@ -47,6 +47,8 @@ def test_training_leaves_a_model_that_generates(trained: ModelTraining) -> None:
     for preset in ("motion", "robust"):
         assert model.generate("left", preset=preset, iterations=2, condition="c3d").shape == (1, 3, 16, 16, 16)
     assert model.preset().name == "motion"
+    maps = list((trained.workspace.folder / "maps").iterdir())
+    assert len(maps) == 2  # of training and of validation clips, for both priors
 
 
 def test_every_network_has_a_card_and_its_ancestors(trained: ModelTraining) -> None:
