@@ -45,7 +45,7 @@ class MapPriorRecipe:
     network: MapPriorConfig
     steps: Steps = 8000
     batch_size: BatchSize = 32
-    learning_rate: LearningRate = 5e-4
+    learning_rate: LearningRate = 5e-3
     weight_decay: WeightDecay = 0.02
     ema: Fraction = 0.999
     noise_mean: NoiseMean = -0.5
@@ -130,7 +130,7 @@ def _encode(
         for down, right in shifts.tolist():
             for mirror in [False, True][: 1 + recipe.mirror]:
                 images = to_images(torch.from_numpy(shifted(clip, down, right, mirror)))
-                for part in images.split(64):
+                for part in images.split(16):
                     codes = codec.encoder(part.to(device)).float().cpu().numpy()
                     maps[done : done + len(codes)] = codes
                     done += len(codes)

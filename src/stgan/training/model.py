@@ -33,6 +33,7 @@ from stgan.training.run import Pace, TrainingRun, Workspace
 from stgan.version import __version__
 
 _PROBE_STEPS, _PROBE_CLIPS = 4, 32
+_MOST_MEASURED = 500  # frames of each part that are redrawn to measure a codec
 _MOST_TESTED = {"training": 200}  # a sample of the training clips is enough; all others are tested
 _MOST_SEEN = 20_000  # clips listed in a checkpoint, 26 bytes each
 
@@ -191,12 +192,12 @@ class ModelTraining:
         figures: dict[str, Any] = {}
         if stage == GENERATOR:
             figures = {
-                f"psnr_{name}_frames": reconstruction_error(network, networks[0], clips, most=2000)
+                f"psnr_{name}_frames": reconstruction_error(network, networks[0], clips, most=_MOST_MEASURED)
                 for name, clips in roles.parts.items()
             }
         if stage == MAP_CODEC:
             figures = {
-                f"psnr_{name}_frames": codec_error(network, clips, most=2000) for name, clips in roles.parts.items()
+                f"psnr_{name}_frames": codec_error(network, clips, most=_MOST_MEASURED) for name, clips in roles.parts.items()
             }
         return network, run, figures
 
