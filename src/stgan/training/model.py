@@ -197,7 +197,8 @@ class ModelTraining:
             }
         if stage == MAP_CODEC:
             figures = {
-                f"psnr_{name}_frames": codec_error(network, clips, most=_MOST_MEASURED) for name, clips in roles.parts.items()
+                f"psnr_{name}_frames": codec_error(network, clips, most=_MOST_MEASURED)
+                for name, clips in roles.parts.items()
             }
         return network, run, figures
 
