@@ -116,7 +116,8 @@ class Denoising:
         self, h: Variable, sigma: float, clips: Int[Tensor, " some"] | None = None
     ) -> Float[Tensor, "some time *code"]:
         """D(h; sigma). clips: the numbers of the clips in h; None: all of them."""
-        return self.task.timer("prior", self.prior.denoise, h, sigma, clips)
+        with arithmetic(self.settings.precision, h.device):
+            return self.task.timer("prior", self.prior.denoise, h, sigma, clips).to(h.dtype)
 
     def videos(self, h: Variable, sigma: float) -> Videos:
         """G of these codes."""

@@ -84,8 +84,8 @@ class SamplerSettings:
                     The objective is the log probability of the action, minus lambda |z|, on a transformed video. A goal
                     of 1 is never reached. Targets other than actions have no goal.
     transforms:     of the video before the condition networks.
-    precision:      of generator, encoder and condition networks while a clip is optimised: "32-true", or "bf16-mixed"
-                    (autocast to bfloat16). Priors and the finished clip are always computed in float32.
+    precision:      of the networks while a clip is optimised: "32-true", or "bf16-mixed" (autocast to bfloat16). A
+                    given frame and the finished clip are always computed in float32.
     """
 
     name: str
