@@ -241,6 +241,9 @@ EAGER = replace(ROBUST, goal=0.2, patience=2)
         replace(EAGER, multistep=False),
         prior_of(EAGER, own_noise=0.1),
         prior_of(EAGER, own_noise_frames=0.0),
+        prior_of(EAGER, scene=0),
+        prior_of(EAGER, smooth_frames=0.0),
+        prior_of(EAGER, smooth_above=10.0),
     ],
 )
 def test_every_setting_of_robust_takes_effect(model: STGAN, other: GuidedSettings) -> None:
@@ -308,7 +311,8 @@ def test_without_steering_a_clip_is_the_solution_of_the_priors_equation(networks
 
 
 def test_without_steering_a_clip_of_robust_is_the_video_edited(networks: Networks, video: Tensor) -> None:
-    preset = replace(ROBUST, iterations=6, noise_level=(4.0, 0.25), step_size=0.0)
+    free = replace(ROBUST.prior, scene=0, smooth_frames=0.0)
+    preset = replace(ROBUST, prior=free, iterations=6, noise_level=(4.0, 0.25), step_size=0.0)
     prior, codec = networks.frame_prior, networks.map_codec
     assert prior is not None and codec is not None
 
@@ -321,6 +325,27 @@ def test_without_steering_a_clip_of_robust_is_the_video_edited(networks: Network
     torch.testing.assert_close(found.codes, h, atol=1e-5, rtol=1e-4)
     generator = MapVideoGenerator(codec.generator, ROBUST.inflation.kernel, ROBUST.inflation.padding)
     torch.testing.assert_close(found.videos, generator(h).clamp(0, 1), atol=1e-4, rtol=0)
+
+
+def test_frames_of_robust_share_their_scene_and_follow_from_each_other(networks: Networks) -> None:
+    def estimate(sigma: float, **changes: Any) -> Tensor:
+        settings = replace(ROBUST, prior=replace(ROBUST.prior, **changes))
+        h = torch.randn(2, 16, *networks.frame_prior.mean.shape, generator=torch.Generator().manual_seed(0))
+        return Denoising(task_of(networks, [0, 1]), settings).codes(h, sigma)
+
+    free = estimate(1.0, scene=0, smooth_frames=0.0)
+    basis = networks.frame_prior.space_basis
+    for scene in (1, 3):
+        found, own = (basis @ each @ basis.mT for each in (estimate(1.0, scene=scene, smooth_frames=0.0), free))
+        low = (..., slice(scene), slice(scene))
+        torch.testing.assert_close(found[low], own[low].mean(1, keepdim=True).expand_as(found[low]))
+        own[low] = found[low]
+        torch.testing.assert_close(found, own)
+    smooth = estimate(1.0, scene=0, smooth_frames=2.0)
+    weights = torch.exp(-((torch.arange(16.0) - 5) / 2).square())
+    expected = torch.einsum("t,btcyx->bcyx", weights / weights.sum(), free)
+    torch.testing.assert_close(smooth[:, 5], expected)
+    torch.testing.assert_close(estimate(0.3, scene=0, smooth_frames=2.0), estimate(0.3, scene=0, smooth_frames=0.0))
 
 
 def test_every_frame_starts_from_its_own_noise(networks: Networks) -> None:

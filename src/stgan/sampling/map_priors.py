@@ -13,7 +13,7 @@ from stgan.networks.map_prior import Given, MapPrior
 from stgan.sampling.denoising import Denoiser, Solver, exponential_sigmas
 from stgan.sampling.objectives import Action
 from stgan.sampling.settings import check_range
-from stgan.sampling.starts import encode, starting_noise
+from stgan.sampling.starts import averaging_matrix, encode, starting_noise
 from stgan.sampling.task import Task
 
 FRAME_STEPS = 16
@@ -28,16 +28,24 @@ class FramePriorSettings:
 
     own_noise:        share of the starting noise's variance that a frame has for itself; all frames share the rest.
     own_noise_frames: how many frames (standard deviation) a frame's own noise is smooth over; 0: not smooth.
+    scene:            so many of the lowest frequencies over height and over width are the same in all frames: light and
+                      walls.
+    smooth_frames:    so many frames are averaged, as long as there is more noise than `smooth_above`.
     """
 
     needs: ClassVar[str] = "frame_prior"
     conditional: ClassVar[bool] = False
     own_noise: float = 0.3
     own_noise_frames: float = 6.0
+    scene: int = 2
+    smooth_frames: float = 3.0
+    smooth_above: float = 0.3
 
     def __post_init__(self) -> None:
         check_range("own_noise", self.own_noise, 0, 1)
-        check_range("own_noise_frames", self.own_noise_frames, 0)
+        for name in ("own_noise_frames", "smooth_frames", "smooth_above"):
+            check_range(name, getattr(self, name), 0)
+        check_range("scene", self.scene, 0, whole=True)
 
     def unconditional(self) -> "FramePriorSettings":
         """The same: it is not told the action."""
@@ -52,6 +60,7 @@ class FrameDenoiser(Denoiser):
 
     def __init__(self, task: Task, settings: FramePriorSettings, preset: str) -> None:
         self.prior, self.task = _prior(task.networks.frame_prior, "frame prior", preset), task
+        self.settings = settings
         c = self.prior.config
         self.noise = starting_noise(
             task.frames, (c.channels, c.grid, c.grid), settings.own_noise, settings.own_noise_frames, task.random
@@ -66,7 +75,17 @@ class FrameDenoiser(Denoiser):
         )
 
     def denoise(self, h: Maps, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Maps:
-        return self.prior.denoise(h.flatten(0, 1).unsqueeze(1), sigma).squeeze(1).unflatten(0, h.shape[:2])
+        estimate = self.prior.denoise(h.flatten(0, 1).unsqueeze(1), sigma).squeeze(1).unflatten(0, h.shape[:2])
+        if sigma > self.settings.smooth_above:
+            mean = averaging_matrix(h.shape[1], self.settings.smooth_frames).to(estimate)
+            estimate = torch.einsum("st,btcyx->bscyx", mean, estimate)
+        return self._one_scene(estimate)
+
+    def _one_scene(self, maps: Maps) -> Maps:
+        """The same maps, but their lowest frequencies over space are the means over time."""
+        basis = self.prior.space_basis[: self.settings.scene]
+        low = basis @ maps @ basis.mT
+        return maps + basis.mT @ (low.mean(1, keepdim=True) - low) @ basis
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ PIXELS = replace(PAPER, name="pixels", inflation=None, epsilon1=0.0)
 
 ROBUST = GuidedSettings(
     name="robust",
-    prior=FramePriorSettings(own_noise=0.3, own_noise_frames=6.0),
+    prior=FramePriorSettings(own_noise=0.3, own_noise_frames=6.0, scene=2, smooth_frames=3.0, smooth_above=0.3),
     inflation=Inflation((0.05, 0.9, 0.05), "replicate"),
     iterations=24,
     noise_level=(20.0, 0.04),

@@ -73,12 +73,20 @@ def starting_noise(
 
 
 def smoothing_matrix(frames: int, width: float) -> Float[Tensor, "frames frames"]:
-    """The matrix (float64) that makes noise of unit variance, smooth over about `width` frames, from white noise.
+    """The matrix (float64) that makes noise of unit variance, smooth over about `width` frames, from white noise."""
+    window = time_window(frames, width)
+    return window / window.square().sum(1, keepdim=True).sqrt()
 
-    A Gaussian window around each frame, scaled to unit variance; the identity for width 0.
-    """
+
+def averaging_matrix(frames: int, width: float) -> Float[Tensor, "frames frames"]:
+    """The matrix (float64) of means over about `width` frames."""
+    window = time_window(frames, width)
+    return window / window.sum(1, keepdim=True)
+
+
+def time_window(frames: int, width: float) -> Float[Tensor, "frames frames"]:
+    """A Gaussian window around each frame, a row each; the identity for width 0."""
     if width == 0:
         return torch.eye(frames, dtype=torch.float64)
     time = torch.arange(frames, dtype=torch.float64)
-    window = torch.exp(-(((time[:, None] - time[None]) / width) ** 2))
-    return window / window.square().sum(1, keepdim=True).sqrt()
+    return torch.exp(-(((time[:, None] - time[None]) / width) ** 2))
