@@ -3,14 +3,19 @@
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stgan.checkpoints import find_model
+from stgan.cli.generate import generate
 from stgan.cli.info import unseen_accuracy
+from stgan.cli.terminal import new_console
 from stgan.cli.train import _show_samples
-from stgan.video import read_video
+from stgan.scoring import read_scores
+from stgan.video import find_clips, read_video
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +60,19 @@ def test_a_folder_of_a_bundled_name(stgan: Any, tiny_model: Path, tmp_path: Path
     assert "network: c3d" in stgan.run("weights", "info", "./weizmann/c3d", cwd=tmp_path).stdout
 
 
-def test_samples_of_a_trained_model_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_of_a_trained_model_are_its_own(
+    tiny_model: Path, tiny_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    asked: list[str] = []
-    for command in ("generate", "evaluate"):
-        monkeypatch.setattr(f"stgan.cli.train.{command}", lambda *_, model, **__: asked.append(model))
-    _show_samples(Path("weizmann"))
-    assert asked == [str(tmp_path / "weizmann")] * 2
+    shutil.copytree(tiny_model, tmp_path / "weizmann")  # also the name of a bundled model
+    monkeypatch.setattr("stgan.cli.train.generate", partial(generate, iterations=2))
+    monkeypatch.setattr("stgan.training.plan._SAMPLES", 6)
+    _show_samples(new_console(), find_model(Path("weizmann")), find_clips(tiny_clips))
+    samples = tmp_path / "weizmann" / "samples"
+    (line, *_) = (samples / "manifest.jsonl").read_text().splitlines()
+    assert json.loads(line)["model"] == "tiny"
+    scores = read_scores(samples / "scores.json")
+    assert scores.num_videos == 6 and scores.beside_real is not None and scores.beside_real.num_windows == 6
 
 
 def test_resume_keeps_what_is_there_and_makes_the_rest(

@@ -13,7 +13,18 @@ from lightning_fabric import Fabric
 from stgan.errors import StganError
 from stgan.training.clip_data import group_of
 from stgan.training.consistency import check_recipes
-from stgan.training.plan import SIZES, choose_size, choose_validation, plan_recipes, scale_steps, write_recipes
+from stgan.training.plan import (
+    SAMPLES,
+    SIZES,
+    Cost,
+    RecipeValues,
+    choose_size,
+    choose_validation,
+    fit_steps,
+    plan_recipes,
+    samples_of_each,
+    write_recipes,
+)
 from stgan.training.preparation import Prepared, TrainingOptions, prepare
 from stgan.training.recipes import load_recipes, parse_overrides
 from stgan.training.run import Workspace
@@ -89,8 +100,67 @@ def test_sides_are_not_mirrored() -> None:
     others = plan_recipes(folder_of({("bright", "x"): 2, ("leftovers", "x"): 2}), name="own", size=64)
     assert "mirror" not in others["frame_prior"] and "mirror" not in others["clip_prior"]
     assert others["evaluator"]["augmentation"].get("mirror") is None and "augmentation" not in others["c3d"]
-    longer = scale_steps(others, 2.0)
-    assert longer["c3d"]["steps"] == 2 * others["c3d"]["steps"] and scale_steps(others, 0.0)["c3d"]["steps"] >= 20
+
+
+# The default steps take 60 + 40 seconds, and everything else 20.
+VALUES: RecipeValues = {"model": {"size": 32}, "encoder": {"steps": 600}, "c3d": {"steps": 100, "seed": 2}}
+COSTS = {"encoder": Cost(0.1, other=5.0), "c3d": Cost(0.4, other=7.0), SAMPLES: Cost(0.0, other=8.0)}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "spent", "kept", "encoder", "c3d"),
+    [
+        (2.0, 0.0, [], 600, 100),
+        (11 / 3, 0.0, [], 1200, 200),
+        (11 / 3, 100.0, [], 600, 100),  # the time that is over counts
+        (1 / 2, 0.0, [], 60, 10),  # the least: a tenth of the steps, and everything else
+        (3.0, 0.0, ["c3d"], 1200, 100),  # the user's own number of steps stays
+        (9.0, 0.0, ["c3d", "encoder"], 600, 100),
+    ],
+)
+def test_steps_fit_the_minutes(minutes: float, spent: float, kept: list[str], encoder: int, c3d: int) -> None:
+    fitted = fit_steps(VALUES, COSTS, minutes, spent=spent, kept=kept)
+    assert fitted == {**VALUES, "encoder": {"steps": encoder}, "c3d": {"steps": c3d, "seed": 2}}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "spent", "kept", "least"),
+    [(0.49, 0.0, [], 1), (5.0, 600.0, [], 12), (1.0, 0.0, ["c3d"], 2), (1.9, 0.0, ["c3d", "encoder"], 3)],
+)
+def test_too_few_minutes_are_refused_with_the_least_that_will_do(
+    minutes: float, spent: float, kept: list[str], least: int
+) -> None:
+    with pytest.raises(StganError, match=rf"--minutes {minutes:g} is too short .* the least is --minutes {least},"):
+        fit_steps(VALUES, COSTS, minutes, spent=spent, kept=kept)
+    fit_steps(VALUES, COSTS, float(least), spent=spent, kept=kept)
+
+
+def test_minutes_that_cannot_be_kept_leave_no_plan(
+    tiny_clips: Path, fabric: Fabric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, overrides = tmp_path / "own", parse_overrides(["c3d.steps=33"])
+    slow = {stage: Cost(1.0, other=60.0) for stage in ("encoder", "clip_prior", "c3d", SAMPLES)}
+    monkeypatch.setattr("stgan.training.preparation.estimate", lambda training: slow)
+    with pytest.raises(StganError, match="--minutes 5 is too short"):
+        prepared(tiny_clips, own, fabric, TrainingOptions(size=32, minutes=5.0, overrides=overrides))
+    assert not (own / "recipes").exists()
+    done = prepared(tiny_clips, own, fabric, TrainingOptions(size=32, minutes=60.0, overrides=overrides))
+    steps = {stage: recipe.steps for stage, recipe in done.training.recipes.stages.items()}
+    total = sum(cost.seconds(steps.get(stage, 0)) for stage, cost in slow.items())
+    assert steps["c3d"] == 33 and 59 * 60 < total <= 60 * 60 and done.costs == slow
+
+
+def test_there_are_about_as_many_samples_of_few_actions_as_of_many() -> None:
+    assert [samples_of_each(actions) for actions in (2, 4, 10, 101)] == [12, 6, 3, 2]
+
+
+def test_unseen_clips_are_those_that_are_not_trained_on(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:
+    done = prepared(tiny_clips, tmp_path / "own", fabric, TrainingOptions(size=32))
+    unseen = done.unseen
+    assert len(unseen) == len(done.training.roles.validation.clips) > 0
+    assert {group_of(clip) for clip in unseen.clips} == set(done.training.recipe.held_out)
+    nothing = TrainingOptions(size=32, overrides=parse_overrides(["model.held_out=[]"]))
+    assert len(prepared(tiny_clips, tmp_path / "other", fabric, nothing).unseen) == 9
 
 
 def test_a_plan_is_written_and_gone_on_with(tiny_clips: Path, fabric: Fabric, tmp_path: Path) -> None:

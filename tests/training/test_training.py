@@ -21,8 +21,10 @@ from stgan.training import classifier_training, losses
 from stgan.training.classifier_training import ClassifierRecipe, Predictions, train_classifier
 from stgan.training.clip_data import Augmentation, ClipData, gaussian_blur
 from stgan.training.consistency import check_recipes
+from stgan.training.estimate import estimate
 from stgan.training.interruption import Interruptible
 from stgan.training.model import ModelTraining, Roles
+from stgan.training.plan import SAMPLES
 from stgan.training.recipes import load_recipe, load_recipes, parse_overrides
 from stgan.training.run import TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness
@@ -423,3 +425,18 @@ def test_blur_is_each_clips_own_and_keeps_the_mean() -> None:
 def test_predictions_are_pooled() -> None:
     pooled = Predictions((0, 1), (0, 0)) + Predictions((2,), (2,))
     assert pooled.summary()["correct"] == 2 and pooled.summary()["clips"] == 3
+
+
+@pytest.mark.slow
+def test_the_estimate_counts_more_than_steps(recipes: Path, data: ClipData, tmp_path: Path, fabric: Fabric) -> None:
+    folds = ModelTraining(
+        load_recipes(recipes, 3, parse_overrides(["evaluator.folds=[[left/clip0], [left/clip1]]", "c3d.folds=[]"])),
+        data,
+        tmp_path / "model",
+        Workspace(fabric, tmp_path / "work"),
+    )
+    costs = estimate(folds)
+    assert list(costs) == [*folds.stages, SAMPLES]
+    assert all(cost.step > 0 and cost.other > 0 for stage, cost in costs.items() if stage != SAMPLES)
+    assert costs[SAMPLES].step == 0 and costs[SAMPLES].other > 0
+    assert not list(tmp_path.rglob("*.*"))  # nothing is kept

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,20 +14,20 @@ import typer
 from rich.console import Console
 
 from stgan.cli import options
-from stgan.cli.evaluate import evaluate
 from stgan.cli.generate import generate
-from stgan.cli.terminal import new_console, new_table
+from stgan.cli.terminal import new_console, new_table, write_json
 from stgan.errors import Interrupted, StganError, on_out_of_memory
 from stgan.files import locked
-from stgan.names import as_path, duration
-from stgan.progress import one_bar
+from stgan.names import duration
+from stgan.progress import one_bar, watching
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from stgan.checkpoints import ModelFolder
     from stgan.training.preparation import Prepared
+    from stgan.video import ClipFolder
 
-_SAMPLES = 2  # clips of each action after training all
 EXAMPLES = (
     "stgan train all --data my_clips --out my_model",
     "stgan train all --data my_clips --out my_model --dry-run        (the stages, and how long they take)",
@@ -62,7 +63,7 @@ def train(
     settings: options.Settings = None,
     size: Annotated[int | None, typer.Option(help="Width and height of the frames: 32, 64, 128 or 256 pixels.")] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Choose steps so that all stages together take this long.")
+        float | None, typer.Option(help="Choose steps so that everything, also maps, tests and samples, takes so long.")
     ] = None,
     encoder: Annotated[
         Path | None, options.folder("--encoder", "Use the encoder in this checkpoint folder instead of training one.")
@@ -94,6 +95,7 @@ def train(
     """Train a model from a folder of clips. After an interruption, the same command continues where it stopped."""
     if (stage == "classifier") != bool(name):
         raise StganError("name the classifier to train, as in: stgan train classifier lrcn; other stages take no name")
+    from stgan.report.model_verdict import verdict_on
     from stgan.report.training_page import write_training_page
     from stgan.training.preparation import TrainingOptions, prepare
     from stgan.training.recipes import parse_overrides
@@ -104,6 +106,7 @@ def train(
         config = (config.parent if config.name == "model.yaml" else config).resolve()
     overrides = parse_overrides(settings or [])
     chosen = TrainingOptions(config, size, minutes, encoder, overrides, csv, split_column, ucf_split)
+    started = time.monotonic()
     clips = data if data else data_root(None) / config.name if config else data_root(None)
     fabric = _fabric(accelerator, devices, precision)
     console = new_console(soft_wrap=True, quiet=not fabric.is_global_zero)
@@ -118,14 +121,22 @@ def train(
             prepared.training.train(name or stage.replace("-", "_"))
             console.print(f"{name or stage} is in {out}")
             return
-        _show_plan(console, prepared, out)
+        _show_plan(console, prepared, started)
         if dry_run:
             return
-        prepared.training.train_all()
+        model = prepared.training.train_all()
         if fabric.is_global_zero:
-            _show_samples(out)
-            page = write_training_page(out, workspace.folder)
-            console.print(f"The model and {page.name} are in {out}. Next: stgan generate --model {as_path(out)}")
+            _show_samples(console, model, prepared.unseen)
+            given = {
+                "--data": clips, "--csv": csv, "--split-column": split_column, "--ucf-split": ucf_split,
+                "--config": config, "--out": out, "--work": work,
+            }  # fmt: skip
+            same = (f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
+            verdict = verdict_on(out, shlex.quote(str(clips)), f"stgan train all{''.join(same)}")
+            page = write_training_page(out, workspace.folder, verdict=verdict)
+            console.print(f"The model and {page.name} are in {out}.")
+            if verdict:
+                console.print(f"{verdict.words}\nNext: {verdict.command}", markup=False)
 
 
 def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
@@ -177,7 +188,11 @@ def _errors_as_sentences() -> Iterator[None]:
         raise
 
 
-def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
+def _show_plan(console: Console, prepared: "Prepared", started: float) -> None:
+    """Print the stages with their expected times. started: the time.monotonic() at which the command began."""
+    from stgan.training.estimate import estimate
+    from stgan.training.plan import SAMPLES
+
     training, recipe = prepared.training, prepared.training.recipe
     roles = training.roles
     console.print(
@@ -185,26 +200,39 @@ def _show_plan(console: Console, prepared: "Prepared", out: Path) -> None:
         f"{len(roles.validation.clips)} to validate, {len(roles.test.clips)} to test; "
         f"frames of {recipe.size}x{recipe.size}, {recipe.frames} in a clip"
     )
-    paces = training.paces()
-    seconds = training.seconds_of_steps(paces)
+    costs = prepared.costs or estimate(training)
+    spent = time.monotonic() - started
+    seconds = {SAMPLES: costs[SAMPLES].seconds(0)}
     table = new_table("stage", "steps", "batch", "about", "fed")
     for stage, settings in training.recipes.stages.items():
         folds = len(getattr(settings, "folds", ()))
         steps = f"{settings.steps}" + (f" x {1 + folds}" if folds else "")
-        table.add_row(stage, steps, str(settings.batch_size), duration(seconds[stage]), f"{paces[stage].fed:.0%}")
-    table.add_row("all", "", "", duration(sum(seconds.values())), "")
+        cost, seconds[stage] = costs[stage], costs[stage].seconds(settings.steps)
+        table.add_row(stage, steps, str(settings.batch_size), duration(seconds[stage]), f"{cost.fed:.0%}")
+    table.add_row(SAMPLES, "", "", duration(seconds[SAMPLES]), "")
+    table.add_row("until now", "", "", duration(spent), "")
+    table.add_row("all", "", "", duration(spent + sum(seconds.values())), "")
     console.print(table)
     console.print(f"logs: {training.workspace.folder} (tensorboard --logdir {training.workspace.folder})")
 
 
-def _show_samples(model: Path) -> None:
-    """Generate a few clips of each action, and score them by the model's evaluator."""
-    samples = model / "samples"
-    make = partial(generate, model=str(model.resolve()), num=_SAMPLES, out=samples)
+def _show_samples(console: Console, model: "ModelFolder", real: "ClipFolder") -> None:
+    """Generate a few clips of each action, and score them by the model's evaluator, beside as many real clips."""
+    from stgan.cli.score_tables import show_scores
+    from stgan.devices import choose_device
+    from stgan.scoring import SCORES, Real, evaluate, evaluator_of, evenly, folder_clips, labelled_clips
+    from stgan.training.plan import SAMPLES, samples_of_each
+
+    samples, num = model.path / SAMPLES, samples_of_each(len(model.actions))
+    make = partial(generate, model=str(model.path.resolve()), num=num, out=samples)
     try:
         make(resume=True)
     except Interrupted:
         raise
     except StganError:  # the folder has clips of former weights
         make()
-    evaluate(samples, model=str(model.resolve()), json_file=samples / "scores.json")
+    clips = folder_clips(samples)
+    beside = Real(evenly(labelled_clips(real), len(clips)))
+    scores = evaluate(clips, evaluator_of(model, device=choose_device()), real=beside, watch=watching(console))
+    show_scores(console, scores)
+    write_json(samples / SCORES, scores)

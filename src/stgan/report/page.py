@@ -81,6 +81,18 @@ def sane_number(value: Any) -> float | None:
     return float(value) if sane else None
 
 
+def known(value: Any, *path: str) -> Any:
+    """An entry of nested tables from an untrusted file, of any type; None if there is none."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def known_number(value: Any, *path: str) -> float | None:
+    """An entry of nested tables, if it is a number of plausible size; else None."""
+    return sane_number(known(value, *path))
+
+
 def data_uri(kind: str, data: bytes) -> str:
     """Data as a data URI (RFC 2397)."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

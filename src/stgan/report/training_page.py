@@ -14,10 +14,12 @@ from stgan.errors import StganError
 from stgan.names import as_path, duration
 from stgan.records import read_record
 from stgan.report.curves import draw_curves, read_curves
-from stgan.report.page import PAGE, data_uri, picture_uri, sane_number, write_page
+from stgan.report.model_verdict import Verdict
+from stgan.report.page import PAGE, data_uri, known, picture_uri, sane_number, write_page
+from stgan.training.plan import SAMPLES
 from stgan.video.survey import SURVEY, SurveySummary
 
-CONTACT_SHEET = Path("samples", "contact_sheet.png")
+CONTACT_SHEET = Path(SAMPLES, "contact_sheet.png")
 
 _ORDER = ("encoder", "generator", "map_codec", "frame_prior", "clip_prior")
 _ROLES = {
@@ -49,17 +51,16 @@ class Part:
 
     def known(self, *path: str) -> Any:
         """An entry of the provenance, or None. It comes from an untrusted file and may have any type."""
-        value: Any = self.checkpoint.provenance if self.checkpoint else None
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
+        return known(self.checkpoint.provenance if self.checkpoint else None, *path)
 
     def number(self, *path: str) -> float | None:
         """An entry of the provenance, if it is a number of plausible size; else None."""
         return sane_number(self.known(*path))
 
 
-def write_training_page(model_folder: Path, work: Path, *, title: str | None = None) -> Path:
+def write_training_page(
+    model_folder: Path, work: Path, *, title: str | None = None, verdict: Verdict | None = None
+) -> Path:
     """Write ``report.html`` into the model's folder: one file that needs no other file and no network.
 
     An unfinished model has a page too, without what is missing. The page contains the last pictures of the training,
@@ -70,6 +71,7 @@ def write_training_page(model_folder: Path, work: Path, *, title: str | None = N
         work: the work folder of the training. It has survey.json (`Survey.summary`), and for each network NAME the
             files NAME/log.csv, NAME/validation.csv and NAME/step_*.png, and the same in NAME/fold_*.
         title: default: the model's name.
+        verdict: what `verdict_on` says about the model. The page begins with it.
 
     Returns:
         The page.
@@ -89,6 +91,7 @@ def write_training_page(model_folder: Path, work: Path, *, title: str | None = N
     page = {
         "title": name,
         "subtitle": _subtitle(actions, size),
+        "verdict": verdict,
         "tiles": _tiles(parts),
         "contact_sheet": picture_uri(model_folder / CONTACT_SHEET),
         "actions": actions,

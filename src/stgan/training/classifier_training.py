@@ -32,6 +32,8 @@ from stgan.training.ranges import BatchSize, LabelSmoothing, LearningRate, Pixel
 from stgan.training.run import Batch, TrainingRun, Workspace, identity
 from stgan.training.step_randomness import StepRandomness, check_batch
 
+MOST_VALIDATED = 200
+"""The largest number of clips that a validation takes."""
 TrainableClassifier = LRCN | C3D | R2Plus1D | TemporalStream | TCN
 _NETWORKS: dict[type[Any], type[TrainableClassifier]] = {
     LRCNConfig: LRCN, C3DConfig: C3D, R2Plus1DConfig: R2Plus1D, TemporalStreamConfig: TemporalStream, TCNConfig: TCN,
@@ -118,7 +120,7 @@ def train_classifier(
     def validate() -> dict[str, float]:
         network.eval()
         loss, right = 0.0, 0
-        clips = evenly_spread(len(validation.clips), min(200, len(validation.clips)))
+        clips = evenly_spread(len(validation.clips), min(MOST_VALIDATED, len(validation.clips)))
         for clip in clips:
             windows = validation.test_windows(clip, most=3).to(fabric.device)
             with fabric.autocast():

@@ -19,7 +19,6 @@ from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.networks import Encoder
 from stgan.records import RecordError, as_plain, checked, completed
-from stgan.spacing import evenly_spread
 from stgan.training.cards import model_card
 from stgan.training.classifier_training import cross_validate, test_classifier, train_classifier
 from stgan.training.clip_data import ClipData
@@ -29,20 +28,19 @@ from stgan.training.generator_training import reconstruction_error, train_genera
 from stgan.training.map_codec_training import codec_error, train_map_codec
 from stgan.training.map_prior_training import train_map_prior
 from stgan.training.recipes import CLIP_PRIOR, ENCODER, FRAME_PRIOR, GENERATOR, MAP_CODEC, PARTS, Recipes
-from stgan.training.run import Pace, TrainingRun, Workspace
+from stgan.training.run import TrainingRun, Workspace
 from stgan.version import __version__
 
-_PROBE_STEPS, _PROBE_CLIPS = 4, 32
-_MOST_MEASURED = 500  # frames of each part that are redrawn to measure a codec
-_MOST_TESTED = {"training": 200}  # a sample of the training clips is enough; all others are tested
+MOST_MEASURED = 500  # frames of each part that are redrawn to measure a codec
+MOST_TESTED = {"training": 200}  # a sample of the training clips is enough; all others are tested
 _MOST_SEEN = 20_000  # clips listed in a checkpoint, 26 bytes each
 
-_TRAININGS: dict[str, Callable[..., tuple[Any, TrainingRun]]] = {
+TRAININGS: dict[str, Callable[..., tuple[Any, TrainingRun]]] = {
     ENCODER: train_encoder, GENERATOR: train_generator, MAP_CODEC: train_map_codec,
     FRAME_PRIOR: train_map_prior, CLIP_PRIOR: train_map_prior,
 }  # fmt: skip
 """Each takes a recipe, the network of the stage that it needs (if any), training and validation clips, a workspace."""
-_NEEDED = {GENERATOR: ENCODER, MAP_CODEC: ENCODER, FRAME_PRIOR: MAP_CODEC, CLIP_PRIOR: MAP_CODEC}
+NEEDED = {GENERATOR: ENCODER, MAP_CODEC: ENCODER, FRAME_PRIOR: MAP_CODEC, CLIP_PRIOR: MAP_CODEC}
 """The stage whose network a training takes."""
 
 Made = tuple[nn.Module, TrainingRun | None, dict[str, Any]]
@@ -121,7 +119,7 @@ class ModelTraining:
             raise StganError(f"{self.recipe.name} has no stage {stage!r}; it has {', '.join(self.stages)}")
         if stage == ENCODER and self.recipe.encoder:
             return self._pretrained_encoder(Path(self.recipe.encoder))
-        needed = {_NEEDED[stage]: self.train(_NEEDED[stage])} if stage in _NEEDED else {}
+        needed = {NEEDED[stage]: self.train(NEEDED[stage])} if stage in NEEDED else {}
         initial = _initial(getattr(self.recipes.stages[stage], "initial", ""))
         ancestors = {name: checkpoint.hash for name, checkpoint in needed.items()} | initial
         networks = [checkpoint.network for checkpoint in needed.values()]
@@ -131,8 +129,16 @@ class ModelTraining:
         """Train all stages and write `model.json`."""
         for stage in self.stages:
             self.train(stage)
-        model = ModelFolder(
-            path=self.out,
+        model = self.model_folder(self.out)
+        if self.workspace.fabric.is_global_zero:
+            model.save()
+        self.workspace.fabric.barrier()
+        return model
+
+    def model_folder(self, path: Path) -> ModelFolder:
+        """The model with its checkpoints in the folder `path`, named as the stages."""
+        return ModelFolder(
+            path=path,
             name=self.recipe.name,
             actions=self.data.actions,
             **{part: part for part in PARTS},
@@ -140,33 +146,10 @@ class ModelTraining:
             evaluators={name: name for name in self.recipe.evaluators},
             clip_size=self.recipe.clip_size or None,
         )
-        if self.workspace.fabric.is_global_zero:
-            model.save()
-        self.workspace.fabric.barrier()
-        return model
 
-    def paces(self) -> dict[str, Pace]:
-        """The training speed of each stage on this machine, from a few steps of each."""
-        probe = replace(self.workspace, probe=_PROBE_STEPS)
-        few = evenly_spread(len(self.roles.train.clips), _PROBE_CLIPS)
-        train = self.roles.train.select([i in few for i in range(len(self.roles.train.clips))])
-        nothing = train.select([False] * len(train.clips))
-        networks, runs = dict[str, nn.Module](), dict[str, TrainingRun]()
-        for stage, training in _TRAININGS.items():
-            needed = [networks[_NEEDED[stage]]] if stage in _NEEDED else []
-            networks[stage], runs[stage] = training(self.recipes.stages[stage], *needed, train, nothing, probe)
-        for name, recipe in self.recipes.classifiers.items():
-            own = self.sized_roles[recipe.size].train
-            few_own = own.select([i in few for i in range(len(own.clips))])
-            _, runs[name] = train_classifier(recipe, few_own, nothing, probe)
-        return {stage: run.pace for stage, run in runs.items()}
-
-    def seconds_of_steps(self, paces: Mapping[str, Pace]) -> dict[str, float]:
-        """The expected time of each stage's steps in seconds."""
-        return {
-            stage: paces[stage].seconds * recipe.steps * (1 + len(getattr(recipe, "folds", ())))
-            for stage, recipe in self.recipes.stages.items()
-        }
+    def actions_of(self, stage: str) -> tuple[str, ...]:
+        """The actions that the network of a stage knows."""
+        return () if stage in (ENCODER, GENERATOR, MAP_CODEC) else self.data.actions
 
     def _pretrained_encoder(self, folder: Path) -> Checkpoint:
         """Copy an encoder that was trained elsewhere."""
@@ -188,16 +171,16 @@ class ModelTraining:
             return self._make_classifier(stage)
         recipe, roles = self.recipes.stages[stage], self.roles
         workspace = self.workspace.subfolder(stage)
-        network, run = _TRAININGS[stage](recipe, *networks, roles.train, roles.validation, workspace)
+        network, run = TRAININGS[stage](recipe, *networks, roles.train, roles.validation, workspace)
         figures: dict[str, Any] = {}
         if stage == GENERATOR:
             figures = {
-                f"psnr_{name}_frames": reconstruction_error(network, networks[0], clips, most=_MOST_MEASURED)
+                f"psnr_{name}_frames": reconstruction_error(network, networks[0], clips, most=MOST_MEASURED)
                 for name, clips in roles.parts.items()
             }
         if stage == MAP_CODEC:
             figures = {
-                f"psnr_{name}_frames": codec_error(network, clips, most=_MOST_MEASURED)
+                f"psnr_{name}_frames": codec_error(network, clips, most=MOST_MEASURED)
                 for name, clips in roles.parts.items()
             }
         return network, run, figures
@@ -208,7 +191,7 @@ class ModelTraining:
         network, run = train_classifier(recipe, roles.train, roles.validation, workspace, name)
         with self.workspace.fabric.autocast():
             figures = {
-                f"{part}_clips": test_classifier(network, clips, _MOST_TESTED.get(part)).summary()
+                f"{part}_clips": test_classifier(network, clips, MOST_TESTED.get(part)).summary()
                 for part, clips in roles.parts.items()
             }
         pooled = cross_validate(recipe, roles.train, workspace, name)
@@ -294,8 +277,7 @@ class ModelTraining:
         }
         if fabric.is_global_zero:
             card = self._card(name, network, provenance)
-            actions = () if name in (ENCODER, GENERATOR, MAP_CODEC) else self.data.actions
-            save_checkpoint(folder, network, actions=actions, provenance=provenance, card=card)
+            save_checkpoint(folder, network, actions=self.actions_of(name), provenance=provenance, card=card)
         fabric.barrier()
         return load_checkpoint(folder)
 

@@ -1,14 +1,17 @@
 """Plan recipes for a user's own clips, as files that the user can read and change."""
 
 import hashlib
+import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.records import read_yaml
 from stgan.training.clip_data import group_of
@@ -19,7 +22,13 @@ SIZES = (32, 64, 128, 256)
 FRAMES = 16
 CONDITION, EVALUATORS = ("lrcn", "c3d"), ("evaluator",)
 _DEFAULTS = Path(__file__).with_name("defaults")
+LEAST_SHARE = 0.1
+"""The least share of the default steps that a plan has. With fewer, networks learn hardly anything."""
 _LARGEST_ON_CPU = 64
+_MARGIN = 1.1  # of the least time in messages: the next estimate differs a little
+_SAMPLES = 24
+SAMPLES = "samples"
+"""What follows the stages of a plan, and its folder in the model's: clips of each action, and their scores."""
 _VALIDATION_SHARE = 0.2
 
 RecipeValues = dict[str, dict[str, Any]]
@@ -59,6 +68,11 @@ def choose_validation(clips: ClipFolder) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
+def samples_of_each(actions: int) -> int:
+    """The clips of each action that are generated after the training: about 24 in all, at least two of each."""
+    return max(2, math.ceil(_SAMPLES / actions))
+
+
 def plan_recipes(clips: ClipFolder, *, name: str, size: int) -> RecipeValues:
     """The recipes for clips that are resized to `size` pixels (one of `SIZES`)."""
     stages = (*PARTS, *CONDITION, *EVALUATORS)
@@ -82,13 +96,49 @@ def plan_recipes(clips: ClipFolder, *, name: str, size: int) -> RecipeValues:
     return values
 
 
-def scale_steps(values: RecipeValues, factor: float) -> RecipeValues:
-    """Multiply the steps of every training by `factor`, but by no less than a tenth."""
-    scaled = {stage: dict(settings) for stage, settings in values.items()}
-    for settings in scaled.values():
-        if "steps" in settings:
-            settings["steps"] = max(20, round(settings["steps"] * max(0.1, factor)))
-    return scaled
+@dataclass(frozen=True)
+class Cost:
+    """The expected time of a stage in seconds.
+
+    step:  of a step; with folds, of one step of each training.
+    other: of what does not depend on the number of steps, such as maps, validations and tests.
+    fed:   see `Pace`.
+    """
+
+    step: float
+    other: float = 0.0
+    fed: float = 1.0
+
+    def seconds(self, steps: int) -> float:
+        """The whole time with so many steps."""
+        return self.step * steps + self.other
+
+
+def fit_steps(
+    values: RecipeValues, costs: Mapping[str, Cost], minutes: float, *, spent: float = 0.0, kept: Collection[str] = ()
+) -> RecipeValues:
+    """Multiply the steps of all trainings by one factor, so that everything takes so many minutes.
+
+    Args:
+        costs: of the stages, and of what follows them.
+        spent: seconds that are over already.
+        kept: stages whose steps the user has chosen.
+
+    Raises:
+        StganError: the factor would be below `LEAST_SHARE`.
+    """
+    steps = {stage: values[stage]["steps"] for stage in costs if stage in values}
+    flexible = sum(costs[stage].step * number for stage, number in steps.items() if stage not in kept)
+    rigid = spent + sum(cost.seconds(steps.get(name, 0)) for name, cost in costs.items()) - flexible
+    least = (rigid + LEAST_SHARE * flexible) / 60
+    if minutes < least:
+        raise StganError(
+            f"--minutes {minutes:g} is too short for these clips on this machine at its present load; the least is "
+            f"--minutes {math.ceil(_MARGIN * least)}, unless you lower --size or give fewer clips"
+        )
+    factor = (60 * minutes - rigid) / flexible if flexible else 1.0
+    scaled = {stage: {**values[stage], "steps": round(steps[stage] * factor)} for stage in steps if stage not in kept}
+    return {**values, **scaled}
 
 
 def write_recipes(folder: Path, values: Mapping[str, Mapping[str, Any]]) -> None:

@@ -1,8 +1,9 @@
 """Prepare a `ModelTraining` from a folder of clips and options: survey and decode the clips, plan or read recipes."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from stgan.networks import Encoder
 from stgan.networks.encoder_architectures import ARCHITECTURE, encoder_values
 from stgan.records import as_plain, merged, read_yaml, write_record
 from stgan.spacing import evenly_spread
-from stgan.training.clip_data import ClipData
+from stgan.training.clip_data import ClipData, group_of
+from stgan.training.estimate import estimate
 from stgan.training.model import ModelTraining
-from stgan.training.plan import SIZES, RecipeValues, choose_size, plan_recipes, scale_steps, write_recipes
+from stgan.training.plan import SIZES, Cost, RecipeValues, choose_size, fit_steps, plan_recipes, write_recipes
 from stgan.training.recipes import (
     ENCODER,
     GENERATOR,
@@ -58,10 +60,18 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that can start, and the survey of its clips."""
+    """A training that can start, the survey of its clips, and its costs if they were estimated to plan it."""
 
     training: ModelTraining
     survey: Survey
+    costs: dict[str, Cost] | None = None
+
+    @property
+    def unseen(self) -> ClipFolder:
+        """The clips that no network is trained on; all clips if there are none."""
+        clips, held_out = self.survey.readable, self.training.recipe.held_out
+        unseen = tuple(clip for clip in clips.clips if clip.split in ("val", "test") or group_of(clip) in held_out)
+        return replace(clips, clips=unseen or clips.clips)
 
 
 def prepare(
@@ -84,7 +94,7 @@ def prepare(
     Raises:
         StganError: clips or recipes are invalid, or an option contradicts the earlier plan in `out`.
     """
-    fabric, planned = workspace.fabric, out / RECIPES
+    started, fabric, planned = time.monotonic(), workspace.fabric, out / RECIPES
     out.mkdir(parents=True, exist_ok=True)  # fail now, not after an hour, if it cannot be written
     source = options.config or (planned if (planned / "model.yaml").is_file() else None)
     fabric.barrier()  # all processes look before the first one writes
@@ -131,13 +141,15 @@ def prepare(
     trial = workspace.folder / "trial_recipes"
     _write_for_all(fabric, trial, values)
     tried = training(trial)  # before the plan is saved: the next call would use a plan that cannot work
+    costs = None
     if options.minutes:
         values[MODEL]["minutes"] = options.minutes
-        paces = tried.paces()  # every process takes part; the first one's plan is used
-        seconds = sum(tried.seconds_of_steps(paces).values())
-        values = merged(scale_steps(values, 60 * options.minutes / seconds), options.overrides)
+        costs = estimate(tried)
+        costs, spent = fabric.broadcast((costs, time.monotonic() - started))  # all processes refuse, or none
+        kept = [stage for stage, settings in options.overrides.items() if "steps" in settings]
+        values = fit_steps(values, costs, options.minutes, spent=spent, kept=kept)
     _write_for_all(fabric, planned, values)
-    return Prepared(training(planned), survey)
+    return Prepared(training(planned), survey, costs)
 
 
 def _write_for_all(fabric: Fabric, folder: Path, values: RecipeValues) -> None:

@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
@@ -26,6 +28,7 @@ from torch import Tensor, nn
 from stgan.errors import StganError, is_out_of_memory
 from stgan.files import remove_leftovers, replacing
 from stgan.progress import bars
+from stgan.spacing import evenly_spread
 from stgan.training.interruption import Interruptible
 from stgan.training.logs import Log
 from stgan.training.step_randomness import StepRandomness
@@ -87,13 +90,15 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Pace:
-    """The speed of a training. seconds: of a step.
+    """The speed of a training. seconds: of a step, with its share of the time to save states.
 
-    fed: the speed relative to that with clips already in memory; below 1 the device waits for clips.
+    fed:     the speed relative to that with clips already in memory; below 1 the device waits for clips.
+    between: seconds of all validations and pictures.
     """
 
     seconds: float
     fed: float
+    between: float = 0.0
 
 
 def one_device(device: torch.device) -> Fabric:
@@ -114,7 +119,7 @@ class TrainingRun:
         self.step, self.seconds = 0, 0.0
         self.losses: dict[str, float] = {}
         self.pace = Pace(0.0, 1.0)
-        """The result of a probe: medians without the first steps, which allocate memory and choose kernels."""
+        """The result of a probe, without the first steps, which allocate memory and choose kernels."""
 
     @property
     def state_file(self) -> Path:
@@ -215,7 +220,7 @@ class TrainingRun:
         Raises StganError if a loss is not finite. The last saved state is then from before this step.
         """
         if self.workspace.probe:
-            return self._probe(draw, step_function)
+            return self._probe(steps, draw, step_function, validate, picture, validations, pictures)
         if self.fabric.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.folder)
@@ -281,29 +286,48 @@ class TrainingRun:
 
     def _probe(
         self,
+        steps: int,
         draw: Callable[[StepRandomness], Batch],
         step_function: Callable[[StepRandomness, Batch], dict[str, Tensor]],
+        validate: Callable[[], object] | None,
+        picture: Callable[[Path], object] | None,
+        validations: int,
+        pictures: int,
     ) -> None:
-        def step(batch: Batch) -> float:
-            started = time.monotonic()
-            self._take_step(step_function, batch, Interruptible())
-            return time.monotonic() - started
-
+        """Time a few steps, evenly spread over all, because later ones may do more; and what is done between steps."""
+        begun = time.monotonic()
         fed, at_hand = [], []
         with ThreadPoolExecutor(1) as ahead:
             batch = draw(self._randomness(0))
-            for number in range(self.workspace.probe):
-                at_hand.append(step(batch))
-                started = time.monotonic()
+            for number in [0, *evenly_spread(steps, self.workspace.probe, ends=False)]:
+                self.step = number
+                at_hand.append(seconds_of(partial(self._take_step, step_function, batch, Interruptible())))
+                self.step, started = number, time.monotonic()
                 following = ahead.submit(draw, self._randomness(number + 1))
-                step(batch)
+                self._take_step(step_function, batch, Interruptible())
                 batch = following.result()
                 fed.append(time.monotonic() - started)
-        seconds = median(fed[1:])
-        self.pace = Pace(seconds, median(at_hand[1:]) / seconds)
+        seconds, saving, between = fmean(fed[1:]), 0.0, 0.0
+        if self.fabric.is_global_zero:
+            self.workspace.folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=self.workspace.folder) as folder:
+                self.folder = Path(folder)
+                saving = seconds_of(self.save)
+                between += validations * seconds_of(validate) if validate else 0.0
+                between += pictures * seconds_of(lambda: picture(self.folder / "step.png")) if picture else 0.0
+        share_of_saving = saving / max(self.workspace.save_every, seconds)
+        self.pace = Pace(seconds * (1 + share_of_saving), fmean(at_hand[1:]) / seconds, between)
+        self.seconds = time.monotonic() - begun
 
     def _randomness(self, step: int) -> StepRandomness:
         return StepRandomness(self.seed, step, self.fabric.global_rank, self.fabric.world_size, self.fabric.device)
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    """The time of a call."""
+    started = time.monotonic()
+    function()
+    return time.monotonic() - started
 
 
 def identity(recipe: Any, *made_from: str) -> str:
