@@ -63,7 +63,7 @@ def train(
     settings: options.Settings = None,
     size: Annotated[int | None, typer.Option(help="Width and height of the frames: 32, 64, 128 or 256 pixels.")] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Choose steps so that everything, also maps, tests and samples, takes so long.")
+        float | None, typer.Option(help="Choose steps so that everything, with tests and samples, takes this long.")
     ] = None,
     encoder: Annotated[
         Path | None, options.folder("--encoder", "Use the encoder in this checkpoint folder instead of training one.")

@@ -53,7 +53,8 @@ def _of_classifier(training: ModelTraining, stage: str) -> tuple[Any, Cost]:
     started = time.monotonic()
     network, run = train_classifier(recipe, few, few, replace(training.workspace, probe=_STEPS))
     begin = time.monotonic() - started - run.seconds
-    test = seconds_of(lambda: test_classifier(network, fewer)) / len(fewer.clips)
+    try_out = training.workspace.in_precision(test_classifier)
+    test = seconds_of(lambda: try_out(network, fewer)) / len(fewer.clips)
     unseen = [sum(group in groups for group in roles.train.groups) for groups in recipe.folds]
     tested = [min(len(clips.clips), MOST_TESTED.get(part, len(clips.clips))) for part, clips in roles.parts.items()]
     validated = [min(MOST_VALIDATED, clips) for clips in (len(roles.validation.clips), *unseen)]

@@ -43,7 +43,7 @@ RECIPES = "recipes"
 class TrainingOptions:
     """The user's options of a training. For an option that is None, the plan or the recipes decide.
 
-    config: folder of recipes. size: side of the frames in pixels. minutes: time for all trainings.
+    config: folder of recipes. size: side of the frames in pixels. minutes: time for everything.
     encoder: checkpoint folder of an encoder to use. overrides: settings that replace those of the recipes.
     csv, split_column, ucf_split: see `stgan.video.find_clips`.
     """

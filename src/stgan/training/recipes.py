@@ -41,7 +41,7 @@ class ModelRecipe:
     clip_size: side of the centre square of the frames that generated clips keep; 0: the part that the condition
         networks see.
     csv, split_column, ucf_split: how to read the folder of clips, see `stgan.video.find_clips`.
-    minutes: planned time of all trainings; 0: no such plan.
+    minutes: planned time of everything, from reading the clips to the samples; 0: no such plan.
     """
 
     name: str
