@@ -29,8 +29,10 @@ class Muon(torch.optim.AdamW):
         self.add_param_group({"params": matrices, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> Any:
+    def step(self, closure: Any = None) -> Any:
         """As all optimizers; the gradients of matrices are gone afterwards."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         for group in self.param_groups:
             for weight in group["params"] if "momentum" in group else []:
                 if weight.grad is None:
@@ -44,7 +46,8 @@ class Muon(torch.optim.AdamW):
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.sub_(size * orthogonal(ahead).view_as(weight))
                 weight.grad = None  # so that AdamW passes it over
-        return super().step()
+        super().step()
+        return loss
 
 
 def orthogonal(matrix: Float[Tensor, "rows columns"], iterations: int = 5) -> Float[Tensor, "rows columns"]:
