@@ -25,6 +25,8 @@ from stgan.sampling import (
     PRESETS,
     Action,
     Activation,
+    ClipPriorSettings,
+    GuidedSettings,
     Init,
     Layer,
     Networks,
@@ -416,16 +418,23 @@ class STGAN:
     def _default_preset(self) -> SamplerSettings:
         """The first preset that works with the model and its actions."""
         for name in ("motion", "robust"):
-            chosen = PRESETS[name]
+            chosen = self._suited(PRESETS[name])
             if chosen.needs in self.folder.priors and (not chosen.conditional or self._knows_actions(chosen)):
                 return chosen
         return PRESETS["paper"]
 
     def _named_preset(self, name: str) -> SamplerSettings:
         """The preset; unconditional if the prior was trained for other actions."""
-        chosen = PRESETS[name]
+        chosen = self._suited(PRESETS[name])
         known = chosen.needs not in self.folder.priors or self._knows_actions(chosen)
         return chosen if known or not chosen.conditional else chosen.unconditional()
+
+    def _suited(self, preset: SamplerSettings) -> SamplerSettings:
+        """The preset, with the temperature that suits the model."""
+        temperature = self.folder.temperature
+        if not (temperature and isinstance(preset, GuidedSettings) and isinstance(preset.prior, ClipPriorSettings)):
+            return preset
+        return replace(preset, prior=replace(preset.prior, temperature=temperature))
 
     def _knows_actions(self, settings: SamplerSettings) -> bool:
         """Whether the prior that these settings need was trained for the actions of the condition networks."""

@@ -61,6 +61,7 @@ NAN, INF = float("nan"), float("inf")
         *((ROBUST.prior, {"own_noise": value}) for value in (-0.1, 1.5)),
         *((ROBUST.prior, {name: -1.0}) for name in ("own_noise_frames", "smooth_frames", "smooth_above")),
         *((ROBUST.prior, {"scene": value}) for value in (-1, 1.5)),
+        *((MOTION.prior, {"temperature": value}) for value in (-0.1, 2.5, NAN)),
         *((MOTION.prior, {"proposals": value}) for value in (0, 1.5)),
         *((MOTION.prior, {"guidance_scale": value}) for value in (-1.0, NAN)),
         *((ROBUST.transforms, {"shift": value}) for value in (-1, 0.5, 5000)),

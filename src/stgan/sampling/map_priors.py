@@ -97,16 +97,19 @@ class ClipPriorSettings:
     proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
                     the one that is steered.
     frame_first:    whether the frame prior first draws the middle frame, which the clip prior then animates.
+    temperature:    of the clip prior's starting noise: below 1, clips move less and have less grain.
     """
 
     needs: ClassVar[str] = "clip_prior"
     guidance_scale: float = 1.0
     proposals: int = 1
     frame_first: bool = True
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         check_range("guidance_scale", self.guidance_scale, 0)
         check_range("the number of proposals", self.proposals, 1, whole=True)
+        check_range("temperature", self.temperature, 0, 2)
 
     @property
     def conditional(self) -> bool:
@@ -149,7 +152,7 @@ class ClipDenoiser(Denoiser):
         return solver.denoise(h, sigmas[-1])[:, 0], 0.0
 
     def starts(self, sigma: float) -> Maps:
-        return self.motion + sigma * self._noise(self.task.frames)
+        return self.motion + self.settings.temperature * sigma * self._noise(self.task.frames)
 
     def denoise(self, h: Maps, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Maps:
         given = None
