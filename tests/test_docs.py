@@ -75,4 +75,11 @@ def test_figures_of_jhmdb_are_those_of_its_records() -> None:
         assert re.search(row, page.replace("**", "")), row
     scores = read("jhmdb_motion_seed7")
     low, high = scores["accuracy_interval"]
-    assert f"| **{scores['accuracy']:.2f}** ({low:.2f}-{high:.2f}) |" in page
+    assert f"({scores['accuracy']:.2f}, {low:.2f}-{high:.2f}, of 189 clips" in page
+    record = read("jhmdb_init_seed7")
+    for part in ("given", "free", "real"):
+        clips = record[part]
+        named, motion = (sum(clip[key] for clip in clips) / len(clips) for key in ("named", "motion"))
+        assert f"| {named:.2f} (" in page and f"| {motion:.1f}" in page
+    kept = [clip["kept"] for clip in record["given"]]
+    assert f"| {sum(kept) / len(kept):.1f} dB |" in page
