@@ -176,6 +176,7 @@ def assemble(
             raise CheckpointError(
                 f"{quoted(part)} knows other classes than {quoted(chosen[0])}; name those that belong together"
             )
+    former = _former(path)
     folder = ModelFolder(
         path=path,
         name=name,
@@ -185,16 +186,17 @@ def assemble(
         condition={part: part for part in steering},
         evaluators={part: part for part in evaluators},
         **{kind: _only(path, kinds, kind) for kind in PRIORS if kind in kinds.values()},
-        clip_size=_former_clip_size(path),
+        clip_size=former.clip_size if former else None,
+        temperature=former.temperature if former else None,
     )
     folder.save()
     return find_model(path), [part for part in classifiers if part not in chosen]
 
 
-def _former_clip_size(path: Path) -> int | None:
-    """The clip size of the model that the folder holds already; None if it holds none."""
+def _former(path: Path) -> ModelFolder | None:
+    """The model that the folder holds already; None if it holds none."""
     try:
-        return find_model(path).clip_size
+        return find_model(path)
     except CheckpointError:
         return None
 
