@@ -147,3 +147,13 @@ def test_frames_as_cameras_write_them_are_turned_upright(tmp_path: Path) -> None
         assert frames.shape == (1, 24, 16, 3) and facts.turned
         assert frames[0, :, -4:].min() == 255 and frames[0, :, :-4].max() == 0
         (tmp_path / "ann" / f"1.{ending}").unlink()
+
+
+def test_a_picture_is_a_video_of_one_frame(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", [10, 200])
+    picture = sorted((tmp_path / "clip").iterdir())[1]
+    assert read_video(picture).frames.shape[0] == 1
+    assert np.array_equal(read_video(picture).frames[0], read_video(tmp_path / "clip").frames[1])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(VideoError, match="broken"):
+        read_video(tmp_path / "broken.png")

@@ -61,7 +61,9 @@ def generate(
     ] = BOTH,
     iterations: options.Iterations = None,
     frames: options.Frames = FRAMES,
-    init: Annotated[Path | None, options.file("--init", "Start from this video instead of from noise.")] = None,
+    init: Annotated[
+        Path | None, options.file("--init", "Start from this video or picture instead of from noise.")
+    ] = None,
     strength: Annotated[
         float | None,
         typer.Option(show_default=str(STRENGTH), help="With --init: how much of it may change, above 0 and up to 1."),
@@ -170,7 +172,7 @@ def generate(
 
 
 def read_init(stgan: "STGAN", path: Path, frames: int, strength: float) -> "Init":
-    """The middle frames of a video file, to start from."""
+    """The middle frames of a video file, or a picture, to start from."""
     from stgan.video import center_window, read_video, to_float
 
     clip = read_video(path).frames

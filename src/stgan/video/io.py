@@ -29,7 +29,7 @@ from stgan.errors import StganError
 from stgan.files import replacing
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
-from stgan.video.frame_folders import frame_files, same_number, times_by_number
+from stgan.video.frame_folders import IMAGES, frame_files, same_number, times_by_number
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _BARE = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")  # streams without a container, and so without time stamps
@@ -98,7 +98,7 @@ def read_video(
     max_bytes: int = 4 * _GIB,
     transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
-    """Decode a video file (mp4, avi, webm, gif, ...), or a folder of images, one a frame.
+    """Decode a video file (mp4, avi, ...), a folder of images, one a frame, or a picture, a video of one frame.
 
     The frames are returned as stored: each frame once, in order, regardless of time stamps. Like ffmpeg, this function
     turns them upright where the file has a display matrix, as phones write it, and leaves out what an edit list cuts.
@@ -121,7 +121,8 @@ def read_video(
         VideoError: the file is missing, empty, cut short, damaged, not a video, or exceeds a limit.
     """
     path = Path(path)
-    if files := frame_files(path):
+    pictures = [path] if path.suffix.lower() in IMAGES and path.is_file() else []
+    if files := pictures or frame_files(path):
         return _read_images(path, files, max_frames, part or range(len(files)), max_pixels, max_bytes, transform)
     _check_readable(path)
     data = bytearray()  # grows in place, so that memory holds the frames once
