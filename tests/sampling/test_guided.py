@@ -12,6 +12,7 @@ from solving import solved
 from torch import Tensor
 
 from stgan import STGAN
+from stgan.devices import Precision
 from stgan.errors import StganError
 from stgan.networks import Given, MapPrior, MapVideoGenerator
 from stgan.sampling import (
@@ -329,8 +330,8 @@ def test_without_steering_a_clip_of_robust_is_the_video_edited(networks: Network
 
 
 def test_frames_of_robust_share_their_scene_and_follow_from_each_other(networks: Networks) -> None:
-    def estimate(sigma: float, **changes: Any) -> Tensor:
-        settings = replace(ROBUST, prior=replace(ROBUST.prior, **changes))
+    def estimate(sigma: float, precision: Precision = "32-true", **changes: Any) -> Tensor:
+        settings = replace(ROBUST, precision=precision, prior=replace(ROBUST.prior, **changes))
         h = torch.randn(2, 16, *networks.frame_prior.mean.shape, generator=torch.Generator().manual_seed(0))
         return Denoising(task_of(networks, [0, 1]), settings).codes(h, sigma)
 
@@ -342,6 +343,8 @@ def test_frames_of_robust_share_their_scene_and_follow_from_each_other(networks:
         torch.testing.assert_close(found[low], own[low].mean(1, keepdim=True).expand_as(found[low]))
         own[low] = found[low]
         torch.testing.assert_close(found, own)
+    shared = basis[:2] @ estimate(1.0, precision="bf16-mixed") @ basis[:2].mT  # not rounded to bfloat16
+    torch.testing.assert_close(shared, shared.mean(1, keepdim=True).expand_as(shared))
     smooth = estimate(1.0, scene=0, smooth_frames=2.0)
     weights = torch.exp(-((torch.arange(16.0) - 5) / 2).square())
     expected = torch.einsum("t,btcyx->bcyx", weights / weights.sum(), free)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.networks.map_prior import Given, MapPrior
+from stgan.networks.map_prior import Given, MapPrior, exact
 from stgan.sampling.denoising import Denoiser, Solver, exponential_sigmas
 from stgan.sampling.objectives import Action
 from stgan.sampling.settings import check_range
@@ -76,10 +76,11 @@ class FrameDenoiser(Denoiser):
 
     def denoise(self, h: Maps, sigma: float, clips: Int[Tensor, " some"] | None = None) -> Maps:
         estimate = self.prior.denoise(h.flatten(0, 1).unsqueeze(1), sigma).squeeze(1).unflatten(0, h.shape[:2])
-        if sigma > self.settings.smooth_above:
-            mean = averaging_matrix(h.shape[1], self.settings.smooth_frames).to(estimate)
-            estimate = torch.einsum("st,btcyx->bscyx", mean, estimate)
-        return self._one_scene(estimate)
+        with exact(h):
+            if sigma > self.settings.smooth_above:
+                mean = averaging_matrix(h.shape[1], self.settings.smooth_frames).to(estimate)
+                estimate = torch.einsum("st,btcyx->bscyx", mean, estimate)
+            return self._one_scene(estimate)
 
     def _one_scene(self, maps: Maps) -> Maps:
         """The same maps, but their lowest frequencies over space are the means over time."""

@@ -130,7 +130,7 @@ def _encode(
         for down, right in shifts.tolist():
             for mirror in [False, True][: 1 + recipe.mirror]:
                 images = to_images(torch.from_numpy(shifted(clip, down, right, mirror)))
-                for part in images.split(16):
+                for part in images.split(16):  # of more at a time, layers of 256x256 leave the processor's caches
                     codes = codec.encoder(part.to(device)).float().cpu().numpy()
                     maps[done : done + len(codes)] = codes
                     done += len(codes)
