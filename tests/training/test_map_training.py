@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from stgan.checkpoints.checkpoint import CheckpointError, save_checkpoint
 from stgan.networks import AlexNet, Encoder, MapCodec, MapDiscriminator, MapPrior
 from stgan.training.clip_data import ClipData, to_images
 from stgan.training.map_codec_training import codec_error, cropped, train_map_codec
@@ -332,6 +333,26 @@ def test_interrupted_training_equals_an_uninterrupted_one(
     others = AlexNet(every.encoder.network).eval(), MapCodec(codec.config).eval()
     train(stage, every, *others, data, parts)  # of other codes: the state is set aside
     assert (tmp_path / "parts" / "state.previous.pt").read_bytes() == before
+
+
+def test_starting_from_trained_weights(
+    recipe: MapPriorRecipe, codec: MapCodec, data: ClipData, nothing: ClipData, tmp_path: Path, fabric: Fabric
+) -> None:
+    """Where they are, at a learning rate at which they cannot move; of another size, they are refused."""
+    first, _ = train_map_prior(recipe, codec, data, nothing, Workspace(fabric, tmp_path / "first"))
+    save_checkpoint(tmp_path / "prior", first, half=False)
+    still = replace(recipe, initial=str(tmp_path / "prior"), learning_rate=1e-9)
+    second, _ = train_map_prior(still, codec, data, nothing, Workspace(fabric, tmp_path / "second"))
+    for mine, theirs in zip(second.parameters(), first.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    wider = replace(still, network=replace(recipe.network, embedding=2 * recipe.network.embedding))
+    with pytest.raises(CheckpointError, match="belong to another network"):
+        train_map_prior(wider, codec, data, nothing, Workspace(fabric, tmp_path / "third"))
+    save_checkpoint(tmp_path / "codec", codec)
+    with pytest.raises(CheckpointError, match="holds MapCodec, which is no map prior"):
+        train_map_prior(
+            replace(still, initial=str(tmp_path / "codec")), codec, data, nothing, Workspace(fabric, tmp_path / "fourth")
+        )
 
 
 def test_few_steps_are_timed(

