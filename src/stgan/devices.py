@@ -36,6 +36,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(getattr(torch.cpu, unit, lambda: False)() for unit in units)
 
 
+def suited_precision(device: torch.device) -> Precision:
+    """The fastest precision there: bf16-mixed if it has units for bfloat16."""
+    return "bf16-mixed" if has_bfloat16(device) else "32-true"
+
+
 def batch_size(device: torch.device, frames: int, side: int) -> int:
     """How many clips of `frames` square frames of `side` pixels to generate at a time, 1 to 16.
 

@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from stgan.checkpoints.checkpoint import Checkpoint
 from stgan.checkpoints.fingerprint import as_text, fingerprint
 from stgan.checkpoints.own_classifier import Classifier, own_checkpoints
 from stgan.defaults import BOTH, FRAMES, STRENGTH
-from stgan.devices import Precision, batch_size, choose_device
+from stgan.devices import Precision, batch_size, choose_device, suited_precision
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
 from stgan.names import listed
@@ -310,9 +310,12 @@ class STGAN:
         self,
         preset: str | SamplerSettings | None = None,
         iterations: int | None = None,
-        precision: Precision | None = None,
+        precision: Precision | Literal["auto"] | None = None,
     ) -> SamplerSettings:
         """The settings of a preset, with another number of iterations or precision if given.
+
+        precision: "auto" is the fastest one of the model's device for presets with a prior, and else the preset's:
+        `paper` is computed as it was published.
 
         The default preset is "motion" if the model has a clip prior for its actions, else "robust" if it has a frame
         prior, else "paper". If the clip prior was trained for other actions, the preset "motion" is unconditional: its
@@ -345,6 +348,8 @@ class STGAN:
             )
         if iterations is not None:
             preset = replace(preset, iterations=iterations)
+        if precision == "auto":
+            precision = suited_precision(self.device) if preset.needs else None
         return preset if precision is None else replace(preset, precision=precision)
 
     def hashes(self, steering: Steering) -> dict[str, Any]:

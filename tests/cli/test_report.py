@@ -62,7 +62,7 @@ def test_clips_of_another_precision_say_so(stgan: Any, tiny_model: Path, tmp_pat
     assert stgan.run(*arguments, "--precision", "bf16-mixed").returncode == 0
     (entry,) = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
     assert entry["settings"]["precision"] == "bf16-mixed"
-    refused = stgan.run(*arguments, "--resume")
+    refused = stgan.run(*arguments, "--precision", "32-true", "--resume")
     assert refused.returncode == 1 and "made with settings.precision 'bf16-mixed', not '32-true'" in refused.stderr
     assert stgan.run("report", folder, "--model", tiny_model).returncode == 0
     assert "--iterations 2 --precision bf16-mixed --out" in (folder / "report.html").read_text()

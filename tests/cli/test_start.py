@@ -116,7 +116,7 @@ def test_a_value_that_an_option_does_not_have_is_refused_and_the_others_named(st
 
 def test_options_stand_for_what_the_library_has() -> None:
     assert tuple(PRESETS) == defaults.PRESETS
-    assert get_args(get_args(options.Precision)[0]) == get_args(Precision)
+    assert get_args(get_args(options.Precision)[0]) == ("auto", *get_args(Precision))
     assert get_args(bench.MatmulPrecision) == get_args(machine.MatmulPrecision)
     assert tuple(importing.KINDS) == weights_import.KINDS and tuple(importing.POOL5) == weights_import.POOL5
     assert tuple(importing.PROTOCOLS) == weights_import.PROTOCOLS

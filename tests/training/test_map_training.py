@@ -351,7 +351,11 @@ def test_starting_from_trained_weights(
     save_checkpoint(tmp_path / "codec", codec)
     with pytest.raises(CheckpointError, match="holds MapCodec, which is no map prior"):
         train_map_prior(
-            replace(still, initial=str(tmp_path / "codec")), codec, data, nothing, Workspace(fabric, tmp_path / "fourth")
+            replace(still, initial=str(tmp_path / "codec")),
+            codec,
+            data,
+            nothing,
+            Workspace(fabric, tmp_path / "fourth"),
         )
 
 

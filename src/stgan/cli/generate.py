@@ -86,7 +86,7 @@ def generate(
     batch: Annotated[
         int | None, typer.Option(help="Clips that are made at the same time. Default: what suits the device.")
     ] = None,
-    precision: options.Precision = "32-true",
+    precision: options.Precision = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the clips in the folder and make the missing ones.")
     ] = False,

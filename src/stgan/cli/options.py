@@ -52,9 +52,10 @@ Iterations = Annotated[
 ]
 Frames = Annotated[int, typer.Option(help="Frames of a clip; fewer than 16 only with --condition lrcn.")]
 Precision = Annotated[
-    Literal["32-true", "bf16-mixed"],
+    Literal["auto", "32-true", "bf16-mixed"],
     typer.Option(
-        help="Number format to compute in. bf16-mixed is faster on hardware that supports it, and gives other clips."
+        help="Number format to compute in, which changes the clips. auto: bf16-mixed with the presets motion and "
+        "robust on hardware with bfloat16, else 32-true."
     ),
 ]
 Evaluator = Annotated[

@@ -144,7 +144,7 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
     import torch
     from lightning_fabric import Fabric
 
-    from stgan.devices import has_bfloat16
+    from stgan.devices import suited_precision
 
     if accelerator not in ("auto", "cpu", "cuda"):
         raise StganError(f"--accelerator is cpu, cuda or auto, not {accelerator!r}")
@@ -156,7 +156,7 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
     if devices > 1 and not gpu:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
     if precision == "auto":
-        precision = "bf16-mixed" if has_bfloat16(torch.device("cuda" if gpu else "cpu")) else "32-true"
+        precision = suited_precision(torch.device("cuda" if gpu else "cpu"))
     fabric = Fabric(
         accelerator="cuda" if gpu else "cpu",
         devices=devices,

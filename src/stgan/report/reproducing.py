@@ -53,7 +53,7 @@ def generate_command(folder: Path, clips: Sequence[Shown]) -> str | None:
     defaults = {"condition": BOTH, "iterations": str(preset.iterations), "frames": str(FRAMES)}
     for name, value in defaults.items():
         words += [f"--{name}", known[name]] * (known[name] != value)
-    words += ["--precision", precision] * (precision != preset.precision)
+    words += ["--precision", precision]  # its default depends on the machine
     return shlex.join(["stgan", "generate", *words, "--out", str(folder)])
 
 
