@@ -297,10 +297,10 @@ def test_clips_are_what_a_network_that_crops_has_seen(tiny_model: Path, tmp_path
     assert model.generate("left", preset="paper", iterations=2, condition="both").shape[-1] == 16
 
 
-def test_the_temperature_of_motion_is_the_models(tiny_model: Path) -> None:
-    model = STGAN(replace(find_model(tiny_model), temperature=0.5), "cpu")
+def test_the_frame_guidance_of_motion_is_the_models(tiny_model: Path) -> None:
+    model = STGAN(replace(find_model(tiny_model), frame_guidance=0.5), "cpu")
     for preset in (model.preset(), model.preset("motion")):
-        assert preset == replace(MOTION, prior=replace(MOTION.prior, temperature=0.5))
+        assert preset == replace(MOTION, prior=replace(MOTION.prior, frame_guidance=0.5))
     assert model.preset(MOTION) == MOTION and model.preset("robust") == ROBUST
     cold = replace(MOTION, iterations=2, step_size=0.0, prior=replace(MOTION.prior, temperature=0.0))
     one, other = model.generate("left", 2, preset=cold), model.generate("left", 2, seed=1, preset=cold)

@@ -435,11 +435,11 @@ class STGAN:
         return chosen if known or not chosen.conditional else chosen.unconditional()
 
     def _suited(self, preset: SamplerSettings) -> SamplerSettings:
-        """The preset, with the temperature that suits the model."""
-        temperature = self.folder.temperature
-        if not (temperature and isinstance(preset, GuidedSettings) and isinstance(preset.prior, ClipPriorSettings)):
+        """The preset, with the frame guidance that suits the model."""
+        guidance = self.folder.frame_guidance
+        if not (guidance and isinstance(preset, GuidedSettings) and isinstance(preset.prior, ClipPriorSettings)):
             return preset
-        return replace(preset, prior=replace(preset.prior, temperature=temperature))
+        return replace(preset, prior=replace(preset.prior, frame_guidance=guidance))
 
     def _knows_actions(self, settings: SamplerSettings) -> bool:
         """Whether the prior that these settings need was trained for the actions of the condition networks."""

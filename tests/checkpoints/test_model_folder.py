@@ -68,7 +68,7 @@ def test_saved_and_found_again(tmp_path: Path) -> None:
     assert find_model(tmp_path) == folder and folder.parts == ("e", "g", "l")
     assert not {"map_codec", "frame_prior", "clip_prior"} & json.loads((tmp_path / MODEL).read_text()).keys()
     priors = {"map_codec": "m", "frame_prior": "f", "clip_prior": "c"}
-    (whole := replace(folder, **priors, clip_size=227, temperature=0.8)).save()
+    (whole := replace(folder, **priors, clip_size=227, frame_guidance=1.8)).save()
     assert find_model(tmp_path) == whole and whole.priors == priors
     assert whole.parts == ("e", "g", "m", "f", "c", "l")
     values = json.loads((tmp_path / MODEL).read_text())

@@ -261,21 +261,23 @@ def test_codes_can_be_optimised_with_the_settings_of_robust(model: STGAN) -> Non
 
 
 @pytest.mark.parametrize("started", [False, True])
-@pytest.mark.parametrize("w", [0.0, 0.5, 1.0, 2.5])
-def test_guidance_is_classifier_free(networks: Networks, video: Tensor, w: float, started: bool) -> None:
-    """Ho & Salimans 2022: D(h; sigma) + w (D(h; sigma, action) - D(h; sigma)). A given frame is given to both."""
-    prior, h, sigma, settings = networks.clip_prior, torch.randn(2, 16, *MAP), 0.7, ClipPriorSettings(w, 1, False)
+@pytest.mark.parametrize(("w", "v"), [(0.0, 1.0), (0.5, 1.0), (1.0, 1.0), (2.5, 1.0), (2.5, 1.5), (2.0, 2.0)])
+def test_guidance_is_classifier_free(networks: Networks, video: Tensor, w: float, v: float, started: bool) -> None:
+    """Brooks et al. 2023, Eq. 3, of which Ho & Salimans 2022 is the case without a given frame, or with v = 1."""
+    prior, h, sigma = networks.clip_prior, torch.randn(2, 16, *MAP), 0.7
+    settings = ClipPriorSettings(guidance_scale=w, frame_guidance=v, frame_first=False)
     assert prior is not None and networks.map_codec is not None
     task, given = task_of(networks, (0, 1), Init(video, 1.0) if started else None), None
     if started:
         given = Given(encode(networks.map_codec.encoder, video)[:, 8].repeat(2, 1, 1, 1), torch.tensor([8, 8]))
     without, with_action = (prior.denoise(h, sigma, actions, given) for actions in (None, torch.tensor([LEFT, LEFT])))
     found = ClipDenoiser(task, settings, "motion").denoise(h, sigma)
-    torch.testing.assert_close(found, without + w * (with_action - without))
+    free = prior.denoise(h, sigma) if started else without
+    torch.testing.assert_close(found, free + v * (without - free) + w * (with_action - without))
     assert not torch.allclose(with_action, without)
     target = Activation(networks.condition[0], Target("lstm"))  # type: ignore[arg-type]
     of_target = ClipDenoiser(replace(task, phi=target), settings, "motion")
-    assert torch.equal(of_target.denoise(h, sigma), without)
+    torch.testing.assert_close(of_target.denoise(h, sigma), free + v * (without - free))
 
 
 @pytest.mark.parametrize(("w", "calls"), [(0.0, [ANY]), (1.0, [LEFT]), (2.0, [LEFT, ANY])])
@@ -479,6 +481,7 @@ def test_a_step_is_as_long_as_the_noise_level_says(networks: Networks, monkeypat
         transforms_of(ALONE, noise=0.0),
         replace(ALONE, multistep=False),
         prior_of(ALONE, frame_first=True),
+        prior_of(ALONE, frame_first=True, frame_guidance=2.0),
         replace(ALONE, prior=FramePriorSettings()),
     ],
 )

@@ -52,7 +52,7 @@ class ModelFolder:
     clip_prior: needed with these by the `motion` preset; None if the model has none.
     clip_size:  side in pixels of the central square of the generator's frames that clips keep; None: the square that
                 the condition networks see.
-    temperature: of `motion`, which suits the clip prior (see `ClipPriorSettings`); None: the preset's.
+    frame_guidance: of `motion`, which suits the clip prior (see `ClipPriorSettings`); None: the preset's.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class ModelFolder:
     frame_prior: str | None = None
     clip_prior: str | None = None
     clip_size: Annotated[int, Interval(ge=1, lt=1 << 14)] | None = None
-    temperature: Annotated[float, Interval(gt=0, le=2)] | None = None
+    frame_guidance: Annotated[float, Interval(gt=0, le=100)] | None = None
 
     def load(self, part: str, device: "torch.device | str" = "cpu") -> "Checkpoint":
         """Load one of the checkpoints, by its folder name."""
@@ -187,7 +187,7 @@ def assemble(
         evaluators={part: part for part in evaluators},
         **{kind: _only(path, kinds, kind) for kind in PRIORS if kind in kinds.values()},
         clip_size=former.clip_size if former else None,
-        temperature=former.temperature if former else None,
+        frame_guidance=former.frame_guidance if former else None,
     )
     folder.save()
     return find_model(path), [part for part in classifiers if part not in chosen]

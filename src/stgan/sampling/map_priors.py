@@ -96,6 +96,7 @@ class ClipPriorSettings:
 
     guidance_scale: w of classifier-free guidance: 0 unconditional, 1 conditional on the action as it was trained, above
                     1 more than that.
+    frame_guidance: the same of the given frame: above 1, scene and people stay more as they are in it.
     proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
                     the one that is steered.
     frame_first:    whether the frame prior first draws the middle frame, which the clip prior then animates.
@@ -106,6 +107,7 @@ class ClipPriorSettings:
 
     needs: ClassVar[str] = "clip_prior"
     guidance_scale: float = 1.0
+    frame_guidance: float = 1.0
     proposals: int = 1
     frame_first: bool = True
     frames: int = 1
@@ -113,6 +115,7 @@ class ClipPriorSettings:
 
     def __post_init__(self) -> None:
         check_range("guidance_scale", self.guidance_scale, 0)
+        check_range("frame_guidance", self.frame_guidance, 0)
         check_range("the number of proposals", self.proposals, 1, whole=True)
         check_range("the number of frames to choose from", self.frames, 1, whole=True)
         check_range("temperature", self.temperature, 0, 2)
@@ -190,18 +193,18 @@ class ClipDenoiser(Denoiser):
         return torch.cat([self.task.random.normal(*size) for _ in range(self.settings.proposals)])
 
     def _told(self, prior: MapPrior, h: Maps, sigma: float, given: Given | None) -> Maps:
-        """D by classifier-free guidance (Ho & Salimans 2022), where w is the guidance scale:
+        """D by classifier-free guidance (Ho & Salimans 2022) on two conditions (Brooks et al. 2023, Eq. 3):
 
-        D(h; sigma) + w (D(h; sigma, action) - D(h; sigma))
+            D(h; sigma) + v (D(h; sigma, frame) - D(h; sigma)) + w (D(h; sigma, frame, action) - D(h; sigma, frame))
+
+        with the frame guidance v and the guidance scale w. What its factor cancels is not computed.
         """
-        w = self.settings.guidance_scale
-        if self.action is None:
-            return prior.denoise(h, sigma, None, given)
-        conditional = prior.denoise(h, sigma, torch.full((len(h),), self.action, device=h.device), given)
-        if w == 1:
-            return conditional
-        unconditional = prior.denoise(h, sigma, None, given)
-        return unconditional + w * (conditional - unconditional)
+        v = 1.0 if given is None else self.settings.frame_guidance
+        w = 0.0 if self.action is None else self.settings.guidance_scale
+        action = torch.full((len(h),), self.action or 0, device=h.device)
+        estimates = ((1 - v, None, None), (v - w, None, given), (w, action, given))
+        parts = [factor * prior.denoise(h, sigma, *known) for factor, *known in estimates if factor]
+        return torch.stack(parts).sum(0)
 
 
 PriorSettings = FramePriorSettings | ClipPriorSettings

@@ -37,7 +37,7 @@ ROBUST = GuidedSettings(
 
 MOTION = GuidedSettings(
     name="motion",
-    prior=ClipPriorSettings(guidance_scale=3.0),
+    prior=ClipPriorSettings(guidance_scale=2.0, frame_guidance=1.25),
     inflation=Inflation((0.02, 0.96, 0.02), "replicate"),
     iterations=16,
     noise_level=(20.0, 0.04),

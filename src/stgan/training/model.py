@@ -145,7 +145,7 @@ class ModelTraining:
             condition={name: name for name in self.recipe.condition},
             evaluators={name: name for name in self.recipe.evaluators},
             clip_size=self.recipe.clip_size or None,
-            temperature=self.recipe.temperature or None,
+            frame_guidance=self.recipe.frame_guidance or None,
         )
 
     def actions_of(self, stage: str) -> tuple[str, ...]:

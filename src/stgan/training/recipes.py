@@ -38,7 +38,7 @@ class ModelRecipe:
     held_out: groups (actors, source videos) for validation; no network of the model is trained on them.
     encoder: checkpoint folder of an encoder to use instead of training one.
     description, citation, licence: of the clips, for the model cards.
-    temperature: of the preset `motion` with this model; 0: the preset's.
+    frame_guidance: of the preset `motion` with this model; 0: the preset's.
     clip_size: side of the centre square of the frames that generated clips keep; 0: the part that the condition
         networks see.
     csv, split_column, ucf_split: how to read the folder of clips, see `stgan.video.find_clips`.
@@ -56,7 +56,7 @@ class ModelRecipe:
     held_out: tuple[str, ...] = ()
     encoder: str = ""
     clip_size: Pixels = 0
-    temperature: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    frame_guidance: Annotated[float, Interval(ge=0, le=100)] = 0.0
     csv: str = ""
     split_column: str = "split"
     ucf_split: Annotated[int, Interval(ge=1, le=3)] = 1
