@@ -14,7 +14,7 @@ from torch import Tensor
 from stgan import STGAN
 from stgan.devices import Precision
 from stgan.errors import StganError
-from stgan.networks import C3DConfig, Given, MapPrior, MapVideoGenerator
+from stgan.networks import Given, MapPrior, MapVideoGenerator
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -412,36 +412,6 @@ def test_the_proposal_that_phi_rates_highest_is_used(model: STGAN, networks: Net
     expected = torch.stack([videos[number][clip] for clip, number in enumerate(best)])
     torch.testing.assert_close(chosen.videos, expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(chosen.value, torch.stack(values).amax(0), atol=1e-4, rtol=0)
-
-
-def test_the_frame_that_single_frames_networks_rate_highest_is_animated(networks: Networks) -> None:
-    """The frames are noises that a clip's own randomness draws one after another."""
-    codec, c3d, clips = networks.map_codec, Blind(), range(8)
-    assert codec is not None
-    alone = replace(task_of(networks, clips), phi=Action((networks.condition[0], c3d), LEFT))
-    settings = ClipPriorSettings(frames=3)
-    random, frames = ClipRandomness(clips), []
-    for _ in range(3):
-        each = replace(alone, random=random)
-        frames.append(ClipDenoiser(each, replace(settings, frames=1), "motion").given)
-    drawn = torch.stack(frames)  # type: ignore[arg-type]
-    images = codec.generator(drawn.flatten(0, 1)).clamp(0, 1)
-    values = Action(networks.condition, LEFT)(images.unsqueeze(2)).unflatten(0, (3, 8))
-    best = values.argmax(0)
-    assert len(set(best.tolist())) > 1
-    found = ClipDenoiser(alone, settings, "motion").given
-    torch.testing.assert_close(found, drawn[best, torch.arange(8)], atol=1e-4, rtol=0)
-    blind = replace(alone, phi=Action((c3d,), LEFT), random=ClipRandomness(clips))
-    torch.testing.assert_close(ClipDenoiser(blind, settings, "motion").given, drawn[0], atol=1e-4, rtol=0)
-
-
-class Blind:
-    """A condition network that takes clips of 16 frames alone."""
-
-    config = C3DConfig()
-
-    def log_probabilities(self, videos: Tensor) -> Tensor:
-        raise AssertionError("it cannot see a single frame")
 
 
 def test_choosing_needs_no_gradient(networks: Networks) -> None:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.networks.map_prior import Given, MapPrior, exact
-from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.denoising import Denoiser, Solver, exponential_sigmas
 from stgan.sampling.objectives import Action
 from stgan.sampling.settings import check_range
@@ -100,8 +99,6 @@ class ClipPriorSettings:
     proposals:      so many clips are drawn from the prior alone; the one that the condition networks rate highest is
                     the one that is steered.
     frame_first:    whether the frame prior first draws the middle frame, which the clip prior then animates.
-    frames:         so many frames are drawn; the one that is animated is the one that those condition networks rate
-                    highest that take a single frame.
     temperature:    of the clip prior's starting noise: below 1, clips move less and have less grain.
     """
 
@@ -110,14 +107,12 @@ class ClipPriorSettings:
     frame_guidance: float = 1.0
     proposals: int = 1
     frame_first: bool = True
-    frames: int = 1
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
         check_range("guidance_scale", self.guidance_scale, 0)
         check_range("frame_guidance", self.frame_guidance, 0)
         check_range("the number of proposals", self.proposals, 1, whole=True)
-        check_range("the number of frames to choose from", self.frames, 1, whole=True)
         check_range("temperature", self.temperature, 0, 2)
 
     @property
@@ -151,27 +146,14 @@ class ClipDenoiser(Denoiser):
             return maps[:, middle].expand(rows, -1, -1, -1), maps if task.init.strength < 1 else 0.0
         if not self.settings.frame_first:
             return None, 0.0
-        judge = task.phi.of_frames() if isinstance(task.phi, Action) else None
-        choices = self.settings.frames if judge else 1
         prior = _prior(task.networks.frame_prior, "frame prior", preset)
         c = prior.config
         sigmas = exponential_sigmas(c.sigma_max, c.sigma_min, FRAME_STEPS)
-        h = prior.start(torch.cat([self._noise(1) for _ in range(choices)]), sigmas[0])
+        h = prior.start(self._noise(1), sigmas[0])
         solver = Solver(lambda h, sigma: task.timer("prior", self._told, prior, h, sigma, None), multistep=True)
         for sigma, following in pairwise(sigmas):
             h = solver.step(h, sigma, following)
-        maps = solver.denoise(h, sigmas[-1])[:, 0]
-        if judge and choices > 1:
-            maps = maps[self._best(maps, judge, rows)]
-        return maps, 0.0
-
-    def _best(self, maps: Float[Tensor, "n channels y x"], judge: Action, rows: int) -> Int[Tensor, " rows"]:
-        """For each clip, the number of the frame that is rated highest."""
-        task = self.task
-        images = task.timer("generator", task.map_codec.generator, maps)
-        videos = to_unit_range(task.networks.crop(images.unsqueeze(2)))
-        values = task.timer("condition", judge, videos).unflatten(0, (-1, rows))
-        return values.argmax(0) * rows + torch.arange(rows, device=maps.device)
+        return solver.denoise(h, sigmas[-1])[:, 0], 0.0
 
     def starts(self, sigma: float) -> Maps:
         return self.motion + self.settings.temperature * sigma * self._noise(self.task.frames)

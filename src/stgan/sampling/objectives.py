@@ -5,7 +5,7 @@ as well as classes, with the same update.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -70,11 +70,6 @@ class Action:
 
     def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
         return log_probability(self.condition, videos, self.number)
-
-    def of_frames(self) -> "Action | None":
-        """The same under the condition networks that take a single frame; None if none does."""
-        able = tuple(network for network in self.condition if window_of(network) is None)
-        return replace(self, condition=able) if able else None
 
 
 @dataclass(frozen=True)

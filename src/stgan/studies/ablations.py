@@ -75,6 +75,7 @@ VARIANTS = {
         Variant("unsteered", "the priors alone, no condition network", replace(MOTION, step_size=0.0)),
         Variant("unconditional", "the priors are not told the action", _prior(MOTION, guidance_scale=0.0)),
         Variant("guidance-1", "the priors are told the action, without guidance", _prior(MOTION, guidance_scale=1.0)),
+        Variant("frame-guidance-1", "the drawn frame is given, without guidance", _prior(MOTION, frame_guidance=1.0)),
         Variant("no-frame", "no frame prior: the clip prior draws all frames", _prior(MOTION, frame_first=False)),
         Variant("proposals", "condition networks first choose one of four clips", _prior(MOTION, proposals=4)),
         Variant("all-levels", "steps at every noise level", replace(MOTION, guided_below=None)),
