@@ -15,6 +15,7 @@ from stgan import STGAN
 from stgan.devices import Precision
 from stgan.errors import StganError
 from stgan.networks import Given, MapPrior, MapVideoGenerator
+from stgan.networks.map_prior import with_frame
 from stgan.sampling import (
     MOTION,
     PAPER,
@@ -175,7 +176,7 @@ def test_motion_keeps_the_middle_frame_of_the_video(networks: Networks, frames: 
 def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
     """By the frame prior, which is told the action; then the noise of the clip is drawn."""
     prior = networks.frame_prior
-    preset = prior_of(replace(MOTION, iterations=3, step_size=0.0), guidance_scale=1.0)
+    preset = prior_of(replace(MOTION, iterations=3, step_size=0.0), guidance_scale=1.0, frame_guidance=1.0)
     assert prior is not None
     actions, random = torch.tensor([LEFT, LEFT]), ClipRandomness([3, 4])
     sigmas = exponential_sigmas(prior.config.sigma_max, prior.config.sigma_min, FRAME_STEPS)
@@ -273,11 +274,13 @@ def test_guidance_is_classifier_free(networks: Networks, video: Tensor, w: float
     without, with_action = (prior.denoise(h, sigma, actions, given) for actions in (None, torch.tensor([LEFT, LEFT])))
     found = ClipDenoiser(task, settings, "motion").denoise(h, sigma)
     free = prior.denoise(h, sigma) if started else without
-    torch.testing.assert_close(found, free + v * (without - free) + w * (with_action - without))
+    expected = free + v * (without - free) + w * (with_action - without)
+    torch.testing.assert_close(found, expected if given is None else with_frame(expected, given))
     assert not torch.allclose(with_action, without)
     target = Activation(networks.condition[0], Target("lstm"))  # type: ignore[arg-type]
     of_target = ClipDenoiser(replace(task, phi=target), settings, "motion")
-    torch.testing.assert_close(of_target.denoise(h, sigma), free + v * (without - free))
+    expected = free + v * (without - free)
+    torch.testing.assert_close(of_target.denoise(h, sigma), expected if given is None else with_frame(expected, given))
 
 
 @pytest.mark.parametrize(("w", "calls"), [(0.0, [ANY]), (1.0, [LEFT]), (2.0, [LEFT, ANY])])

@@ -55,6 +55,14 @@ class Given(NamedTuple):
     times: Int[Tensor, " batch"]
 
 
+def with_frame(
+    sequences: Float[Tensor, "batch time channels grid grid"], given: Given
+) -> Float[Tensor, "batch time channels grid grid"]:
+    """Sequences with the given frame in its place."""
+    known = torch.arange(sequences.shape[1], device=sequences.device) == given.times[:, None]
+    return torch.where(known[:, :, None, None, None], given.maps[:, None], sequences)
+
+
 class MapPrior(nn.Module):
     """D(h; sigma, action, given) = E[h | h + sigma n, action, given] of windows h of maps.
 
@@ -159,8 +167,7 @@ class MapPrior(nn.Module):
             window = slice(start, start + frames)
             total[:, window] += self.denoise_window(padded[:, window], sigma, actions, inside)
             count[window] += 1
-        known = torch.arange(time, device=noisy.device) == given.times[:, None]
-        return torch.where(known[:, :, None, None, None], given.maps[:, None], (total / count)[:, :time])
+        return with_frame((total / count)[:, :time], given)
 
     def denoise_window(
         self,

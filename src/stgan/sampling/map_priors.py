@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.networks.map_prior import Given, MapPrior, exact
+from stgan.networks.map_prior import Given, MapPrior, exact, with_frame
 from stgan.sampling.denoising import Denoiser, Solver, exponential_sigmas
 from stgan.sampling.objectives import Action
 from stgan.sampling.settings import check_range
@@ -186,7 +186,8 @@ class ClipDenoiser(Denoiser):
         action = torch.full((len(h),), self.action or 0, device=h.device)
         estimates = ((1 - v, None, None), (v - w, None, given), (w, action, given))
         parts = [factor * prior.denoise(h, sigma, *known) for factor, *known in estimates if factor]
-        return torch.stack(parts).sum(0)
+        estimate = torch.stack(parts).sum(0)
+        return estimate if given is None else with_frame(estimate, given)
 
 
 PriorSettings = FramePriorSettings | ClipPriorSettings
