@@ -63,7 +63,7 @@ NAN, INF = float("nan"), float("inf")
         *((ROBUST.prior, {"scene": value}) for value in (-1, 1.5)),
         *((MOTION.prior, {"temperature": value}) for value in (-0.1, 2.5, NAN)),
         *((MOTION.prior, {"proposals": value}) for value in (0, 1.5)),
-        *((MOTION.prior, {"guidance_scale": value}) for value in (-1.0, NAN)),
+        *((MOTION.prior, {name: value}) for name in ("guidance_scale", "frame_guidance") for value in (-1.0, NAN)),
         *((ROBUST.transforms, {"shift": value}) for value in (-1, 0.5, 5000)),
         *((ROBUST.transforms, {name: value}) for name in ("noise", "brightness") for value in (-0.1, NAN, 2.0)),
         *((ROBUST.inflation, {"kernel": value}) for value in ((0.5, 0.5), (0.5, 0.2, 0.2), (NAN,))),
