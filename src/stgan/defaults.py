@@ -3,7 +3,7 @@
 Nothing here loads PyTorch, so that `stgan --help` need not.
 """
 
-PRESETS = ("motion", "robust", "paper", "pixels")
+PRESETS = ("motion", "robust", "spectral", "paper", "pixels")
 """Names of the presets; `stgan.sampling.presets` has their settings."""
 
 FRAMES = 16

@@ -33,9 +33,12 @@ from stgan.sampling import (
     OnIteration,
     SamplerSettings,
     Samples,
+    SpectralSettings,
     Target,
     clip_seed,
+    input_side,
     layers,
+    least_side,
     sample,
     visible_side,
     window_of,
@@ -61,6 +64,7 @@ class Steering:
     objectives:  what can be maximized: actions by their names, or one target by a name for its clips.
     target:      the target as text; None for actions.
     frames:      frames of a clip.
+    whole:       width and height in pixels of the frames that a sampler makes, which may be cropped.
     side:        width and height of a clip in pixels.
     """
 
@@ -70,6 +74,7 @@ class Steering:
     objectives: Mapping[str, Action | Activation]
     target: str | None
     frames: int
+    whole: int
     side: int
 
     def check(self, action: str) -> None:
@@ -102,6 +107,7 @@ class STGAN:
         condition: Classifier | Mapping[str, Classifier] | None = None,
     ) -> None:
         self.folder, self.device = folder if condition is None else replace(folder, condition={}), torch.device(device)
+        self.drawn = folder.actions  # those that the generator and its priors were trained on
         self.checkpoints: dict[str, Checkpoint] = {
             part: folder.load(part, self.device)
             for part in dict.fromkeys(
@@ -162,7 +168,7 @@ class STGAN:
         preset: str | SamplerSettings | None = None,
         condition: str = BOTH,
         iterations: int | None = None,
-        frames: int = FRAMES,
+        frames: int | None = None,
         init: Float[Tensor, "3 any_time any_height any_width"] | None = None,
         strength: float = STRENGTH,
         target: str | None = None,
@@ -177,11 +183,11 @@ class STGAN:
 
         Args:
             action: name of the action; None with a `target`.
-            preset: "motion", "robust", "paper", "pixels", or settings of a sampler. Default: "motion" if the model has
-                a clip prior for its actions, else "robust" if it has a frame prior, else "paper".
+            preset: "motion", "robust", "spectral", "paper", "pixels", or settings of a sampler. Default: see `preset`.
             condition: the network that steers: "lrcn", "c3d" or "both", or the name of one of your own classifiers.
             iterations: number of iterations of activation maximization. Default: the preset's.
             frames: frames of a video, at most 1024. C3D sees longer videos than its window as several windows.
+                Default: 16, or as many as a condition network takes if these are more.
             init: start from this video, RGB in [0, 1], instead of from noise alone. It is resized (short side) and
                 cropped (centre) to the model's frame size. It is cut to its middle `frames` frames, or played back
                 and forth if it has fewer.
@@ -200,23 +206,30 @@ class STGAN:
             raise StganError("name either an action or a target to generate")
         chosen = self.preset(preset, iterations)
         actions = [] if action is None else [action]
-        steering = self.steering(actions, condition=condition, frames=frames, target=target)
+        steering = self.steering(actions, condition=condition, frames=frames, target=target, preset=chosen)
         (name,) = steering.objectives
-        start = None if init is None else self.init(init, frames, strength)
+        start = None if init is None else self.init(init, steering.frames, strength, size=steering.whole)
         parts = [
             self.sample(steering, name, numbers, seed, chosen, init=start, on_iteration=on_iteration).videos
-            for numbers in batches(num_videos, self.batch_size(frames))
+            for numbers in batches(num_videos, self.batch_size(steering.frames, steering.side))
         ]
         return torch.cat(parts)
 
     def steering(
-        self, actions: Sequence[str] = (), *, condition: str = BOTH, frames: int = FRAMES, target: str | None = None
+        self,
+        actions: Sequence[str] = (),
+        *,
+        condition: str = BOTH,
+        frames: int | None = None,
+        target: str | None = None,
+        preset: SamplerSettings | None = None,
     ) -> Steering:
         """Resolve and check which networks steer clips of these actions, or of a target.
 
         Args:
             actions: default: all actions of the model.
             condition, frames, target: see `generate`.
+            preset: what the clips are made with, if it is not one that uses the model's generator.
 
         Raises:
             StganError: an unknown action, condition or target, or a network that steers does not take such clips.
@@ -229,8 +242,10 @@ class STGAN:
         if target is not None and actions:
             raise StganError(f"name either actions or a target, not both {actions[0]!r} and {target!r}")
         classifiers = self._classifiers(condition)
-        side = self._clip_side(classifiers)
-        self._check_frames(classifiers, frames, side)
+        whole, side = self._sides(classifiers, preset)
+        if frames is None:
+            frames = max(FRAMES, *(window_of(network) or 0 for network in classifiers.values()))
+        self._check_frames(classifiers, frames, whole, side)
         networks = Networks(
             image_generator=self._network(self.folder.generator),
             encoder=self.folded[self.folder.encoder],
@@ -243,13 +258,13 @@ class STGAN:
             objectives = {name: Action(networks.condition, self._number(name)) for name in actions or self.actions}
         else:
             parsed, name = Target.parse(target), self._only(classifiers)
-            parsed.check(name, self._layers(classifiers[name], frames))
+            parsed.check(name, self._layers(classifiers[name], frames, whole))
             objectives = {parsed.slug(name): Activation(classifiers[name], parsed)}
-        return Steering(condition, classifiers, networks, objectives, target, frames, side)
+        return Steering(condition, classifiers, networks, objectives, target, frames, whole, side)
 
-    def batch_size(self, frames: int = FRAMES) -> int:
-        """The default number of clips of an action that are made together."""
-        return batch_size(self.device, frames, self.image_size)
+    def batch_size(self, frames: int = FRAMES, side: int | None = None) -> int:
+        """The default number of clips of an action that are made together. side: of a clip; None: the generator's."""
+        return batch_size(self.device, frames, side or self.image_size)
 
     def sample(
         self,
@@ -288,10 +303,10 @@ class STGAN:
             frames=steering.frames, init=init, on_iteration=on_iteration,
         )  # fmt: skip
 
-    def layers(self, condition: str, frames: int = FRAMES) -> dict[str, Layer]:
+    def layers(self, condition: str, frames: int | None = None) -> dict[str, Layer]:
         """The layers of a condition network that can be targets, by name, in the order in which they run."""
-        classifiers = self.steering(condition=condition, frames=frames).classifiers
-        return self._layers(classifiers[self._only(classifiers)], frames)
+        steering = self.steering(condition=condition, frames=frames)
+        return self._layers(steering.classifiers[self._only(steering.classifiers)], steering.frames, steering.whole)
 
     def init(
         self,
@@ -299,11 +314,12 @@ class STGAN:
         frames: int = FRAMES,
         strength: float = STRENGTH,
         source: str = "",
+        size: int | None = None,
     ) -> Init:
-        """A video to start from, fitted to the model's frame size and to this number of frames (see `Init.fit`)."""
+        """A video to start from, fitted to this number of frames and to this size or the model's (see `Init.fit`)."""
         _check_kind("a video to start from", video, Tensor, "a tensor (3, time, height, width)")
         _check_kind("the strength", strength, int | float, "a number")
-        fitted = Init.fit(video, self.image_size, frames, strength, source)
+        fitted = Init.fit(video, size or self.image_size, frames, strength, source)
         return replace(fitted, video=fitted.video.to(self.device))
 
     def preset(
@@ -318,7 +334,8 @@ class STGAN:
         `paper` is computed as it was published.
 
         The default preset is "motion" if the model has a clip prior for its actions, else "robust" if it has a frame
-        prior, else "paper". If the clip prior was trained for other actions, the preset "motion" is unconditional: its
+        prior, else "paper". If you steer by classifiers of your own with actions that the generator has never seen, it
+        is "spectral". If the clip prior was trained for other actions, the preset "motion" is unconditional: its
         guidance scale is 0.
 
         Raises:
@@ -385,22 +402,30 @@ class STGAN:
             raise StganError(f"a target is a part of one condition network; name which: {' or '.join(classifiers)}")
         return next(iter(classifiers))
 
-    def _clip_side(self, classifiers: Mapping[str, Any]) -> int:
-        """Width and height of a clip in pixels: the model's clip size, else what the condition networks see.
+    def _sides(self, classifiers: Mapping[str, Any], preset: SamplerSettings | None) -> tuple[int, int]:
+        """Width and height in pixels of frames as they are made, and of a clip.
 
-        They see whole frames of the generator, unless every network crops, as LRCN crops 227 pixels out of 256 in the
-        paper.
+        Without a generator, both are those of the preset, or the largest input of a condition network. With one, a clip
+        has the model's clip size, else what the condition networks see: whole frames of the generator, unless every
+        network crops, as LRCN crops 227 pixels out of 256 in the paper.
         """
+        if isinstance(preset, SpectralSettings):
+            size = preset.size or max(input_side(network) or self.image_size for network in classifiers.values())
+            return size, size
         if self.folder.clip_size:
-            return min(self.folder.clip_size, self.image_size)
-        return max(visible_side(network, self.image_size) for network in classifiers.values())
+            return self.image_size, min(self.folder.clip_size, self.image_size)
+        return self.image_size, max(visible_side(network, self.image_size) for network in classifiers.values())
 
-    def _check_frames(self, classifiers: Mapping[str, Any], frames: int, side: int) -> None:
+    def _check_frames(self, classifiers: Mapping[str, Any], frames: int, whole: int, side: int) -> None:
         """StganError if one of the networks does not take clips with this number of frames or this size."""
         check_range("the number of frames", frames, 1, MOST_FRAMES, whole=True)
         for name, network in classifiers.items():
-            visible, window = visible_side(network, self.image_size), window_of(network)
-            if side < visible < self.image_size:
+            visible, window = visible_side(network, whole), window_of(network)
+            if whole < least_side(network):
+                raise StganError(
+                    f"the {name} condition network crops {least_side(network)} pixels, but frames have only {whole}"
+                )
+            if side < visible < whole:
                 raise StganError(
                     f"the {name} condition network crops {visible} pixels, but clips of {self.name} have {side}"
                 )
@@ -411,8 +436,8 @@ class STGAN:
                     + ("an lrcn condition network takes clips of any length" if lrcn else "ask for as many")
                 )
 
-    def _layers(self, network: Any, frames: int) -> dict[str, Layer]:
-        grey = torch.full((1, 3, window_of(network) or frames, self.image_size, self.image_size), 0.5)
+    def _layers(self, network: Any, frames: int, side: int) -> dict[str, Layer]:
+        grey = torch.full((1, 3, window_of(network) or frames, side, side), 0.5)
         return layers(network, grey.to(self.device))
 
     def _number(self, action: str) -> int:
@@ -422,6 +447,8 @@ class STGAN:
 
     def _default_preset(self) -> SamplerSettings:
         """The first preset that works with the model and its actions."""
+        if not set(self.actions) <= set(self.drawn):
+            return PRESETS["spectral"]
         for name in ("motion", "robust"):
             chosen = self._suited(PRESETS[name])
             if chosen.needs in self.folder.priors and (not chosen.conditional or self._knows_actions(chosen)):

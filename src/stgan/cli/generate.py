@@ -3,14 +3,15 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from stgan.cli import options
 from stgan.cli.terminal import check_needed, check_range, new_console, on_interrupt
-from stgan.defaults import BOTH, FRAMES, STRENGTH
+from stgan.defaults import BOTH, STRENGTH
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.progress import bars
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stgan.generation import Companion
-    from stgan.pipeline import STGAN
-    from stgan.sampling import Init
+    from stgan.pipeline import STGAN, Steering
+    from stgan.sampling import Init, SamplerSettings
 
 _MOST_CLIPS = 1_000_000  # of each action
 _MOST_ITERATIONS = 100_000
@@ -36,7 +37,8 @@ EXAMPLES = (
     "stgan generate bend --preset paper --trace",
     "stgan generate wave2 --init walk.mp4           (the person in walk.mp4 waves)",
     "stgan generate --target lstm:17 --condition lrcn",
-    "stgan generate --condition my_classifier.py:make",
+    "stgan generate --condition torchvision:r3d_18 --num 1   (what a network of torchvision has learned)",
+    "stgan generate --condition my_classifier.py:make --preset spectral --speed fast",
 )
 
 
@@ -54,13 +56,44 @@ def generate(
     condition: Annotated[
         str,
         typer.Option(
-            metavar="NAME|MODULE:FUNCTION",
-            help="Condition network: the video classifier whose gradient steers the clips. lrcn, c3d, both, or your "
-            "own classifier, which this function of a module or of FILE.py returns (its code is run).",
+            metavar="NAME|torchvision:NAME|hf:ORG/NAME|MODULE:FUNCTION",
+            help="Condition network: the video classifier whose gradient steers the clips. lrcn, c3d, both, a network "
+            "of torchvision, one of the Hugging Face hub, or your own, which this function of a module or of FILE.py "
+            "returns (its code is run).",
         ),
     ] = BOTH,
     iterations: options.Iterations = None,
-    frames: options.Frames = FRAMES,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames of a clip; fewer than 16 only with --condition lrcn.",
+            show_default="16, or more if the condition network takes more",
+        ),
+    ] = None,
+    speed: Annotated[
+        Literal["slow", "natural", "fast"] | None,
+        typer.Option(help="With the preset spectral: how fast things may move.", show_default="natural"),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="With the preset spectral: width and height of a clip.",
+            show_default="what the condition network takes",
+        ),
+    ] = None,
+    magnitudes: Annotated[
+        Literal["free", "natural"] | None,
+        typer.Option(
+            help="With the preset spectral: natural keeps the spectrum of natural video, and changes phases only.",
+            show_default="free",
+        ),
+    ] = None,
+    diversity: Annotated[
+        float | None,
+        typer.Option(
+            help="With the preset spectral: how much clips of a batch are made to differ, such as 1.", show_default="0"
+        ),
+    ] = None,
     init: Annotated[
         Path | None, options.file("--init", "Start from this video or picture instead of from noise.")
     ] = None,
@@ -114,9 +147,11 @@ def generate(
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
     stgan = STGAN.from_pretrained(typed(model), device, own)
     condition = OWN if own else condition
-    settings = stgan.preset(preset, iterations, precision)
-    steering = stgan.steering(actions or [], condition=condition, frames=frames, target=target)
-    start = read_init(stgan, init, frames, STRENGTH if strength is None else strength) if init else None
+    settings = spectral_options(
+        stgan.preset(preset, iterations, precision), speed=speed, size=size, magnitudes=magnitudes, diversity=diversity
+    )
+    steering = stgan.steering(actions or [], condition=condition, frames=frames, target=target, preset=settings)
+    start = read_init(stgan, init, steering, STRENGTH if strength is None else strength) if init else None
     job = GenerationJob(stgan, steering, settings, num, seed, batch, start)
     check_range("--intermediate", intermediate, math.ceil(settings.iterations / _MOST_INTERMEDIATES), _MOST_ITERATIONS)
     if gif and steering.side > LARGEST_GIF:
@@ -144,7 +179,7 @@ def generate(
                 soft_wrap=True,
             )
         console.print(
-            f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, {frames} frames of "
+            f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, {steering.frames} frames of "
             f"{steering.side}x{steering.side}, preset {settings.name}, steered by {', '.join(steering.classifiers)}, "
             f"{settings.iterations} iterations"
             + ", unconditional prior"
@@ -171,9 +206,20 @@ def generate(
     console.print(f"Clips, {MANIFEST} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
 
 
-def read_init(stgan: "STGAN", path: Path, frames: int, strength: float) -> "Init":
+def spectral_options(settings: "SamplerSettings", **given: Any) -> "SamplerSettings":
+    """The settings with these options, those that were given. StganError for those of another preset."""
+    from stgan.sampling import SpectralSettings
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if chosen and not isinstance(settings, SpectralSettings):
+        raise StganError(f"--{next(iter(chosen))} is for the preset spectral, not for {settings.name}")
+    return replace(settings, **chosen)
+
+
+def read_init(stgan: "STGAN", path: Path, steering: "Steering", strength: float) -> "Init":
     """The middle frames of a video file, or a picture, to start from."""
     from stgan.video import center_window, read_video, to_float
 
     clip = read_video(path).frames
-    return stgan.init(to_float(clip[center_window(len(clip), frames)]), frames, strength, path.name)
+    window = center_window(len(clip), steering.frames)
+    return stgan.init(to_float(clip[window]), steering.frames, strength, path.name, steering.whole)

@@ -44,7 +44,9 @@ Preset = Annotated[
     typer.Option(
         metavar="|".join(PRESETS),
         help="How clips are made. motion: with a prior trained on clips. robust: with a prior trained on frames. "
-        "paper: as published. pixels: without a generator. Default: motion if the model has its prior, else robust.",
+        "spectral: without a generator, for any classifier. paper: as published. pixels: the paper's without a "
+        "generator. Default: motion if the model has its prior, else robust; spectral for actions that the model's "
+        "generator has never seen.",
     ),
 ]
 Iterations = Annotated[

@@ -98,7 +98,7 @@ class GenerationJob:
     @property
     def together(self) -> int:
         """Largest number of clips of an action that are made together."""
-        return self.batch or self.model.batch_size(self.steering.frames)
+        return self.batch or self.model.batch_size(self.steering.frames, self.steering.side)
 
     def order(self) -> Iterator[Key]:
         """The keys of all clips: the first clip of each action, then the second of each, ..."""

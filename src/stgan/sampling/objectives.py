@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stgan.networks.preprocessing import Preprocessing
 from stgan.sampling.targets import Target, record
 from stgan.spacing import window_starts
 
@@ -30,11 +31,27 @@ def window_of(network: object) -> int | None:
     return getattr(getattr(network, "config", None), "frames", None)
 
 
+def input_side(network: Any) -> int | None:
+    """The side of a network's square input, in pixels; None for any."""
+    pixels = _preprocessing(network)
+    return pixels.size if pixels else None
+
+
+def least_side(network: Any) -> int:
+    """The side of the smallest square frames that a network takes, in pixels: 1 unless it crops."""
+    pixels = _preprocessing(network)
+    return pixels.size if pixels and pixels.size and pixels.fit == "crop" else 1
+
+
 def visible_side(network: Any, side: int) -> int:
     """The side of the central square that a network sees of square frames, in pixels: all of it unless it crops."""
+    crop = least_side(network)
+    return side if crop == 1 else min(side, crop)
+
+
+def _preprocessing(network: Any) -> Preprocessing | None:
     config = getattr(network, "config", None)
-    pixels = getattr(getattr(config, "frame", config), "preprocessing", None)
-    return min(side, pixels.size) if pixels and pixels.size and pixels.fit == "crop" else side
+    return getattr(getattr(config, "frame", config), "preprocessing", None)
 
 
 def over_windows(
@@ -70,6 +87,22 @@ class Action:
 
     def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
         return log_probability(self.condition, videos, self.number)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """log Phi_y minus its mean over all classes, the mean over condition networks and windows.
+
+    With a softmax, that is the logit of the action minus the mean logit. Its gradient shows the action; that of
+    log Phi_y, as long as this is small, mostly hides the classes that are more probable.
+    """
+
+    condition: tuple[ConditionNetwork, ...]
+    number: int
+
+    def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
+        values = [over_windows(network.log_probabilities, videos, window_of(network)) for network in self.condition]
+        return torch.stack([value[:, self.number] - value.mean(1) for value in values]).mean(0)
 
 
 @dataclass(frozen=True)

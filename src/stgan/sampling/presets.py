@@ -7,6 +7,7 @@ from stgan.sampling.guided import GuidedSettings
 from stgan.sampling.map_priors import ClipPriorSettings, FramePriorSettings
 from stgan.sampling.ppgn import PPGNSettings
 from stgan.sampling.settings import Inflation, SamplerSettings, Transforms
+from stgan.sampling.spectral import SpectralSettings
 
 PAPER = PPGNSettings(
     name="paper",
@@ -49,4 +50,11 @@ MOTION = GuidedSettings(
 )
 """A prior of frames draws a frame, a prior trained on clips animates it, and the condition networks refine the clip."""
 
-PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (MOTION, ROBUST, PAPER, PIXELS)}
+SPECTRAL = SpectralSettings(
+    name="spectral",
+    iterations=300,
+    transforms=Transforms(shift=16, noise=0.05, rotation=10.0, zoom=0.85),
+)
+"""Fourier coefficients under the spectrum of natural video, without a generator: for any classifier."""
+
+PRESETS: dict[str, SamplerSettings] = {preset.name: preset for preset in (MOTION, ROBUST, SPECTRAL, PAPER, PIXELS)}

@@ -14,13 +14,16 @@ from stgan.sampling.guided import GuidedSettings, guided
 from stgan.sampling.ppgn import PPGNSettings, ppgn
 from stgan.sampling.randomness import ClipRandomness
 from stgan.sampling.settings import SamplerSettings
+from stgan.sampling.spectral import SpectralSettings, spectral
 from stgan.sampling.starts import Init
 from stgan.sampling.task import Networks, Objective, OnIteration, Optimised, Task, Timer, untimed
 
-Settings = PPGNSettings | GuidedSettings
+Settings = PPGNSettings | GuidedSettings | SpectralSettings
 """Of any sampler, as records of settings are read."""
 
-SAMPLERS: dict[type[SamplerSettings], Callable[[Task, Any], Optimised]] = {PPGNSettings: ppgn, GuidedSettings: guided}
+SAMPLERS: dict[type[SamplerSettings], Callable[[Task, Any], Optimised]] = {
+    PPGNSettings: ppgn, GuidedSettings: guided, SpectralSettings: spectral,
+}  # fmt: skip
 """The sampler of each class of settings."""
 
 

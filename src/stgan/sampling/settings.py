@@ -58,14 +58,23 @@ class Transforms:
     shift:      at most so many pixels in each direction.
     noise:      standard deviation of Gaussian noise, of videos in [0, 1].
     brightness: at most so much is added to or taken from all pixels, of videos in [0, 1].
+    rotation:   at most so many degrees in each direction.
+    zoom:       the side of the part that is seen, as a share of the frame's, is drawn from this to 2 - this: 1 is the
+                whole frame, and 0.8 is from 0.8 to 1.2.
+    flip:       whether half of the videos are mirrored. Not for networks that tell left from right.
     """
 
     shift: int = 0
     noise: float = 0.0
     brightness: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 1.0
+    flip: bool = False
 
     def __post_init__(self) -> None:
         check_range("shift", self.shift, 0, 1024, whole=True)
+        check_range("rotation", self.rotation, 0, 180)
+        check_range("zoom", self.zoom, 0.05, 1)
         check_range("noise", self.noise, 0, 1)
         check_range("brightness", self.brightness, 0, 1)
 

@@ -15,13 +15,13 @@ from stgan.networks.map_codec import MapCodec
 from stgan.networks.map_generator import MapVideoGenerator
 from stgan.networks.map_prior import MapPrior
 from stgan.networks.preprocessing import center_square, to_unit_range
-from stgan.sampling.objectives import Action, Activation, ConditionNetwork
+from stgan.sampling.objectives import Action, Activation, ConditionNetwork, Evidence
 from stgan.sampling.randomness import ClipRandomness
 from stgan.sampling.settings import Inflation, SamplerSettings
 from stgan.sampling.starts import Init
 from stgan.sampling.transforms import transform
 
-Objective = Action | Activation
+Objective = Action | Activation | Evidence
 """Phi of Eq. 8: videos to one value a clip."""
 
 Videos = Float[Tensor, "batch 3 time height width"]

@@ -1,5 +1,7 @@
 """Random transforms of the video before the condition networks see it."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -13,20 +15,34 @@ from stgan.sampling.settings import Transforms
 def transform(
     videos: Float[Tensor, "batch 3 time height width"], transforms: Transforms, random: ClipRandomness
 ) -> Float[Tensor, "batch 3 time height width"]:
-    """Shift videos, change their brightness and add noise, each clip by its own draw; clamp them to [0, 1].
+    """Shift, turn, zoom and mirror videos, change their brightness, add noise; clamp them to [0, 1].
 
-    All frames of a clip are shifted alike. The draws come from `random`, which has as many clips.
+    Each clip has its own draw, and all its frames are moved alike. The draws come from `random`, which has as many
+    clips.
     """
-    if not (transforms.shift or transforms.brightness or transforms.noise):
+    if transforms == Transforms():
         return videos
     batch, channels, _, height, width = videos.shape
     draws = random.uniform(3).to(videos)
     shift = ((2 * draws[:, :2] - 1) * transforms.shift).round()
-    theta = torch.eye(2, 3, device=videos.device, dtype=videos.dtype).repeat(batch, 1, 1)
+    turned = bool(transforms.rotation or transforms.zoom < 1 or transforms.flip)
+    theta = torch.zeros(batch, 2, 3, device=videos.device, dtype=videos.dtype)
+    theta[:, :, :2] = _turns(transforms, random, width / height).to(videos) if turned else torch.eye(2)
     theta[:, :, 2] = 2 * shift / videos.new_tensor([width, height])
     grid = F.affine_grid(theta, [batch, channels, height, width], align_corners=False)
-    moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode="border", align_corners=False)
+    beyond = "reflection" if turned else "border"
+    moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode=beyond, align_corners=False)
     videos = moved.view_as(videos) + transforms.brightness * (2 * draws[:, 2] - 1).view(-1, 1, 1, 1, 1)
     if transforms.noise:
         videos = videos + transforms.noise * random.normal(*videos.shape[1:])
     return to_unit_range(videos)
+
+
+def _turns(transforms: Transforms, random: ClipRandomness, aspect: float) -> Float[Tensor, "batch 2 2"]:
+    """A rotation, zoom and reflection of each clip, in coordinates from -1 to 1. aspect: width / height."""
+    turn, zoom, mirror = random.uniform(3).unbind(1)
+    angle = math.radians(transforms.rotation) * (2 * turn - 1)
+    side = transforms.zoom + 2 * (1 - transforms.zoom) * zoom
+    sign = torch.where(mirror < 0.5, -1.0, 1.0) if transforms.flip else torch.ones_like(mirror)
+    x, y = side * angle.cos(), side * angle.sin()
+    return torch.stack([torch.stack([sign * x, -y / aspect], 1), torch.stack([sign * y * aspect, x], 1)], 1)
