@@ -96,7 +96,7 @@ def test_codes_are_maps_or_as_published_vectors(model: STGAN, preset: str, code:
     ("arguments", "message"),
     [
         ({"action": "fly"}, "grow, left, right"),
-        ({"preset": "best"}, "motion, robust, paper"),
+        ({"preset": "best"}, "motion, robust, spectral, paper"),
         ({"condition": "i3d"}, "lrcn, c3d and both"),
         ({"num_videos": 0}, "at least 1"),
         ({"num_videos": True}, "a whole number of at least 1"),
@@ -158,7 +158,7 @@ def test_arguments_of_any_type_are_refused_with_one_sentence(model: STGAN, tiny_
                 used.add((name, repr(value)))
             except StganError as error:
                 assert str(error).isprintable() and len(str(error)) < 400, (name, value)
-    missing = {"condition of from_pretrained", "device", "preset", "iterations", "precision", "on_iteration"}
+    missing = {"condition of from_pretrained", "device", "preset", "iterations", "precision", "frames", "on_iteration"}
     assert used == {
         *((name, "None") for name in (*missing, "preset of sample", "init of sample")),
         *(("iterations", "5"), ("actions", "[]"), ("strength", "0.5"), ("strength", "True")),
@@ -252,7 +252,7 @@ def test_a_model_without_a_clip_prior_falls_back_to_robust(model: STGAN, tiny_mo
         former.generate("left", preset="motion", iterations=2)
     assert str(caught.value) == (
         "preset motion needs a clip prior, but tiny has only encoder, generator, map codec and frame prior; "
-        "choose robust or paper or pixels"
+        "choose robust or spectral or paper or pixels"
     )
     with pytest.raises(StganError, match="needs a clip prior, but tiny has only"):
         former.sample(former.steering(), "left", [0], 0, MOTION)

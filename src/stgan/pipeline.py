@@ -211,7 +211,7 @@ class STGAN:
         start = None if init is None else self.init(init, steering.frames, strength, size=steering.whole)
         parts = [
             self.sample(steering, name, numbers, seed, chosen, init=start, on_iteration=on_iteration).videos
-            for numbers in batches(num_videos, self.batch_size(steering.frames, steering.side))
+            for numbers in batches(num_videos, max(self.batch_size(steering.frames, steering.side), chosen.together))
         ]
         return torch.cat(parts)
 

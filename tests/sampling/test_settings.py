@@ -32,7 +32,7 @@ def test_presets_are_found_by_their_names_and_survive_being_written_down(name: s
 
 def test_what_presets_need_of_a_model() -> None:
     assert {name: preset.needs for name, preset in PRESETS.items()} == {
-        "motion": "clip_prior", "robust": "frame_prior", "paper": None, "pixels": None,
+        "motion": "clip_prior", "robust": "frame_prior", "spectral": None, "paper": None, "pixels": None,
     }  # fmt: skip
     assert {name for name, preset in PRESETS.items() if preset.conditional} == {"motion"}
 

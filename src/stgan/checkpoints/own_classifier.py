@@ -1,6 +1,7 @@
 """The user's own classifiers, given as Python objects or by "module:function".
 
 "module:function" runs the user's code. This is the only place in stgan that runs code the package does not contain.
+"torchvision:NAME" and "hf:ORG/NAME" run none (see `named_classifiers`).
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from stgan.checkpoints.checkpoint import Checkpoint, weights_hash
 from stgan.checkpoints.fingerprint import as_text, fingerprint
+from stgan.checkpoints.named_classifiers import is_named_classifier, named_classifier
 from stgan.errors import StganError
 from stgan.names import is_file_name, one_line, quoted
 from stgan.networks import adapt
@@ -88,20 +90,22 @@ def _size(weights: Mapping[str, Tensor]) -> int:
 
 
 def is_own_classifier(name: str) -> bool:
-    """Whether a name is MODULE:FUNCTION."""
-    return _SPEC.fullmatch(name) is not None and not os.path.exists(name)
+    """Whether a name is MODULE:FUNCTION, torchvision:NAME or hf:ORG/NAME."""
+    return (is_named_classifier(name) or _SPEC.fullmatch(name) is not None) and not os.path.exists(name)
 
 
 def load_own_classifier(spec: str, device: torch.device | str = "cpu") -> Checkpoint:
-    """Call a function of the user that returns a classifier. The code runs with all rights of the user.
+    """Load a named classifier, or call a function of the user that returns one. Its code runs with the user's rights.
 
-    spec: "module:function". The module is a dotted name, searched in the current folder first, or a .py file, whose
-          folder is searched for its own imports. The function takes no arguments and returns what `own_checkpoint`
-          takes.
+    spec: see `named_classifier`; or "module:function". The module is a dotted name, searched in the current folder
+          first, or a .py file, whose folder is searched for its own imports. The function takes no arguments and
+          returns what `own_checkpoint` takes.
 
     Raises:
         StganError: there is no such module or function, it raises, or its result cannot steer.
     """
+    if is_named_classifier(spec):
+        return own_checkpoint(named_classifier(spec), device)
     match = _SPEC.fullmatch(spec)
     if match is None:
         raise StganError(f"a classifier of your own is named MODULE:FUNCTION or FILE.py:FUNCTION, not {quoted(spec)}")

@@ -179,9 +179,9 @@ def generate(
                 soft_wrap=True,
             )
         console.print(
-            f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, {steering.frames} frames of "
-            f"{steering.side}x{steering.side}, preset {settings.name}, steered by {', '.join(steering.classifiers)}, "
-            f"{settings.iterations} iterations"
+            f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, "
+            f"{steering.frames} frames of {steering.side}x{steering.side}, preset {settings.name}, "
+            f"steered by {', '.join(steering.classifiers)}, {settings.iterations} iterations"
             + ", unconditional prior"
             * (settings.needs == "clip_prior" and not settings.conditional)
         )

@@ -62,8 +62,8 @@ class GenerationJob:
     """What to make, and how.
 
     num:   number of clips of each action or target of `steering`; or a mapping from names to numbers.
-    batch: largest number of clips of an action that are made together; None: what suits the device, or for a resumed
-           folder the batch size of its clips.
+    batch: largest number of clips of an action that are made together; None: what suits the device and the preset, or
+           for a resumed folder the batch size of its clips.
     init:  a video to start from; None: noise alone.
 
     Raises:
@@ -98,7 +98,8 @@ class GenerationJob:
     @property
     def together(self) -> int:
         """Largest number of clips of an action that are made together."""
-        return self.batch or self.model.batch_size(self.steering.frames, self.steering.side)
+        suited = self.model.batch_size(self.steering.frames, self.steering.side)
+        return self.batch or max(suited, self.preset.together)
 
     def order(self) -> Iterator[Key]:
         """The keys of all clips: the first clip of each action, then the second of each, ..."""

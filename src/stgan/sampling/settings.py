@@ -119,6 +119,11 @@ class SamplerSettings:
         return None
 
     @property
+    def together(self) -> int:
+        """So many clips of an action should be made at a time, because they depend on each other."""
+        return 1
+
+    @property
     def conditional(self) -> bool:
         """Whether the prior is conditional on the action, so that it has to know the action."""
         return False

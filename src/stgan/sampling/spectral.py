@@ -2,17 +2,19 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from stgan.errors import StganError
 from stgan.sampling.ascent import Ascent
-from stgan.sampling.objectives import Action, Evidence, window_of
+from stgan.sampling.objectives import Action, Activation, Evidence, window_of
 from stgan.sampling.settings import SamplerSettings, check_range
+from stgan.sampling.targets import layers, recording
 from stgan.sampling.task import Optimised, Task, Videos
 
 Speed = Literal["slow", "natural", "fast"]
@@ -62,6 +64,10 @@ class SpectralSettings(SamplerSettings):
         if self.goal < 1:
             raise StganError("spectral takes all of its steps, so its goal has to be 1")
 
+    @property
+    def together(self) -> int:
+        return 4 if self.diversity else 1
+
 
 def spectral(task: Task, settings: SpectralSettings) -> Optimised:
     """Maximize J(h) = Phi(V(h)) - lambda/2 |h|^2 over h, Fourier coefficients of the video V(h), by Adam:
@@ -85,7 +91,7 @@ def spectral(task: Task, settings: SpectralSettings) -> Optimised:
 
 
 class Spectrum:
-    """h, "batch 3 time y x 2": real and imaginary parts of the coefficients of a canvas, which a video is cut from."""
+    """What h means: "batch 3 canvas y half 2", real and imaginary parts of a canvas that the video is cut from."""
 
     def __init__(self, task: Task, settings: SpectralSettings) -> None:
         self.task, self.settings = task, settings
@@ -95,18 +101,18 @@ class Spectrum:
         self.colours = torch.tensor(_COLOURS, device=task.random.device)
         self.window = self._window()
 
-    def start(self) -> Float[Tensor, "batch 3 time y x 2"]:
+    def start(self) -> Float[Tensor, "batch 3 canvas y half 2"]:
         """Faint noise, or the coefficients of the video to start from."""
         if self.task.init:
             return self.coefficients(self.task.init.video).expand(len(self.task.random), *(-1,) * 5).clone()
         noise = self.task.random.normal(3, *self.amplitudes.shape, 2)
         return _START * noise if self.settings.magnitudes == "free" else noise
 
-    def videos(self, h: Float[Tensor, "some 3 time y x 2"]) -> Videos:
+    def videos(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Videos:
         """V(h): the first frames of the canvas."""
         return self.canvas(h)[:, :, : self.task.frames]
 
-    def canvas(self, h: Float[Tensor, "some 3 time y x 2"]) -> Videos:
+    def canvas(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Videos:
         """The inverse Fourier transform over time, height and width, as colours, squashed to [0, 1]."""
         z = torch.view_as_complex(h)
         if self.settings.magnitudes == "natural":
@@ -114,7 +120,7 @@ class Spectrum:
         logits = torch.fft.irfftn(self.amplitudes * z, self.shape, (-3, -2, -1), norm="forward")
         return torch.sigmoid(_CONTRAST * torch.einsum("ij,bjtyx->bityx", self.colours, logits))
 
-    def coefficients(self, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 3 time y x 2"]:
+    def coefficients(self, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 3 canvas y half 2"]:
         """h of a video, whose last frame turns into its first one in the margin."""
         share = torch.arange(1, _MARGIN + 1, device=video.device).view(-1, 1, 1) / (_MARGIN + 1)
         margin = video[:, -1:] + share * (video[:, :1] - video[:, -1:])
@@ -123,10 +129,34 @@ class Spectrum:
         return torch.view_as_real(torch.fft.rfftn(plain, dim=(-3, -2, -1), norm="forward") / self.amplitudes)[None]
 
     def objective(
-        self, task: Task, h: Float[Tensor, "some 3 time y x 2"], clips: Int[Tensor, " some"]
+        self, task: Task, h: Float[Tensor, "some 3 canvas y half 2"], clips: Int[Tensor, " some"]
     ) -> Float[Tensor, " some"]:
-        """Phi of transformed videos, of the window that the condition networks take."""
-        return task.objective(h, lambda h: self._cut(self.canvas(h), clips), self.settings, clips)
+        """Phi of transformed videos, of the window that the condition networks take, plus the diversity term."""
+        shown = lambda h: self._cut(self.canvas(h), clips)  # noqa: E731
+        if not self.settings.diversity or len(h) < 2:
+            return task.objective(h, shown, self.settings, clips)
+        with recording(self.network, [self.layer], len(h)) as kept:
+            value = task.objective(h, shown, self.settings, clips)
+        return value - self.settings.diversity * similarity(kept[self.layer].values)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network whose features tell how similar clips are: the one that sees the longest part of a clip."""
+        phi = self.task.phi
+        if isinstance(phi, Activation):
+            return phi.network
+        return max(phi.condition, key=lambda network: window_of(network) or math.inf)  # type: ignore[return-value]
+
+    @cached_property
+    def layer(self) -> str:
+        """The layer in the middle of the network, of those with several positions in space or time."""
+        side = self.shape[-1]
+        grey = torch.full((1, 3, self.window or self.task.frames, side, side), 0.5, device=self.task.random.device)
+        found = {name: math.prod(layer.size) for name, layer in layers(self.network, grey).items()}
+        wide = [name for name, positions in found.items() if positions > 1] or list(found)
+        if not wide:
+            raise StganError("no layer of the condition network can tell how similar clips are; use diversity 0")
+        return wide[len(wide) // 2]
 
     def _window(self) -> int | None:
         """The number of frames that all condition networks together see at a time; None for whole videos."""
@@ -134,7 +164,9 @@ class Spectrum:
         longest = max((window or self.task.frames for window in windows), default=self.task.frames)
         return longest if longest < self.task.frames else None
 
-    def _cut(self, canvas: Videos, clips: Int[Tensor, " some"]) -> Videos:
+    def _cut(
+        self, canvas: Float[Tensor, "some 3 canvas y x"], clips: Int[Tensor, " some"]
+    ) -> Float[Tensor, "some 3 time y x"]:
         """The video; if the networks take fewer frames, a random part of the canvas, which goes on at its beginning.
 
         A step with one part costs less than one with all overlapping windows of the video.
@@ -144,6 +176,14 @@ class Spectrum:
         starts = (self.task.random.of(clips).uniform(1) * canvas.shape[2]).long()
         places = (starts + torch.arange(self.window, device=starts.device)) % canvas.shape[2]
         return torch.stack([video[:, place] for video, place in zip(canvas, places, strict=True)])
+
+
+def similarity(values: Float[Tensor, "clips channels *position"]) -> Float[Tensor, " clips"]:
+    """How similar each clip is to the others: the mean cosine between Gram matrices of a layer (Olah et al. 2017)."""
+    flat = values.flatten(2) if values.ndim > 2 else values.unsqueeze(2)
+    grams = F.normalize((flat @ flat.mT).flatten(1), dim=1)
+    cosines = grams @ grams.mT
+    return (cosines.sum(1) - cosines.diagonal()) / (len(values) - 1)
 
 
 def natural_amplitudes(frames: int, height: int, width: int, velocity: float) -> Float[Tensor, "frames height half"]:

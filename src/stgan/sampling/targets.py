@@ -5,7 +5,8 @@ A target is written LAYER, LAYER:CHANNEL or LAYER:CHANNEL,POSITION. LAYER is a m
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -111,20 +112,27 @@ def record(
     network: nn.Module, videos: Float[Tensor, "batch 3 time height width"], names: Sequence[str]
 ) -> dict[str, Layer]:
     """Run the network and return the outputs of these modules, except those that do not run or give no layer."""
+    with recording(network, names, len(videos)) as kept:
+        network(videos)
+    return kept
+
+
+@contextmanager
+def recording(network: nn.Module, names: Sequence[str], clips: int) -> Iterator[dict[str, Layer]]:
+    """The outputs of these modules when the network runs in the block on so many clips (see `record`)."""
     kept: dict[str, Layer] = {}
 
     def keep(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-        layer = as_layer(output, len(videos))
+        layer = as_layer(output, clips)
         if layer:
             kept[name] = layer
 
     hooks = [network.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
     try:
-        network(videos)
+        yield kept
     finally:
         for hook in hooks:
             hook.remove()
-    return kept
 
 
 def as_layer(output: Any, clips: int) -> Layer | None:

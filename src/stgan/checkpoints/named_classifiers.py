@@ -1,0 +1,109 @@
+"""Video classifiers of torchvision and of the Hugging Face hub, by name. No code of a repository is ever run."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from stgan.errors import StganError, is_out_of_memory
+from stgan.names import is_file_name, listed, one_line, quoted
+from stgan.networks import VideoClassifier, adapt
+from stgan.records import read_json
+
+PREFIXES = ("torchvision:", "hf:")
+
+_PROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")
+
+
+def is_named_classifier(name: str) -> bool:
+    """Whether a name is torchvision:NAME or hf:ORG/NAME."""
+    return name.startswith(PREFIXES)
+
+
+def named_classifier(name: str) -> VideoClassifier:
+    """The classifier of a name, with the input of its library and its class names.
+
+    name: "torchvision:r3d_18", with the default weights of this version of torchvision (from the cache of `torch.hub`,
+          or downloaded); or "hf:ORG/NAME", a video classifier of transformers in a repository of the hub (from its
+          cache, or downloaded) or, as "hf:FOLDER", in a folder on this machine. Weights are safetensors, or files
+          that `torch.load` reads with `weights_only`.
+
+    Raises:
+        StganError: the library is not installed, there is no such network, it cannot be fetched, or it cannot steer.
+    """
+    prefix, _, rest = name.partition(":")
+    library, load = {"torchvision": ("torchvision", _of_torchvision), "hf": ("transformers", _of_hub)}[prefix]
+    try:
+        return load(rest)
+    except StganError:
+        raise
+    except (ImportError, RuntimeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise StganError(
+            f"{quoted(name)} cannot be loaded ({type(error).__name__}: {one_line(error)}); "
+            f"pip install 'stgan[{library}]', and a torchvision that was built for this PyTorch"
+        ) from error
+    except (OSError, ValueError) as error:  # not found, not reachable, damaged, or in need of the repository's code
+        raise StganError(f"{quoted(name)} cannot be loaded: {one_line(error)}") from error
+
+
+def _of_torchvision(name: str) -> VideoClassifier:
+    from torch.hub import load_state_dict_from_url
+    from torchvision.models import (  # type: ignore[import-untyped]
+        get_model,
+        get_model_weights,
+        list_models,
+        video,
+    )
+
+    known = list_models(module=video)
+    if name not in known:
+        raise StganError(f"torchvision has no video classifier {name!r}; it has {listed(known, name)}")
+    weights = get_model_weights(name).DEFAULT
+    values = load_state_dict_from_url(weights.url, map_location="cpu", check_hash=True, weights_only=True)
+    network = get_model(name, weights=None)
+    network.load_state_dict(values)
+    return adapt(network)
+
+
+def _of_hub(name: str) -> VideoClassifier:
+    from transformers import AutoModelForVideoClassification
+
+    network, loading = AutoModelForVideoClassification.from_pretrained(
+        name, trust_remote_code=False, weights_only=True, output_loading_info=True
+    )
+    if missing := sorted(loading["missing_keys"]):
+        raise StganError(f"{quoted(name)} lacks weights of a video classifier, the first are {quoted(missing[0])}")
+    labels = [str(label) for _, label in sorted(network.config.id2label.items())]
+    return adapt(network, _as_names(labels), processor=_processor(name))
+
+
+def _processor(name: str) -> Any:
+    """The settings of the network's processor; None if it has none."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for file in _PROCESSORS:
+        try:
+            path = Path(name, file) if os.path.isdir(name) else Path(hf_hub_download(name, file))
+        except EntryNotFoundError:
+            continue
+        if path.is_file():
+            values = read_json(path)
+            if not isinstance(values, dict):
+                raise StganError(f"{quoted(path)} holds no settings of a processor")
+            kind = str(values.get("image_processor_type", ""))
+            defaults = {"do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True}
+            return SimpleNamespace(**{**defaults, "offset": kind.startswith("Vivit"), **values})
+    return None
+
+
+def _as_names(labels: list[str]) -> list[str]:
+    """Class names that can name a folder: other letters become hyphens, and a second class of a name has a number."""
+    names: list[str] = []
+    for number, label in enumerate(labels):
+        name = label if is_file_name(label) else "".join(c if c not in "/\\:" else "-" for c in label).strip(". ")
+        name = name if is_file_name(name) else f"class {number}"
+        names.append(name if name not in names else f"{name} {number}")
+    return names
