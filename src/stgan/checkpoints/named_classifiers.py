@@ -37,15 +37,12 @@ def named_classifier(name: str) -> VideoClassifier:
         return load(rest)
     except StganError:
         raise
-    except (ImportError, RuntimeError, AttributeError) as error:
+    except Exception as error:  # not found, not reachable, damaged, or in need of the repository's code
         if is_out_of_memory(error):
             raise
-        raise StganError(
-            f"{quoted(name)} cannot be loaded ({type(error).__name__}: {one_line(error)}); "
-            f"pip install 'stgan[{library}]', and a torchvision that was built for this PyTorch"
-        ) from error
-    except (OSError, ValueError) as error:  # not found, not reachable, damaged, or in need of the repository's code
-        raise StganError(f"{quoted(name)} cannot be loaded: {one_line(error)}") from error
+        missing = isinstance(error, ImportError | AttributeError) or "torchvision::" in str(error)
+        remedy = f"; pip install 'stgan[{library}]', with a torchvision that was built for this PyTorch" * missing
+        raise StganError(f"{quoted(name)} cannot be loaded: {one_line(error)}{remedy}") from error
 
 
 def _of_torchvision(name: str) -> VideoClassifier:
