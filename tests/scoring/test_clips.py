@@ -37,6 +37,14 @@ def test_a_clip_and_what_steered_it(clips: Path) -> None:
         clip.check_file()
 
 
+def test_a_clip_of_a_target_shows_no_action(clips: Path) -> None:
+    write_manifest(clips, target="lstm:3", activation=1.5)
+    (clip,) = folder_clips(clips)
+    assert clip.action is None and clip.unit == ("lstm:3", 1.5)
+    write_manifest(clips, target=None)
+    assert folder_clips(clips)[0].action == "left" and folder_clips(clips)[0].unit is None
+
+
 @pytest.mark.parametrize("wrong", ["", _HASH.upper(), _HASH[:16], 5, None])
 def test_what_is_no_hash_proves_nothing(clips: Path, wrong: Any) -> None:
     write_manifest(clips, sha256=wrong)

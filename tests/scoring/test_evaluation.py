@@ -195,6 +195,14 @@ def test_unknown_actions_and_what_cannot_be_split(tiny_clips: Path, evaluator: E
         evaluate(folder_clips(tiny_clips), evaluator, real=Real(real))
 
 
+def test_clips_of_a_target_are_scored_by_what_can_be_scored(tiny_clips: Path, evaluator: Evaluator) -> None:
+    clips = enumerate(folder_clips(tiny_clips))
+    scores = evaluate([replace(clip, action=None, unit=("lstm:3", float(n))) for n, clip in clips], evaluator)
+    assert scores.accuracy is None and scores.motion > 0 and scores.num_videos == 9
+    (note,) = (note for note in scores.notes if "lstm:3" in note)
+    assert note.endswith("its mean activation under the network that steered them is 4")
+
+
 def test_loose_clips_have_scores_but_no_accuracy(tiny_clips: Path, evaluator: Evaluator, tmp_path: Path) -> None:
     for number, clip in enumerate(folder_clips(tiny_clips)):
         shutil.copyfile(clip.path, tmp_path / f"{number}.mp4")

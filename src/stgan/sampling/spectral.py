@@ -45,8 +45,8 @@ class SpectralSettings(SamplerSettings):
     """
 
     size: int | None = None
-    learning_rate: float = 0.05
-    decay: float = 0.5
+    learning_rate: float = 0.1
+    decay: float = 1.0
     speed: Speed = "natural"
     magnitudes: Magnitudes = "free"
     diversity: float = 0.0

@@ -68,6 +68,7 @@ class Clip:
     split:    of a real clip: "train", "val" or "test"; None if unknown.
     sha256:   of the file, as the manifest has it; None without a manifest, or if it has none.
     steering: None if unknown.
+    unit:     what it activates instead of an action: the target, and its activation under the network that steered.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Clip:
     split: str | None = None
     sha256: str | None = None
     steering: SteeredBy | None = None
+    unit: tuple[str, float] | None = None
 
     def check_file(self) -> None:
         """Raise StganError unless the file exists and is the one that the manifest describes."""
@@ -189,10 +191,13 @@ def _generated(folder: Path, entry: Entry) -> Clip:
             f"the manifest of {quoted(folder)} has a sha256 for {quoted(entry.file)} that is no hash, so another "
             "clip could be in its place; make the clips again"
         )
+    target, activation = entry.details.get("target"), entry.details.get("activation")
+    of_unit = isinstance(target, str) and isinstance(activation, int | float)
     return Clip(
         folder / entry.file,
         entry.file,
-        entry.action,
+        None if of_unit else entry.action,
+        unit=(target, float(activation)) if of_unit else None,
         sha256=recorded,
         steering=SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()]), tensors),
     )

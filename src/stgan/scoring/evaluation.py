@@ -147,9 +147,18 @@ def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool)
 
 def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
     """Notes on clips whose action is not known. StganError for an action that the evaluator does not know."""
-    nameless = sum(clip.action is None for clip in clips)
+    nameless = sum(clip.action is None and clip.unit is None for clip in clips)
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
     notes = []
+    units = [clip.unit for clip in clips if clip.unit is not None]
+    for target in dict.fromkeys(target for target, _ in units):
+        values = [activation for name, activation in units if name == target]
+        notes.append(
+            f"{len(values)} clips show {quoted(target)} and no action; its mean activation under the network that "
+            f"steered them is {sum(values) / len(values):.3g}"
+        )
+    if len(units) == len(clips):
+        return notes
     if nameless == len(clips):
         notes.append("the actions of the clips are unknown, so there is no accuracy")
     elif nameless:
@@ -159,7 +168,8 @@ def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool
         first = quoted(min(unknown))
         if not keep_going:
             raise StganError(
-                f"{evaluator.name} does not know the action {first}; it knows {known}; --keep-going scores the rest"
+                f"{evaluator.name} does not know the action {first}; it knows {known}; name a classifier that does "
+                "(--evaluator torchvision:NAME, hf:ORG/NAME or FILE:FUNCTION); --keep-going scores the rest"
             )
         notes.append(f"{evaluator.name} does not know the action {first}: {sum(unknown.values())} clips of "
                      f"{len(unknown)} unknown actions count in everything but accuracy")  # fmt: skip
