@@ -134,11 +134,13 @@ def test_similarity_is_one_among_copies_and_less_among_others() -> None:
 @pytest.mark.parametrize("wrong", [
     {"size": 4}, {"size": 64.5}, {"size": 5000}, {"learning_rate": 0.0}, {"learning_rate": math.nan}, {"decay": -1.0},
     {"decay": 100.0}, {"speed": "quick"}, {"magnitudes": "none"}, {"diversity": -1.0}, {"goal": 0.9},
+    {"transforms": {"zoom": (0.0, 1.0)}}, {"transforms": {"zoom": (1.2, 1.1)}}, {"transforms": {"zoom": (1.0, 9.0)}},
 ])  # fmt: skip
 @pytest.mark.usefixtures("unchecked")
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(StganError):
-        replace(SPECTRAL, **wrong)
+        changes = {**wrong, **({"transforms": Transforms(**wrong["transforms"])} if "transforms" in wrong else {})}
+        replace(SPECTRAL, **changes)
 
 
 def test_a_network_that_takes_few_frames_sees_all_of_a_clip_in_turn(tiny_model: Path) -> None:
@@ -180,7 +182,7 @@ def test_the_size_is_that_of_the_largest_network_or_as_asked(model: STGAN, tiny_
 
 
 def test_turns_zooms_and_mirrors_are_what_they_say() -> None:
-    """Each frame of a clip alike; a zoom of 1, a turn of 0 and no flip change nothing."""
+    """Each frame of a clip alike; a zoom of 1 to 1, a turn of 0 and no flip change nothing."""
     ramp = torch.linspace(0.2, 0.8, 33).expand(1, 3, 2, 33, 33)
     seen = [transform(ramp, Transforms(flip=True), ClipRandomness([seed])) for seed in range(20)]
     assert all(torch.equal(clip[:, :, 0], clip[:, :, 1]) for clip in seen)
@@ -190,7 +192,7 @@ def test_turns_zooms_and_mirrors_are_what_they_say() -> None:
                for clip, flipped in zip(seen, mirrored, strict=True))  # fmt: skip
     slopes = [
         float(clip[0, 0, 0, 16, 20] - clip[0, 0, 0, 16, 12]) / float(ramp[0, 0, 0, 16, 20] - ramp[0, 0, 0, 16, 12])
-        for clip in (transform(ramp, Transforms(zoom=0.7), ClipRandomness([seed])) for seed in range(40))
+        for clip in (transform(ramp, Transforms(zoom=(0.7, 1.3)), ClipRandomness([seed])) for seed in range(40))
     ]
     assert 0.69 < min(slopes) < 0.85 and 1.15 < max(slopes) < 1.31
     angles = []

@@ -59,8 +59,8 @@ class Transforms:
     noise:      standard deviation of Gaussian noise, of videos in [0, 1].
     brightness: at most so much is added to or taken from all pixels, of videos in [0, 1].
     rotation:   at most so many degrees in each direction.
-    zoom:       the side of the part that is seen, as a share of the frame's, is drawn from this to 2 - this: 1 is the
-                whole frame, and 0.8 is from 0.8 to 1.2.
+    zoom:       the side of the part that is seen, as a share of the frame's, is drawn between these. Above 1 the frame
+                is continued by its mirror images, so that what is in it has to be larger to be seen.
     flip:       whether half of the videos are mirrored. Not for networks that tell left from right.
     """
 
@@ -68,13 +68,15 @@ class Transforms:
     noise: float = 0.0
     brightness: float = 0.0
     rotation: float = 0.0
-    zoom: float = 1.0
+    zoom: tuple[float, float] = (1.0, 1.0)
     flip: bool = False
 
     def __post_init__(self) -> None:
         check_range("shift", self.shift, 0, 1024, whole=True)
         check_range("rotation", self.rotation, 0, 180)
-        check_range("zoom", self.zoom, 0.05, 1)
+        check_pair("zoom", self.zoom)
+        if not 0.05 <= self.zoom[0] <= self.zoom[1] <= 3:
+            raise StganError(f"zoom is a share from 0.05 on and one of at most 3, not less, unlike {self.zoom}")
         check_range("noise", self.noise, 0, 1)
         check_range("brightness", self.brightness, 0, 1)
 

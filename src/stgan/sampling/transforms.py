@@ -25,7 +25,7 @@ def transform(
     batch, channels, _, height, width = videos.shape
     draws = random.uniform(3).to(videos)
     shift = ((2 * draws[:, :2] - 1) * transforms.shift).round()
-    turned = bool(transforms.rotation or transforms.zoom < 1 or transforms.flip)
+    turned = bool(transforms.rotation or transforms.zoom != (1, 1) or transforms.flip)
     theta = torch.zeros(batch, 2, 3, device=videos.device, dtype=videos.dtype)
     theta[:, :, :2] = _turns(transforms, random, width / height).to(videos) if turned else torch.eye(2)
     theta[:, :, 2] = 2 * shift / videos.new_tensor([width, height])
@@ -42,7 +42,8 @@ def _turns(transforms: Transforms, random: ClipRandomness, aspect: float) -> Flo
     """A rotation, zoom and reflection of each clip, in coordinates from -1 to 1. aspect: width / height."""
     turn, zoom, mirror = random.uniform(3).unbind(1)
     angle = math.radians(transforms.rotation) * (2 * turn - 1)
-    side = transforms.zoom + 2 * (1 - transforms.zoom) * zoom
+    least, most = transforms.zoom
+    side = least + (most - least) * zoom
     sign = torch.where(mirror < 0.5, -1.0, 1.0) if transforms.flip else torch.ones_like(mirror)
     x, y = side * angle.cos(), side * angle.sin()
     return torch.stack([torch.stack([sign * x, -y / aspect], 1), torch.stack([sign * y * aspect, x], 1)], 1)
