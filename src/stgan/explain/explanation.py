@@ -18,7 +18,7 @@ from stgan.errors import StganError, on_out_of_memory
 from stgan.explain.answers import log_probabilities, over_time
 from stgan.explain.attribution import COVER, SAMPLES, Attribution, attribute, steps
 from stgan.explain.counterfactual import Counterfactual, CounterfactualSettings, find_counterfactual
-from stgan.names import listed, quoted
+from stgan.names import listed, printable, quoted
 from stgan.records import Count, Fraction, Number, Text, read_record, write_record
 from stgan.sampling.objectives import ConditionNetwork, over_windows
 from stgan.version import __version__
@@ -32,7 +32,7 @@ _MOST_FRAMES = 1024
 _DIFFERENCE = 4  # differences are shown so many times as large
 _LEAST_SIDE = 160  # pixels of a panel of the film
 _HEADER = 20  # pixels above it
-_COLUMNS = 8  # frames in the picture
+_COLUMNS, _LABEL = 8, 14  # frames in the picture, and letters of a label
 
 Frames = UInt8[np.ndarray, "time height width 3"]
 Correlation = Annotated[float, Interval(ge=-1, le=1)]
@@ -223,7 +223,8 @@ class Explainer:
         out.mkdir(parents=True, exist_ok=True)
         panels = _panels(found, video, attribution, change)
         write_video(out / FILM, _film(panels), facts.fps)
-        save_strips(out / PICTURE, [Strip(name, frames) for name, frames in panels.items()], _COLUMNS)
+        strips = [Strip(printable(label, _LABEL), frames) for label, frames in panels.items()]
+        save_strips(out / PICTURE, strips, _COLUMNS)
         write_record(out / RECORD, found)
         return found
 
@@ -361,6 +362,6 @@ def _film(panels: dict[str, Frames]) -> Frames:
     header = Image.new("RGB", (len(panels) * side * factor, _HEADER), "white")
     draw, font = ImageDraw.Draw(header), ImageFont.load_default(13)
     for place, label in enumerate(panels):
-        draw.text((place * side * factor + 4, 2), label, fill="black", font=font)
+        draw.text((place * side * factor + 4, 2), printable(label, 24), fill="black", font=font)
     top = np.broadcast_to(np.asarray(header), (len(large[0]), *np.asarray(header).shape))
     return np.concatenate([top, np.concatenate(large, 2)], 1)
