@@ -83,3 +83,13 @@ def test_figures_of_jhmdb_are_those_of_its_records() -> None:
         assert f"| {named:.2f} (" in page and f"| {motion:.1f}" in page
     kept = [clip["kept"] for clip in record["given"]]
     assert f"| {sum(kept) / len(kept):.1f} dB |" in page
+
+
+def test_figures_of_explanations_are_those_of_their_record() -> None:
+    page, clips = (DOCS / "explain.md").read_text(encoding="utf-8"), read("explain_jhmdb")["clips"]
+    changes = sorted(clip["mean_change"] for clip in clips)
+    assert f"| flipped, as bytes | {sum(clip['flipped'] for clip in clips)} |" in page and len(clips) == 20
+    assert f"{sum(changes) / 20:.1f} (median {(changes[9] + changes[10]) / 2:.1f}, largest {changes[-1]:.1f})" in page
+    free = [clip for clip in clips if clip["evaluator_before"] != clip["to"]]
+    followed = sum(clip["evaluator_after"] == clip["to"] for clip in free)
+    assert f"| {followed} of the {len(free)} clips of which it did not say so before |" in page

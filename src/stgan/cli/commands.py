@@ -11,6 +11,7 @@ from stgan.cli import (
     bench,
     data,
     evaluate,
+    explain,
     fooling,
     generate,
     info,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 command(app, "generate", *generate.EXAMPLES)(generate.generate)
 command(app, "evaluate", *evaluate.EXAMPLES)(evaluate.evaluate)
+command(app, "explain", *explain.EXAMPLES)(explain.explain)
 command(app, "select", *select.EXAMPLES)(select.select)
 command(app, "augment", *augment.EXAMPLES)(augment.augment)
 command(app, "report", *report.EXAMPLES)(report.report)

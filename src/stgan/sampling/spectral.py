@@ -90,32 +90,33 @@ def spectral(task: Task, settings: SpectralSettings) -> Optimised:
     return Optimised(spectrum.videos(h), None, ascent.steps)
 
 
-class Spectrum:
-    """What h means: "batch 3 canvas y half 2", real and imaginary parts of a canvas that the video is cut from."""
+class SpectralSpace:
+    """Videos by their Fourier coefficients h: "batch 3 canvas y half 2", real and imaginary parts of a canvas.
 
-    def __init__(self, task: Task, settings: SpectralSettings) -> None:
-        self.task, self.settings = task, settings
-        side = task.networks.side or task.networks.image_generator.config.image_size
-        self.shape = (task.frames + _MARGIN, side, side)
-        self.amplitudes = natural_amplitudes(*self.shape, SPEEDS[settings.speed]).to(task.random.device)
-        self.colours = torch.tensor(_COLOURS, device=task.random.device)
-        self.window = self._window()
+    The video is the first `frames` frames of the canvas, squares of `side` pixels.
+    """
 
-    def start(self) -> Float[Tensor, "batch 3 canvas y half 2"]:
-        """Faint noise, or the coefficients of the video to start from."""
-        if self.task.init:
-            return self.coefficients(self.task.init.video).expand(len(self.task.random), *(-1,) * 5).clone()
-        noise = self.task.random.normal(3, *self.amplitudes.shape, 2)
-        return _START * noise if self.settings.magnitudes == "free" else noise
+    def __init__(
+        self,
+        frames: int,
+        side: int,
+        device: torch.device | str = "cpu",
+        speed: Speed = "natural",
+        magnitudes: Magnitudes = "free",
+    ) -> None:
+        self.frames, self.magnitudes = frames, magnitudes
+        self.shape = (frames + _MARGIN, side, side)
+        self.amplitudes = natural_amplitudes(*self.shape, SPEEDS[speed]).to(device)
+        self.colours = torch.tensor(_COLOURS, device=device)
 
     def videos(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Videos:
         """V(h): the first frames of the canvas."""
-        return self.canvas(h)[:, :, : self.task.frames]
+        return self.canvas(h)[:, :, : self.frames]
 
     def canvas(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Videos:
         """The inverse Fourier transform over time, height and width, as colours, squashed to [0, 1]."""
         z = torch.view_as_complex(h)
-        if self.settings.magnitudes == "natural":
+        if self.magnitudes == "natural":
             z = math.sqrt(2) * z / z.abs().clamp(min=1e-8)
         logits = torch.fft.irfftn(self.amplitudes * z, self.shape, (-3, -2, -1), norm="forward")
         return torch.sigmoid(_CONTRAST * torch.einsum("ij,bjtyx->bityx", self.colours, logits))
@@ -127,6 +128,24 @@ class Spectrum:
         logits = torch.logit(torch.cat([video, margin], 1), 0.5 / 255) / _CONTRAST
         plain = torch.einsum("ij,jtyx->ityx", torch.linalg.inv(self.colours), logits)
         return torch.view_as_real(torch.fft.rfftn(plain, dim=(-3, -2, -1), norm="forward") / self.amplitudes)[None]
+
+
+class Spectrum:
+    """The space of a task's clips, where they start in it, and the objective there."""
+
+    def __init__(self, task: Task, settings: SpectralSettings) -> None:
+        self.task, self.settings = task, settings
+        self.side = task.networks.side or task.networks.image_generator.config.image_size
+        self.space = SpectralSpace(task.frames, self.side, task.random.device, settings.speed, settings.magnitudes)
+        self.videos, self.canvas = self.space.videos, self.space.canvas
+        self.window = self._window()
+
+    def start(self) -> Float[Tensor, "batch 3 canvas y half 2"]:
+        """Faint noise, or the coefficients of the video to start from."""
+        if self.task.init:
+            return self.space.coefficients(self.task.init.video).expand(len(self.task.random), *(-1,) * 5).clone()
+        noise = self.task.random.normal(3, *self.space.amplitudes.shape, 2)
+        return _START * noise if self.settings.magnitudes == "free" else noise
 
     def objective(
         self, task: Task, h: Float[Tensor, "some 3 canvas y half 2"], clips: Int[Tensor, " some"]
@@ -150,8 +169,9 @@ class Spectrum:
     @cached_property
     def layer(self) -> str:
         """The layer in the middle of the network, of those with several positions in space or time."""
-        side = self.shape[-1]
-        grey = torch.full((1, 3, self.window or self.task.frames, side, side), 0.5, device=self.task.random.device)
+        grey = torch.full(
+            (1, 3, self.window or self.task.frames, self.side, self.side), 0.5, device=self.task.random.device
+        )
         found = {name: math.prod(layer.size) for name, layer in layers(self.network, grey).items()}
         wide = [name for name, positions in found.items() if positions > 1] or list(found)
         if not wide:

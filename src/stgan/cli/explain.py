@@ -1,0 +1,187 @@
+"""`stgan explain`: what a classifier says of a clip, where it looks, and what would change its mind."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from stgan.cli import options
+from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
+from stgan.errors import StganError
+from stgan.files import typed
+from stgan.names import printable
+from stgan.progress import bars
+
+if TYPE_CHECKING:
+    import torch
+
+    from stgan.checkpoints import ModelFolder
+    from stgan.explain import Explanation, SecondNetwork
+
+_LARGEST_SEED = 2**63 - 1
+_MOST_FRAMES = 1024
+EXAMPLES = (
+    "stgan explain walk.mp4",
+    "stgan explain swing.mp4 --model jhmdb --condition lrcn --to swing_baseball --evaluator evaluator",
+    "stgan explain cooking.mp4 --condition torchvision:r3d_18 --out cooking",
+    "stgan explain clips/*.mp4 --condition my_classifier.py:make --no-looks   (counterfactuals alone)",
+)
+
+
+def explain(
+    clips: Annotated[
+        list[Path],
+        typer.Argument(metavar="CLIP", parser=Path, help="Videos, pictures, or folders with an image for each frame."),
+    ],
+    condition: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|torchvision:NAME|hf:ORG/NAME|MODULE:FUNCTION",
+            help="The video classifier to explain: lrcn, c3d, a network of torchvision, one of the Hugging Face hub, "
+            "or your own, which this function of a module or of FILE.py returns (its code is run).",
+        ),
+    ] = "lrcn",
+    model: options.Model = options.MODEL,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="ACTION", help="The action of the counterfactual.", show_default="its second choice"),
+    ] = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH|MODULE:FUNCTION",
+            help="A second network, which says what it sees in the clip and in the counterfactual.",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Explain so many frames, the middle ones. A shorter clip is played back and forth.",
+            show_default="16, or more if the classifier takes more",
+        ),
+    ] = None,
+    looks: Annotated[
+        bool, typer.Option("--looks/--no-looks", help="Find where it looks, which takes most of the time.")
+    ] = True,
+    iterations: Annotated[int, typer.Option(help="The largest number of steps to the counterfactual.")] = 40,
+    out: Annotated[
+        Path, options.folder("--out", "Folder for the record, the film and the picture; for several clips, of folders.")
+    ] = Path("explanation"),
+    seed: Annotated[int, typer.Option(help="Random seed of the noise in the attribution.")] = 0,
+    device: options.Device = None,
+) -> None:
+    """Explain what a video classifier says of a clip: OUT/explanation.mp4, .png and .json.
+
+    It shows the classifier's first choices, where it looks in space and time, and a counterfactual: about the smallest
+    change of the clip that makes it say another action. The film shows the clip, where the classifier looks, the
+    counterfactual, and their difference.
+    """
+    from stgan.checkpoints import find_model
+    from stgan.checkpoints.own_classifier import OWN, is_own_classifier, load_own_classifier
+    from stgan.defaults import BOTH
+    from stgan.explain import CounterfactualSettings, Explainer
+    from stgan.pipeline import STGAN
+    from stgan.sampling import SPECTRAL
+
+    console = new_console()
+    check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
+    check_range("--frames", frames, 1, _MOST_FRAMES)
+    check_range("--iterations", iterations, 1, 100_000)
+    if condition == BOTH:
+        raise StganError("stgan explain looks at one network; name which one as --condition, such as lrcn")
+    own = load_own_classifier(condition) if is_own_classifier(condition) else None
+    stgan = STGAN.from_pretrained(typed(model), device, own)
+    steering = stgan.steering(condition=OWN if own else condition, frames=frames, preset=SPECTRAL)
+    (network,) = steering.networks.condition
+    explainer = Explainer(
+        network=network,
+        name=condition,
+        hash=stgan.hashes(steering)["condition"][steering.condition],
+        actions=stgan.actions,
+        frames=steering.frames,
+        side=steering.side,
+        device=stgan.device,
+        seed=seed,
+        to=to,
+        looks=looks,
+        second=None if evaluator is None else _second(evaluator, find_model(typed(model)), stgan.device),
+        settings=CounterfactualSettings(iterations=iterations),
+    )
+    folders = _folders(clips, out)
+    found: list[Explanation] = []
+    with on_interrupt("finished explanations are kept"), bars(console) as progress:
+        done = progress.add_task("clips", total=len(clips))
+        for clip, folder in zip(clips, folders, strict=True):
+            steps = progress.add_task(f"steps, {printable(clip.name, 30)}", total=explainer.steps)
+            found.append(explainer.explain(clip, folder, partial(progress.update, steps, advance=1)))
+            progress.update(steps, completed=explainer.steps)
+            progress.update(steps, visible=False)
+            progress.update(done, advance=1)
+    if len(found) == 1:
+        console.print(_choices(found[0]))
+    console.print(_table(found))
+    console.print(f"explanation.mp4, .png and .json are in {out}{'/*' * (len(found) > 1)}", soft_wrap=True)
+
+
+def _second(name: str, model: "ModelFolder", device: "torch.device") -> "SecondNetwork":
+    from stgan.explain import SecondNetwork
+    from stgan.scoring import find_evaluator
+
+    found = find_evaluator(name, model, device=device, run_code=True)
+    if not found.actions:
+        raise StganError(f"{name} does not name its actions; name another --evaluator")
+    return SecondNetwork(found.network, found.name, found.hash, found.actions, found.frames)  # type: ignore[arg-type]
+
+
+def _folders(clips: Sequence[Path], out: Path) -> list[Path]:
+    """OUT for one clip; for several, folders in it by the names of the clips, numbered if these are equal."""
+    if len(clips) == 1:
+        return [out]
+    equal, folders = Counter(clip.stem for clip in clips), []
+    for number, clip in enumerate(clips):
+        folders.append(out / (clip.stem if equal[clip.stem] == 1 else f"{clip.stem}_{number}"))
+    return folders
+
+
+def _choices(found: "Explanation") -> Table:
+    windows = found.over_time
+    first, *last = (f"{start}-{start + windows.frames - 1}" for start in windows.starts)
+    columns = [f"frames {first}", *last]
+    table = new_table("says", "whole clip", *columns, title=f"{printable(found.clip, 40)}, by {found.condition}")
+    for each in found.top:
+        values = windows.probabilities.get(each.action)
+        shown = [f"{value:.0%}" for value in values] if values else [""] * len(columns)
+        table.add_row(printable(each.action, 24), f"{each.probability:.1%}", *shown)
+    return table
+
+
+def _table(found: Sequence["Explanation"]) -> Table:
+    table = new_table("clip", "says", "changed to", "flipped", "steps", "mean change\nof 255", left=3)
+    judged = found[0].evaluator
+    if found[0].looks:
+        table.add_column("looks at\n(time, y, x)", justify="right")
+        table.add_column("gradients agree\nwith covering", justify="right")
+    if judged:
+        table.add_column(f"{printable(judged.name, 16)} says", justify="left")
+    for each in found:
+        change = each.change
+        row = [
+            printable(each.clip, 30),
+            f"{each.top[0].action} {each.top[0].probability:.0%}",
+            f"{change.to} {change.before[1].probability:.0%} -> {change.after[1].probability:.0%}",
+            "yes" if change.flipped else "no",
+            str(change.steps),
+            f"{change.mean_change:.1f}",
+        ]
+        if each.looks:
+            agreement = each.looks.agreement
+            row += [", ".join(f"{share:.0%}" for share in each.looks.place)]
+            row += ["-" if agreement is None else f"{agreement:.2f}"]
+        if opinion := each.evaluator:
+            row.append(f"{opinion.before.action} -> {opinion.after.action}")
+        table.add_row(*row)
+    return table
