@@ -297,11 +297,26 @@ class STGAN:
         check_range("the seed", seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         steering.check(action)
         chosen = self.preset(preset)
+        self.check_sides(steering, chosen)
+        if init is not None and tuple(init.video.shape[1:]) != (steering.frames, steering.whole, steering.whole):
+            raise StganError(
+                f"the video to start from has {tuple(init.video.shape[1:])} frames and pixels instead of "
+                f"{(steering.frames, steering.whole, steering.whole)}; STGAN.init fits it"
+            )
         seeds = [clip_seed(seed, action, number) for number in numbers]
         return sample(
             steering.networks, steering.objectives[action], seeds, chosen,
             frames=steering.frames, init=init, on_iteration=on_iteration,
         )  # fmt: skip
+
+    def check_sides(self, steering: Steering, preset: SamplerSettings) -> None:
+        """StganError unless clips of this preset have the size that the steering was made for."""
+        whole, _ = self._sides(steering.classifiers, preset)
+        if whole != steering.whole:
+            raise StganError(
+                f"preset {preset.name} makes frames of {whole} pixels, and the steering is for {steering.whole}; "
+                "make it with steering(..., preset=...)"
+            )
 
     def layers(self, condition: str, frames: int | None = None) -> dict[str, Layer]:
         """The layers of a condition network that can be targets, by name, in the order in which they run."""

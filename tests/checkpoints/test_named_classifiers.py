@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from stgan import STGAN
-from stgan.checkpoints.named_classifiers import is_named_classifier, named_classifier
+from stgan.checkpoints.named_classifiers import _as_names, is_named_classifier, named_classifier
 from stgan.checkpoints.own_classifier import load_own_classifier
 from stgan.errors import StganError
+from stgan.names import is_file_name
 
 LABELS = ("massaging person's head", "pretending to put [something] on/under [something]", "juggling", "juggling")
 SMALL: dict[str, Any] = {
@@ -86,6 +87,25 @@ def test_no_code_of_a_repository_runs(tmp_path: Path) -> None:
     with pytest.raises(StganError, match="cannot be loaded"):
         named_classifier(f"hf:{pickled}")
     assert not ran.exists()
+    attention = tmp_path / "attention"
+    saved(attention, num_frames=16)
+    config = json.loads((attention / "config.json").read_text())
+    (attention / "config.json").write_text(json.dumps({**config, "attn_implementation": "someone/kernel"}))
+    assert named_classifier(f"hf:{attention}").module.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize("wrong", [{"num_frames": 10**9}, {"image_size": 10**6}, {"num_frames": 0}])
+def test_clips_that_no_memory_holds_are_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+    saved(tmp_path, num_frames=16)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **wrong}))
+    with pytest.raises(StganError, match="both are from 1 to 1024"):
+        named_classifier(f"hf:{tmp_path}")
+
+
+def test_names_of_classes_are_different_and_can_be_folders() -> None:
+    names = _as_names(["a", "a 2", "a", "x" * 100, "x" * 100, "..", "a/b", "a-b"])
+    assert len(set(names)) == 8 and names[:2] == ["a", "a 2"] and all(map(is_file_name, names))
 
 
 def test_a_network_without_a_trained_head_is_refused(tmp_path: Path) -> None:

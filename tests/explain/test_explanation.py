@@ -91,11 +91,19 @@ def test_several_clips_and_a_picture(tiny_model: Path, tiny_clips: Path, tmp_pat
     clips = (tiny_clips / "left" / "clip0.mp4", tiny_clips / "right" / "clip0.mp4", tmp_path / "photo.png")
     out = tmp_path / "out"
     printed = run(*clips, "--model", tiny_model, "--condition", "c3d", "--no-looks", "--out", out, "--device", "cpu")
-    assert sorted(path.name for path in out.iterdir()) == ["clip0_0", "clip0_1", "photo"]
+    assert sorted(path.name for path in out.iterdir()) == ["clip0", "clip0_1", "photo"]
     assert printed.count("clip0.mp4") >= 2 and "whole clip" not in printed
     found = read_explanation(out / "photo")
     assert found.looks is None and found.evaluator is None
     assert read_video(out / "photo" / "explanation.mp4").frames.shape[2] == 3 * 160
+
+
+def test_a_clip_that_cannot_be_explained_does_not_end_the_others(tiny_model: Path, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    options = ("--model", tiny_model, "--no-looks", "--iterations", 2, "--device", "cpu", "--out", tmp_path / "out")
+    with pytest.raises(StganError, match=r"1 of 2 clips are not explained: .*broken\.mp4"):
+        run(tmp_path / "broken.mp4", clip, *options)
+    assert read_explanation(tmp_path / "out" / "clip0").clip == "clip0.mp4"
 
 
 def test_the_action_to_change_to(tiny_model: Path, clip: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from stgan.errors import StganError
 from stgan.files import LOCK
 from stgan.generation import CONTACT_SHEET, PREVIOUS, output_folder
-from stgan.generation.output_folder import OutputFolder, first_difference, open_output
+from stgan.generation.output_folder import OutputFolder, first_difference, is_of_another_version, open_output
 from stgan.manifest import Entry, Manifest
 from stgan.scoring import generated_clips
 from stgan.video import read_video, write_gif
@@ -193,6 +193,13 @@ def test_clips_of_another_version_are_said_to_be_that(former: dict[str, Any], me
         open_output(tmp_path, now, resume=True),
     ):
         pass
+
+
+def test_settings_of_settings_tell_the_version_too() -> None:
+    former, now = (
+        {"preset": "robust", "settings": {"transforms": each}} for each in ({"shift": 4}, {"shift": 4, "zoom": 1})
+    )
+    assert is_of_another_version(former, now) and not is_of_another_version(now, now)
 
 
 @pytest.mark.parametrize("value", [{"a": {"b": [1] * 10**5}}, "x" * 10**6, "\x1b[31m\n", [[[[[[[[[[]]]]]]]]]], 10**300])

@@ -64,13 +64,22 @@ def test_faster_presets_give_higher_frequencies_over_time_more_power() -> None:
     for speed in ("slow", "natural", "fast"):
         power = natural_amplitudes(16, 64, 64, SPEEDS[speed]).square()  # type: ignore[index]
         shares.append(float(power[1:].sum() / power.sum()))
-    assert shares == sorted(shares) and shares[0] < 0.5 * shares[1] < 0.25 * shares[2] * 4
+    assert 2 * shares[0] < shares[1] and 1.5 * shares[1] < shares[2]
 
 
 def test_a_video_to_start_from_is_what_its_coefficients_give_back(networks: Networks) -> None:
     video = torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
     spectrum = Spectrum(task(networks, init=Init(video, 0.5)), PLAIN)
-    torch.testing.assert_close(spectrum.videos(spectrum.start()), video.expand(2, -1, -1, -1, -1), atol=2e-3, rtol=0)
+    h = spectrum.start()
+    torch.testing.assert_close(spectrum.videos(0 * h), video.expand(2, -1, -1, -1, -1), atol=2e-3, rtol=0)
+
+
+def test_a_clip_from_a_video_stays_near_it(model: STGAN) -> None:
+    """However many steps are taken: the pull is back to the video, not to grey."""
+    video = torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    chosen = replace(PLAIN, iterations=60, learning_rate=0.05, decay=10.0)
+    changed = model.generate("left", preset=chosen, condition="c3d", init=video)
+    assert 1e-3 < float((changed[0] - video).abs().mean()) < 0.1 < float((changed[0] - 0.5).abs().mean())
 
 
 def test_steps_are_those_of_adam_with_decoupled_decay(model: STGAN, networks: Networks) -> None:

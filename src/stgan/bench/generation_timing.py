@@ -78,7 +78,7 @@ def measure(
     Raises:
         StganError: an unknown action, or a batch without clips.
     """
-    steering = model.steering(actions, condition=condition, frames=frames)
+    steering = model.steering(actions, condition=condition, frames=frames, preset=preset)
     names, networks = list(steering.objectives), steering.networks
     if batch < 1:
         raise StganError(f"a batch has at least 1 clip, not {batch}")

@@ -12,6 +12,8 @@ from stgan.records import read_json
 
 PREFIXES = ("torchvision:", "hf:")
 
+_LARGEST = 1024  # frames, and pixels of a side
+_MOST_LABELS = 100_000
 _PROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")
 
 
@@ -41,7 +43,8 @@ def named_classifier(name: str) -> VideoClassifier:
         if is_out_of_memory(error):
             raise
         missing = isinstance(error, ImportError | AttributeError) or "torchvision::" in str(error)
-        remedy = f"; pip install 'stgan[{library}]', with a torchvision that was built for this PyTorch" * missing
+        remedy = f"; pip install 'stgan[{library}]'" * missing
+        remedy += "; torch and torchvision must be of the same build (CPU or GPU)" * ("torchvision::" in str(error))
         raise StganError(f"{quoted(name)} cannot be loaded: {one_line(error)}{remedy}") from error
 
 
@@ -65,10 +68,18 @@ def _of_torchvision(name: str) -> VideoClassifier:
 
 
 def _of_hub(name: str) -> VideoClassifier:
-    from transformers import AutoModelForVideoClassification
+    from transformers import AutoConfig, AutoModelForVideoClassification
 
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    _check_size(name, config)
+    # An implementation of attention that a config names could be code of another repository.
     network, loading = AutoModelForVideoClassification.from_pretrained(
-        name, trust_remote_code=False, weights_only=True, output_loading_info=True
+        name,
+        config=config,
+        trust_remote_code=False,
+        weights_only=True,
+        output_loading_info=True,
+        attn_implementation="eager",
     )
     if missing := sorted(loading["missing_keys"]):
         raise StganError(f"{quoted(name)} lacks weights of a video classifier, the first are {quoted(missing[0])}")
@@ -76,14 +87,26 @@ def _of_hub(name: str) -> VideoClassifier:
     return adapt(network, _as_names(labels), processor=_processor(name))
 
 
+def _check_size(name: str, config: Any) -> None:
+    """StganError for a config whose clips or classes would take too much memory."""
+    sizes = config.image_size if isinstance(config.image_size, list | tuple) else [config.image_size]
+    numbers = [getattr(config, "num_frames", None), *sizes]
+    if not all(isinstance(number, int) and 1 <= number <= _LARGEST for number in numbers):
+        raise StganError(f"{quoted(name)} takes clips of {numbers} frames and pixels; both are from 1 to {_LARGEST}")
+    if len(config.id2label) > _MOST_LABELS:
+        raise StganError(f"{quoted(name)} has {len(config.id2label)} classes; at most {_MOST_LABELS} can be read")
+
+
 def _processor(name: str) -> Any:
     """The settings of the network's processor; None if it has none."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     for file in _PROCESSORS:
         try:
             path = Path(name, file) if os.path.isdir(name) else Path(hf_hub_download(name, file))
+        except LocalEntryNotFoundError as error:  # not fetched, which does not mean that there is none
+            raise StganError(f"{file} of {quoted(name)} cannot be fetched, which holds mean and std") from error
         except EntryNotFoundError:
             continue
         if path.is_file():
@@ -98,9 +121,9 @@ def _processor(name: str) -> Any:
 
 def _as_names(labels: list[str]) -> list[str]:
     """Class names that can name a folder: other letters become hyphens, and a second class of a name has a number."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for number, label in enumerate(labels):
         name = label if is_file_name(label) else "".join(c if c not in "/\\:" else "-" for c in label).strip(". ")
-        name = name if is_file_name(name) else f"class {number}"
-        names.append(name if name not in names else f"{name} {number}")
-    return names
+        tries = (name, f"{name} {number}", f"class {number}", f"class {number} of {len(labels)}")
+        names[next(each for each in tries if is_file_name(each) and each not in names)] = None
+    return list(names)

@@ -1,8 +1,8 @@
 """`stgan explain`: what a classifier says of a clip, where it looks, and what would change its mind."""
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from stgan.cli import options
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
-from stgan.errors import StganError
+from stgan.errors import NoMemoryError, StganError
 from stgan.files import typed
 from stgan.names import printable
 from stgan.progress import bars
@@ -113,18 +113,29 @@ def explain(
     )
     folders = _folders(clips, out)
     found: list[Explanation] = []
+    failed: list[str] = []
     with on_interrupt("finished explanations are kept"), bars(console) as progress:
         done = progress.add_task("clips", total=len(clips))
         for clip, folder in zip(clips, folders, strict=True):
             steps = progress.add_task(f"steps, {printable(clip.name, 30)}", total=explainer.steps)
-            found.append(explainer.explain(clip, folder, partial(progress.update, steps, advance=1)))
+            try:
+                found.append(explainer.explain(clip, folder, partial(progress.update, steps, advance=1)))
+            except NoMemoryError:
+                raise
+            except StganError as error:  # of one clip: the others are explained all the same
+                if len(clips) == 1:
+                    raise
+                failed.append(str(error))
             progress.update(steps, completed=explainer.steps)
             progress.update(steps, visible=False)
             progress.update(done, advance=1)
     if len(found) == 1:
         console.print(_choices(found[0]))
-    console.print(_table(found))
-    console.print(f"explanation.mp4, .png and .json are in {out}{'/*' * (len(found) > 1)}", soft_wrap=True)
+    if found:
+        console.print(_table(found))
+    console.print(f"explanation.mp4, .png and .json are in {out}{'/*' * (len(clips) > 1)}", soft_wrap=True)
+    if failed:
+        raise StganError(f"{len(failed)} of {len(clips)} clips are not explained: {'; '.join(failed[:5])}")
 
 
 def _second(name: str, model: "ModelFolder", device: "torch.device") -> "SecondNetwork":
@@ -141,9 +152,11 @@ def _folders(clips: Sequence[Path], out: Path) -> list[Path]:
     """OUT for one clip; for several, folders in it by the names of the clips, numbered if these are equal."""
     if len(clips) == 1:
         return [out]
-    equal, folders = Counter(clip.stem for clip in clips), []
-    for number, clip in enumerate(clips):
-        folders.append(out / (clip.stem if equal[clip.stem] == 1 else f"{clip.stem}_{number}"))
+    folders: list[Path] = []
+    for clip in clips:
+        stem = clip.resolve().stem or "clip"
+        names = chain([stem], (f"{stem}_{number}" for number in count(1)))
+        folders.append(next(out / name for name in names if out / name not in folders))
     return folders
 
 

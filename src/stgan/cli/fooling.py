@@ -83,7 +83,7 @@ def fooling(
         clips = progress.add_task("clips", total=len(steering) * num * len(stgan.actions))
         sets = {
             name: generate_set(
-                GenerationJob(stgan, stgan.steering(condition=name), settings, num, seed),
+                GenerationJob(stgan, stgan.steering(condition=name, preset=settings), settings, num, seed),
                 out / name,
                 on_clip=lambda: progress.update(clips, advance=1),
             )

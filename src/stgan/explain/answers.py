@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stgan.errors import StganError
 from stgan.sampling.objectives import ConditionNetwork, over_windows, window_of
 from stgan.spacing import window_starts
 
@@ -37,5 +38,8 @@ def over_time(
     """Start frames of windows that overlap by half, frames of a window, and the probabilities of each window."""
     length = min(window_of(network) or SHORT_WINDOW, video.shape[1])
     starts = window_starts(video.shape[1], length)
-    values = [network.log_probabilities(video[None, :, start : start + length]).softmax(1) for start in starts]
+    try:
+        values = [network.log_probabilities(video[None, :, start : start + length]).softmax(1) for start in starts]
+    except StganError:  # the windows are too short for it
+        starts, length, values = [0], video.shape[1], [network.log_probabilities(video[None]).softmax(1)]
     return starts, length, torch.cat(values)

@@ -94,7 +94,7 @@ def gradients(
     except ImportError as error:
         raise StganError(
             'where a network looks is found by Captum, which is missing: pip install "stgan[explain]"'
-        ) from (error)
+        ) from error
     method = GradientShap(lambda videos: log_odds(network, videos, action))
     grey, total = torch.full_like(video, _GREY)[None], torch.zeros_like(video)
     with _seeded(seed):

@@ -20,7 +20,7 @@ from stgan.explain.attribution import COVER, SAMPLES, Attribution, attribute, st
 from stgan.explain.counterfactual import Counterfactual, CounterfactualSettings, find_counterfactual
 from stgan.names import listed, printable, quoted
 from stgan.records import Count, Fraction, Number, Text, read_record, write_record
-from stgan.sampling.objectives import ConditionNetwork, over_windows
+from stgan.sampling.objectives import ConditionNetwork, least_side, over_windows
 from stgan.version import __version__
 from stgan.video import center_window, to_float, to_uint8, write_video
 from stgan.video.decoding import ClipFacts, decode_clip
@@ -192,6 +192,11 @@ class Explainer:
     def __post_init__(self) -> None:
         if self.to is not None and self.to not in self.actions:
             raise StganError(f"unknown action {quoted(self.to)}; {self.name} knows {listed(self.actions, self.to)}")
+        if self.second is not None and least_side(self.second.network) > self.side:
+            raise StganError(
+                f"{self.second.name} crops {least_side(self.second.network)} pixels, and {self.name} is shown "
+                f"{self.side}; name another --evaluator"
+            )
         if self.second is not None and self.second.hash == self.hash:
             raise StganError(f"{self.second.name} is the network that is explained; name another --evaluator")
 
@@ -295,8 +300,7 @@ class Explainer:
             values = second(each)
             best = int(values.argmax())
             known = _fraction(values[second.actions.index(to)]) if to in second.actions else None
-            name = second.actions[best] if second.actions else str(best)
-            answers.append((Probability(name, _fraction(values[best])), known))
+            answers.append((Probability(second.actions[best], _fraction(values[best])), known))
         (before, to_before), (after, to_after) = answers
         return SecondOpinion(second.name, second.hash, before, after, to_before, to_after)
 

@@ -88,7 +88,7 @@ class GenerationJob:
         check_range("the seed", self.seed, -LARGEST_SEED, LARGEST_SEED, whole=True)
         if self.batch is not None:
             check_range("the batch", self.batch, 1, MOST_TOGETHER, whole=True)
-        self.model.preset(self.preset)
+        self.model.check_sides(self.steering, self.model.preset(self.preset))
 
     @property
     def counts(self) -> dict[str, int]:

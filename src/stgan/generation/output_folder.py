@@ -185,9 +185,13 @@ def is_of_another_version(recorded: Mapping[str, Any], settings: Mapping[str, An
     """Whether another version of stgan recorded these values: it has another number, or other names of settings."""
     if recorded.get("version") != settings.get("version") or not settings.keys() <= recorded.keys():
         return True
-    former, now = recorded.get("settings"), settings.get("settings")
     same_preset = recorded.get("preset") == settings.get("preset")
-    return same_preset and isinstance(former, Mapping) and isinstance(now, Mapping) and former.keys() != now.keys()
+    return same_preset and _names(recorded.get("settings")) != _names(settings.get("settings"))
+
+
+def _names(settings: Any) -> Any:
+    """The names of settings and of theirs."""
+    return {name: _names(value) for name, value in settings.items()} if isinstance(settings, Mapping) else None
 
 
 @contextmanager

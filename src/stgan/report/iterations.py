@@ -94,7 +94,10 @@ def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> D
         if beside.is_file() and not beside.is_symlink() and picture_uri(beside):
             with replacing(path) as temporary, Image.open(beside) as image:
                 image.convert("RGB").save(temporary, format="PNG")
-            return Drawn(clip, "its trace; beside each row the number of the iteration and log p of the action")
+            return Drawn(
+                clip,
+                "its trace; beside each row the number of the iteration and what it maximises",
+            )
     for clip in clips:
         strips = _intermediates(clip.path.with_suffix(".iterations"))
         if strips:
@@ -107,7 +110,8 @@ def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> D
         return f"no clip has a trace beside it (stgan generate --trace), and {trace}"
     trace.save(path)
     return Drawn(
-        clips[0], "sampled again from the manifest; beside each row the number of the iteration and log p of the action"
+        clips[0],
+        "sampled again from the manifest; beside each row the number of the iteration and what it maximises",
     )
 
 
@@ -138,9 +142,9 @@ def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
             if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
                 raise TypeError
             stgan = STGAN(model, choose_device())
-            if preset.iterations * entry["frames"] * stgan.image_size**2 > _MOST_WORK:
+            steering = stgan.steering(condition=entry["condition"], frames=entry["frames"], preset=preset)
+            if preset.iterations * entry["frames"] * steering.whole**2 > _MOST_WORK:
                 return "making one again would take too long"
-            steering = stgan.steering(condition=entry["condition"], frames=entry["frames"])
             hashes = stgan.hashes(steering)
             if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
                 return f"the model {stgan.name} did not make the clips"

@@ -12,7 +12,7 @@ from stgan.checkpoints import ModelFolder
 from stgan.checkpoints.description import CARD, check_inside
 from stgan.defaults import BOTH, FRAMES
 from stgan.errors import StganError
-from stgan.records import read_text
+from stgan.records import completed, read_text
 from stgan.report.shown import Shown
 from stgan.sampling import PRESETS, SamplerSettings
 from stgan.studies.fooling import REAL, FoolingStudy
@@ -61,7 +61,7 @@ def _preset_with(name: str, iterations: int, recorded: object) -> SamplerSetting
     """The preset of this name if a clip has its settings; None if they are others."""
     with suppress(StganError, LookupError, ValueError, TypeError):
         preset = PRESETS[name]
-        values = {"precision": preset.precision} | dict(recorded)  # type: ignore[call-overload]  # not in old manifests
+        values = completed(recorded, preset)
         used = replace(preset, iterations=iterations, precision=values["precision"])
         if values == json.loads(json.dumps(asdict(used))):
             return preset

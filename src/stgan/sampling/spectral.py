@@ -76,11 +76,13 @@ def spectral(task: Task, settings: SpectralSettings) -> Optimised:
         h = h + lr (m' / sqrt(s') - lambda h)
 
     with m' and s' corrected for their start (Kingma & Ba 2015), and lambda apart from them (Loshchilov & Hutter 2019).
-    h of natural video is about N(0, 1), so that lambda pulls to its spectrum. Phi of an action is its `Evidence`.
+    h of natural video is about N(0, 1), so that lambda pulls to its spectrum. Phi of an action is its `Evidence`. With
+    a video to start from, h is the difference to its coefficients, and lambda pulls back to the video.
     """
     s, spectrum = settings, Spectrum(task, settings)
     phi = Evidence(task.phi.condition, task.phi.number) if isinstance(task.phi, Action) else task.phi
-    steered, ascent, everything = replace(task, phi=phi), Ascent(task, settings), torch.arange(len(task.random))
+    steered, ascent = replace(task, phi=phi), Ascent(task, settings)
+    everything = ascent.clips()
     h = spectrum.start()
     adam = torch.optim.AdamW([h], s.learning_rate, weight_decay=s.decay, maximize=True)
     for iteration in range(s.iterations):
@@ -137,15 +139,21 @@ class Spectrum:
         self.task, self.settings = task, settings
         self.side = task.networks.side or task.networks.image_generator.config.image_size
         self.space = SpectralSpace(task.frames, self.side, task.random.device, settings.speed, settings.magnitudes)
-        self.videos, self.canvas = self.space.videos, self.space.canvas
+        self.origin = self.space.coefficients(task.init.video) if task.init else 0.0
         self.window = self._window()
 
     def start(self) -> Float[Tensor, "batch 3 canvas y half 2"]:
-        """Faint noise, or the coefficients of the video to start from."""
-        if self.task.init:
-            return self.space.coefficients(self.task.init.video).expand(len(self.task.random), *(-1,) * 5).clone()
+        """Noise: faint, unless nothing but its phases is seen."""
         noise = self.task.random.normal(3, *self.space.amplitudes.shape, 2)
-        return _START * noise if self.settings.magnitudes == "free" else noise
+        return noise if self.settings.magnitudes == "natural" and not self.task.init else _START * noise
+
+    def videos(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Videos:
+        """V(h)."""
+        return self.space.videos(self.origin + h)
+
+    def canvas(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Float[Tensor, "some 3 canvas y x"]:
+        """What V(h) is cut from."""
+        return self.space.canvas(self.origin + h)
 
     def objective(
         self, task: Task, h: Float[Tensor, "some 3 canvas y half 2"], clips: Int[Tensor, " some"]

@@ -192,12 +192,13 @@ def _generated(folder: Path, entry: Entry) -> Clip:
             "clip could be in its place; make the clips again"
         )
     target, activation = entry.details.get("target"), entry.details.get("activation")
-    of_unit = isinstance(target, str) and isinstance(activation, int | float)
+    known = isinstance(target, str) and isinstance(activation, int | float)
+    unit = (str(target), float(activation)) if known else None  # type: ignore[arg-type]
     return Clip(
         folder / entry.file,
         entry.file,
-        None if of_unit else entry.action,
-        unit=(target, float(activation)) if of_unit else None,
+        None if unit else entry.action,
+        unit=unit,
         sha256=recorded,
         steering=SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()]), tensors),
     )

@@ -175,8 +175,8 @@ def find_evaluator(
     if isinstance(name, str) and is_own_classifier(name):
         if not run_code:
             raise StganError(
-                f"{quoted(name)} would run code, which only an option of the command line may name; in Python, call "
-                "as_evaluator with own_checkpoint of your classifier"
+                f"{quoted(name)} would run code or fetch weights, which only an option of the command line may name; "
+                "in Python, call as_evaluator with own_checkpoint of your classifier"
             )
         checkpoint = load_own_classifier(name, device)
     elif path.suffix.lower() in _I3D_FILES or os.path.isfile(path):

@@ -173,7 +173,8 @@ def generate_variant(
     on_clip: Callable[[], None] = lambda: None,
 ) -> Path:
     """Generate `num` clips of every action in OUT/VARIANT, and keep those that exist; returns that folder."""
-    steering, preset = model.steering(condition=variant.condition), model.preset(variant.preset, iterations)
+    preset = model.preset(variant.preset, iterations)
+    steering = model.steering(condition=variant.condition, preset=preset)
     job = GenerationJob(model, steering, preset, num, seed)
     return generate_set(job, out / variant.name, on_iteration=on_iteration, on_clip=on_clip)
 

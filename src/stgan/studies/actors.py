@@ -254,7 +254,7 @@ class ActorsStudy:
         stgan = STGAN.from_pretrained(model.path, str(self.fabric.device))
         total, done = self.recipe.num * len(stgan.actions), count(1)
         preset = stgan.preset(self.recipe.preset)
-        job = GenerationJob(stgan, stgan.steering(), preset, self.recipe.num, self.recipe.seed)
+        job = GenerationJob(stgan, stgan.steering(preset=preset), preset, self.recipe.num, self.recipe.seed)
         generate_set(job, folder / _GENERATED, on_clip=lambda: self.on_progress("generate", next(done), total))
 
     def _select(self, model: ModelFolder, folder: Path) -> list[Clip]:

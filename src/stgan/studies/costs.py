@@ -56,7 +56,8 @@ def costs(reproduction: Reproduction) -> list[Cost]:
 
 
 def _cost_of_videos(model: STGAN, stage: str, chosen: SetRecipe, folder: Path) -> Cost:
-    preset, steering = model.preset(chosen.preset, chosen.iterations), model.steering(condition=chosen.condition)
+    preset = model.preset(chosen.preset, chosen.iterations)
+    steering = model.steering(condition=chosen.condition, preset=preset)
     each = estimate(steering.networks, preset, iterations=1).seconds_per_video
     left = chosen.num_videos - sum(1 for _ in Manifest(folder).read())
     one = replace(preset, iterations=1)

@@ -231,7 +231,7 @@ class Reproduction:
         preset = model.preset(chosen.preset, chosen.iterations)
         counts = draw_classes(model.actions, chosen.num_videos, chosen.seed)
         done = count(1)
-        steering = model.steering(condition=chosen.condition)
+        steering = model.steering(condition=chosen.condition, preset=preset)
         job = GenerationJob(model, steering, preset, counts, chosen.seed)
         generate_set(job, self.out / name, on_clip=lambda: self.on_progress(name, next(done), chosen.num_videos))
         return {"num_videos": chosen.num_videos, "classes": len(counts), "size": steering.side}
