@@ -60,7 +60,7 @@ class Transforms:
     brightness: at most so much is added to or taken from all pixels, of videos in [0, 1].
     rotation:   at most so many degrees in each direction.
     zoom:       the side of the part that is seen, as a share of the frame's, is drawn between these. Above 1 the frame
-                is continued by its mirror images, so that what is in it has to be larger to be seen.
+                is surrounded by grey, so that what is in it has to be larger to be seen.
     flip:       whether half of the videos are mirrored. Not for networks that tell left from right.
     """
 

@@ -30,8 +30,9 @@ def transform(
     theta[:, :, :2] = _turns(transforms, random, width / height).to(videos) if turned else torch.eye(2)
     theta[:, :, 2] = 2 * shift / videos.new_tensor([width, height])
     grid = F.affine_grid(theta, [batch, channels, height, width], align_corners=False)
-    beyond = "reflection" if turned else "border"
-    moved = F.grid_sample(videos.flatten(1, 2), grid, padding_mode=beyond, align_corners=False)
+    # Beyond turned frames there is grey: their mirror image would complete what is cut off by the border.
+    beyond, level = ("zeros", 0.5) if turned else ("border", 0.0)
+    moved = F.grid_sample(videos.flatten(1, 2) - level, grid, padding_mode=beyond, align_corners=False) + level
     videos = moved.view_as(videos) + transforms.brightness * (2 * draws[:, 2] - 1).view(-1, 1, 1, 1, 1)
     if transforms.noise:
         videos = videos + transforms.noise * random.normal(*videos.shape[1:])
