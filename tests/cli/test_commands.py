@@ -215,7 +215,7 @@ def test_info(stgan: Any, tiny_model: Path) -> None:
         (("--seed", "1" + "0" * 30), "at most 9223372036854775807"),
         (("--out", "/dev/null"), "cannot write"),
         (("--out", "y" * 5000), "name too long"),
-        (("--preset", "best"), "motion, robust, paper"),
+        (("--preset", "best"), "motion, robust, spectral, paper"),
         (("--condition", "i3d"), "lrcn, c3d and both"),
         (("--out", "/proc/nothing"), "cannot write"),
         (("--device", "abacus"), "device 'abacus'"),

@@ -27,6 +27,7 @@ from stgan.video.strips import Strip, save_strips
 
 _ROWS, _COLUMNS = 8, 8
 _HASHES = ("generator", "encoder", "map_codec", "frame_prior", "clip_prior", "condition")
+_TOO_LONG = "making one again would take too long"
 _NO_MEMORY = "there is not enough memory to make one again; close other programs"
 _MOST_WORK = 64 * 1000 * 64**2  # iterations times pixels of all frames, of a clip that is sampled again for a page
 
@@ -142,9 +143,12 @@ def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
             if not all(isinstance(n, int) and n > 0 for n in (preset.iterations, entry["frames"])):
                 raise TypeError
             stgan = STGAN(model, choose_device())
+            work = preset.iterations * entry["frames"]
+            if work * stgan.image_size**2 > _MOST_WORK:
+                return _TOO_LONG
             steering = stgan.steering(condition=entry["condition"], frames=entry["frames"], preset=preset)
-            if preset.iterations * entry["frames"] * steering.whole**2 > _MOST_WORK:
-                return "making one again would take too long"
+            if work * steering.whole**2 > _MOST_WORK:
+                return _TOO_LONG
             hashes = stgan.hashes(steering)
             if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
                 return f"the model {stgan.name} did not make the clips"
