@@ -1,7 +1,6 @@
 """The record, the film and the picture of a clip, and the command, on a tiny model."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +18,8 @@ from stgan.explain.explanation import Explainer
 from stgan.records import as_plain, as_record
 from stgan.video import read_video, write_video
 
-
-@pytest.fixture(autouse=True)
-def unchecked() -> Iterator[None]:
-    """Typer gives an option that was not named None, whatever its type: no checks of types, as for a user."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+# Typer gives an option that was not named None, whatever its type.
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def run(*arguments: object) -> str:

@@ -1,8 +1,7 @@
 """The smallest change of a clip that makes a classifier say something else."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -40,9 +39,6 @@ class CounterfactualSettings:
         check_range("momentum", self.momentum, 0, 0.999)
         check_range("closeness", self.closeness, 0)
         check_range("bisections", self.bisections, 0, 30, whole=True)
-
-    def values(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,7 @@ def shown_clips(folder: Path, scores: Scores | None, root: Path | None = None) -
     entries = {entry.file: entry.values() for entry in Manifest(folder).read()}
     known = {clip.file: clip for clip in scores.clips} if scores else {}
     return [
-        Shown(
-            clip,
-            clip.action or (clip.unit[0] if clip.unit else _NO_ACTION),
-            entries.get(clip.name, {}),
-            known.get(clip.name),
-        )
+        Shown(clip, _shown_as(clip), entries.get(clip.name, {}), known.get(clip.name))
         for clip in folder_clips(folder)
         if clip.path.resolve().is_relative_to(inside) and (clip.steering is None or not clip.path.is_symlink())
     ]

@@ -158,8 +158,11 @@ class Spectrum:
     def objective(
         self, task: Task, h: Float[Tensor, "some 3 canvas y half 2"], clips: Int[Tensor, " some"]
     ) -> Float[Tensor, " some"]:
-        """Phi of transformed videos, of the window that the condition networks take, plus the diversity term."""
-        shown = lambda h: self._cut(self.canvas(h), clips)  # noqa: E731
+        """Phi of transformed videos, of the window that the condition networks take, minus the diversity term."""
+
+        def shown(h: Tensor) -> Tensor:
+            return self._cut(self.canvas(h), clips)
+
         if not self.settings.diversity or len(h) < 2:
             return task.objective(h, shown, self.settings, clips)
         with recording(self.network, [self.layer], len(h)) as kept:

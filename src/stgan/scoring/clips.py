@@ -192,8 +192,7 @@ def _generated(folder: Path, entry: Entry) -> Clip:
             "clip could be in its place; make the clips again"
         )
     target, activation = entry.details.get("target"), entry.details.get("activation")
-    known = isinstance(target, str) and isinstance(activation, int | float)
-    unit = (str(target), float(activation)) if known else None  # type: ignore[arg-type]
+    unit = (target, activation) if isinstance(target, str) and isinstance(activation, float) else None
     return Clip(
         folder / entry.file,
         entry.file,

@@ -27,6 +27,7 @@ from stgan.scoring.summaries import (
     temporal_order,
 )
 
+_MOST_TARGETS = 20  # that have a note each
 _OF_ROW = {each.name for each in fields(Scores)} & {each.name for each in fields(SetScores)}
 """What the scores of a folder have in common with the row of the same clips."""
 
@@ -150,14 +151,15 @@ def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool
     nameless = sum(clip.action is None and clip.unit is None for clip in clips)
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
     notes = []
-    units = [clip.unit for clip in clips if clip.unit is not None]
-    for target in dict.fromkeys(target for target, _ in units):
-        values = [activation for name, activation in units if name == target]
+    units: dict[str, list[float]] = {}
+    for target, activation in (clip.unit for clip in clips if clip.unit is not None):
+        units.setdefault(target, []).append(activation)
+    for target, values in list(units.items())[:_MOST_TARGETS]:
         notes.append(
             f"{len(values)} clips show {quoted(target)} and no action; its mean activation under the network that "
             f"steered them is {sum(values) / len(values):.3g}"
         )
-    if len(units) == len(clips):
+    if sum(map(len, units.values())) == len(clips):
         return notes
     if nameless == len(clips):
         notes.append("the actions of the clips are unknown, so there is no accuracy")
