@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from stgan import STGAN
 from stgan.errors import StganError
 from stgan.networks import VideoClassifier, adapt
-from stgan.sampling import SPECTRAL, SPEEDS, Action, ClipRandomness, Init, Networks, Transforms
+from stgan.sampling import SPECTRAL, SPEEDS, Action, ClipRandomness, Init, Networks, Transforms, clip_seed
 from stgan.sampling.objectives import Evidence
-from stgan.sampling.spectral import Spectrum, natural_amplitudes, similarity
+from stgan.sampling.spectral import Spectrum, frequency_bands, natural_amplitudes, similarity
 from stgan.sampling.task import Task
 from stgan.sampling.transforms import transform
 
@@ -82,24 +82,56 @@ def test_a_clip_from_a_video_stays_near_it(model: STGAN) -> None:
     assert 1e-3 < float((changed[0] - video).abs().mean()) < 0.1 < float((changed[0] - 0.5).abs().mean())
 
 
-def test_steps_are_those_of_adam_with_decoupled_decay(model: STGAN, networks: Networks) -> None:
-    """Restated without torch.optim, in float64."""
+def test_steps_are_those_of_adam_with_a_second_moment_for_each_frequency(model: STGAN, networks: Networks) -> None:
+    """Restated with loops over bands, in float64."""
     chosen = replace(PLAIN, learning_rate=0.1, decay=0.7, iterations=4)
     steering = model.steering(["left"], condition="lrcn", preset=chosen)
     one = model.sample(steering, "left", [0], 0, chosen).videos
-    from stgan.sampling import clip_seed
-
     phi = steering.objectives["left"]
     assert isinstance(phi, Action)
     spectrum = Spectrum(Task(steering.networks, phi, ClipRandomness([clip_seed(0, "left", 0)]), 16), chosen)
+    bands = spectrum.space.bands
     h = spectrum.start().double()
     m, s = torch.zeros_like(h), torch.zeros_like(h)
     for step in range(1, 5):
         x = h.float().requires_grad_(True)
         (g,) = torch.autograd.grad(Evidence(phi.condition, phi.number)(spectrum.videos(x)).sum(), x)
-        m, s = 0.9 * m + 0.1 * g.double(), 0.999 * s + 0.001 * g.double() ** 2
-        h = h + 0.1 * (m / (1 - 0.9**step) / ((s / (1 - 0.999**step)).sqrt() + 1e-8) - 0.7 * h)
+        shared = torch.zeros_like(h)
+        for band in bands.unique():
+            shared[:, :, bands == band] = g.double()[:, :, bands == band].square().mean()
+        m, s = 0.9 * m + 0.1 * g.double(), 0.999 * s + 0.001 * shared
+        corrected = s / (1 - 0.999**step)
+        rate = 0.1 * (1, 1, 1, 0.5)[step - 1]  # the cosine is at 0, 0, 0 and a half
+        h = h + rate * (m / (1 - 0.9**step) / (corrected**0.7 * corrected.mean() ** 0.3).sqrt() - 0.7 * h)
     torch.testing.assert_close(one, spectrum.videos(h.float()), atol=1e-3, rtol=0)
+
+
+def test_a_band_holds_coefficients_of_one_temporal_frequency_and_a_quarter_octave() -> None:
+    bands = frequency_bands(6, 16, 16)
+    f = torch.hypot(torch.fft.fftfreq(16)[:, None] * 16, torch.fft.rfftfreq(16) * 16).expand(6, -1, -1)
+    w = (torch.fft.fftfreq(6) * 6).abs()[:, None, None].expand_as(f)
+    for band in bands.unique():
+        assert len(w[bands == band].unique()) == 1
+        assert (f[bands == band].max() + 1) / (f[bands == band].min() + 1) <= 2**0.2501
+    assert bands[1, 3, 5] == bands[-1, -3, 5] != bands[1, 3, 1]
+
+
+def test_a_network_of_single_frames_sees_several_at_a_step_each_moved_by_itself(model: STGAN) -> None:
+    seen: list[Tensor] = []
+
+    class Frames(nn.Module):
+        def forward(self, clips: Tensor) -> Tensor:
+            seen.append(clips.detach())
+            return clips.mean((2, 3, 4))
+
+    network = adapt(Frames(), ["red", "green", "blue"], size=32, frames=1, mean=0.0, std=1.0)
+    seen.clear()
+    chosen = replace(SPECTRAL, iterations=1, transforms=Transforms(shift=60))
+    other = STGAN.from_pretrained("weizmann", "cpu", network)
+    other.generate("red", 1, seed=0, preset=chosen)
+    views = next(clips for clips in seen if clips.requires_grad or len(clips) == 4)
+    assert views.shape == (4, 3, 1, 32, 32)
+    assert all((a - b).abs().max() > 0.01 for a, b in pairwise(views))
 
 
 def test_evidence_is_the_logit_minus_the_mean_logit() -> None:
@@ -116,7 +148,7 @@ def test_evidence_is_the_logit_minus_the_mean_logit() -> None:
 def test_natural_magnitudes_stay_natural(networks: Networks) -> None:
     spectrum = Spectrum(task(networks), replace(PLAIN, magnitudes="natural"))
     h = spectrum.start()
-    torch.testing.assert_close(spectrum.canvas(h), spectrum.canvas(7 * h))
+    torch.testing.assert_close(spectrum.videos(h), spectrum.videos(7 * h))
 
 
 def test_clips_of_a_batch_are_kept_apart(model: STGAN) -> None:

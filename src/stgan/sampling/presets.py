@@ -52,8 +52,8 @@ MOTION = GuidedSettings(
 
 SPECTRAL = SpectralSettings(
     name="spectral",
-    iterations=300,
-    transforms=Transforms(shift=16, noise=0.05, rotation=10.0, zoom=(0.9, 1.7)),
+    iterations=400,
+    transforms=Transforms(shift=16, noise=0.05, rotation=10.0, zoom=(0.6, 1.6)),
 )
 """Fourier coefficients under the spectrum of natural video, without a generator: for any classifier."""
 

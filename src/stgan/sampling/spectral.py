@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stgan.errors import StganError
-from stgan.sampling.ascent import Ascent
+from stgan.sampling.ascent import Ascent, Variable
 from stgan.sampling.objectives import Action, Activation, Evidence, window_of
 from stgan.sampling.settings import SamplerSettings, check_range
 from stgan.sampling.targets import layers, recording
@@ -27,6 +27,11 @@ _LARGEST_SIDE = 1024
 _START = 0.05  # deviation of the coefficients that a clip starts from
 _MARGIN = 4  # frames before the end of a clip meets its start, since Fourier series repeat
 _CONTRAST = 1.3  # deviation of the logits of pixels whose coefficients are N(0, 1)
+_BETA1, _BETA2 = 0.9, 0.999  # of Adam
+_WHITENING = 0.7  # alpha of `SpectralAdam`
+_SETTLED = 0.5  # share of the steps at whose end the learning rate begins to fall
+_SEEN = 4  # frames that the networks see at a step, at least
+_PIXELS = 224  # the side for which the shift of a preset is meant
 # Square root of the covariance of the logits of red, green and blue in frames of J-HMDB, of unit mean variance.
 _COLOURS = ((0.783, 0.470, 0.399), (0.470, 0.689, 0.479), (0.399, 0.479, 0.828))
 
@@ -34,8 +39,9 @@ _COLOURS = ((0.783, 0.470, 0.399), (0.470, 0.689, 0.479), (0.399, 0.479, 0.828))
 @dataclass(frozen=True, kw_only=True)
 class SpectralSettings(SamplerSettings):
     """
-    size:          width and height of a clip; None: what the condition networks take.
-    learning_rate: of Adam.
+    size:          width and height of a clip; None: what the condition networks take. The shift of `transforms` is
+                   meant for 224 pixels, and is scaled.
+    learning_rate: of `SpectralAdam` in the first half of the steps.
     decay:         lambda of the prior. The prior says that coefficients are N(0, 1).
     speed:         how much energy higher frequencies over time have: those of natural video, of one that moves four
                    times as slowly, or four times as fast.
@@ -46,7 +52,7 @@ class SpectralSettings(SamplerSettings):
 
     size: int | None = None
     learning_rate: float = 0.1
-    decay: float = 1.0
+    decay: float = 0.5
     speed: Speed = "natural"
     magnitudes: Magnitudes = "free"
     diversity: float = 0.0
@@ -70,12 +76,9 @@ class SpectralSettings(SamplerSettings):
 
 
 def spectral(task: Task, settings: SpectralSettings) -> Optimised:
-    """Maximize J(h) = Phi(V(h)) - lambda/2 |h|^2 over h, Fourier coefficients of the video V(h), by Adam:
+    """Maximize J(h) = Phi(V(h)) - lambda/2 |h|^2 over h, Fourier coefficients of the video V(h), by `SpectralAdam`.
 
-        m = beta1 m + (1 - beta1) dPhi/dh,  s = beta2 s + (1 - beta2) (dPhi/dh)^2
-        h = h + lr (m' / sqrt(s') - lambda h)
-
-    with m' and s' corrected for their start (Kingma & Ba 2015), and lambda apart from them (Loshchilov & Hutter 2019).
+    In the second half, the learning rate falls to 0 along a cosine, so that what random transforms stir up settles.
     h of natural video is about N(0, 1), so that lambda pulls to its spectrum. Phi of an action is its `Evidence`. With
     a video to start from, h is the difference to its coefficients, and lambda pulls back to the video.
     """
@@ -84,12 +87,46 @@ def spectral(task: Task, settings: SpectralSettings) -> Optimised:
     steered, ascent = replace(task, phi=phi), Ascent(task, settings)
     everything = ascent.clips()
     h = spectrum.start()
-    adam = torch.optim.AdamW([h], s.learning_rate, weight_decay=s.decay, maximize=True)
+    adam = SpectralAdam(s.decay, spectrum.space.bands)
     for iteration in range(s.iterations):
-        h.grad = ascent.gradient(partial(spectrum.objective, steered), h, everything)
-        adam.step()
+        falling = max(0.0, (iteration / s.iterations - _SETTLED) / (1 - _SETTLED))
+        learning_rate = s.learning_rate * (1 + math.cos(math.pi * falling)) / 2
+        h = adam.step(h, ascent.gradient(partial(spectrum.objective, steered), h, everything), learning_rate)
         task.report(iteration, ascent.value, partial(spectrum.videos, h))
     return Optimised(spectrum.videos(h), None, ascent.steps)
+
+
+class SpectralAdam:
+    """Adam whose second moment is shared by coefficients of similar frequency:
+
+        m = beta1 m + (1 - beta1) g,  s_b = beta2 s_b + (1 - beta2) mean of g^2 in band b,  s the mean of g^2 in all
+        h = h + lr (m' / sqrt(s_b'^alpha s'^(1 - alpha)) - lambda h)
+
+    with m' and s' corrected for their start (Kingma & Ba 2015), and lambda apart from them (Loshchilov & Hutter 2019).
+    Adam itself gives all coefficients the same size, so that only their phases tell what is where, and a shape has to
+    fill the frame. Within a band, this one keeps how large they are. Of bands it keeps a part (1 - alpha): with alpha 1,
+    all of them grow alike, which is natural noise; with alpha 0, only silhouettes do.
+
+    bands: the number of the band of each coefficient.
+    """
+
+    def __init__(self, decay: float, bands: Int[Tensor, "canvas y half"]) -> None:
+        self.decay, self.bands = decay, bands
+        self.sizes = bands.flatten().bincount().clamp(min=1)
+        self.taken, self.m, self.s = 0, 0.0, 0.0
+
+    def step(self, h: Variable, gradient: Variable, learning_rate: float) -> Variable:
+        """h after a step up the gradient, both "batch 3 canvas y half 2"."""
+        self.taken += 1
+        power = gradient.square().mean((1, 5)).flatten(1)
+        of_band = power.new_zeros(len(h), len(self.sizes)).index_add(1, self.bands.flatten(), power) / self.sizes
+        self.m = _BETA1 * self.m + (1 - _BETA1) * gradient
+        self.s = _BETA2 * self.s + (1 - _BETA2) * of_band
+        m, s = self.m / (1 - _BETA1**self.taken), self.s / (1 - _BETA2**self.taken)
+        everywhere = (s * self.sizes).sum(1, keepdim=True) / self.bands.numel()
+        size = (s**_WHITENING * everywhere ** (1 - _WHITENING)).sqrt().clamp(min=torch.finfo(s.dtype).tiny)
+        step = m / size[:, self.bands][:, None, ..., None] - self.decay * h
+        return h + learning_rate * step
 
 
 class SpectralSpace:
@@ -110,18 +147,27 @@ class SpectralSpace:
         self.shape = (frames + _MARGIN, side, side)
         self.amplitudes = natural_amplitudes(*self.shape, SPEEDS[speed]).to(device)
         self.colours = torch.tensor(_COLOURS, device=device)
+        self.bands = frequency_bands(*self.shape).to(device)
 
-    def videos(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Videos:
-        """V(h): the first frames of the canvas."""
-        return self.canvas(h)[:, :, : self.frames]
+    def videos(
+        self, h: Float[Tensor, "some 3 canvas y half 2"], places: Int[Tensor, "some time"] | None = None
+    ) -> Videos:
+        """V(h): frames of the canvas by their number, the first ones by default.
 
-    def canvas(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Videos:
-        """The inverse Fourier transform over time, height and width, as colours, squashed to [0, 1]."""
-        z = torch.view_as_complex(h)
-        if self.magnitudes == "natural":
-            z = math.sqrt(2) * z / z.abs().clamp(min=1e-8)
-        logits = torch.fft.irfftn(self.amplitudes * z, self.shape, (-3, -2, -1), norm="forward")
-        return torch.sigmoid(_CONTRAST * torch.einsum("ij,bjtyx->bityx", self.colours, logits))
+        They are the inverse Fourier transform over time, height and width, as colours, squashed to [0, 1]. Only what is
+        asked for is computed.
+        """
+        if places is None:
+            places = torch.arange(self.frames, device=h.device).expand(len(h), -1)
+        with torch.autocast(h.device.type, enabled=False):
+            z = torch.view_as_complex(h.float())
+            if self.magnitudes == "natural":
+                z = math.sqrt(2) * z / z.abs().clamp(min=1e-8)
+            angles = 2 * math.pi / self.shape[0] * places[..., None] * torch.arange(self.shape[0], device=h.device)
+            waves = torch.polar(torch.ones_like(angles), angles)[:, None]
+            moving = (waves @ (self.amplitudes * z).flatten(-2)).unflatten(-1, z.shape[-2:])
+            logits = torch.fft.irfftn(moving, self.shape[1:], (-2, -1), norm="forward")
+            return torch.sigmoid(_CONTRAST * torch.einsum("ij,bjtyx->bityx", self.colours, logits))
 
     def coefficients(self, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, "1 3 canvas y half 2"]:
         """h of a video, whose last frame turns into its first one in the margin."""
@@ -136,11 +182,14 @@ class Spectrum:
     """The space of a task's clips, where they start in it, and the objective there."""
 
     def __init__(self, task: Task, settings: SpectralSettings) -> None:
-        self.task, self.settings = task, settings
+        self.task = task
         self.side = task.networks.side or task.networks.image_generator.config.image_size
+        shift = round(settings.transforms.shift * self.side / _PIXELS)
+        self.settings = replace(settings, transforms=replace(settings.transforms, shift=shift))
         self.space = SpectralSpace(task.frames, self.side, task.random.device, settings.speed, settings.magnitudes)
         self.origin = self.space.coefficients(task.init.video) if task.init else 0.0
         self.window = self._window()
+        self.views = max(1, _SEEN // self.window) if self.window else 1
 
     def start(self) -> Float[Tensor, "batch 3 canvas y half 2"]:
         """Noise: faint, unless nothing but its phases is seen."""
@@ -151,23 +200,25 @@ class Spectrum:
         """V(h)."""
         return self.space.videos(self.origin + h)
 
-    def canvas(self, h: Float[Tensor, "some 3 canvas y half 2"]) -> Float[Tensor, "some 3 canvas y x"]:
-        """What V(h) is cut from."""
-        return self.space.canvas(self.origin + h)
-
     def objective(
         self, task: Task, h: Float[Tensor, "some 3 canvas y half 2"], clips: Int[Tensor, " some"]
     ) -> Float[Tensor, " some"]:
-        """Phi of transformed videos, of the window that the condition networks take, minus the diversity term."""
+        """Phi of transformed videos, of windows that the condition networks take, minus the diversity term."""
+        views = clips.repeat(self.views)
 
         def shown(h: Tensor) -> Tensor:
-            return self._cut(self.canvas(h), clips)
+            videos = self.space.videos(self.origin + h, self._places(clips))
+            return videos.unflatten(2, (self.views, -1)).movedim(2, 0).flatten(0, 1)
+
+        def value() -> Tensor:
+            return task.objective(h, shown, self.settings, views).unflatten(0, (self.views, len(h))).mean(0)
 
         if not self.settings.diversity or len(h) < 2:
-            return task.objective(h, shown, self.settings, clips)
-        with recording(self.network, [self.layer], len(h)) as kept:
-            value = task.objective(h, shown, self.settings, clips)
-        return value - self.settings.diversity * similarity(kept[self.layer].values)
+            return value()
+        with recording(self.network, [self.layer], len(views)) as kept:
+            phi = value()
+        of_views = kept[self.layer].values.unflatten(0, (self.views, len(h)))
+        return phi - self.settings.diversity * torch.stack([similarity(view) for view in of_views]).mean(0)
 
     @cached_property
     def network(self) -> nn.Module:
@@ -195,18 +246,24 @@ class Spectrum:
         longest = max((window or self.task.frames for window in windows), default=self.task.frames)
         return longest if longest < self.task.frames else None
 
-    def _cut(
-        self, canvas: Float[Tensor, "some 3 canvas y x"], clips: Int[Tensor, " some"]
-    ) -> Float[Tensor, "some 3 time y x"]:
-        """The video; if the networks take fewer frames, a random part of the canvas, which goes on at its beginning.
-
-        A step with one part costs less than one with all overlapping windows of the video.
+    def _places(self, clips: Int[Tensor, " some"]) -> Int[Tensor, "some time"] | None:
+        """The frames that the networks see, one view after the other: None, or random parts of the canvas, which goes
+        on at its beginning. Parts cost less than all overlapping windows of the video.
         """
         if self.window is None:
-            return canvas[:, :, : self.task.frames]
-        starts = (self.task.random.of(clips).uniform(1) * canvas.shape[2]).long()
-        places = (starts + torch.arange(self.window, device=starts.device)) % canvas.shape[2]
-        return torch.stack([video[:, place] for video, place in zip(canvas, places, strict=True)])
+            return None
+        length = self.space.shape[0]
+        starts = (self.task.random.of(clips).uniform(self.views, 1) * length).long()
+        return (starts + torch.arange(self.window, device=starts.device)).flatten(1) % length
+
+
+def frequency_bands(frames: int, height: int, width: int) -> Int[Tensor, "frames height half"]:
+    """Numbers of bands of coefficients of the same frequency over time, and within a quarter octave over space."""
+    y = torch.fft.fftfreq(height)[:, None] * height
+    x = torch.fft.rfftfreq(width) * height
+    w = (torch.fft.fftfreq(frames) * frames).abs().round().long()
+    f = (4 * torch.log2(torch.hypot(y, x) + 1)).round().long()
+    return w[:, None, None] * (f.max() + 1) + f
 
 
 def similarity(values: Float[Tensor, "clips channels *position"]) -> Float[Tensor, " clips"]:

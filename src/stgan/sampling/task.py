@@ -110,15 +110,18 @@ class Task:
         z: Float[Tensor, "some *n"],
         generator: Callable[[Tensor], Tensor],
         settings: SamplerSettings,
-        clips: Int[Tensor, " some"],
-    ) -> Float[Tensor, " some"]:
-        """J of Eq. 8 of some clips: Phi(G(z)) - lambda |z|, on transformed videos. `clips` are their numbers."""
+        clips: Int[Tensor, " videos"],
+    ) -> Float[Tensor, " videos"]:
+        """J of Eq. 8 of the videos that the generator makes of z: Phi(G(z)) - lambda |z|, on transformed videos.
+
+        clips: their numbers; those of z, or these several times if the generator shows each clip several times.
+        """
         dtype, random = self.random.dtype, self.random.of(clips)
         with arithmetic(settings.precision, torch.device(self.random.device)):
             videos = generator(z).to(dtype)  # bfloat16 cannot express shifts by single pixels
             value = self.timer("condition", self.phi, transform(videos, settings.transforms, random)).to(dtype)
         if settings.regularization:
-            value = value - settings.regularization * z.abs().flatten(1).sum(1)
+            value = value - settings.regularization * z.abs().flatten(1).sum(1).repeat(len(value) // len(z))
         return value
 
     def report(self, iteration: int, value: Float[Tensor, " batch"], render: Callable[[], Tensor]) -> None:
