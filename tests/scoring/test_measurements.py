@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from stgan.checkpoints.own_classifier import own_checkpoint
 from stgan.errors import StganError
 from stgan.files import sha256
 from stgan.metrics.motion import motion
-from stgan.scoring import Evaluator, Measurements, Protocol, ScoreCache, folder_clips, measure
+from stgan.networks import adapt
+from stgan.scoring import Evaluator, Measurements, Protocol, ScoreCache, as_evaluator, folder_clips, measure
 from stgan.video import center_window, read_video, to_float, write_video
 
 
@@ -272,3 +274,21 @@ def test_large_clips_are_judged_a_few_at_a_time(
     again, _ = measure(folder_clips(tiny_clips), replace(evaluator, network=Watched(network)), batch_size=9)
     assert sum(judged) == 9 and max(judged) == 2 and again.clips == measured.clips
     torch.testing.assert_close(again.features, measured.features, rtol=1e-6, atol=1e-6)
+
+
+def test_a_network_of_single_frames_scores_all_frames_of_windows_that_move(tiny_clips: Path) -> None:
+    class Colours(torch.nn.Module):
+        def forward(self, clips: torch.Tensor) -> torch.Tensor:
+            return 20 * clips.mean((2, 3, 4))
+
+    network = adapt(Colours(), ["red", "green", "blue"], size=16, frames=1, mean=0.0, std=1.0)
+    judge = as_evaluator(own_checkpoint(network), "colours")
+    measured, _ = measure(folder_clips(tiny_clips), judge)
+    for i, clip in enumerate(measured.clips):
+        frames = read_video(clip.path).frames
+        video = to_float(frames[center_window(len(frames), 16)])
+        each = network.log_probabilities(video.transpose(0, 1).unsqueeze(2)).exp()
+        torch.testing.assert_close(measured.log_probabilities[i].exp().float(), each.mean(0))
+        torch.testing.assert_close(measured.pixels["motion"][i].float(), motion(video[None])[0])
+    assert measured.pixels["motion"].min() > 0
+    assert "one frame at a time" in judge.describe(Protocol())

@@ -1,5 +1,6 @@
 """Networks that score clips: how they are found, what they are shown, and whether they steered the clips."""
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class Evaluator:
     ) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch classes"]]:
         """The same for videos that need no check, such as decoded ones."""
         try:
-            features, log_probabilities = self.network.features_and_log_probabilities(videos)  # type: ignore[operator]
+            features, log_probabilities = self._outputs(videos)
         except ValueError as error:  # too few frames, a crop that does not fit
             raise StganError(f"{quoted(self.name)} cannot score these clips: {error}") from error
         if not (features.isfinite().all() and log_probabilities.isfinite().all()):
@@ -83,6 +84,14 @@ class Evaluator:
                 f"the outputs of {quoted(self.name)} for some of these clips are not finite; use another network"
             )
         return features, log_probabilities
+
+    def _outputs(self, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a network that takes single frames, the mean of its features and of its probabilities over the frames."""
+        network: Any = self.network
+        if not _takes_single_frames(network):
+            return network.features_and_log_probabilities(videos)  # type: ignore[no-any-return]
+        features, values = zip(*map(network.features_and_log_probabilities, videos.split(1, 2)), strict=True)
+        return torch.stack(features).mean(0), torch.stack(values).logsumexp(0) - math.log(len(values))
 
     @property
     def identity(self) -> str:
@@ -100,9 +109,10 @@ class Evaluator:
         if protocol.windows > 1:
             windows = f"{protocol.windows} windows of {self.frames} frames, evenly spread over"
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None else ""
+        apart = ", one frame at a time" if _takes_single_frames(self.network) else ""
         first = "brought to {}x{}, ".format(*protocol.size) if protocol.size else ""
         return (
-            f"{windows} a clip{rate} (a shorter one is played back and forth), {first}{size}, "
+            f"{windows} a clip{rate} (a shorter one is played back and forth){apart}, {first}{size}, "
             f"{channels} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
         )
 
@@ -207,7 +217,7 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
     network: Any = checkpoint.network
     if not hasattr(network, "features_and_log_probabilities"):
         raise CheckpointError(f"{quoted(name)} is a {type(network).__name__}, which cannot score clips")
-    own = getattr(network.config, "frames", None)
+    own = None if _takes_single_frames(network) else getattr(network.config, "frames", None)
     if frames is not None and not 2 <= frames <= _MOST_FRAMES:
         raise StganError(f"clips are scored by 2 to {_MOST_FRAMES} frames, not {frames}")
     if own and frames not in (None, own):
@@ -232,6 +242,10 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
         tensors=fingerprint(network),
         file=str(checkpoint.provenance.get("sha256", "")),
     )
+
+
+def _takes_single_frames(network: Any) -> bool:
+    return getattr(network.config, "frames", None) == 1
 
 
 def seen_clips(checkpoint: Checkpoint) -> tuple[str, ...]:
