@@ -11,6 +11,7 @@ from rich.table import Table
 
 from stgan.cli import options
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
+from stgan.defaults import BOTH, LARGEST_SEED, MOST_FRAMES
 from stgan.errors import NoMemoryError, StganError
 from stgan.files import typed
 from stgan.names import printable
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
     from stgan.explain import Explanation, SecondNetwork
 
-_LARGEST_SEED = 2**63 - 1
-_MOST_FRAMES = 1024
 EXAMPLES = (
     "stgan explain walk.mp4",
     "stgan explain swing.mp4 --model jhmdb --condition lrcn --to swing_baseball --evaluator evaluator",
@@ -82,14 +81,13 @@ def explain(
     """
     from stgan.checkpoints import find_model
     from stgan.checkpoints.own_classifier import OWN, is_own_classifier, load_own_classifier
-    from stgan.defaults import BOTH
     from stgan.explain import CounterfactualSettings, Explainer
     from stgan.pipeline import STGAN
     from stgan.sampling import SPECTRAL
 
     console = new_console()
-    check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
-    check_range("--frames", frames, 1, _MOST_FRAMES)
+    check_range("--seed", seed, -LARGEST_SEED, LARGEST_SEED)
+    check_range("--frames", frames, 1, MOST_FRAMES)
     check_range("--iterations", iterations, 1, 100_000)
     if condition == BOTH:
         raise StganError("stgan explain looks at one network; name which one as --condition, such as lrcn")
