@@ -36,32 +36,16 @@ def explain(
         list[Path],
         typer.Argument(metavar="CLIP", parser=Path, help="Videos, pictures, or folders with an image for each frame."),
     ],
-    condition: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|torchvision:NAME|hf:ORG/NAME|MODULE:FUNCTION",
-            help="The video classifier to explain: lrcn, c3d, a network of torchvision, one of the Hugging Face hub, "
-            "or your own, which this function of a module or of FILE.py returns (its code is run).",
-        ),
-    ] = "lrcn",
+    condition: Annotated[str, options.classifier("The video classifier to explain: lrcn, c3d,")] = "lrcn",
     model: options.Model = options.MODEL,
     to: Annotated[
         str | None,
         typer.Option(metavar="ACTION", help="The action of the counterfactual.", show_default="its second choice"),
     ] = None,
-    evaluator: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|MODULE:FUNCTION",
-            help="A second network, which says what it sees in the clip and in the counterfactual.",
-        ),
-    ] = None,
+    evaluator: options.SecondEvaluator = None,
     frames: Annotated[
         int | None,
-        typer.Option(
-            help="Explain so many frames, the middle ones. A shorter clip is played back and forth.",
-            show_default="16, or more if the classifier takes more",
-        ),
+        options.frames("Explain so many frames, the middle ones. A shorter clip is played back and forth."),
     ] = None,
     looks: Annotated[
         bool, typer.Option("--looks/--no-looks", help="Find where it looks, which takes most of the time.")

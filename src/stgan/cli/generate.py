@@ -55,21 +55,10 @@ def generate(
     preset: options.Preset = None,
     condition: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|torchvision:NAME|hf:ORG/NAME|MODULE:FUNCTION",
-            help="Condition network: the video classifier whose gradient steers the clips. lrcn, c3d, both, a network "
-            "of torchvision, one of the Hugging Face hub, or your own, which this function of a module or of FILE.py "
-            "returns (its code is run).",
-        ),
+        options.classifier("Condition network: the video classifier whose gradient steers the clips. lrcn, c3d, both,"),
     ] = BOTH,
     iterations: options.Iterations = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(
-            help="Frames of a clip; fewer than 16 only with --condition lrcn.",
-            show_default="16, or more if the condition network takes more",
-        ),
-    ] = None,
+    frames: options.FramesOrNone = None,
     speed: Annotated[
         Literal["slow", "natural", "fast"] | None,
         typer.Option(help="With the preset spectral: how fast things may move.", show_default="natural"),
