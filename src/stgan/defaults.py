@@ -8,6 +8,9 @@ PRESETS = ("motion", "robust", "spectral", "paper", "pixels")
 
 FRAMES = 16
 """Frames of a clip."""
+MOST_FRAMES = 1024
+"""The largest number of frames of a clip."""
+LARGEST_SEED = 2**63 - 1
 BOTH = "both"
 """Stands for all condition networks of a model."""
 STRENGTH = 0.9

@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from stgan.checkpoints import CheckpointError, ModelFolder, find_model
 from stgan.checkpoints.checkpoint import Checkpoint
 from stgan.checkpoints.fingerprint import as_text, fingerprint
 from stgan.checkpoints.own_classifier import Classifier, own_checkpoints
-from stgan.defaults import BOTH, FRAMES, STRENGTH
+from stgan.defaults import BOTH, FRAMES, LARGEST_SEED, STRENGTH
 from stgan.devices import Precision, batch_size, choose_device, suited_precision
 from stgan.errors import StganError
 from stgan.files import DEFAULT_MODEL
@@ -33,59 +33,18 @@ from stgan.sampling import (
     OnIteration,
     SamplerSettings,
     Samples,
-    SpectralSettings,
     Target,
     clip_seed,
-    input_side,
-    layers,
-    least_side,
     sample,
-    visible_side,
-    window_of,
 )
 from stgan.sampling.sampler import SAMPLERS
-from stgan.sampling.settings import check_range
+from stgan.sampling.settings import check_kind, check_range
+from stgan.steering import Steering, check_clips, default_frames, layers_of, only_one, sides
 
-LARGEST_SEED = 2**63 - 1
-MOST_FRAMES = 1024
 _KINDS = {
     "encoder": Encoder, "generator": ImageGenerator,
     "map_codec": MapCodec, "frame_prior": MapPrior, "clip_prior": MapPrior,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Steering:
-    """Which networks steer clips, and what they maximize. `STGAN.steering` makes and checks it.
-
-    condition:   the name of a condition network, or "both".
-    classifiers: the condition networks that it stands for, by name, as they were loaded.
-    networks:    the networks for a sampler; batch normalizations of the condition networks are folded into weights.
-    objectives:  what can be maximized: actions by their names, or one target by a name for its clips.
-    target:      the target as text; None for actions.
-    frames:      frames of a clip.
-    whole:       width and height in pixels of the frames that a sampler makes, which may be cropped.
-    side:        width and height of a clip in pixels.
-    """
-
-    condition: str
-    classifiers: Mapping[str, Any]
-    networks: Networks
-    objectives: Mapping[str, Action | Activation]
-    target: str | None
-    frames: int
-    whole: int
-    side: int
-
-    def check(self, action: str) -> None:
-        """StganError unless this action, or target by its name, is among those that were asked for."""
-        if not isinstance(action, str) or action not in self.objectives:
-            raise StganError(f"unknown action {action!r}; asked for are {listed(self.objectives, str(action))}")
-
-
-def _check_kind(name: str, value: object, kind: Any, wanted: str) -> None:
-    if not isinstance(value, kind):
-        raise StganError(f"{name} must be {wanted}, not {reprlib.repr(value)}")
 
 
 def batches(num: int, size: int) -> Iterator[range]:
@@ -236,16 +195,15 @@ class STGAN:
         """
         if isinstance(actions, str):
             actions = [actions]
-        _check_kind("actions", actions, Sequence, "a list of names")
-        _check_kind("condition", condition, str, "the name of a condition network")
-        _check_kind("a target", target, str | None, "text")
+        check_kind("actions", actions, Sequence, "a list of names")
+        check_kind("condition", condition, str, "the name of a condition network")
+        check_kind("a target", target, str | None, "text")
         if target is not None and actions:
             raise StganError(f"name either actions or a target, not both {actions[0]!r} and {target!r}")
         classifiers = self._classifiers(condition)
         whole, side = self._sides(classifiers, preset)
-        if frames is None:
-            frames = max(FRAMES, *(window_of(network) or 0 for network in classifiers.values()))
-        self._check_frames(classifiers, frames, whole, side)
+        frames = default_frames(classifiers) if frames is None else frames
+        check_clips(classifiers, frames, whole, side, self.folder)
         networks = Networks(
             image_generator=self._network(self.folder.generator),
             encoder=self.folded[self.folder.encoder],
@@ -257,8 +215,8 @@ class STGAN:
         if target is None:
             objectives = {name: Action(networks.condition, self._number(name)) for name in actions or self.actions}
         else:
-            parsed, name = Target.parse(target), self._only(classifiers)
-            parsed.check(name, self._layers(classifiers[name], frames, whole))
+            parsed, name = Target.parse(target), only_one(classifiers)
+            parsed.check(name, layers_of(classifiers[name], frames, whole, self.device))
             objectives = {parsed.slug(name): Activation(classifiers[name], parsed)}
         return Steering(condition, classifiers, networks, objectives, target, frames, whole, side)
 
@@ -286,10 +244,10 @@ class STGAN:
         Raises:
             StganError: an argument is not as described, or there is not enough memory for so many clips at a time.
         """
-        _check_kind("steering", steering, Steering, "what STGAN.steering returns")
-        _check_kind("numbers", numbers, Sequence, "a list of whole numbers")
-        _check_kind("init", init, Init | None, "what STGAN.init returns")
-        _check_kind("on_iteration", on_iteration, Callable | None, "a function")
+        check_kind("steering", steering, Steering, "what STGAN.steering returns")
+        check_kind("numbers", numbers, Sequence, "a list of whole numbers")
+        check_kind("init", init, Init | None, "what STGAN.init returns")
+        check_kind("on_iteration", on_iteration, Callable | None, "a function")
         if not numbers:
             raise StganError("numbers is empty; name at least one clip, by its number from 0 on")
         for number in numbers:
@@ -321,7 +279,8 @@ class STGAN:
     def layers(self, condition: str, frames: int | None = None) -> dict[str, Layer]:
         """The layers of a condition network that can be targets, by name, in the order in which they run."""
         steering = self.steering(condition=condition, frames=frames)
-        return self._layers(steering.classifiers[self._only(steering.classifiers)], steering.frames, steering.whole)
+        network = steering.classifiers[only_one(steering.classifiers)]
+        return layers_of(network, steering.frames, steering.whole, self.device)
 
     def init(
         self,
@@ -332,8 +291,8 @@ class STGAN:
         size: int | None = None,
     ) -> Init:
         """A video to start from, fitted to this number of frames and to this size or the model's (see `Init.fit`)."""
-        _check_kind("a video to start from", video, Tensor, "a tensor (3, time, height, width)")
-        _check_kind("the strength", strength, int | float, "a number")
+        check_kind("a video to start from", video, Tensor, "a tensor (3, time, height, width)")
+        check_kind("the strength", strength, int | float, "a number")
         fitted = Init.fit(video, size or self.image_size, frames, strength, source)
         return replace(fitted, video=fitted.video.to(self.device))
 
@@ -411,49 +370,8 @@ class STGAN:
         names = self.folder.condition if condition == BOTH else [condition]
         return {name: self._network(self.folder.condition[name]) for name in names}
 
-    def _only(self, classifiers: Mapping[str, Any]) -> str:
-        """The name of the one condition network that a target is a part of."""
-        if len(classifiers) > 1:
-            raise StganError(f"a target is a part of one condition network; name which: {' or '.join(classifiers)}")
-        return next(iter(classifiers))
-
     def _sides(self, classifiers: Mapping[str, Any], preset: SamplerSettings | None) -> tuple[int, int]:
-        """Width and height in pixels of frames as they are made, and of a clip.
-
-        Without a generator, both are those of the preset, or the largest input of a condition network. With one, a clip
-        has the model's clip size, else what the condition networks see: whole frames of the generator, unless every
-        network crops, as LRCN crops 227 pixels out of 256 in the paper.
-        """
-        if isinstance(preset, SpectralSettings):
-            size = preset.size or max(input_side(network) or self.image_size for network in classifiers.values())
-            return size, size
-        if self.folder.clip_size:
-            return self.image_size, min(self.folder.clip_size, self.image_size)
-        return self.image_size, max(visible_side(network, self.image_size) for network in classifiers.values())
-
-    def _check_frames(self, classifiers: Mapping[str, Any], frames: int, whole: int, side: int) -> None:
-        """StganError if one of the networks does not take clips with this number of frames or this size."""
-        check_range("the number of frames", frames, 1, MOST_FRAMES, whole=True)
-        for name, network in classifiers.items():
-            visible, window = visible_side(network, whole), window_of(network)
-            if whole < least_side(network):
-                raise StganError(
-                    f"the {name} condition network crops {least_side(network)} pixels, but frames have only {whole}"
-                )
-            if side < visible < whole:
-                raise StganError(
-                    f"the {name} condition network crops {visible} pixels, but clips of {self.name} have {side}"
-                )
-            if window and frames < window:
-                lrcn = "lrcn" in self.folder.condition
-                raise StganError(
-                    f"the {name} condition network takes clips of at least {window} frames, not {frames}; "
-                    + ("an lrcn condition network takes clips of any length" if lrcn else "ask for as many")
-                )
-
-    def _layers(self, network: Any, frames: int, side: int) -> dict[str, Layer]:
-        grey = torch.full((1, 3, window_of(network) or frames, side, side), 0.5)
-        return layers(network, grey.to(self.device))
+        return sides(classifiers, preset, self.image_size, self.folder.clip_size)
 
     def _number(self, action: str) -> int:
         if action not in self.actions:

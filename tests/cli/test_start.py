@@ -30,8 +30,8 @@ except SystemExit as end:
 print(*sorted(sys.modules), file=sys.stderr)
 """
 COMMANDS = (
-    "generate", "evaluate", "select", "augment", "report", "fooling", "info", "ablate", "train", "data check",
-    "data compact", "data prepare", "weights list", "weights fetch", "weights info", "weights assemble",
+    "generate", "explain", "evaluate", "select", "augment", "report", "fooling", "info", "ablate", "train",
+    "data check", "data compact", "data prepare", "weights list", "weights fetch", "weights info", "weights assemble",
     "weights export", "weights import", "bench generator", "bench generate", "bench paper-scale", "reproduce ucf101",
     "reproduce augmentation",
 )  # fmt: skip

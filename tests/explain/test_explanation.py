@@ -1,5 +1,6 @@
 """The record, the film and the picture of a clip, and the command, on a tiny model."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from stgan.cli.commands import app
+from stgan.cli.explain import show
 from stgan.errors import StganError
 from stgan.explain import RECORD, Explanation, read_explanation
-from stgan.explain.explanation import Explainer
+from stgan.explain.explanation import Explainer, OverTime, Probability
 from stgan.records import as_plain, as_record
 from stgan.video import read_video, write_video
 
@@ -60,6 +63,32 @@ def test_everything_is_written(explained: tuple[Path, str], clip: Path) -> None:
     with Image.open(out / "explanation.png") as picture:
         assert picture.height == 4 * (16 + 4)
     assert first in printed and "whole clip" in printed and "flipped" in printed and "evaluator says" in printed
+
+
+def test_tables_fit_a_terminal_of_80_columns(explained: tuple[Path, str]) -> None:
+    """Long names are folded, and nothing is cut off."""
+    found = read_explanation(explained[0])
+    names = {"a" * 70: 0.5, "pretending to put [something] on-under [something] that is not there": 0.25}
+    first, second = (Probability(name, share) for name, share in names.items())
+    assert found.evaluator
+    long = replace(
+        found,
+        clip="a clip with a long name of 58 letters, which ends with this.mp4",
+        condition="torchvision:swin3d_b",
+        top=(first, second),
+        over_time=OverTime(tuple(range(0, 1000, 8)), 16, {name: (0.125,) * 125 for name in names}),
+        change=replace(found.change, to=second.action, before=(first, second), after=(second, first), steps=40),
+        evaluator=replace(found.evaluator, name="hf:MCG-NJU/videomae-base", before=first, after=second),
+    )
+    for explanations in ([long], [long, long]):
+        console = Console(width=80, file=io.StringIO())
+        show(console, explanations)
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert all(len(line) <= 80 for line in text.splitlines()) and "…" not in text
+        assert ("992-1007" in text) == (len(explanations) == 1)
+        for words in ("flipped", "25% -> 50%", "(time, y, x)", "gradients agree", "pretending"):
+            assert words in text
+        assert text.count("a") >= 70 * 2
 
 
 def test_the_record_is_read_as_it_was_written(explained: tuple[Path, str]) -> None:

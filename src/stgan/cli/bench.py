@@ -14,6 +14,7 @@ from rich.table import Table
 
 from stgan.cli import options
 from stgan.cli.terminal import check_output, check_range, command, new_console, new_table, on_interrupt, write_json
+from stgan.defaults import MOST_FRAMES
 from stgan.errors import StganError, on_out_of_memory
 from stgan.files import typed
 from stgan.names import duration
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _IN_TURN = "both-in-turn"
 _GIGA = 1e9
-_MOST_FRAMES, _MOST_CLIPS = 1024, 1024  # of a clip, in a batch
+_MOST_CLIPS = 1024  # in a batch
 _NAMES = {
     "generator_forward": "generator, forward",
     "condition_forward": "{}, forward",
@@ -262,7 +263,7 @@ def _numbers(option: str, text: str) -> list[int]:
 def _scale(frames: int, batch: int, width: float) -> "Scale":
     from stgan.bench.paper_scale import Scale
 
-    check_range("--frames", frames, 1, _MOST_FRAMES)
+    check_range("--frames", frames, 1, MOST_FRAMES)
     check_range("--batch", batch, 1, _MOST_CLIPS)
     return Scale(frames=frames, batch=batch, width=width)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from stgan.cli import options
 from stgan.cli.terminal import check_range, new_console, new_table, on_interrupt
+from stgan.defaults import BOTH, LARGEST_SEED, MOST_FRAMES
 from stgan.errors import NoMemoryError, StganError
 from stgan.files import typed
 from stgan.names import printable
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
     from stgan.explain import Explanation, SecondNetwork
 
-_LARGEST_SEED = 2**63 - 1
-_MOST_FRAMES = 1024
 EXAMPLES = (
     "stgan explain walk.mp4",
     "stgan explain swing.mp4 --model jhmdb --condition lrcn --to swing_baseball --evaluator evaluator",
@@ -37,32 +37,16 @@ def explain(
         list[Path],
         typer.Argument(metavar="CLIP", parser=Path, help="Videos, pictures, or folders with an image for each frame."),
     ],
-    condition: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|torchvision:NAME|hf:ORG/NAME|MODULE:FUNCTION",
-            help="The video classifier to explain: lrcn, c3d, a network of torchvision, one of the Hugging Face hub, "
-            "or your own, which this function of a module or of FILE.py returns (its code is run).",
-        ),
-    ] = "lrcn",
+    condition: Annotated[str, options.classifier("The video classifier to explain: lrcn, c3d,")] = "lrcn",
     model: options.Model = options.MODEL,
     to: Annotated[
         str | None,
         typer.Option(metavar="ACTION", help="The action of the counterfactual.", show_default="its second choice"),
     ] = None,
-    evaluator: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|MODULE:FUNCTION",
-            help="A second network, which says what it sees in the clip and in the counterfactual.",
-        ),
-    ] = None,
+    evaluator: options.SecondEvaluator = None,
     frames: Annotated[
         int | None,
-        typer.Option(
-            help="Explain so many frames, the middle ones. A shorter clip is played back and forth.",
-            show_default="16, or more if the classifier takes more",
-        ),
+        options.frames("Explain so many frames, the middle ones. A shorter clip is played back and forth."),
     ] = None,
     looks: Annotated[
         bool, typer.Option("--looks/--no-looks", help="Find where it looks, which takes most of the time.")
@@ -82,14 +66,13 @@ def explain(
     """
     from stgan.checkpoints import find_model
     from stgan.checkpoints.own_classifier import OWN, is_own_classifier, load_own_classifier
-    from stgan.defaults import BOTH
     from stgan.explain import CounterfactualSettings, Explainer
     from stgan.pipeline import STGAN
     from stgan.sampling import SPECTRAL
 
     console = new_console()
-    check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
-    check_range("--frames", frames, 1, _MOST_FRAMES)
+    check_range("--seed", seed, -LARGEST_SEED, LARGEST_SEED)
+    check_range("--frames", frames, 1, MOST_FRAMES)
     check_range("--iterations", iterations, 1, 100_000)
     if condition == BOTH:
         raise StganError("stgan explain looks at one network; name which one as --condition, such as lrcn")
@@ -129,10 +112,8 @@ def explain(
             progress.update(steps, completed=explainer.steps)
             progress.update(steps, visible=False)
             progress.update(done, advance=1)
-    if len(found) == 1:
-        console.print(_choices(found[0]))
     if found:
-        console.print(_table(found))
+        show(console, found)
     console.print(f"explanation.mp4, .png and .json are in {out}{'/*' * (len(clips) > 1)}", soft_wrap=True)
     if failed:
         raise StganError(f"{len(failed)} of {len(clips)} clips are not explained: {'; '.join(failed[:5])}")
@@ -160,41 +141,69 @@ def _folders(clips: Sequence[Path], out: Path) -> list[Path]:
     return folders
 
 
+def show(console: Console, found: Sequence["Explanation"]) -> None:
+    """Print what was found of clips, at most 80 characters wide; of one clip, also its first choices and over time."""
+    if len(found) == 1:
+        console.print(_choices(found[0]))
+        console.print(_over_time(found[0]))
+    console.print(_changes(found))
+    if found[0].looks or found[0].evaluator:
+        console.print(_views(found))
+
+
 def _choices(found: "Explanation") -> Table:
-    windows = found.over_time
-    first, *last = (f"{start}-{start + windows.frames - 1}" for start in windows.starts)
-    columns = [f"frames {first}", *last]
-    table = new_table("says", "whole clip", *columns, title=f"{printable(found.clip, 40)}, by {found.condition}")
+    table = _table_of_names("says", "whole clip", title=f"{printable(found.clip, 30)}, by {printable(found.condition)}")
     for each in found.top:
-        values = windows.probabilities.get(each.action)
-        shown = [f"{value:.0%}" for value in values] if values else [""] * len(columns)
-        table.add_row(printable(each.action, 24), f"{each.probability:.1%}", *shown)
+        table.add_row(printable(each.action), f"{each.probability:.1%}")
     return table
 
 
-def _table(found: Sequence["Explanation"]) -> Table:
-    table = new_table("clip", "says", "changed to", "flipped", "steps", "mean change\nof 255", left=3)
-    judged = found[0].evaluator
-    if found[0].looks:
-        table.add_column("looks at\n(time, y, x)", justify="right")
-        table.add_column("gradients agree\nwith covering", justify="right")
-    if judged:
-        table.add_column(f"{printable(judged.name, 16)} says", justify="left")
+def _over_time(found: "Explanation") -> Table:
+    windows = found.over_time
+    table = _table_of_names("frames", *map(printable, windows.probabilities))
+    for start, *values in zip(windows.starts, *windows.probabilities.values(), strict=True):
+        table.add_row(f"{start}-{start + windows.frames - 1}", *(f"{value:.0%}" for value in values))
+    return table
+
+
+def _changes(found: Sequence["Explanation"]) -> Table:
+    table = _table_of_names("clip", "says", "changed to", "flipped", "steps", "change\nof 255", left=3)
     for each in found:
         change = each.change
-        row = [
+        table.add_row(
             printable(each.clip, 30),
-            f"{each.top[0].action} {each.top[0].probability:.0%}",
-            f"{change.to} {change.before[1].probability:.0%} -> {change.after[1].probability:.0%}",
+            f"{printable(each.top[0].action)}\n{each.top[0].probability:.0%}",
+            f"{printable(change.to)}\n{change.before[1].probability:.0%} -> {change.after[1].probability:.0%}",
             "yes" if change.flipped else "no",
             str(change.steps),
             f"{change.mean_change:.1f}",
-        ]
+        )
+    return table
+
+
+def _views(found: Sequence["Explanation"]) -> Table:
+    """Where the network looks, and what the second one says of the clips and of the changed ones."""
+    judge = found[0].evaluator
+    table = _table_of_names("clip", *([f"{printable(judge.name, 30)} says"] if judge else []), left=2)
+    if found[0].looks:
+        table.add_column("looks at\n(time, y, x)", justify="right")
+        table.add_column("gradients agree\nwith covering", justify="right")
+    for each in found:
+        row = [printable(each.clip, 30)]
+        if opinion := each.evaluator:
+            row.append(f"{printable(opinion.before.action)}\n-> {printable(opinion.after.action)}")
         if each.looks:
             agreement = each.looks.agreement
             row += [", ".join(f"{share:.0%}" for share in each.looks.place)]
             row += ["-" if agreement is None else f"{agreement:.2f}"]
-        if opinion := each.evaluator:
-            row.append(f"{opinion.before.action} -> {opinion.after.action}")
         table.add_row(*row)
+    return table
+
+
+def _table_of_names(*columns: str, left: int = 1, title: str | None = None) -> Table:
+    """A table in whose columns long names are folded and not cut off."""
+    table = new_table(*columns, left=left, title=title)
+    for column in table.columns:
+        column.overflow = "fold"
+        column.no_wrap = column.header in ("flipped", "steps", "frames")
     return table

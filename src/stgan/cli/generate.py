@@ -11,7 +11,7 @@ import typer
 
 from stgan.cli import options
 from stgan.cli.terminal import check_needed, check_range, new_console, on_interrupt
-from stgan.defaults import BOTH, STRENGTH
+from stgan.defaults import BOTH, LARGEST_SEED, STRENGTH
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.progress import bars
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stgan.generation import Companion
-    from stgan.pipeline import STGAN, Steering
+    from stgan.pipeline import STGAN
     from stgan.sampling import Init, SamplerSettings
+    from stgan.steering import Steering
 
 _MOST_CLIPS = 1_000_000  # of each action
 _MOST_ITERATIONS = 100_000
-_LARGEST_SEED = 2**63 - 1
 _MOST_INTERMEDIATES = 200  # of each clip
 _INTERRUPTED = (
     "finished clips are kept; the same command with --resume (make generate ARGS=--resume) makes the rest and the "
@@ -55,21 +55,10 @@ def generate(
     preset: options.Preset = None,
     condition: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|torchvision:NAME|hf:ORG/NAME|MODULE:FUNCTION",
-            help="Condition network: the video classifier whose gradient steers the clips. lrcn, c3d, both, a network "
-            "of torchvision, one of the Hugging Face hub, or your own, which this function of a module or of FILE.py "
-            "returns (its code is run).",
-        ),
+        options.classifier("Condition network: the video classifier whose gradient steers the clips. lrcn, c3d, both,"),
     ] = BOTH,
     iterations: options.Iterations = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(
-            help="Frames of a clip; fewer than 16 only with --condition lrcn.",
-            show_default="16, or more if the condition network takes more",
-        ),
-    ] = None,
+    frames: options.FramesOrNone = None,
     speed: Annotated[
         Literal["slow", "natural", "fast"] | None,
         typer.Option(help="With the preset spectral: how fast things may move.", show_default="natural"),
@@ -140,7 +129,7 @@ def generate(
     console = new_console()
     started = time.monotonic()
     check_range("--num", num, 1, _MOST_CLIPS)
-    check_range("--seed", seed, -_LARGEST_SEED, _LARGEST_SEED)
+    check_range("--seed", seed, -LARGEST_SEED, LARGEST_SEED)
     check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
     check_range("--batch", batch, 1, MOST_TOGETHER)
     check_needed("--init", init, {"--strength": strength})

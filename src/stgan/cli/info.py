@@ -28,14 +28,7 @@ def info(
     layers: Annotated[
         bool, typer.Option("--layers", help="List the layers that stgan generate --target can name, with their sizes.")
     ] = False,
-    condition: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:FUNCTION",
-            help="With --layers: list the layers of your own classifier, which this function of a module or of FILE.py "
-            "returns (its code is run).",
-        ),
-    ] = None,
+    condition: Annotated[str | None, options.classifier("With --layers: list the layers of")] = None,
 ) -> None:
     """Show a model's actions and networks, the presets, and the bundled models."""
     from stgan.checkpoints import bundled_models, find_model

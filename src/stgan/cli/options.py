@@ -30,6 +30,20 @@ def argument(name: str, help: str) -> Any:
     return typer.Argument(metavar=name, parser=Path, help=help)
 
 
+def classifier(which: str, **more: Any) -> Any:
+    """An option whose value names a video classifier: one that the beginning of the help names, or of elsewhere."""
+    elsewhere = (
+        "torchvision:NAME, hf:ORG/NAME (of the Hugging Face hub), or your own as MODULE:FUNCTION or FILE.py:FUNCTION, "
+        "which returns it (its code is run)."
+    )
+    return typer.Option(metavar="NETWORK", help=f"{which} {elsewhere}", **more)
+
+
+def frames(help: str) -> Any:
+    """An option whose value is the number of frames of a clip; None suits the classifier."""
+    return typer.Option(help=help, show_default="16, or more if the classifier takes more")
+
+
 _WHICH_MODEL = "The model: a bundled name, a folder, or a Hugging Face hub id."
 Model = Annotated[str, typer.Option(help=_WHICH_MODEL, show_default=DEFAULT_MODEL.name)]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_WHICH_MODEL, show_default=DEFAULT_MODEL.name)]
@@ -52,7 +66,9 @@ Preset = Annotated[
 Iterations = Annotated[
     int | None, typer.Option(help="Number of iterations of activation maximization. Default: the preset's.")
 ]
-Frames = Annotated[int, typer.Option(help="Frames of a clip; fewer than 16 only with --condition lrcn.")]
+_FRAMES = "Frames of a clip; fewer than 16 only with --condition lrcn."
+Frames = Annotated[int, typer.Option(help=_FRAMES)]
+FramesOrNone = Annotated[int | None, frames(_FRAMES)]
 Precision = Annotated[
     Literal["auto", "32-true", "bf16-mixed"],
     typer.Option(
@@ -60,15 +76,14 @@ Precision = Annotated[
         "robust on hardware with bfloat16, else 32-true."
     ),
 ]
+_EVALUATORS = "the name of one of the model's (evaluator, c3d, lrcn), a checkpoint folder, an I3D file,"
 Evaluator = Annotated[
     str | None,
-    typer.Option(
-        show_default=EVALUATOR,
-        metavar="NAME|PATH|MODULE:FUNCTION",
-        help="The network that scores the clips: the name of one of the model's (evaluator, c3d, lrcn), a checkpoint "
-        "folder, an I3D file, or your own classifier, which a function of a module or of FILE.py returns (its code is "
-        "run).",
-    ),
+    classifier(f"The network that scores the clips: {_EVALUATORS}", show_default=EVALUATOR),
+]
+SecondEvaluator = Annotated[
+    str | None,
+    classifier(f"A second network, which says what it sees in the clip and in the counterfactual: {_EVALUATORS}"),
 ]
 
 _REAL = folder("--real", "Folder of real clips, laid out as for training.")

@@ -13,6 +13,7 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from stgan.defaults import MOST_FRAMES
 from stgan.devices import batch_size, machine
 from stgan.errors import StganError, on_out_of_memory
 from stgan.explain.answers import log_probabilities, over_time
@@ -28,7 +29,6 @@ from stgan.video.strips import Strip, save_strips
 
 RECORD, FILM, PICTURE = "explanation.json", "explanation.mp4", "explanation.png"
 _TOP = 5
-_MOST_FRAMES = 1024
 _DIFFERENCE = 4  # differences are shown so many times as large
 _LEAST_SIDE = 160  # pixels of a panel of the film
 _HEADER = 20  # pixels above it
@@ -55,9 +55,9 @@ class OverTime:
     probabilities: of each window, by action: that of the network's first choice and the one to change to.
     """
 
-    starts: Annotated[tuple[Count, ...], MaxLen(_MOST_FRAMES)]
+    starts: Annotated[tuple[Count, ...], MaxLen(MOST_FRAMES)]
     frames: Count
-    probabilities: dict[Text, Annotated[tuple[Fraction, ...], MaxLen(_MOST_FRAMES)]]
+    probabilities: dict[Text, Annotated[tuple[Fraction, ...], MaxLen(MOST_FRAMES)]]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Change:
     steps: Count
     share: Fraction
     mean_change: Number
-    over_time: Annotated[tuple[Fraction, ...], MaxLen(_MOST_FRAMES)]
+    over_time: Annotated[tuple[Fraction, ...], MaxLen(MOST_FRAMES)]
     before: tuple[Probability, Probability]
     after: tuple[Probability, Probability]
     settings: CounterfactualSettings

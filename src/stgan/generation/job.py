@@ -16,14 +16,16 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from stgan.defaults import LARGEST_SEED
 from stgan.devices import machine
 from stgan.errors import StganError
 from stgan.generation.output_folder import Key, OutputFolder, open_output
 from stgan.manifest import Manifest
-from stgan.pipeline import LARGEST_SEED, STGAN, Steering, batches
+from stgan.pipeline import STGAN, batches
 from stgan.records import as_plain
 from stgan.sampling import Init, OnIteration, SamplerSettings
 from stgan.sampling.settings import check_range
+from stgan.steering import Steering
 from stgan.version import __version__
 from stgan.video import to_uint8
 

@@ -163,7 +163,8 @@ class VideoClassifier(ClipClassifier):
             if self.config.gray:
                 pixels = (pixels * pixels.new_tensor(_GRAY).view(1, 3, 1, 1, 1)).sum(1, keepdim=True)
             with torch.autocast(videos.device.type, enabled=False):  # the network keeps its own precision
-                output = _logits_in(self.module(_arranged(pixels.to(like.dtype), self.config.layout)))
+                returned = self.module(_arranged(pixels.to(like.dtype), self.config.layout))
+            output = _logits_in(returned)
         except Exception as error:  # an unknown network may raise anything
             if is_out_of_memory(error):
                 raise
@@ -174,8 +175,11 @@ class VideoClassifier(ClipClassifier):
             ) from error
         wanted = (len(videos), self.config.num_classes)
         if output is None or output.ndim != 2 or len(output) != len(videos):
-            found = "no tensor" if output is None else f"a tensor of {'x'.join(map(str, output.shape))}"
-            raise StganError(f"{self._kind} returns {found} instead of logits of {wanted[0]}x{wanted[1]}")
+            found = _in_words(returned) if output is None else f"a tensor of {'x'.join(map(str, output.shape))}"
+            raise StganError(
+                f"{self._kind} returns {found} instead of logits of {wanted[0]}x{wanted[1]}; "
+                "put it into a module whose forward returns these alone"
+            )
         if output.shape != wanted:
             raise StganError(
                 f"{self._kind} returns {output.shape[1]} numbers for a clip, but has {wanted[1]} class names; "
@@ -276,6 +280,15 @@ def _logits_in(output: Any) -> Tensor | None:
     else:
         output = getattr(output, "logits", output)
     return output if isinstance(output, Tensor) and output.is_floating_point() else None
+
+
+def _in_words(returned: Any) -> str:
+    """What a network returned that holds no logits."""
+    if isinstance(returned, Mapping):
+        return f"a dictionary of {', '.join(map(repr, returned))[:_LONGEST_REASON]} without 'logits'"
+    if isinstance(returned, Tensor):
+        return f"a tensor of {returned.dtype}"
+    return f"a {type(returned).__name__} without logits"
 
 
 def _short(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Classifiers of torchvision and transformers: their input settings, read from the network.
+"""Classifiers of torchvision, transformers and pytorchvideo: their input settings, read from the network.
 
 These libraries are not imported here. Whoever made such a network has imported its library.
 """
@@ -30,16 +30,18 @@ def adapt(
 ) -> VideoClassifier:
     """A `VideoClassifier` around a network, with the settings of its library.
 
-    Known libraries are torchvision.models.video (size, mean, std and, with 400 outputs, the classes of Kinetics) and
-    the video classifiers of transformers (frames, size and the classes in their config). The short side of a frame is
-    resized to the network's size, without first resizing to a larger size and cropping a border.
+    Known libraries are torchvision.models.video (size, mean, std and, with 400 outputs, the classes of Kinetics), the
+    video classifiers of transformers (frames, size and the classes in their config), and pytorchvideo.models (mean,
+    std, the two pathways of SlowFast, and whether the head ends in a softmax). `nn.DataParallel` around a network is
+    taken off. The short side of a frame is resized to the network's size, without first resizing to a larger size and
+    cropping a border.
 
     Args:
         actions: class names in the order of the outputs; required if the network does not name them.
         processor: the image or video processor of a network from transformers, which holds mean and std. By default,
             those of the published VideoMAE, TimeSformer and ViViT are used.
-        settings: arguments of `VideoClassifier`; they have precedence. A network of an unknown library needs `size`,
-            `frames`, `mean` and `std`.
+        settings: arguments of `VideoClassifier`; they have precedence. A network of pytorchvideo needs `size` and
+            `frames`, one of an unknown library also `mean` and `std`.
 
     Raises:
         StganError: a setting is missing or unknown, or the network cannot steer (see `VideoClassifier`).
@@ -48,7 +50,10 @@ def adapt(
         if actions is not None or processor is not None or settings:
             raise StganError("this network is already a VideoClassifier; pass its module with the new settings")
         return module
-    known = {**_of_torchvision(module), **_of_transformers(module), **_of_processor(processor), **settings}
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        module = module.module
+    of_library = _of_torchvision(module) | _of_transformers(module) | _of_pytorchvideo(module)
+    known = of_library | _of_processor(processor) | settings
     kind, names = type(module).__name__, known.pop("actions", None)
     if missing := [name for name in _NEEDED if name not in known]:
         raise StganError(
@@ -99,6 +104,21 @@ def _of_transformers(module: nn.Module) -> dict[str, Any]:
     if config.model_type in _PIXELS:
         settings["mean"], settings["std"] = _PIXELS[config.model_type]
     return settings
+
+
+def _of_pytorchvideo(module: nn.Module) -> dict[str, Any]:
+    """Mean and std of its published networks, and what the parts say. They hold neither the size nor the frames."""
+    if _library(module, "pytorchvideo") is None:
+        return {}
+    parts = {type(part).__name__ for part in module.modules()}
+    heads = [part for part in module.modules() if type(part).__module__ == "pytorchvideo.models.head"]
+    end = next((type(head.activation) for head in heads if hasattr(head, "activation")), None)
+    return {
+        "mean": 0.45,
+        "std": 0.225,
+        "layout": "slowfast" if "MultiPathWayWithFuse" in parts else "bcthw",
+        "output": "probabilities" if end is nn.Softmax else "sigmoid" if end is nn.Sigmoid else "logits",
+    }
 
 
 def _of_processor(processor: Any) -> dict[str, Any]:

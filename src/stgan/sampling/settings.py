@@ -1,12 +1,19 @@
 """What every sampler can be set to."""
 
 import math
+import reprlib
 from dataclasses import dataclass
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from stgan.devices import Precision
 from stgan.errors import StganError
 from stgan.networks.temporal import TemporalPadding, check_kernel
+
+
+def check_kind(name: str, value: object, kind: Any, wanted: str) -> None:
+    """StganError unless the value is of a type. wanted: what it must be, for the message."""
+    if not isinstance(value, kind):
+        raise StganError(f"{name} must be {wanted}, not {reprlib.repr(value)}")
 
 
 def check_range(

@@ -17,7 +17,7 @@ from stgan.checkpoints.description import check_unambiguous
 from stgan.checkpoints.fingerprint import RELATED, Fingerprint, fingerprint, from_text, shared
 from stgan.checkpoints.i3d_files import load_i3d
 from stgan.checkpoints.own_classifier import is_own_classifier, load_own_classifier
-from stgan.defaults import EVALUATOR
+from stgan.defaults import EVALUATOR, MOST_FRAMES
 from stgan.errors import StganError
 from stgan.files import named
 from stgan.names import quoted
@@ -27,7 +27,6 @@ from stgan.scoring.clips import Clip, Protocol
 
 FRAMES = 16
 """Frames of a window for networks that take any number and whose card does not give the number in training."""
-_MOST_FRAMES = 1024
 _I3D_FILES = (".pt", ".pth", ".safetensors")
 _TOLERANCE = 1e-3  # beyond [0, 1], for rounding errors
 
@@ -218,8 +217,8 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
     if not hasattr(network, "features_and_log_probabilities"):
         raise CheckpointError(f"{quoted(name)} is a {type(network).__name__}, which cannot score clips")
     own = None if _takes_single_frames(network) else getattr(network.config, "frames", None)
-    if frames is not None and not 2 <= frames <= _MOST_FRAMES:
-        raise StganError(f"clips are scored by 2 to {_MOST_FRAMES} frames, not {frames}")
+    if frames is not None and not 2 <= frames <= MOST_FRAMES:
+        raise StganError(f"clips are scored by 2 to {MOST_FRAMES} frames, not {frames}")
     if own and frames not in (None, own):
         raise StganError(f"{quoted(name)} takes clips of {own} frames, not {frames}")
     least = getattr(network.config, "min_frames", 2)
@@ -227,7 +226,7 @@ def as_evaluator(checkpoint: Checkpoint, name: str, *, frames: int | None = None
         raise StganError(f"{quoted(name)} takes clips of at least {least} frames, not {frames}")
     data = checkpoint.provenance.get("data")
     trained_on = data.get("frames") if isinstance(data, dict) else None
-    if not isinstance(trained_on, int) or not 2 <= trained_on <= _MOST_FRAMES:
+    if not isinstance(trained_on, int) or not 2 <= trained_on <= MOST_FRAMES:
         trained_on = FRAMES
     return Evaluator(
         name=name,
