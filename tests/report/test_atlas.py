@@ -27,7 +27,7 @@ from stgan.report.atlas import make_atlas
 from stgan.report.film_files import FilmFolder
 from stgan.report.scores_page import Request, write_scores_page
 from stgan.report.shown import Shown
-from stgan.scoring import Clip, Scores
+from stgan.scoring import Clip, Scores, folder_clips, unlisted
 from stgan.video import write_video
 
 PageOf = Callable[[Path], Any]
@@ -113,7 +113,7 @@ def test_films_are_files_that_are_loaded_when_they_are_seen(folder: Path, write:
         assert (folder / str(link["data-webm"])).read_bytes().startswith(b"\x1a\x45\xdf\xa3")
         with Image.open(folder / str(poster["src"])) as image:
             assert image.format == "JPEG" and [str(side) for side in image.size] == [poster["width"], poster["height"]]
-    assert len(list((folder / "report_files").iterdir())) == 3 * CLASSES
+    assert len(list((folder / "report_files/films").iterdir())) == 3 * CLASSES
     assert path.stat().st_size < 100_000
 
 
@@ -131,7 +131,7 @@ def test_the_page_runs_one_script_and_loads_nothing_from_elsewhere(folder: Path,
     for _, found in page.tags:
         assert not [name for name in found if name.startswith("on")]
         for name in ("src", "href", "data-webm"):
-            assert (found.get(name) or "data:").startswith(("data:", "./report_files/"))
+            assert (found.get(name) or "data:").startswith(("data:", "./report_files/films/"))
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
@@ -180,7 +180,7 @@ def test_an_interrupted_run_continues(folder: Path, write: Write, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         write(folder)
     assert not (folder / "report.html").exists()
-    kept = {path: path.stat().st_mtime_ns for path in (folder / "report_files").iterdir()}
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "report_files/films").iterdir()}
     assert len(kept) == 3 * most
     most = CLASSES + 1
     page = write(folder).read_bytes()
@@ -207,7 +207,7 @@ def test_one_clip_at_a_time_is_in_memory(folder: Path, write: Write, monkeypatch
 
 def test_only_films_of_the_page_stay(folder: Path, write: Write) -> None:
     write(folder)
-    beside = folder / "report_files"
+    beside = folder / "report_files/films"
     before = set(beside.iterdir())
     (beside / "notes.txt").touch()
     (beside / f".{'0' * 32}.mp4.123.part").touch()  # of a killed process
@@ -231,12 +231,17 @@ def test_no_link_is_followed(folder: Path, write: Write, tmp_path: Path) -> None
     with pytest.raises(StganError, match="is a file where the page needs a folder"):
         write(folder)
     (folder / "report_files").unlink()
+    (folder / "report_files").mkdir()
+    (folder / "report_files/films").symlink_to(elsewhere)
+    with pytest.raises(StganError, match=r"films' is a link to another folder; remove it"):
+        write(folder)
+    (folder / "report_files/films").unlink()
     assert not list(elsewhere.iterdir())
 
     write(folder)
     secret = tmp_path / "secret"
     secret.write_text("secret")
-    film = sorted((folder / "report_files").glob("*.mp4"))[0]
+    film = sorted((folder / "report_files/films").glob("*.mp4"))[0]
     for path in (film, film.with_suffix(".jpg")):
         path.unlink()
         path.symlink_to(secret)
@@ -258,8 +263,8 @@ def test_hostile_names_stay_text(folder: Path, record: dict[str, Any], write: Wr
         tag for tag, found in page.tags if "onerror" in found
     }
     link = next(found["href"] for tag, found in page.tags if found.get("class") == "film")
-    assert str(link).startswith("./%3Cb%3E%27%22%26%23%3F%25_files/")
-    assert len(list((folder / "<b>'\"&#?%_files").iterdir())) == 3 * CLASSES
+    assert str(link).startswith("./%3Cb%3E%27%22%26%23%3F%25_files/films/")
+    assert len(list((folder / "<b>'\"&#?%_files/films").iterdir())) == 3 * CLASSES
 
 
 def test_damaged_and_changed_clips_are_not_shown(folder: Path, write: Write, page_of: PageOf) -> None:
@@ -275,7 +280,16 @@ def test_films_that_no_longer_fit_are_counted(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(film_files, "_WHOLE_FOLDER", 1)
     beside = FilmFolder.of(folder / "page.html")
     beside.write([Clip(path, path.name) for path in paths])
-    assert beside.left_out == 2 and len(list((folder / "page_files").iterdir())) == 3
+    assert beside.left_out == 2 and len(list((folder / "page_files/films").iterdir())) == 3
+
+
+def test_films_are_not_taken_for_clips(folder: Path, write: Write, page_of: PageOf) -> None:
+    """Neither beside a manifest nor without one, when the page is written again."""
+    write(folder)
+    assert unlisted(folder, folder_clips(folder)) == []
+    Manifest(folder).path.unlink()
+    for _ in range(2):
+        assert "45 clips of 45 actions" in page_of(write(folder)).text
 
 
 def test_few_classes_stay_one_file(folder: Path, write: Write, page_of: PageOf) -> None:

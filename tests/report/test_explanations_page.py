@@ -97,7 +97,7 @@ def test_very_many_explanations_have_their_films_beside_the_page(
         explain(tmp_path / f"clip{number:02}", replace(FOUND, clip=f"{number}.mp4", seed=number))
     path, films = write_explanations_page(tmp_path)
     page = page_of(path)
-    assert films == tmp_path / "report_files" and len(tags(page, "article")) == 3 and not tags(page, "video")
+    assert films == tmp_path / "report_files/films" and len(tags(page, "article")) == 3 and not tags(page, "video")
     assert len(tags(page, "script")) == 1 and all((tmp_path / str(each["href"])).is_file() for each in tags(page, "a"))
     assert "seed" not in page.text.partition("How this was made")[2] and "lrcn" in page.text
 

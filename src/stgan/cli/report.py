@@ -55,7 +55,7 @@ def report(
     useful training data. For what stgan explain wrote, it shows the explanations.
 
     Clips of more than 40 actions become an atlas: a page to search and to sort, whose clips are files in the folder
-    `report_files` beside it, and are loaded and play while they are seen. Without --evaluator and without scores they
+    `report_files` beside it and are loaded and play while they are seen. Without --evaluator and without scores they
     are only scored if the model's evaluator knows their actions. After an interruption, the same command continues.
     """
     from stgan.checkpoints import find_model

@@ -47,8 +47,12 @@ class FilmFolder:
 
     @classmethod
     def of(cls, page: Path) -> "FilmFolder":
-        """The folder of a page: `report_files` for `report.html`. StganError if `make_beside` refuses it."""
-        folder = page.with_name(f"{page.stem}_files")
+        """The folder of a page: `report_files/films` for `report.html`. StganError if `make_beside` refuses it.
+
+        Two levels down, the films are not taken for clips of an action if the page is in a folder of clips.
+        """
+        folder = page.with_name(f"{page.stem}_files") / "films"
+        make_beside(folder.parent)
         make_beside(folder)
         return cls(folder)
 
@@ -116,6 +120,6 @@ class FilmFolder:
         return self._film(name, film.poster.size)
 
     def _film(self, name: str, size: tuple[int, int]) -> Film:
-        inside = quote(os.fsencode(self.folder.name))
+        inside = quote(os.fsencode(self.folder.relative_to(self.folder.parents[1])))
         mp4, webm, poster = (f"./{inside}/{file.name}" for file in self._files(name))
         return Film(mp4, webm, poster, *size)

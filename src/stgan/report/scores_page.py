@@ -68,7 +68,7 @@ def write_scores_page(
     """Write the page. The folder `figures` beside it has its figures as PNG.
 
     It needs no other file and no network. If the clips are of more than 40 actions, it is an atlas of all of them
-    instead, and needs the films in the folder `report_files` beside it. They are kept when it is written again.
+    instead, and needs the films in the folder `report_files/films` beside it. They are kept when it is written again.
 
     Args:
         out: default: FOLDER/report.html.

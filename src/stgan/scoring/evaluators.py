@@ -86,8 +86,12 @@ class Evaluator:
 
     @property
     def identity(self) -> str:
-        """Everything but the clip that decides its outputs. A TorchScript file holds code, so its hash is included."""
-        return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}"
+        """Everything but the clip that decides its outputs. A TorchScript file holds code, so its hash is included.
+
+        A network of the hub has a config of its own, which says more than its weights do: the number of heads.
+        """
+        inner = getattr(getattr(self.network, "module", None), "config", "")
+        return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}{inner}"
 
     def describe(self, protocol: Protocol) -> str:
         """What it is shown of a clip, in words."""
