@@ -131,7 +131,7 @@ def test_the_page_runs_one_script_and_loads_nothing_from_elsewhere(folder: Path,
     for _, found in page.tags:
         assert not [name for name in found if name.startswith("on")]
         for name in ("src", "href", "data-webm"):
-            assert (found.get(name) or "data:").startswith(("data:", "./report_files/films/"))
+            assert (found.get(name) or "data:").startswith(("data:", "#below", "./report_files/films/"))
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")

@@ -83,6 +83,7 @@ def draw_over_time(found: Explanation) -> str:
             panel.set_ylim(bottom=0)
             panel.set_xlim(0, max(1, found.frames))
         answers.set_ylim(-0.02, 1.02)
+        change.set_xlabel("frame", fontsize=8, color="#666666")
 
     return draw_panels(3 if looks is not None else 2, 1, draw)
 

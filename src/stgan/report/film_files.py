@@ -64,7 +64,7 @@ class FilmFolder:
     ) -> None:
         """Make the films of these clips. watch: may wrap the films to show progress. wide: as for `encode_film`."""
         once = {clip.path: clip for clip in clips}.values()
-        for _ in watch((self.get(clip, wide) for clip in once), "films", len(once)):
+        for _ in watch((self.get(clip, wide) for clip in once), "films", len(once)) if once else ():
             pass
 
     def prune(self) -> None:

@@ -1,7 +1,7 @@
 """A page about generated clips: the clips, their scores by an evaluator, failures, and how all of it was made."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -15,7 +15,7 @@ from stgan.metrics.table import METRICS
 from stgan.names import printable
 from stgan.report.atlas import MOST_CLIPS, make_atlas
 from stgan.report.diagram import method_diagram
-from stgan.report.explained import find_explained
+from stgan.report.explained import Explained, find_explained
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
 from stgan.report.film_files import FilmFolder, Watch
 from stgan.report.films import LONGEST, SPEED, Films, alike, read_clip, strip
@@ -97,12 +97,9 @@ def write_scores_page(
     first = first_clips(study, sets) if study else []
     films: Films | FilmFolder = Films()
     if many:
-        films = FilmFolder.of(page_file)
-        picked = [clip for case in (*cases, *contributions) for clip, _ in case.clips]
-        beside = [clip for _, of_action in first for _, clip, _ in of_action]
-        films.write([shown.clip for shown in chain(*chosen.values(), picked, beside)], watch)
-        films.write([each.film for each in explained], watch, wide=True)
-        films.prune()
+        picked = (clip for case in (*cases, *contributions) for clip, _ in case.clips)
+        beside = (clip for _, of_action in first for _, clip, _ in of_action)
+        films = _films_beside(page_file, chain(*chosen.values(), picked, beside), explained, watch)
     page = {
         "title": printable(request.folder.resolve().name),
         "subtitle": subtitle(clips, actions, known, study if of_study else None),
@@ -142,6 +139,15 @@ def write_scores_page(
     }
     written = write_page(page_file, "scores.html", script=BROWSE if many else "", page=page)
     return written, drawing.written, films.folder if isinstance(films, FilmFolder) else None
+
+
+def _films_beside(page: Path, clips: Iterable[Shown], explained: Sequence[Explained], watch: Watch) -> FilmFolder:
+    """The films of everything that the page shows."""
+    films = FilmFolder.of(page)
+    films.write([shown.clip for shown in clips], watch)
+    films.write([each.film for each in explained], watch, wide=True)
+    films.prune()
+    return films
 
 
 def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tuple[str, str]]:
