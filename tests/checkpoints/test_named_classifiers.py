@@ -12,6 +12,7 @@ from stgan.checkpoints.named_classifiers import _as_names, is_named_classifier, 
 from stgan.checkpoints.own_classifier import load_own_classifier
 from stgan.errors import StganError
 from stgan.names import is_file_name
+from stgan.scoring import as_evaluator
 
 LABELS = ("massaging person's head", "pretending to put [something] on/under [something]", "juggling", "juggling")
 SMALL: dict[str, Any] = {
@@ -62,6 +63,14 @@ def test_it_steers_and_scores_by_its_name(tmp_path: Path, tiny_model: Path) -> N
     model = STGAN.from_pretrained(tiny_model, "cpu", checkpoint)
     assert model.preset().name == "spectral"
     assert model.generate("juggling", iterations=2).shape == (1, 3, 16, 32, 32)
+
+
+def test_results_are_kept_by_the_config_and_not_by_the_weights_alone(tmp_path: Path) -> None:
+    """With another number of heads, the same weights give other results."""
+    for heads in (2, 4):
+        saved(tmp_path / str(heads), num_attention_heads=heads)
+    two, four = (as_evaluator(load_own_classifier(f"hf:{tmp_path}/{heads}"), "judge") for heads in (2, 4))
+    assert two.hash == four.hash and two.identity != four.identity
 
 
 def test_no_code_of_a_repository_runs(tmp_path: Path) -> None:

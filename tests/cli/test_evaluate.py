@@ -14,7 +14,8 @@ from clip_scores import clip_scores
 from manifest_lines import write_lines
 
 from stgan.checkpoints import bundled_models, find_model
-from stgan.cli.evaluate import _as_csv, made_by
+from stgan.cli.evaluate import _as_csv, made_by, score_cache
+from stgan.cli.terminal import new_console
 from stgan.scoring import Clip
 from stgan.studies.fooling import real_clips
 from stgan.video import write_video
@@ -231,3 +232,9 @@ def test_the_fooling_experiment(stgan: Any, tiny_model: Path, tiny_clips: Path, 
     for wrong, message in ((("--num", 0), "--num"), (("--real", tmp_path / "x"), "not a folder")):
         refused = stgan.run(*arguments, *wrong)
         assert refused.returncode == 1 and refused.is_one_sentence and message in refused.stderr
+
+
+def test_results_are_kept_of_named_classifiers_and_not_of_those_that_code_makes(tmp_path: Path) -> None:
+    for name, kept in ((None, True), ("torchvision:r3d_18", True), ("hf:ORG/NAME", True), ("mine.py:make", False)):
+        with score_cache(tmp_path, new_console(), "evaluator", name) as cache:
+            assert (cache is not None) == kept

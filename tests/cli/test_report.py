@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from augmentation_records import experiment
+from manifest_lines import read_lines, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,33 @@ def test_an_experiment_has_a_page_and_needs_no_model(stgan: Any, tmp_path: Path)
     result = stgan.run("report", tmp_path, "--out", tmp_path / "page.html", "--model", "nowhere")
     assert result.returncode == 0 and "3 figures" in result.stdout, result.stderr
     assert f"stgan report {tmp_path} --out" in (tmp_path / "page.html").read_text()
+
+
+def test_explanations_have_a_page(stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path) -> None:
+    one, two = sorted(clips.glob("*/*.mp4"))[:2]
+    options = ["--model", tiny_model, "--no-looks", "--iterations", 1]
+    assert stgan.run("explain", one, two, *options, "--out", tmp_path / "out").returncode == 0
+    result = stgan.run("report", tmp_path / "out")
+    assert result.returncode == 0 and "report.html" in result.stdout and "needs no other file" in result.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "2 explained clips" in page and one.name in page and "figures" not in result.stdout
+    refused = stgan.run("report", tmp_path / "out", "--real", clips)
+    assert refused.returncode == 1 and "is a folder of explanations" in refused.stderr and refused.is_one_sentence
+
+
+def test_many_classes_are_an_atlas_and_not_scored_by_a_network_that_knows_none(
+    stgan: Any, clips: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(clips, tmp_path / "clips"))
+    first = read_lines(folder)[0]
+    lines = [{**first, "file": f"class{number}/0.mp4", "action": f"class {number}"} for number in range(41)]
+    for line in lines:
+        (folder / line["file"]).parent.mkdir()
+        shutil.copy(folder / first["file"], folder / line["file"])
+    write_lines(folder, lines)
+    result = stgan.run("report", folder, "--model", tiny_model)
+    assert result.returncode == 0, result.stderr
+    assert "knows none of their actions" in result.stdout and not (folder / "scores.json").exists()
+    assert f"shows the films in {folder / 'report_files'}" in result.stdout and "41/41" in result.stdout
+    page = (folder / "report.html").read_text()
+    assert page.count('<article class="card"') == 41 and 'id="search"' in page

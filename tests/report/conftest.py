@@ -23,14 +23,14 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "br", "wbr", "source"):
+        if tag not in ("meta", "img", "br", "wbr", "source", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += "" if "style" in self.open else data
+        self.text += "" if {"style", "script"} & set(self.open) else data
 
     @property
     def pictures(self) -> list[tuple[str, bytes]]:

@@ -8,11 +8,13 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from augmentation_records import experiment
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from stgan.checkpoints import find_model
+from stgan.manifest import Entry, Manifest
 from stgan.records import as_record
 from stgan.report.augmentation_page import write_augmentation_page
 from stgan.report.scores_page import Request, write_scores_page
@@ -20,6 +22,7 @@ from stgan.report.training_page import write_training_page
 from stgan.scoring import Scores
 from stgan.studies.actors import STUDY
 from stgan.studies.fooling import RECORD, read_fooling
+from stgan.video import write_video
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = (
@@ -100,3 +103,45 @@ def test_pages_are_whole_in_a_browser(
     assert verdict.inner_text() == "FOOLED" and verdict.is_visible()
     size = verdict.evaluate("element => [parseFloat(getComputedStyle(element).fontSize), element.offsetTop]")
     assert size[0] >= 30 and size[1] < 844  # large, and seen without scrolling
+
+
+PLAYING = "[...document.querySelectorAll('video')].filter(video => video.readyState >= 2 && !video.paused).length"
+SHOWN = "[...document.querySelectorAll('.card')].filter(card => card.offsetParent).map(card => card.dataset.name)"
+
+
+def test_an_atlas_plays_what_is_seen(tiny_model: Path, tmp_path: Path, browser: Browser) -> None:
+    """Its films are files beside the page, which the page's policy must allow, and it loads few of them."""
+    entries = []
+    for number in range(60):
+        name = f"class {number:02}/0.mp4"
+        (tmp_path / name).parent.mkdir()
+        write_video(tmp_path / name, np.full((8, 64, 64, 3), 4 * number, np.uint8))
+        details = {"probability": number / 60, "hashes": {"condition": {"own": "a" * 64}}}
+        entries.append(Entry(name, f"class {number:02}", 0, details))
+    Manifest(tmp_path).write(entries)
+    path = write_scores_page(Request(tmp_path, find_model(tiny_model), "tiny"))[0]
+
+    page = browser.new_context(offline=True, viewport={"width": 390, "height": 844}).new_page()
+    page.set_default_timeout(120_000)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(path.as_uri())
+    page.locator(".card").nth(0).scroll_into_view_if_needed()
+    page.wait_for_function(f"{PLAYING} >= 2")
+    assert page.locator("video").count() < 30
+    page.locator(".card").nth(59).scroll_into_view_if_needed()
+    page.wait_for_function(f"document.querySelectorAll('.card')[59].querySelector('video') && {PLAYING} >= 2")
+    assert page.locator(".card").nth(0).locator("video").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    page.locator("#search").fill("CLASS 5")
+    assert page.evaluate(SHOWN) == [f"class {number}" for number in range(50, 60)]
+    page.locator("#order").select_option("steered -1")
+    assert page.evaluate(SHOWN)[:2] == ["class 59", "class 58"]
+    assert said == []
+
+    still = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844}).new_page()
+    still.goto(path.as_uri())
+    assert still.locator(".card").count() == 60 and not still.locator("#tools").is_visible()
+    assert still.locator(".card img").nth(0).is_visible()

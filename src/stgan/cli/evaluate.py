@@ -180,14 +180,15 @@ def score_cache(
 
     Ctrl-C in the block ends the command with a sentence that says whether results are kept.
 
-    networks: the networks as the user named them. Nothing is kept of the user's own classifiers, as their code may
+    networks: the networks as the user named them. Nothing is kept of classifiers that code of the user makes, as it may
         change without a change of their weights.
     """
+    from stgan.checkpoints.named_classifiers import is_named_classifier
     from stgan.checkpoints.own_classifier import is_own_classifier
     from stgan.scoring import ScoreCache
 
-    cache = None
-    if not unused and not any(is_own_classifier(name) for name in networks if name):
+    cache, named = None, [name for name in networks if name]
+    if not unused and not any(is_own_classifier(name) and not is_named_classifier(name) for name in named):
         try:
             cache = ScoreCache(folder or default_cache())
         except StganError as error:

@@ -1,14 +1,16 @@
 """`stgan report`: one page about generated clips."""
 
 import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
+from rich.status import Status
 
 from stgan.cli import options
 from stgan.cli.evaluate import keep_scores, made_by, score_cache
-from stgan.cli.terminal import check_output, new_console, print_note, read_clips
+from stgan.cli.terminal import check_output, new_console, on_interrupt, print_note, read_clips
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.manifest import MANIFEST
@@ -17,19 +19,23 @@ from stgan.progress import watching
 
 if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
+    from stgan.report.film_files import Watch
+    from stgan.report.films import Film
     from stgan.scoring import Scores
 
 _AUGMENTATION = "an augmentation experiment"
+_EXPLANATIONS = "a folder of explanations"
 EXAMPLES = (
     "stgan generate --num 4 --trace --out clips && stgan report clips",
     "stgan report clips --real weizmann --fooling study",
     "stgan report augmentation",
+    "stgan explain clips/*/*.mp4 --out explained && stgan report explained",
 )
 
 
 def report(
     folder: Annotated[
-        Path, options.argument("FOLDER", "What stgan generate, stgan fooling or stgan augment wrote; or other clips.")
+        Path, options.argument("FOLDER", "What stgan generate, explain, fooling or augment wrote; or other clips.")
     ],
     out: Annotated[Path | None, options.file("--out", "The page. Default: FOLDER/report.html.")] = None,
     model: options.ModelOfClips = None,
@@ -39,17 +45,22 @@ def report(
         Path | None, options.folder("--fooling", "What stgan fooling wrote, to show beside the clips.")
     ] = None,
 ) -> None:
-    """Write one HTML page, which any browser can show offline.
+    """Write an HTML page, which any browser can show offline.
 
     The page shows the clips, their scores with intervals, failures chosen by rules, the method, and how everything was
     made. It uses the scores that stgan evaluate left in FOLDER/scores.json; if there are none, the command scores the
     clips first. With --real the page also shows the nearest training frame beside each clip. An --evaluator that
     steered the clips may score them here; the page then says so. The figures are also written to the folder `figures`
     beside the page. For an augmentation experiment, or a study of several, the page says whether generated clips are
-    useful training data.
+    useful training data. For what stgan explain wrote, it shows the explanations.
+
+    Clips of more than 40 actions become an atlas: a page to search and to sort, whose clips are files in the folder
+    `report_files` beside it and are loaded and play while they are seen. Without --evaluator and without scores they
+    are only scored if the model's evaluator knows their actions. After an interruption, the same command continues.
     """
     from stgan.checkpoints import find_model
     from stgan.report.augmentation_page import write_augmentation_page
+    from stgan.report.explanations_page import write_explanations_page
     from stgan.report.scores_page import Request, write_scores_page
     from stgan.studies.fooling import read_fooling
 
@@ -62,16 +73,16 @@ def report(
             raise StganError(f"--out {quoted(out)} is a file but not a page; give another name")
     values = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
     given = {name: str(value) for name, value in values.items() if value is not None}
-    kind = _kind(folder)
+    kind, films = _kind(folder), None
     for name in ("--evaluator", "--real", "--fooling"):
         if kind and name in given:
             raise StganError(f"{quoted(folder)} is {kind}, which has its own scores; leave out {name}")
-    if kind == _AUGMENTATION:
+    if kind in (_AUGMENTATION, _EXPLANATIONS):
         given.pop("--model", None)
     command = ("stgan", "report", str(folder), *(word for option in given.items() for word in option))
-    if kind == _AUGMENTATION:
-        with console.status("drawing"):
-            page, figures = write_augmentation_page(folder, out, command=shlex.join(command))
+    figures: list[Path] = []
+    if kind in (_AUGMENTATION, _EXPLANATIONS):
+        request = None
     else:
         clips = next((found.parent for found in sorted(folder.glob(f"*/{MANIFEST}"))), folder) if kind else folder
         whole = made_by(clips) if model is None else find_model(typed(model))
@@ -79,10 +90,30 @@ def report(
         study = (source, read_fooling(source)) if source else None
         scores = None if kind else find_scores(folder, whole, evaluator, real, console)
         request = Request(folder, whole, model or whole.path.name, scores, study, command, real)
-        with console.status("drawing"):
-            page, figures = write_scores_page(request, out)
-    console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) needs no other file", soft_wrap=True)
-    console.print(f"{len(figures)} figures are in {figures[0].parent}", soft_wrap=True)
+    with on_interrupt("films that are finished are kept; the same command continues"), console.status("drawing") as now:
+        if request:
+            page, figures, films = write_scores_page(request, out, _watching(console, now))
+        elif kind == _EXPLANATIONS:
+            page, films = write_explanations_page(
+                folder, out, command=shlex.join(command), watch=_watching(console, now)
+            )
+        else:
+            page, figures = write_augmentation_page(folder, out, command=shlex.join(command))
+    needs = f"shows the films in {films}" if films else "needs no other file"
+    console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) {needs}", soft_wrap=True)
+    if figures:
+        console.print(f"{len(figures)} figures are in {figures[0].parent}", soft_wrap=True)
+
+
+def _watching(console: Console, status: Status) -> "Watch":
+    """A bar of the films instead of the status; a terminal shows one of them at a time."""
+
+    def watch(films: "Iterable[Film | None]", what: str, total: int) -> "Iterator[Film | None]":
+        status.stop()
+        yield from watching(console)(films, what, total)
+        status.start()
+
+    return watch
 
 
 def _is_page(path: Path) -> bool:
@@ -92,17 +123,23 @@ def _is_page(path: Path) -> bool:
 
 def _kind(folder: Path) -> str:
     """What the folder holds instead of clips; empty if it holds clips."""
+    from stgan.report.explained import has_explanations
     from stgan.studies import actors, augmentation, fooling
 
     if (folder / augmentation.RECORD).is_file() or (folder / actors.STUDY).is_file():
         return _AUGMENTATION
-    return "a fooling study" if (folder / fooling.RECORD).is_file() else ""
+    if (folder / fooling.RECORD).is_file():
+        return "a fooling study"
+    return _EXPLANATIONS if not (folder / MANIFEST).exists() and has_explanations(folder) else ""
 
 
 def find_scores(
     folder: Path, model: "ModelFolder", evaluator: str | None, real: Path | None, console: Console
-) -> "Scores":
-    """The scores in the folder, if this evaluator scored its clips with default settings; else new ones."""
+) -> "Scores | None":
+    """The scores in the folder, if this evaluator scored its clips with default settings; else new ones.
+
+    None if no evaluator is named, and the model's own one knows none of the clips' actions.
+    """
     from stgan.devices import choose_device
     from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, kept_scores, labelled_clips
 
@@ -112,6 +149,13 @@ def find_scores(
     if real is None and (kept := kept_scores(folder, clips, scorer)):
         return kept
     scorer = scorer or find_evaluator(None, model, device=device)
+    actions = {clip.action for clip in clips} - {None}
+    if evaluator is None and actions and actions.isdisjoint(scorer.actions):
+        print_note(
+            console, f"the clips are not scored: the {scorer.name} of {model.name} knows none of their actions; "
+            "name one that does as --evaluator"
+        )  # fmt: skip
+        return None
     with score_cache(None, console, evaluator) as cache:
         beside = Real(labelled_clips(read_clips(console, real))) if real else None
         scores = evaluate(

@@ -28,6 +28,7 @@ from stgan.video.decoding import ClipFacts, decode_clip
 from stgan.video.strips import Strip, save_strips
 
 RECORD, FILM, PICTURE = "explanation.json", "explanation.mp4", "explanation.png"
+_LARGEST = 1 << 20  # bytes of a record; usual ones have about 10,000
 _TOP = 5
 _DIFFERENCE = 4  # differences are shown so many times as large
 _LEAST_SIDE = 160  # pixels of a panel of the film
@@ -57,7 +58,11 @@ class OverTime:
 
     starts: Annotated[tuple[Count, ...], MaxLen(MOST_FRAMES)]
     frames: Count
-    probabilities: dict[Text, Annotated[tuple[Fraction, ...], MaxLen(MOST_FRAMES)]]
+    probabilities: Annotated[dict[Text, Annotated[tuple[Fraction, ...], MaxLen(MOST_FRAMES)]], MaxLen(2)]
+
+    def __post_init__(self) -> None:
+        if any(len(values) != len(self.starts) for values in self.probabilities.values()):
+            raise ValueError("every window needs one probability of each action")
 
 
 @dataclass(frozen=True)
@@ -307,7 +312,7 @@ class Explainer:
 
 def read_explanation(folder: Path) -> Explanation:
     """The record of a folder. StganError if there is none, or it is not what `stgan explain` writes."""
-    return read_record(folder / RECORD, Explanation, "run stgan explain again")
+    return read_record(folder / RECORD, Explanation, "run stgan explain again", _LARGEST)
 
 
 def _looks(found: Attribution) -> Looks:

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from stgan.spacing import evenly_spread
 _MOST_POINTS = 400  # of a curve; more cannot be seen
 _MOST_PANELS = 12
 _COLUMNS = 3
-_MAIN, _FOLD, _CHECK = "#1f5fa8", "#b9c6d6", "#d1661f"
+MAIN, CHECK, _FOLD = "#1f5fa8", "#d1661f", "#b9c6d6"
 
 
 @dataclass(frozen=True)
@@ -64,23 +64,42 @@ def draw_curves(main: Curves | None, folds: Sequence[Curves] = (), validation: C
         return None
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    # Text stays text, and the same curves give the same bytes.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "stgan", "font.size": 9}):
-        figure = Figure(figsize=(3.2 * columns, 2.1 * rows), layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+
+    def draw(panels: np.ndarray) -> None:
         for panel in panels[len(names) :]:
             panel.remove()
         for panel, name in zip(panels, names, strict=False):
             for fold in folds:
                 _line(panel, fold, name, color=_FOLD, linewidth=0.9)
             if main is not None:
-                _line(panel, main, name, color=_MAIN, linewidth=1.5)
+                _line(panel, main, name, color=MAIN, linewidth=1.5)
             if validation is not None:
-                _line(panel, validation, name, color=_CHECK, linewidth=1.2, marker="o", markersize=2.5, linestyle=":")
+                _line(panel, validation, name, color=CHECK, linewidth=1.2, marker="o", markersize=2.5, linestyle=":")
             _finish(panel, name, [run for run in runs if name in run.columns])
+
+    return draw_panels(rows, columns, draw)
+
+
+def draw_panels(rows: int, columns: int, draw: Callable[[np.ndarray], None]) -> str:
+    """SVG of panels, which `draw` gets row by row. Text stays text, and the same panels give the same bytes."""
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "stgan", "font.size": 9}):
+        figure = Figure(figsize=(3.2 * columns, 2.1 * rows), layout="constrained")
+        draw(figure.subplots(rows, columns, squeeze=False).flatten())
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
+
+
+def style_panel(panel: Axes, title: str) -> None:
+    """Give a panel its title, a light grid, and no frame."""
+    panel.set_title(printable(title, 40), fontsize=9, loc="left", fontweight="bold", color="#333333", parse_math=False)
+    panel.grid(color="#e6e9ee", linewidth=0.7)
+    panel.set_axisbelow(True)
+    panel.tick_params(colors="#666666", labelsize=8, length=0)
+    panel.set_xlim(left=0)
+    for side, spine in panel.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color("#c7cdd6")
 
 
 def _worth_drawing(values: np.ndarray | None) -> bool:
@@ -101,14 +120,7 @@ def _finish(panel: Axes, name: str, runs: Sequence[Curves]) -> None:
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_locator(NullLocator())
-    panel.set_title(printable(name, 40), fontsize=9, loc="left", fontweight="bold", color="#333333", parse_math=False)
-    panel.grid(color="#e6e9ee", linewidth=0.7)
-    panel.set_axisbelow(True)
-    panel.tick_params(colors="#666666", labelsize=8, length=0)
-    panel.set_xlim(left=0)
-    for side, spine in panel.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color("#c7cdd6")
+    style_panel(panel, name)
 
 
 def _number(entry: str) -> float:

@@ -1,4 +1,4 @@
-"""Clips inside a page, in formats that every browser plays.
+"""Clips in formats that every browser plays, inside a page. `film_files` writes them beside it.
 
 The clips on disk have colour at full resolution, which Firefox and Safari do not play. Each is encoded twice with
 colour at half the resolution, as H.264 (baseline) and as VP8. Small clips are enlarged by an even factor first, so that
@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -30,6 +31,7 @@ SPEED = "Clips shorter than a second play at half speed."
 _MOST_FRAMES = 3000  # of a clip; longer ones are refused
 _MOST_BYTES = 1 << 29  # of a clip in memory
 _SIDE = 320  # pixels: the largest width and height of a film
+_WIDE = 960  # the same for films of several pictures side by side
 _WHOLE_PAGE = 20_000_000  # bytes of all films together
 
 _BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # explicit, as players assume another one for large frames
@@ -49,7 +51,7 @@ Frames = UInt8[np.ndarray, "time height width 3"]
 
 @dataclass(frozen=True)
 class Film:
-    """A clip as data URIs, and its width and height in pixels."""
+    """A clip as three addresses (data URIs, or files beside the page), and its width and height in pixels."""
 
     mp4: str
     webm: str
@@ -63,6 +65,17 @@ class Film:
         return len(self.mp4) + len(self.webm) + len(self.poster)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The bytes of a film, in both formats, and its middle frame at the clip's size."""
+
+    mp4: bytes
+    webm: bytes
+    poster: Image.Image
+    width: int
+    height: int
+
+
 @dataclass
 class Films:
     """Makes the films of a page.
@@ -72,18 +85,23 @@ class Films:
     left_out: the number of clips that no longer fit into the page.
     """
 
+    beside: ClassVar = False  # none of them is a file beside the page
+
     budget: int = _WHOLE_PAGE
     refused: dict[Path, str] = field(default_factory=dict)
     left_out: int = 0
     _made: dict[Path, Film] = field(default_factory=dict)
 
-    def get(self, clip: Clip) -> Film | None:
-        """The film of a clip; None if it cannot be shown, does not match its manifest, or no longer fits."""
+    def get(self, clip: Clip, wide: bool = False) -> Film | None:
+        """The film of a clip; None if it cannot be shown, does not match its manifest, or no longer fits.
+
+        wide: as for `encode_film`.
+        """
         path = clip.path
         if path not in self._made and path not in self.refused and self.budget > 0:
             try:
                 clip.check_file()
-                self._made[path] = make_film(path)
+                self._made[path] = make_film(path, wide)
             except StganError as error:
                 self.refused[path] = str(error)
         if path in self.refused:
@@ -96,36 +114,46 @@ class Films:
         return film
 
 
-def make_film(path: Path) -> Film:
-    """Encode the first 250 frames of a clip, at most 320 pixels wide and high. Short clips play at half speed.
+def make_film(path: Path, wide: bool = False) -> Film:
+    """The film of a clip as data URIs. Arguments and errors as for `encode_film`."""
+    film = encode_film(path, wide)
+    mp4, webm = data_uri("video/mp4", film.mp4), data_uri("video/webm", film.webm)
+    return Film(mp4, webm, image_uri(film.poster), film.width, film.height)
+
+
+def encode_film(path: Path, wide: bool = False) -> Encoded:
+    """Encode the first 250 frames of a clip. Short clips play at half speed.
+
+    wide: the film shows several pictures side by side. It may be 960 pixels wide, and any other one 320.
 
     Raises:
         VideoError: the clip cannot be read, or is too long.
     """
-    clip = read_clip(path)
+    side = _WIDE if wide else _SIDE
+    clip = read_clip(path, side)
     frames, fps = clip.frames[:LONGEST], Fraction(clip.fps).limit_denominator(1000)
     if len(frames) < _SHORT * fps:
         fps /= 2
-    factor = enlargement(frames.shape[1:3])
+    factor = enlargement(frames.shape[1:3], side)
     large = even_sides(frames.repeat(factor, axis=1).repeat(factor, axis=2))
-    poster = Image.fromarray(frames[len(frames) // 2])
-    return Film(
-        mp4=data_uri("video/mp4", _encode(large, fps, "libx264", "mp4", _H264)),
-        webm=data_uri("video/webm", _encode(large, fps, "libvpx", "webm", _VP8)),
-        poster=image_uri(poster),
+    return Encoded(
+        mp4=_encode(large, fps, "libx264", "mp4", _H264),
+        webm=_encode(large, fps, "libvpx", "webm", _VP8),
+        poster=Image.fromarray(frames[len(frames) // 2]),
         width=large.shape[2],
         height=large.shape[1],
     )
 
 
-def read_clip(path: Path) -> DecodedVideo:
-    """A clip with frames of at most 320 x 320 pixels."""
-    return read_video(path, max_frames=_MOST_FRAMES, max_bytes=_MOST_BYTES, transform=_fit)
+def read_clip(path: Path, side: int | None = None) -> DecodedVideo:
+    """A clip with frames of at most `side` pixels, default 320, in width and height."""
+    transform = partial(_fit, side=side or _SIDE)
+    return read_video(path, max_frames=_MOST_FRAMES, max_bytes=_MOST_BYTES, transform=transform)
 
 
-def enlargement(size: Iterable[int]) -> int:
+def enlargement(size: Iterable[int], side: int | None = None) -> int:
     """The factor by which frames of this height and width are enlarged: an even number, or 1 if they are large."""
-    return max(1, _SIDE // max(size) // 2 * 2)
+    return max(1, (side or _SIDE) // max(size) // 2 * 2)
 
 
 def even_sides(frames: Frames) -> UInt8[np.ndarray, "time even_height even_width 3"]:
@@ -150,11 +178,11 @@ def alike(clips: list[UInt8[np.ndarray, "_ _ _ 3"]]) -> list[UInt8[np.ndarray, "
     ]
 
 
-def _fit(frame: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-    if max(frame.shape[:2]) <= _SIDE:
+def _fit(frame: UInt8[np.ndarray, "_ _ 3"], side: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    if max(frame.shape[:2]) <= side:
         return frame
     image = Image.fromarray(frame)
-    image.thumbnail((_SIDE, _SIDE))
+    image.thumbnail((side, side))
     return np.asarray(image)
 
 

@@ -1,6 +1,7 @@
 """What all pages share: templates, pictures inside the page, and checks of numbers from untrusted files."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from stgan.files import replacing
 from stgan.names import quoted
 
 PAGE, FIGURES = "report.html", "figures"
+BROWSE = "browse.js"
+"""The script of pages whose films are files beside them."""
+_TEMPLATES = Path(__file__).parent / "templates"
 _WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in a page
 _MOST_PIXELS = 1 << 26  # of a picture in a folder; stgan draws half as many
 _HUGE = 1e12  # larger than any number that stgan writes; also excludes infinity and NaN
@@ -35,11 +39,9 @@ class Drawing:
             The figure as a data URI, made smaller if it is very large; None if `draw` returns False, or not a PNG.
 
         Raises:
-            StganError: the folder is a link. Its target may be any folder, if the page's folder is somebody else's.
+            StganError: `make_beside` refuses the folder.
         """
-        if self.folder.is_symlink():
-            raise StganError(f"{quoted(self.folder)} is a link to another folder; remove it")
-        self.folder.mkdir(exist_ok=True)
+        make_beside(self.folder)
         path = self.folder / f"{name}.png"
         if draw(path) is False:
             return None
@@ -47,17 +49,41 @@ class Drawing:
         return picture_uri(path)
 
 
-def write_page(path: Path, template: str, **values: Any) -> Path:
-    """Fill in a template and write the page atomically. Every value is escaped. The page needs no other file."""
+def make_beside(folder: Path) -> None:
+    """Make a folder for files beside a page.
+
+    Raises:
+        StganError: it is a link, whose target may be any folder if the page's folder is somebody else's; or a file.
+    """
+    if folder.is_symlink():
+        raise StganError(f"{quoted(folder)} is a link to another folder; remove it")
+    if folder.exists() and not folder.is_dir():
+        raise StganError(f"{quoted(folder)} is a file where the page needs a folder; rename it")
+    folder.mkdir(exist_ok=True)
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a file is really in a folder: no link, and none on the way from the folder to it."""
+    return not path.is_symlink() and path.resolve().is_relative_to(folder.resolve())
+
+
+def write_page(path: Path, template: str, *, script: str = "", **values: Any) -> Path:
+    """Fill in a template and write the page atomically. Every value is escaped.
+
+    script: the name of the script of a page that shows files beside it. The page runs no other script, and loads
+        nothing but files that are local or of its own site. Without a script it needs no other file, and loads none.
+    """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"fixed": fixed, "breakable": breakable}
-    html = environment.get_template(template).render(**values)
+    code = (_TEMPLATES / script).read_text(encoding="utf-8") if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    html = environment.get_template(template).render(script=Markup(code), script_hash=digest, **values)
     with replacing(path) as temporary:
         temporary.write_bytes(html.encode(errors="replace"))  # names of files may not be valid Unicode
     return path

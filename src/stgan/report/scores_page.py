@@ -1,9 +1,10 @@
 """A page about generated clips: the clips, their scores by an evaluator, failures, and how all of it was made."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from markupsafe import Markup
 from stgan.checkpoints import ModelFolder
 from stgan.metrics.table import METRICS
 from stgan.names import printable
+from stgan.report.atlas import MOST_CLIPS, make_atlas
 from stgan.report.diagram import method_diagram
+from stgan.report.explained import Explained, find_explained
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
+from stgan.report.film_files import FilmFolder, Watch
 from stgan.report.films import LONGEST, SPEED, Films, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
 from stgan.report.nearest import nearest_pairs
-from stgan.report.page import FIGURES, PAGE, Drawing, write_page
+from stgan.report.page import BROWSE, FIGURES, PAGE, Drawing, write_page
 from stgan.report.reproducing import data_note, fooling_command, generate_command, settings
 from stgan.report.shown import Shown, by_action, extremes, failures, first_of_each, shown_clips
 from stgan.report.study import clip_sets, draw_first_clips, first_clips
@@ -29,6 +33,8 @@ from stgan.video import VideoError
 from stgan.video.strips import Strip, save_strips
 
 _MOST_STRIPS = 24
+_MOST_EXPLAINED = 12
+_MOST_PAIRS = 48  # of a clip and the nearest training frame
 _MOST_LINES = 50  # of notes, and of clips that are not shown
 _COLUMNS = (
     "frechet_video_distance", "kernel_video_distance", "diversity", "motion", "flicker", "frozen", "appearance_drift",
@@ -56,18 +62,23 @@ class Request:
     real: Path | None = None
 
 
-def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, list[Path]]:
-    """Write the page: one file that needs no other file and no network. The folder `figures` beside it has its figures
-    as PNG.
+def write_scores_page(
+    request: Request, out: Path | None = None, watch: Watch = lambda films, description, total: films
+) -> tuple[Path, list[Path], Path | None]:
+    """Write the page. The folder `figures` beside it has its figures as PNG.
+
+    It needs no other file and no network. If the clips are of more than 40 actions, it is an atlas of all of them
+    instead, and needs the films in the folder `report_files/films` beside it. They are kept when it is written again.
 
     Args:
         out: default: FOLDER/report.html.
+        watch: may wrap the films of an atlas, which are made one after another, to show progress.
 
     Returns:
-        The page and the figures.
+        The page, the figures, and the folder of the films, if there is one.
 
     Raises:
-        StganError: the folder has no clips, or its manifest cannot be trusted.
+        StganError: the folder has no clips, its manifest cannot be trusted, or a folder beside the page is a link.
     """
     scores, (place, study) = request.scores, request.study or (None, None)
     of_study = place == request.folder
@@ -77,10 +88,18 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
     else:
         clips = shown_clips(request.folder, scores)
     page_file = out or request.folder / PAGE
-    drawing, films = Drawing(page_file.parent / FIGURES), Films()
+    drawing = Drawing(page_file.parent / FIGURES)
     actions = {} if of_study else by_action(clips, scores.actions if scores else ())
-    chosen, rule = first_of_each(actions)
-    known = settings(clips)
+    many = len(actions) > MOST_ACTIONS
+    chosen, rule = first_of_each(actions, MOST_CLIPS if many else None)
+    known, cases, contributions = settings(clips), failures(clips), extremes(clips)
+    explained = [] if of_study else find_explained(request.folder)[0][:_MOST_EXPLAINED]
+    first = first_clips(study, sets) if study else []
+    films: Films | FilmFolder = Films()
+    if many:
+        picked = (clip for case in (*cases, *contributions) for clip, _ in case.clips)
+        beside = (clip for _, of_action in first for _, clip, _ in of_action)
+        films = _films_beside(page_file, chain(*chosen.values(), picked, beside), explained, watch)
     page = {
         "title": printable(request.folder.resolve().name),
         "subtitle": subtitle(clips, actions, known, study if of_study else None),
@@ -92,18 +111,20 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "beside_real": beside_real(scores),
         "study": study,
         "sets": list(sets),
-        "first_clips": first_clips(study, sets) if study else [],
+        "first_clips": first,
         "first_clips_figure": drawing.picture("fooling", partial(draw_first_clips, sets=sets)) if sets else None,
         "rule": rule,
         "actions": chosen,
-        "films": films,  # the template makes them in the order of the page, because the page may become full
-        "strips": _strips(chosen, drawing),
-        "nearest": nearest_pairs([clip for of_action in chosen.values() for clip in of_action], request.real, drawing),
+        "atlas": make_atlas(actions, chosen) if many else None,
+        "films": films,  # the template makes those inside the page in its order, because the page may become full
+        "explained": explained,
+        "strips": [] if many else _strips(chosen, drawing),
+        "nearest": nearest_pairs(list(islice(chain(*chosen.values()), _MOST_PAIRS)), request.real, drawing),
         **_iterations(clips, request.model, drawing),
         **_diagram(scores, study if of_study else None, known, drawing),
         **_per_action(scores, drawing),
-        "cases": failures(clips),
-        "contributions": extremes(clips),
+        "cases": cases,
+        "contributions": contributions,
         "known": known,
         "frames_shown": LONGEST,
         "speed": SPEED,
@@ -116,7 +137,17 @@ def write_scores_page(request: Request, out: Path | None = None) -> tuple[Path, 
         "network_name": network_name(scores),
         "version": __version__,
     }
-    return write_page(page_file, "scores.html", page=page), drawing.written
+    written = write_page(page_file, "scores.html", script=BROWSE if many else "", page=page)
+    return written, drawing.written, films.folder if isinstance(films, FilmFolder) else None
+
+
+def _films_beside(page: Path, clips: Iterable[Shown], explained: Sequence[Explained], watch: Watch) -> FilmFolder:
+    """The films of everything that the page shows."""
+    films = FilmFolder.of(page)
+    films.write([shown.clip for shown in clips], watch)
+    films.write([each.film for each in explained], watch, wide=True)
+    films.prune()
+    return films
 
 
 def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tuple[str, str]]:

@@ -93,10 +93,13 @@ def by_action(clips: Sequence[Shown], order: Sequence[str] = ()) -> dict[str, li
     return {action: of_action for action, of_action in found.items() if of_action}
 
 
-def first_of_each(actions: Mapping[str, Sequence[Shown]]) -> tuple[dict[str, list[Shown]], str]:
-    """The first clips of every action, at most 4 of each and 48 in all, and that rule in words."""
-    each = max(1, min(_EACH_ACTION, MOST_CLIPS // max(1, len(actions))))
-    chosen = {action: list(clips[:each]) for action, clips in list(actions.items())[:MOST_CLIPS]}
+def first_of_each(
+    actions: Mapping[str, Sequence[Shown]], most: int | None = None
+) -> tuple[dict[str, list[Shown]], str]:
+    """The first clips of every action, at most 4 of each and `most` (default: 48) in all, and that rule in words."""
+    most = most or MOST_CLIPS
+    each = max(1, min(_EACH_ACTION, most // max(1, len(actions))))
+    chosen = {action: list(clips[:each]) for action, clips in list(actions.items())[:most]}
     total, shown = sum(map(len, actions.values())), sum(map(len, chosen.values()))
     if shown == total:
         return chosen, f"All {total} clips."

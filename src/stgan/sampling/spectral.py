@@ -103,9 +103,9 @@ class SpectralAdam:
         h = h + lr (m' / sqrt(s_b'^alpha s'^(1 - alpha)) - lambda h)
 
     with m' and s' corrected for their start (Kingma & Ba 2015), and lambda apart from them (Loshchilov & Hutter 2019).
-    Adam itself gives all coefficients the same size, so that only their phases tell what is where, and a shape has to
-    fill the frame. Within a band, this one keeps how large they are. Of bands it keeps a part (1 - alpha): with alpha 1,
-    all of them grow alike, which is natural noise; with alpha 0, only silhouettes do.
+    Adam itself gives all coefficients the same size, so that only their phases can tell what is where. Within a band,
+    this one keeps their relative sizes. Between bands, alpha decides: with 1, all grow alike, which leaves shapes faint
+    among noise; with 0, the lowest frequencies grow most, which gives silhouettes.
 
     bands: the number of the band of each coefficient.
     """
@@ -113,7 +113,8 @@ class SpectralAdam:
     def __init__(self, decay: float, bands: Int[Tensor, "canvas y half"]) -> None:
         self.decay, self.bands = decay, bands
         self.sizes = bands.flatten().bincount().clamp(min=1)
-        self.taken, self.m, self.s = 0, 0.0, 0.0
+        self.taken = 0
+        self.m = self.s = torch.zeros(())
 
     def step(self, h: Variable, gradient: Variable, learning_rate: float) -> Variable:
         """h after a step up the gradient, both "batch 3 canvas y half 2"."""

@@ -88,14 +88,18 @@ class Evaluator:
         """Of a network that takes single frames, the mean of its features and of its probabilities over the frames."""
         network: Any = self.network
         if not _takes_single_frames(network):
-            return network.features_and_log_probabilities(videos)  # type: ignore[no-any-return]
+            return network.features_and_log_probabilities(videos)
         features, values = zip(*map(network.features_and_log_probabilities, videos.split(1, 2)), strict=True)
         return torch.stack(features).mean(0), torch.stack(values).logsumexp(0) - math.log(len(values))
 
     @property
     def identity(self) -> str:
-        """Everything but the clip that decides its outputs. A TorchScript file holds code, so its hash is included."""
-        return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}"
+        """Everything but the clip that decides its outputs. A TorchScript file holds code, so its hash is included.
+
+        A network of the hub has a config of its own, which says more than its weights do: the number of heads.
+        """
+        inner = getattr(getattr(self.network, "module", None), "config", "")
+        return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}{inner}"
 
     def describe(self, protocol: Protocol) -> str:
         """What it is shown of a clip, in words."""
