@@ -93,3 +93,12 @@ def test_figures_of_explanations_are_those_of_their_record() -> None:
     free = [clip for clip in clips if clip["evaluator_before"] != clip["to"]]
     followed = sum(clip["evaluator_after"] == clip["to"] for clip in free)
     assert f"| {followed} of the {len(free)} clips of which it did not say so before |" in page
+
+
+def test_figures_of_spectral_are_those_of_its_record() -> None:
+    page, record = (DOCS / "results.md").read_text(encoding="utf-8"), read("spectral_imagenet")
+    for key in ("fixed", "drawn"):
+        clips = record[key]["clips"]
+        mean = sum(clip["probability"] for clip in clips) / len(clips)
+        named = sum(clip["named"] == clip["class"] for clip in clips)
+        assert f"| **{mean:.2f}** | {named} of {len(clips)} | {record[key]['motion']:.1f} |" in page
