@@ -102,3 +102,7 @@ def test_figures_of_spectral_are_those_of_its_record() -> None:
         mean = sum(clip["probability"] for clip in clips) / len(clips)
         named = sum(clip["named"] == clip["class"] for clip in clips)
         assert f"| **{mean:.2f}** | {named} of {len(clips)} | {record[key]['motion']:.1f} |" in page
+    for key in ("fixed", "horama_fourier", "horama_maco"):
+        scores = record[key]
+        shown = f"{scores['probability']:.2f} | {scores['accuracy'] * 20:.0f} of 20 | {scores['motion']:.1f} "
+        assert f"| {shown}| {scores['flicker']:.2f} |" in page
