@@ -90,7 +90,7 @@ def test_steps_are_those_of_adam_with_a_second_moment_for_each_frequency(model: 
     phi = steering.objectives["left"]
     assert isinstance(phi, Action)
     spectrum = Spectrum(Task(steering.networks, phi, ClipRandomness([clip_seed(0, "left", 0)]), 16), chosen)
-    bands = spectrum.space.bands
+    bands = frequency_bands(*spectrum.space.shape)
     h = spectrum.start().double()
     m, s = torch.zeros_like(h), torch.zeros_like(h)
     for step in range(1, 5):
@@ -116,7 +116,7 @@ def test_a_band_holds_coefficients_of_one_temporal_frequency_and_a_quarter_octav
     assert bands[1, 3, 5] == bands[-1, -3, 5] != bands[1, 3, 1]
 
 
-def test_a_network_of_single_frames_sees_several_at_a_step_each_moved_by_itself(model: STGAN) -> None:
+def test_a_network_of_single_frames_sees_several_at_a_step_each_changed_by_itself() -> None:
     seen: list[Tensor] = []
 
     class Frames(nn.Module):
@@ -126,12 +126,12 @@ def test_a_network_of_single_frames_sees_several_at_a_step_each_moved_by_itself(
 
     network = adapt(Frames(), ["red", "green", "blue"], size=32, frames=1, mean=0.0, std=1.0)
     seen.clear()
-    chosen = replace(SPECTRAL, iterations=1, transforms=Transforms(shift=60))
-    other = STGAN.from_pretrained("weizmann", "cpu", network)
-    other.generate("red", 1, seed=0, preset=chosen)
-    views = next(clips for clips in seen if clips.requires_grad or len(clips) == 4)
+    chosen = replace(SPECTRAL, iterations=1, transforms=Transforms(brightness=0.4))
+    STGAN.from_pretrained("weizmann", "cpu", network).generate("red", 1, seed=0, preset=chosen)
+    (views,) = (clips for clips in seen if len(clips) == 4)
     assert views.shape == (4, 3, 1, 32, 32)
-    assert all((a - b).abs().max() > 0.01 for a, b in pairwise(views))
+    light = views.mean((1, 2, 3, 4)).sort().values  # frames of noise are equally bright
+    assert light.diff().min() > 0.01
 
 
 def test_evidence_is_the_logit_minus_the_mean_logit() -> None:

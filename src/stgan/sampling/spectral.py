@@ -87,7 +87,7 @@ def spectral(task: Task, settings: SpectralSettings) -> Optimised:
     steered, ascent = replace(task, phi=phi), Ascent(task, settings)
     everything = ascent.clips()
     h = spectrum.start()
-    adam = SpectralAdam(s.decay, spectrum.space.bands)
+    adam = SpectralAdam(s.decay, frequency_bands(*spectrum.space.shape).to(h.device))
     for iteration in range(s.iterations):
         falling = max(0.0, (iteration / s.iterations - _SETTLED) / (1 - _SETTLED))
         learning_rate = s.learning_rate * (1 + math.cos(math.pi * falling)) / 2
@@ -148,7 +148,6 @@ class SpectralSpace:
         self.shape = (frames + _MARGIN, side, side)
         self.amplitudes = natural_amplitudes(*self.shape, SPEEDS[speed]).to(device)
         self.colours = torch.tensor(_COLOURS, device=device)
-        self.bands = frequency_bands(*self.shape).to(device)
 
     def videos(
         self, h: Float[Tensor, "some 3 canvas y half 2"], places: Int[Tensor, "some time"] | None = None
@@ -190,7 +189,7 @@ class Spectrum:
         self.space = SpectralSpace(task.frames, self.side, task.random.device, settings.speed, settings.magnitudes)
         self.origin = self.space.coefficients(task.init.video) if task.init else 0.0
         self.window = self._window()
-        self.views = max(1, _SEEN // self.window) if self.window else 1
+        self.views = math.ceil(_SEEN / self.window) if self.window else 1
 
     def start(self) -> Float[Tensor, "batch 3 canvas y half 2"]:
         """Noise: faint, unless nothing but its phases is seen."""
