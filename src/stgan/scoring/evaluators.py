@@ -108,14 +108,17 @@ class Evaluator:
         size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
         channels = "luma" if getattr(config, "gray", False) else pixels.channels.upper()
         mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
-        windows = f"the middle {self.frames} frames of"
+        every = f", every {protocol.stride}th of a clip," if protocol.stride > 1 else ""
+        windows = f"the {protocol.window} {self.frames} frames{every} of"
         if protocol.windows > 1:
-            windows = f"{protocol.windows} windows of {self.frames} frames, evenly spread over"
+            spread = "drawn at random from" if protocol.window == "random" else "evenly spread over"
+            windows = f"{protocol.windows} windows of {self.frames} frames{every}, {spread}"
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None else ""
         apart = ", one frame at a time" if _takes_single_frames(self.network) else ""
         first = "brought to {}x{}, ".format(*protocol.size) if protocol.size else ""
+        short = "played back and forth" if protocol.short == "mirror" else "left out"
         return (
-            f"{windows} a clip{rate} (a shorter one is played back and forth){apart}, {first}{size}, "
+            f"{windows} a clip{rate} (a shorter one is {short}){apart}, {first}{size}, "
             f"{channels} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
         )
 
