@@ -128,7 +128,7 @@ def evaluate(
     FOLDER/scores.json.
     """
     from stgan.checkpoints import find_model
-    from stgan.cli.score_tables import show_scores
+    from stgan.cli.score_tables import show_protocol, show_scores
     from stgan.devices import choose_device
     from stgan.scoring import Real, Rules, find_evaluator, folder_clips, labelled_clips, prepared
     from stgan.scoring import evaluate as score
@@ -140,7 +140,10 @@ def evaluate(
         splits=splits, draws=draws,
     )  # fmt: skip
     check_range("--real-fps", real_fps, 0.01, _FASTEST)
-    check_needed("--real", real, {"--real-csv": csv_list, "--real-fps": real_fps})
+    check_needed("--real", real, {
+        "--real-csv": csv_list, "--real-fps": real_fps, "--num-real": num_real, "--real-window": real_window,
+        "--resize": resize, "--covariance": covariance, "--draws": draws,
+    })  # fmt: skip
     check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
     check_range("--workers", workers, 1, _MOST_WORKERS)
     check_output("--json", json_file)
@@ -153,6 +156,7 @@ def evaluate(
         find_evaluator, model=whole, frames=rules.frames, device=place, run_code=True,
         trust_torchscript=trust_torchscript,
     )  # fmt: skip
+    show_protocol(console, rules)
     scorer = prepared(find(evaluator), rules)
     space = prepared(find(features), rules) if features is not None else None
     beside = None

@@ -15,7 +15,7 @@ from stgan.scoring.clips import (
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
-from stgan.scoring.protocols import PROTOCOLS, Rules, prepared
+from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
 from stgan.scoring.real import Real
 from stgan.scoring.scores import (
     GENERATED,
@@ -40,6 +40,7 @@ __all__ = [
     "PROTOCOLS",
     "QUOTED",
     "SCORES",
+    "ByProtocol",
     "Clip",
     "ClipScores",
     "Compared",
