@@ -27,6 +27,10 @@ def show_scores(console: Console, scores: Scores) -> None:
         for row in scores.rows
     ]
     console.print(_recognition(title, rows, scores.quoted))
+    if scores.sure_inception_score is not None:
+        console.print(
+            f"Inception Score: {scores.sure_inception_score:.2f} if every clip were surely recognised", soft_wrap=True
+        )
     for keys in (_FEATURES, _PIXELS):
         measured = [METRICS[key] for key in keys if any(getattr(row, key) is not None for row in rows)]
         if measured:
@@ -85,8 +89,9 @@ def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]
             f"{row.accuracy:.2f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
             f"{score.mean:.2f}{spread} {shown_interval((score.low, score.high))}",
         )
-    table.add_section()
-    table.add_row("quoted, not comparable:", style="dim")
+    if quoted:
+        table.add_section()
+        table.add_row("quoted, of other clips:", style="dim")
     for each in quoted:
         table.add_row(f"  {each.method}", "", "", f"{each.inception_score:.2f}", style="dim")
     return table

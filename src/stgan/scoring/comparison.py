@@ -10,7 +10,7 @@ from torch import Tensor
 from stgan.metrics.classification import inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.scoring.copies import CopyScores
-from stgan.scoring.measurements import PIXEL_METRICS, Measurements
+from stgan.scoring.measurements import Measurements
 from stgan.scoring.scores import Compared, Comparison
 from stgan.scoring.summaries import flickering, frozen, within_actions
 
@@ -44,9 +44,7 @@ def compare(
         **apart,
         "diversity": _compared(within_actions(on_features), within_actions(real_on_features)),
         **{name: _compared(*sides) for name, sides in copies.beside_real.items()},
-        **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in PIXEL_METRICS},
-        "frozen_clips": _compared(_mean(frozen(ours)), _mean(frozen(theirs))),
-        "flickering_clips": _compared(_mean(flickering(ours)), _mean(flickering(theirs))),
+        **compare_pixels(ours, theirs),
     }
     motion = {name: _of_actions(name, ours, generated, real) for name in ("motion", "visible_motion")}
     within = {name: sum(map(_moves_as_real, actions.values())) for name, actions in motion.items()}
@@ -60,6 +58,18 @@ def compare(
         splits=splits,
         split_videos=size,
     )
+
+
+def compare_pixels(generated: Measurements, real: Measurements | None) -> dict[str, Compared]:
+    """The means of what is measured on pixels, by the keys of `stgan.metrics.table`."""
+    ours, theirs = (
+        {name: _mean(values) for name, values in side.pixels.items()}
+        | {"frozen_clips": _mean(frozen(side)), "flickering_clips": _mean(flickering(side))}
+        if side
+        else {}
+        for side in (generated, real)
+    )
+    return {name: _compared(value, theirs.get(name)) for name, value in ours.items()}
 
 
 def _of_actions(name: str, shared: Measurements, *sides: Measurements) -> dict[str, Compared]:

@@ -14,7 +14,7 @@ from stgan.scoring.copies import CopyScores, copy_scores
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.real import Real, notes_on_distances, score_real, share_to_shuffle, without_skipped
-from stgan.scoring.scores import GENERATED, QUOTED, ScoredWindows, Scores, SetScores
+from stgan.scoring.scores import GENERATED, ScoredWindows, Scores, SetScores, quoted_beside
 from stgan.scoring.summaries import (
     by_action,
     clip_scores,
@@ -120,7 +120,7 @@ def evaluate(
         near_duplicates=copies.of_each_other,
         beside_real=compare(generated, on_features, found.measured, found.on_features, copies) if found else None,
         rows=(row, *(found.rows if found else ())),
-        quoted=QUOTED,
+        quoted=quoted_beside(evaluator),
         clips=clip_scores(generated, evaluator, copies.clips),
         skipped=(*skipped, *(found.skipped if found else ())),
         notes=(
