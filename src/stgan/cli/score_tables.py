@@ -28,9 +28,7 @@ def show_scores(console: Console, scores: Scores) -> None:
     ]
     console.print(_recognition(title, rows, scores.quoted))
     if scores.sure_inception_score is not None:
-        console.print(
-            f"Inception Score: {scores.sure_inception_score:.2f} if every clip were surely recognised", soft_wrap=True
-        )
+        console.print(f"Inception Score: {scores.sure_inception_score:.2f} if every clip were surely recognised")
     for keys in (_FEATURES, _PIXELS):
         measured = [METRICS[key] for key in keys if any(getattr(row, key) is not None for row in rows)]
         if measured:
@@ -49,7 +47,8 @@ def show_scores(console: Console, scores: Scores) -> None:
         if order:
             console.print(
                 f"temporal order, {name}: accuracy {order.ordered:.2f} in order, "
-                f"{order.shuffled:.2f} with frames shuffled ({order.num_videos} clips)"
+                f"{order.shuffled:.2f} with frames shuffled ({order.num_videos} clips)",
+                soft_wrap=True,
             )
     if scores.precision is not None:
         console.print(

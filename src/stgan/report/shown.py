@@ -14,7 +14,6 @@ MOST_CLIPS = 48
 _EACH_ACTION = 4
 _EACH_RULE = 3
 _BEST = 4
-_FAR = 2  # times the mean of real clips, from which on a clip is far from them
 _NO_ACTION = "?"
 
 
@@ -119,21 +118,17 @@ def failures(clips: Sequence[Shown], scores: Scores | PixelScores | None) -> lis
     """
     used: set[str] = set()
     missed = [clip for clip in clips if clip.recognised is False]
-    values = scores.values if isinstance(scores, PixelScores) else {}
-    if isinstance(scores, Scores) and scores.beside_real:
-        values = scores.beside_real.values
-    real = {key: each.real for key, each in values.items() if each.real is not None}
+    compared = scores.beside_real if isinstance(scores, Scores) else scores
+    high = compared.high if compared else {}
     frozen, flickering = (scores.frozen_clips or (), scores.flickering_clips or ()) if scores else ((), ())
-    changing = [clip.name for clip in clips] if "appearance_drift" in real else []
-    above = "above the threshold in docs/metrics.md" + f" and over {_FAR} times that of real clips" * bool(real)
+    above = "above the threshold in docs/metrics.md" + " and above 95 % of real clips" * bool(high)
 
     def far(key: str, names: Collection[str]) -> list[Shown]:
-        """The clips of these names whose value is far above that of real clips, if that is known."""
-        named = (clip for clip in clips if clip.name in names)
-        return [clip for clip in named if (clip.measured(key) or 0) > _FAR * real.get(key, 0)]
+        """The clips of these names whose value is above that of 95 % of real clips, if that is known."""
+        return [clip for clip in clips if clip.name in names and (clip.measured(key) or 0) > high.get(key, 0)]
 
     def beside(word: str, key: str) -> str:
-        return word + f", real clips {real[key]:.2f}" * (key in real)
+        return f"{word}, 95 % of real clips up to {high[key]:.2f}" if key in high else word
 
     def worst(
         title: str, rule: str, among: Sequence[Shown], value: Callable[[Shown], float | None], word: str, sign: int = 1
@@ -165,8 +160,9 @@ def failures(clips: Sequence[Shown], scores: Scores | PixelScores | None) -> lis
         ),
         worst(
             "Changing appearance",
-            f"the largest change of background and colours from frame to frame, over {_FAR} times that of real clips",
-            far("appearance_drift", changing), lambda clip: clip.measured("appearance_drift"),
+            "the largest change of background and colours from frame to frame, above 95 % of real clips",
+            far("appearance_drift", {clip.name for clip in clips} if high else ()),
+            lambda clip: clip.measured("appearance_drift"),
             beside("change {:.2f}", "appearance_drift"),
         ),
     ]  # fmt: skip

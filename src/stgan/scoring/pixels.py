@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import MIDDLE, Clip
-from stgan.scoring.comparison import compare_pixels
+from stgan.scoring.comparison import compare_pixels, high_values
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Skipped, Watch, measure
 from stgan.scoring.scores import Compared
@@ -20,6 +20,7 @@ class PixelScores:
     num_videos: the number of clips.
     values:     means over the clips, and over real clips of their actions (None without), by the keys of
                 `stgan.metrics.table`.
+    high:       the value that 5 % of the real clips exceed, by key; empty without real clips.
     clips:      the values of each clip, by its name and those keys.
     frozen_clips, flickering_clips: names, by the rules of `stgan.metrics.motion`.
     notes:      why no evaluator judges them, and what would.
@@ -27,6 +28,7 @@ class PixelScores:
 
     num_videos: int
     values: Mapping[str, Compared]
+    high: Mapping[str, float]
     clips: Mapping[str, Mapping[str, float]]
     frozen_clips: tuple[str, ...]
     flickering_clips: tuple[str, ...]
@@ -65,6 +67,7 @@ def score_pixels(
     return PixelScores(
         num_videos=measured.num_clips,
         values=compare_pixels(measured, beside),
+        high=high_values(beside) if beside else {},
         clips={
             clip.name: {key: float(values[row]) for key, values in measured.pixels.items()}
             for row, clip in enumerate(measured.clips)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stgan.errors import StganError
@@ -87,6 +87,7 @@ class Comparison:
     actions_within: for both, the number of actions whose ratio differs from 1 by at most `tolerance`.
     splits:         the number of splits of the real clips into halves. The two distances are means over them.
     split_videos:   windows of each side in a split.
+    high:           the value that 5 % of the windows of the real clips exceed, of what is measured on pixels.
     """
 
     num_videos: Count
@@ -97,6 +98,7 @@ class Comparison:
     tolerance: Fraction
     splits: Count
     split_videos: Count
+    high: dict[Text, Number] = field(default_factory=dict)  # not in older records
 
     @property
     def shown(self) -> dict[str, Compared]:
