@@ -36,8 +36,8 @@ def draw_confusion(
     columns = [*labels, "other"] if other.any() else labels
     table = np.column_stack([counts[:, shown], other]) if other.any() else counts[:, shown]
     share = table / np.maximum(1, table.sum(1, keepdims=True))
-    width, height = (max(3.4, 0.42 * number + 1.2) for number in table.shape[::-1])
-    figure = Figure(figsize=(width + 0.4, height), layout="constrained")
+    height, width = (0.42 * number + 1.2 for number in table.shape)
+    figure = Figure(figsize=(max(3.8, width + 0.4), max(2.6, height)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(table > 0):
