@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from manifest_lines import read_lines, write_lines
 from PIL import Image
@@ -19,6 +20,7 @@ from stgan.records import as_plain, as_record
 from stgan.report.scores_page import Request, write_scores_page
 from stgan.report.shown import shown_clips
 from stgan.scoring import (
+    QUOTED,
     SCORES,
     Protocol,
     Real,
@@ -30,9 +32,10 @@ from stgan.scoring import (
     kept_scores,
     labelled_clips,
     read_scores,
+    score_pixels,
 )
 from stgan.studies.fooling import RECORD, read_fooling
-from stgan.video import find_clips
+from stgan.video import find_clips, write_video
 
 PageOf = Callable[[Path], Any]
 Record = dict[str, Any]
@@ -192,6 +195,59 @@ def test_a_page_of_very_many_clips_stays_small(
     assert page.text.count("generated") < 60 and page.text.split().count("note") == 50
     assert "Of 20 actions, the 10 that are recognised least." in page.text
     assert (clips / "report.html").stat().st_size < 1_000_000
+
+
+def test_a_page_of_large_clips_stays_small(clips: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page that readers open is at most 8 MB, whatever its clips hold: here noise, which no codec makes small."""
+    monkeypatch.setattr("stgan.report.films._SIDE", 256)
+    random = np.random.default_rng(0)
+    entries = []
+    for number in range(21):
+        (clips / f"action{number}").mkdir()
+        name = f"action{number}/0.mp4"
+        write_video(clips / name, random.integers(0, 256, (2, 256, 256, 3), dtype=np.uint8))
+        entries.append({**read_lines(clips)[0], "file": name, "action": f"action{number}", "index": 0, "init": {}})
+        del entries[-1]["sha256"]
+    write_lines(clips, entries)
+    page = make(clips)
+    assert page.stat().st_size < 8_000_000 and len(list((clips / "report_files/films").glob("*.mp4"))) == 21
+
+
+def test_a_folder_of_clips_has_no_more_clips_after_its_page(tiny_clips: Path, tmp_path: Path, make: Make) -> None:
+    """Figures are pictures in a folder, as frames of a clip are."""
+    folder = Path(shutil.copytree(tiny_clips, tmp_path / "clips"))
+    make(folder)
+    assert len(find_clips(folder).clips) == 9 and (folder / "report_figures/strips.png").is_file()
+
+
+def test_two_pages_about_one_folder_do_not_touch_each_other(clips: Path, record: Record, tiny_model: Path) -> None:
+    def write(name: str, **changes: Any) -> dict[str, bytes]:
+        scores = as_record(Scores, {**record, **changes}, "scores")
+        page, figures, _ = write_scores_page(Request(clips, find_model(tiny_model), "tiny", scores), clips / name)
+        return {str(path): path.read_bytes() for path in (page, *figures)}
+
+    first = write("one.html")
+    second = write("two.html", fooled=True)
+    assert len(first) == len(second) == 6 and not first.keys() & second.keys()
+    assert all(Path(path).read_bytes() == data for path, data in (first | second).items())
+
+
+def test_published_scores_stand_beside_those_of_their_protocol(
+    clips: Path, record: Record, make: Make, page_of: PageOf
+) -> None:
+    page = page_of(make(clips, {**record, "quoted": as_plain(QUOTED)}))
+    assert "MoCoGAN" in page.text and "66.33" in page.text and "quoted, of other clips" in page.text
+
+
+def test_a_page_without_an_evaluator_says_so(clips: Path, tiny_clips: Path, tiny_model: Path, page_of: PageOf) -> None:
+    evaluator = find_evaluator("evaluator", find_model(tiny_model))
+    scores = score_pixels(folder_clips(clips), evaluator, real=folder_clips(tiny_clips), notes=("nobody knows them",))
+    page = page_of(write_scores_page(Request(clips, find_model(tiny_model), "tiny", scores))[0])
+    for word in ("Measured without an evaluator", "nobody knows them", "visible motion", "flickering clips"):
+        assert word in page.text, word
+    for word in ("Honest", "Inception Score", "recognised", "seen as", "FOOLED"):
+        assert word not in page.text, word
+    assert [found["class"] for _, found in page.tags if "verdict" in (found.get("class") or "")] == ["verdict unjudged"]
 
 
 def test_what_cannot_be_shown_is_told(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:

@@ -33,7 +33,7 @@ _MOST_FRAMES = 3000  # of a clip; longer ones are refused
 _MOST_BYTES = 1 << 29  # of a clip in memory
 _SIDE = 320  # pixels: the largest width and height of a film
 _WIDE = 960  # the same for films of several pictures side by side
-_STRIP = 1440  # pixels: the largest width of frames side by side, which a page shows half as wide
+_STRIP = 1024  # pixels: the largest width of frames side by side
 _WHOLE_PAGE = 5_000_000  # bytes of all films together
 
 _BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # explicit, as players assume another one for large frames
@@ -180,7 +180,7 @@ def even_sides(frames: Frames) -> UInt8[np.ndarray, "time even_height even_width
 
 
 def strip(frames: Frames, columns: int = 8) -> str:
-    """Frames evenly spread over a clip, side by side, as a data URI of at most 1440 pixels in width."""
+    """Frames evenly spread over a clip, side by side, as a data URI of at most 1024 pixels in width."""
     picture = Image.fromarray(np.concatenate(list(thumbnails(frames, min(columns, len(frames)))), axis=1))
     picture.thumbnail((_STRIP, _STRIP))
     return image_uri(picture)

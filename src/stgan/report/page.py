@@ -22,7 +22,7 @@ BROWSE = "browse.js"
 """The script of pages whose films are files beside them."""
 _TEMPLATES = Path(__file__).parent / "templates"
 _WIDEST, _HIGHEST = 1600, 9600  # pixels of a picture in a page
-_LARGEST_PNG = {"photograph": 32_000, "figure": 300_000}  # bytes; what is larger is a JPEG in the page
+_LARGEST_PNG = {"photograph": 48_000, "figure": 300_000}  # bytes; what is larger is a JPEG in the page
 _MOST_PIXELS = 1 << 26  # of a picture in a folder; stgan draws half as many
 _HUGE = 1e12  # larger than any number that stgan writes; also excludes infinity and NaN
 
@@ -174,5 +174,5 @@ def image_uri(image: Image.Image, kind: Literal["photograph", "figure"] = "photo
     if data.tell() <= _LARGEST_PNG[kind]:
         return data_uri("image/png", data.getvalue())
     data = io.BytesIO()
-    image.save(data, "JPEG", quality=90, subsampling=0)
+    image.save(data, "JPEG", quality=80)
     return data_uri("image/jpeg", data.getvalue())
