@@ -14,6 +14,15 @@ from stgan.scoring.clips import (
 )
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
+from stgan.scoring.generator_draws import Judging
+from stgan.scoring.generator_scores import (
+    Difference,
+    Estimate,
+    GeneratorComparison,
+    GeneratorScores,
+    read_generator_comparison,
+)
+from stgan.scoring.generators import Generator, compare_generators, find_generators
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.real import Real
 from stgan.scoring.scores import (
@@ -44,7 +53,13 @@ __all__ = [
     "Comparison",
     "Copied",
     "Copies",
+    "Difference",
+    "Estimate",
     "Evaluator",
+    "Generator",
+    "GeneratorComparison",
+    "GeneratorScores",
+    "Judging",
     "Measurements",
     "Protocol",
     "Quoted",
@@ -55,15 +70,18 @@ __all__ = [
     "Skipped",
     "SteeredBy",
     "as_evaluator",
+    "compare_generators",
     "evaluate",
     "evaluator_of",
     "evenly",
     "find_evaluator",
+    "find_generators",
     "folder_clips",
     "generated_clips",
     "kept_scores",
     "labelled_clips",
     "measure",
+    "read_generator_comparison",
     "read_scores",
     "unlisted",
 ]

@@ -67,8 +67,8 @@ def evaluate(
     clips = by_path(clips)
     real = replace(real, clips=by_path(real.clips)) if real else None
     feature_network = features or evaluator
-    fooled = _fooled((evaluator, feature_network), clips, allow_fooled)
-    notes = _check_actions(evaluator, clips, keep_going)
+    fooled = is_fooled((evaluator, feature_network), clips, allow_fooled)
+    notes = check_actions(evaluator, clips, keep_going)
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
     run = partial(measure, cache=cache, batch_size=batch_size, workers=workers, keep_going=keep_going, watch=watch)
@@ -134,7 +134,7 @@ def evaluate(
     )
 
 
-def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
+def is_fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
     """Whether one of the networks is related to one that steered the clips; None if that is not known."""
     relations = [network.relation(clips) for network in networks]
     related = next(filter(None, relations), None)
@@ -146,7 +146,7 @@ def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool)
     return True if related else None if None in relations else False
 
 
-def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
+def check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
     """Notes on clips whose action is not known. StganError for an action that the evaluator does not know."""
     nameless = sum(clip.action is None and clip.unit is None for clip in clips)
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
