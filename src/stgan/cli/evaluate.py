@@ -54,47 +54,27 @@ def evaluate(
     real: options.Real = None,
     model: options.ModelOfClips = None,
     evaluator: options.Evaluator = None,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH",
-            help="Compute distances between clips on the features of this network. Default: the evaluator's.",
-        ),
-    ] = None,
+    features: options.Features = None,
     num: Annotated[
         int | None, typer.Option(help="Score only this many clips, equally many of each action. Default: all.")
     ] = None,
-    splits: Annotated[int, typer.Option(help="Number of parts over which the Inception Score is averaged.")] = 1,
-    frames: Annotated[
-        int | None, typer.Option(help="Frames of a window. Default: as many as the evaluator was trained on.")
-    ] = None,
+    splits: options.Splits = 1,
+    frames: options.WindowFrames = None,
     csv_list: options.RealCsv = None,
     split_column: options.SplitColumn = "split",
     ucf_split: options.UcfSplit = 1,
-    real_fps: Annotated[
-        float | None, typer.Option(help="Read real clips at this many frames a second, by time stamps. Default: all.")
-    ] = None,
-    allow_fooled: Annotated[
-        bool, typer.Option("--allow-fooled", help="Also score with a network that steered the clips, and say so.")
-    ] = False,
-    trust_torchscript: Annotated[
-        bool,
-        typer.Option(
-            "--trust-torchscript",
-            help="Also load TorchScript that is not the published I3D. Such a file can run any code.",
-        ),
-    ] = False,
+    real_fps: options.RealFps = None,
+    allow_fooled: options.AllowFooled = False,
+    trust_torchscript: options.TrustTorchscript = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out clips that cannot be scored, and list them.")
     ] = False,
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, options.file("--csv", "Write a line for each clip to this csv file.")] = None,
     cache: options.Cache = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything again and keep nothing.")] = False,
-    batch_size: Annotated[int, typer.Option(help="Clips that a worker scores at the same time.")] = 4,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads that decode and score. Default: one for each core, at most 8.")
-    ] = None,
+    no_cache: options.NoCache = False,
+    batch_size: options.BatchSize = 4,
+    workers: options.Workers = None,
     device: options.Device = None,
 ) -> None:
     """Score clips: recognition, Inception Score, distances to real clips, copies, diversity, motion.
@@ -110,11 +90,7 @@ def evaluate(
     from stgan.scoring import evaluate as score
 
     console = new_console()
-    check_range("--num", num, 1, _MOST_CLIPS)
-    check_range("--real-fps", real_fps, 0.01, _FASTEST)
-    check_needed("--real", real, {"--real-csv": csv_list, "--real-fps": real_fps})
-    check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
-    check_range("--workers", workers, 1, _MOST_WORKERS)
+    check_scoring(num, real, csv_list, real_fps, batch_size, workers)
     check_output("--json", json_file)
     check_output("--csv", csv_file)
     clips = folder_clips(folder, lambda note: print_note(console, note))
@@ -142,6 +118,22 @@ def evaluate(
         write_text(csv_file, _as_csv(scores))
     if num is None:
         keep_scores(folder, scores, console)
+
+
+def check_scoring(
+    num: int | None,
+    real: Path | None,
+    csv_list: str | None,
+    real_fps: float | None,
+    batch_size: int,
+    workers: int | None,
+) -> None:
+    """StganError unless these options have values in their ranges."""
+    check_range("--num", num, 1, _MOST_CLIPS)
+    check_range("--real-fps", real_fps, 0.01, _FASTEST)
+    check_needed("--real", real, {"--real-csv": csv_list, "--real-fps": real_fps})
+    check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
+    check_range("--workers", workers, 1, _MOST_WORKERS)
 
 
 def made_by(folder: Path) -> "ModelFolder":

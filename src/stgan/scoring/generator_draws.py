@@ -33,6 +33,7 @@ _BY_NETWORK = {
     *Neighbourhood._fields,
 }  # fmt: skip
 """The metrics of a network's outputs, which say nothing of clips that it steered."""
+_PARTS = ("background_drift", "colour_drift")  # of the appearance change
 _MAY_BE_NEGATIVE = "kernel_video_distance"
 
 Draws = Float[Tensor, " draws"]
@@ -79,7 +80,7 @@ def scored(
     splits = min(judging.splits, len(measured))
     row = make_row("", measured, on_features, judging.evaluator, splits=splits, distances=apart)
     each = {
-        **measured.pixels,
+        **{key: own for key, own in measured.pixels.items() if key not in _PARTS},
         "frozen_clips": frozen(measured).double(),
         "flickering_clips": flickering(measured).double(),
     }
