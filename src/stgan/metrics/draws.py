@@ -167,17 +167,18 @@ def _radius(
 
 
 def placed(
-    value: float, draws: Float[Tensor, " draws"], clips: int, *, relative: bool = False
+    value: float, draws: Float[Tensor, " draws"], least: int, *, relative: bool = False
 ) -> Float[Tensor, " draws"]:
     """The spread of a metric's draws, around its value.
 
     A drawn set holds some clips twice. So its Fréchet distance is higher and its Inception Score lower on average than
     that of the clips it is drawn from. This bias is left out: only the deviations of the draws from their own mean
-    count. They are widened by (n / (n - 1))^(1/2), as draws of n clips spread by that much less than sets of n clips.
+    count. They are widened by (m / (m - 1))^(1/2), as draws of m of m clips spread by that much less than m clips do.
 
+    least:    m, the number of clips of the smallest stratum from which clips are drawn.
     relative: deviations are ratios, as those of the Inception Score.
     """
-    widening = (clips / (clips - 1)) ** 0.5
+    widening = (least / (least - 1)) ** 0.5
     if relative:
         logs = draws.log()
         return value * (widening * (logs - logs.mean())).exp()

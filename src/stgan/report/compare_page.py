@@ -12,7 +12,7 @@ from stgan.report.shown import shown_clips
 from stgan.scoring import Clip, GeneratorComparison
 from stgan.version import __version__
 
-_MOST_FILMS = 96
+_MOST_FILMS = 48
 _MOST_DIFFERENCES = 300
 _MOST_NOTES = 50
 
@@ -60,7 +60,7 @@ def write_compare_page(
         "lines": lines(comparison),
         "signs": SIGNS,
         "caption": caption(comparison),
-        "clear": [(METRICS[each.metric], each) for each in clear[:_MOST_DIFFERENCES] if each.metric in METRICS],
+        "differences": [(METRICS[each.metric], each) for each in clear[:_MOST_DIFFERENCES] if each.metric in METRICS],
         "num_clear": len(clear),
         "num_differences": len(comparison.differences),
         "shown": shown,

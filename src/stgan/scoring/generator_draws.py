@@ -34,6 +34,7 @@ _BY_NETWORK = {
 }  # fmt: skip
 """The metrics of a network's outputs, which say nothing of clips that it steered."""
 _PARTS = ("background_drift", "colour_drift")  # of the appearance change
+_SHARES = ("precision", "recall", "coverage")  # of clips
 _MAY_BE_NEGATIVE = "kernel_video_distance"
 
 Draws = Float[Tensor, " draws"]
@@ -105,23 +106,26 @@ def scored_real(generated: Measurements, found: RealScores, judging: Judging) ->
     return scored(as_many_of_each_action(generated, found.measured)[1], found.on_features, judging)
 
 
-def draw_positions(clips: Sequence[Clip], stream: int, resamples: int, seed: int) -> Int[Tensor, "draws n"]:
-    """The positions that each draw holds. Draws of several streams hold the same actions, and clips of their own."""
+def strata(clips: Sequence[Clip]) -> Int[Tensor, " n"]:
+    """The action of each clip as a number from 0 on; 0 for all if an action has a single clip, or there is none."""
     actions = numbered([clip.action or "" for clip in clips])
-    counts = actions.bincount()
-    order, starts = actions.argsort(stable=True), counts.cumsum(0) - counts
-    shared = torch.Generator().manual_seed(seed)
-    drawn = actions[torch.randint(len(actions), (resamples, len(actions)), generator=shared)]
-    own = torch.Generator().manual_seed(seed + 2 + stream)
-    within = torch.rand(drawn.shape, generator=own, dtype=torch.float64) * counts[drawn]
-    return order[starts[drawn] + within.long()]
+    return actions if int(actions.bincount().min()) > 1 else torch.zeros_like(actions)
 
 
-def draw_real(found: RealScores, resamples: int, seed: int) -> dict[str, Draws]:
-    """How often each draw holds each real clip, by its name."""
-    names = sorted({clip.name for clip in found.measured.clips})
-    generator = torch.Generator().manual_seed(seed + 1)
-    return _times(names, torch.randint(len(names), (resamples, len(names)), generator=generator))
+def draw_positions(among: Int[Tensor, " n"], resamples: int, seed: int) -> Int[Tensor, "draws n"]:
+    """The positions that each draw holds: for each position, any one of its stratum."""
+    counts = among.bincount()
+    order, starts = among.argsort(stable=True), counts.cumsum(0) - counts
+    generator = torch.Generator().manual_seed(seed)
+    within = torch.rand(resamples, len(among), generator=generator, dtype=torch.float64) * counts[among]
+    return order[starts[among] + within.long()]
+
+
+def times_of(clips: Sequence[Clip], positions: Int[Tensor, "draws n"]) -> dict[str, Draws]:
+    """How often each draw holds each clip, by its name."""
+    counts = torch.zeros(len(clips), len(positions), dtype=torch.float64)
+    counts.scatter_add_(0, positions.T, torch.ones(positions.T.shape, dtype=torch.float64))
+    return dict(zip((clip.name for clip in clips), counts, strict=True))
 
 
 def generator_draws(
@@ -131,14 +135,14 @@ def generator_draws(
     judging: Judging,
     found: RealScores | None,
     times_real: Mapping[str, Draws],
+    least: int,
 ) -> dict[str, Draws]:
     """The draws of each score, placed around it.
 
-    clips: by position. positions: those that each draw holds.
+    clips: by position. positions: those that each draw holds. least: clips of the smallest stratum.
     """
-    names = [clip.name for clip in clips]
-    times = _times(names, positions)
-    place = {name: i for i, name in enumerate(names)}
+    times = times_of(clips, positions)
+    place = {clip.name: i for i, clip in enumerate(clips)}
     of_rows = torch.tensor([place[clip.name] for clip in own.measured.clips])
     draws = _of_one_set(own, times)
     draws["inception_score"] = inception_draws(own.measured.log_probabilities, positions, judging.splits, of_rows)
@@ -154,12 +158,12 @@ def generator_draws(
                 sets[1], sets[0], sets[3], sets[2], real_groups=groups[0], generated_groups=groups[1]
             )
             draws |= dict(zip(Neighbourhood._fields, around, strict=True))
-    return _placed(own, draws)
+    return _placed(own, draws, least)
 
 
-def real_draws(own: Scored, times: Mapping[str, Draws]) -> dict[str, Draws]:
+def real_draws(own: Scored, times: Mapping[str, Draws], least: int) -> dict[str, Draws]:
     """The same of real clips. times: how often each draw holds each of them."""
-    return _placed(own, _of_one_set(own, times))
+    return _placed(own, _of_one_set(own, times), least)
 
 
 def estimates(own: Scored, draws: Mapping[str, Draws]) -> dict[str, Estimate]:
@@ -181,6 +185,9 @@ def estimates(own: Scored, draws: Mapping[str, Draws]) -> dict[str, Estimate]:
         if interval is None and key in draws:
             low, high = draws[key].quantile(draws[key].new_tensor([0.025, 0.975])).tolist()
             low = low if key == _MAY_BE_NEGATIVE else max(low, 0.0)
+            if key in _SHARES:  # draws of clips that all lie inside are all the same
+                least, most = wilson_interval(value * n, n)
+                low, high = min(low, least), max(high, most)
             interval = low, min(high, 1.0) if metric.unit.startswith("share") else high
         found[key] = Estimate(value, *(interval or (None, None)))
     return found
@@ -253,22 +260,15 @@ def _of_one_set(own: Scored, times: Mapping[str, Draws]) -> dict[str, Draws]:
     return draws
 
 
-def _placed(own: Scored, draws: Mapping[str, Draws]) -> dict[str, Draws]:
-    n, found = own.measured.num_clips, {}
+def _placed(own: Scored, draws: Mapping[str, Draws], least: int) -> dict[str, Draws]:
+    found = {}
     for key, drawn in draws.items():
         value = own.values[key]
-        known = drawn.isfinite()  # a draw may hold no action twice, or no window of some clips
-        if value is not None and n > 1 and known.any():
+        known = drawn.isfinite()  # feature diversity of a draw without two clips of an action is not
+        if value is not None and known.any():
             drawn = torch.where(known, drawn, drawn[known].mean())
-            found[key] = placed(value, drawn, n, relative=key == "inception_score")
+            found[key] = placed(value, drawn, least, relative=key == "inception_score")
     return found
-
-
-def _times(names: Sequence[str], drawn: Int[Tensor, "draws n"]) -> dict[str, Draws]:
-    """How often each draw holds each clip, by its name."""
-    counts = torch.zeros(len(names), len(drawn), dtype=torch.float64)
-    counts.scatter_add_(0, drawn.T, torch.ones(drawn.T.shape, dtype=torch.float64))
-    return dict(zip(names, counts, strict=True))
 
 
 def _rows(measured: Measurements, times: Mapping[str, Draws]) -> Float[Tensor, "draws rows"]:

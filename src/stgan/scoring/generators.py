@@ -16,12 +16,13 @@ from stgan.scoring.generator_draws import (
     Judging,
     differences,
     draw_positions,
-    draw_real,
     estimates,
     generator_draws,
     real_draws,
     scored,
     scored_real,
+    strata,
+    times_of,
 )
 from stgan.scoring.generator_scores import GeneratorComparison, GeneratorScores
 from stgan.scoring.measurements import BATCH, Watch, measure
@@ -93,10 +94,11 @@ def compare_generators(
     Of each action that all generators show, as many clips count as the one with the fewest has; without known actions,
     as many clips. The real clips, and which of them distances are taken to, are the same for all.
 
-    The uncertainty is that of a bootstrap over clips. A draw takes as many clips as there are, with repetition, and all
-    windows of a clip together. It takes as many of each action of every generator. Generators whose clips have the same
-    actions, seeds and numbers are *paired*: a draw takes the same ones of them. Others are drawn independently within
-    each action. The real clips are drawn once for all. See `placed` and `simultaneous_intervals` for what follows.
+    The uncertainty is that of a bootstrap over clips. A draw takes as many clips of each action as there are, with
+    repetition, and all windows of a clip together. (If an action has a single clip, it takes as many clips of all.)
+    Generators whose clips have the same actions, seeds and numbers are *paired*: a draw takes the same ones of them.
+    Others are drawn independently. The real clips are drawn once for all. See `placed` and `simultaneous_intervals` for
+    what follows.
 
     Args:
         num: compare only so many clips of each generator, equally many of each action.
@@ -137,12 +139,20 @@ def compare_generators(
     sets = [scored(*each, judging, found) for each in measured]
     beside = scored_real(measured[0][0], found, judging) if found else None
     paired = _paired(generators, chosen)
-    times_real = draw_real(found, resamples, seed) if found else {}
+    among = strata(chosen[0])
+    real_clips = (
+        sorted({clip.name: clip for clip in found.measured.clips}.values(), key=lambda clip: clip.name) if found else []
+    )
+    real_among = strata(real_clips) if real_clips else among
+    least = max(2, min(int(each.bincount()[each].min()) for each in (among, real_among)))
+    times_real = times_of(real_clips, draw_positions(real_among, resamples, seed + 1)) if real_clips else {}
     draws = [
-        generator_draws(own, clips, draw_positions(clips, stream, resamples, seed), judging, found, times_real)
+        generator_draws(
+            own, clips, draw_positions(among, resamples, seed + 2 + stream), judging, found, times_real, least
+        )
         for own, clips, stream in zip(sets, chosen, paired, strict=True)
     ]
-    draws_real = real_draws(beside, times_real) if beside else {}
+    draws_real = real_draws(beside, times_real, least) if beside else {}
     names = [generator.name for generator in generators]
     if size < FEWEST_CLIPS:
         notes.append(f"{size} clips of each generator are too few to state differences; {FEWEST_CLIPS} are needed")
