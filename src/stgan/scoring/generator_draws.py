@@ -184,6 +184,7 @@ def estimates(own: Scored, draws: Mapping[str, Draws]) -> dict[str, Estimate]:
             continue
         if interval is None and key in draws:
             low, high = draws[key].quantile(draws[key].new_tensor([0.025, 0.975])).tolist()
+            low, high = min(low, value), max(high, value)  # of very skewed draws
             low = low if key == _MAY_BE_NEGATIVE else max(low, 0.0)
             if key in _SHARES:  # draws of clips that all lie inside are all the same
                 least, most = wilson_interval(value * n, n)

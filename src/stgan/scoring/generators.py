@@ -222,7 +222,7 @@ def _matched(generators: Sequence[Generator], num: int | None) -> tuple[list[lis
         raise StganError(f"at most {_MOST_CLIPS} clips of each generator can be compared; choose fewer by --num")
     for generator, clips in zip(generators, sides, strict=True):
         if len(clips) > len(slots):
-            notes.append(f"{generator.name}: {len(slots)} of {len(clips)} clips count, so that all have as many")
+            notes.append(f"{generator.name}: {len(slots)} of {len(clips)} clips count")
     return [[of[shared[place]][rank] for rank, place in slots] for of in ordered], notes
 
 
