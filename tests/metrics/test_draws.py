@@ -183,3 +183,41 @@ def test_equal_sets_do_not_differ() -> None:
     values, draws = outcomes(0.0, 2, 0)
     low, high = simultaneous_intervals(values[[0, 0]], draws[:, [0, 0]])[0, 1]
     assert low <= 0 <= high and high - low < 1e-6
+
+
+def test_intervals_cover_the_value_of_as_many_clips() -> None:
+    """Four clips of each of nine actions against seven real ones, whose features differ by action."""
+    generator = torch.Generator().manual_seed(0)
+    middles, mixing = (torch.randn(rows, 8, generator=generator) for rows in (9, 8))
+
+    def clips(each: int) -> Tensor:
+        return middles.repeat(each, 1) + torch.randn(9 * each, 8, generator=generator) @ mixing / 4
+
+    def times(each: int) -> Tensor:
+        chosen = torch.randint(each, (100, each, 9), generator=generator) * 9 + torch.arange(9)
+        return torch.nn.functional.one_hot(chosen.flatten(1), 9 * each).sum(1).double()
+
+    labels = torch.arange(36) % 9
+
+    def measured(made: Tensor, real: Tensor) -> list[float]:
+        return [
+            float(frechet_distance(made, real)),
+            float(kernel_distance(made, real)),
+            float(feature_diversity(made, labels)),
+            float(made[:, 0].mean()),
+        ]
+
+    truth = np.mean([measured(clips(4) + 0.3, clips(7)) for _ in range(200)], 0)
+    covered = np.zeros(4)
+    for _ in range(30):
+        made, real, own, theirs = clips(4) + 0.3, clips(7), times(4), times(7)
+        draws = [
+            frechet_draws(made, real, own, theirs),
+            kernel_draws(made, real, own, theirs),
+            diversity_draws(made, labels, own),
+            mean_draws(made[:, 0], own),
+        ]
+        for i, value in enumerate(measured(made, real)):
+            low, high = placed(value, draws[i], 4).quantile(torch.tensor([0.025, 0.975]).double()).tolist()
+            covered[i] += low <= truth[i] <= high
+    assert (covered >= 24).all(), covered  # of 30

@@ -41,7 +41,7 @@ def test_the_caption_says_what_a_reader_must_know() -> None:
         "1 windows of 'real' on the 8 features of evaluator",
         "bootstrap over clips, 1000 draws",
         "Bold: better than every other generator",
-        "Paired, as actions, seeds and numbers are equal: ours and theirs.",
+        "Paired, as actions, seeds and numbers are equal: ours, theirs.",
         "Fooled: a network that scores these clips steered them",
     ):
         assert part in words

@@ -101,7 +101,7 @@ def _paired(comparison: GeneratorComparison) -> str:
     groups: dict[str, list[str]] = {}
     for each in comparison.generators:
         groups.setdefault(each.drawn_with, []).append(printable(each.name, _LONGEST))
-    paired = [" and ".join(names) for names in groups.values() if len(names) > 1]
+    paired = [", ".join(names) for names in groups.values() if len(names) > 1]
     return (
         f"Paired, as actions, seeds and numbers are equal: {'; '.join(paired)}." if paired else "No clips are paired."
     )
