@@ -190,7 +190,7 @@ def test_what_cannot_be_compared_is_a_sentence(
         "twice": "is given twice",
         "many": "2 to 20 folders can be compared, not 21",
         "actions": "no action in common",
-        "unknown": "does not know the action 'swim'",
+        "unknown": "evaluator does not know the action 'swim'; name an --evaluator that does",
         "single": "two clips or more",
         "missing": "is not a folder",
     }

@@ -1,10 +1,12 @@
 """Several generators compared: the same number of clips of each, scored alike, and their differences."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stgan.errors import StganError
 from stgan.manifest import Manifest
@@ -25,9 +27,10 @@ from stgan.scoring.generator_draws import (
     times_of,
 )
 from stgan.scoring.generator_scores import GeneratorComparison, GeneratorScores
-from stgan.scoring.measurements import BATCH, Watch, measure
+from stgan.scoring.measurements import BATCH, measure
 from stgan.scoring.real import notes_on_distances, score_real, share_to_shuffle
 
+Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]
 RESAMPLES = 1000
 """Draws of the bootstrap."""
 FEWEST_CLIPS = 10
@@ -58,7 +61,7 @@ def find_generators(folders: Sequence[Path], say: Callable[[str], None] = lambda
     """
     if not 2 <= len(folders) <= MOST_GENERATORS:
         raise StganError(f"2 to {MOST_GENERATORS} folders can be compared, not {len(folders)}; name one per generator")
-    places = [folder.resolve() for folder in folders]
+    places = [Path(os.path.realpath(folder)) for folder in folders]  # of links in a circle, too
     for folder, place in zip(folders, places, strict=True):
         if places.count(place) > 1:
             raise StganError(f"{quoted(folder)} is given twice; name a different folder for each generator")
@@ -113,17 +116,20 @@ def compare_generators(
     size = len(chosen[0])
     if not 1 <= judging.splits <= size:
         raise StganError(f"{size} clips cannot be scored in {judging.splits} splits; choose 1 to {size}")
+    actions = Counter(clip.action for clip in chosen[0] if clip.action is not None)
+    if unknown := sorted(actions.keys() - set(evaluator.actions)):
+        raise StganError(
+            f"{evaluator.name} does not know the action {quoted(unknown[0])}; name an --evaluator that does"
+        )
     fooled = []
     for generator, clips in zip(generators, chosen, strict=True):
         try:
             fooled.append(is_fooled((evaluator, network), clips, judging.allow_fooled))
-            notes += [f"{generator.name}: {note}" for note in check_actions(evaluator, clips, keep_going=False)]
         except StganError as error:
             raise StganError(f"{quoted(generator.name)}: {error}") from error
+        notes += [f"{generator.name}: {note}" for note in check_actions(evaluator, clips, keep_going=True)]
     run = partial(measure, cache=cache, batch_size=batch_size, workers=workers, watch=watch)
-    shuffling = replace(
-        protocol, shuffled=share_to_shuffle(size * protocol.windows)
-    )  # as `evaluate`, which fills caches
+    shuffling = replace(protocol, shuffled=share_to_shuffle(size * protocol.windows))  # as in the cache of `evaluate`
     measured = []
     for generator, clips in zip(generators, chosen, strict=True):
         first, _ = run(clips, evaluator, shuffling, description=f"scoring {generator.name}")
@@ -134,24 +140,25 @@ def compare_generators(
         real = replace(judging.real, clips=by_path(judging.real.clips))
         found = score_real(run, real, measured[0][0], evaluator, network, judging.splits)
         notes += notes_on_distances(measured[0][1], found, network)
+        if missing := sorted(actions.keys() - {clip.action for clip in found.measured.clips}):
+            notes.append(f"scores of real clips are of other actions: there is no real clip of {', '.join(missing)}")
     if len({size for first, _ in measured for size in first.sizes}) > 1:
-        notes.append("the clips differ in size, each is scored at its own; prefer generators of one size")
+        notes.append(f"the clips differ in size: each is scored at its own, real clips at that of {generators[0].name}")
     sets = [scored(*each, judging, found) for each in measured]
     beside = scored_real(measured[0][0], found, judging) if found else None
     paired = _paired(generators, chosen)
     among = strata(chosen[0])
-    real_clips = (
-        sorted({clip.name: clip for clip in found.measured.clips}.values(), key=lambda clip: clip.name) if found else []
-    )
+    real_clips = list({clip.name: clip for clip in found.measured.clips}.values()) if found else []
     real_among = strata(real_clips) if real_clips else among
     least = max(2, min(int(each.bincount()[each].min()) for each in (among, real_among)))
     times_real = times_of(real_clips, draw_positions(real_among, resamples, seed + 1)) if real_clips else {}
-    draws = [
+    drawing = (
         generator_draws(
             own, clips, draw_positions(among, resamples, seed + 2 + stream), judging, found, times_real, least
         )
         for own, clips, stream in zip(sets, chosen, paired, strict=True)
-    ]
+    )
+    draws = list(watch(drawing, "drawing clips", len(sets)))
     draws_real = real_draws(beside, times_real, least) if beside else {}
     names = [generator.name for generator in generators]
     if size < FEWEST_CLIPS:
@@ -169,7 +176,7 @@ def compare_generators(
             for i, generator in enumerate(generators)
         ),
         num_videos=size,
-        actions=dict(sorted(Counter(clip.action for clip in chosen[0] if clip.action is not None).items())),
+        actions=dict(sorted(actions.items())),
         real=estimates(beside, draws_real) if beside else {},
         num_real=min(size, len(found.reference)) if found else 0,
         real_name=found.rows[0].name if found else "",
