@@ -36,7 +36,7 @@ EXAMPLES = (
 def compare(
     folders: Annotated[
         list[Path],
-        options.argument("FOLDER...", "Two folders or more: what stgan generate wrote, or other clips."),
+        options.argument("FOLDER", "Two folders or more: what stgan generate wrote, or other clips."),
     ],
     real: options.Real = None,
     model: options.ModelOfClips = None,
