@@ -289,7 +289,7 @@ def _score_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
 
 def _score_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evaluator) -> Arrays:
     """A row for each window, all of one shape."""
-    frames = torch.from_numpy(np.stack([window for _, window in windows])).to(_device(evaluator))
+    frames = torch.from_numpy(np.stack([window for _, window in windows])).to(evaluator.device)
     videos = frames.permute(0, 4, 1, 2, 3).contiguous().float().div_(255)
     features, log_probabilities = evaluator.classify(videos)
     shuffled = torch.full_like(log_probabilities, torch.nan)
@@ -335,7 +335,3 @@ def _stack(take: Sequence[tuple[Mapping[str, np.ndarray], int]], name: str) -> T
 def _as_gray(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "time height width"]:
     """The brightness (luma of BT.601)."""
     return (frames @ np.array([0.299, 0.587, 0.114], np.float32)).round().astype(np.uint8)
-
-
-def _device(evaluator: Evaluator) -> torch.device:
-    return next(evaluator.network.parameters(), torch.empty(0)).device

@@ -32,7 +32,7 @@ from stgan.names import quoted
 from stgan.pipeline import STGAN
 from stgan.records import Count, Number, Text, as_plain, as_record, read_record, write_record
 from stgan.scoring import Clip, ScoreCache, Scores, SteeredBy, evaluate, evaluator_of, generated_clips, labelled_clips
-from stgan.scoring.scores import InceptionScore
+from stgan.scoring.scores import InceptionEstimate
 from stgan.studies.augmentation import PUBLISHED, Run, run_augmentation
 from stgan.studies.generating import generate_set
 from stgan.studies.selection import scores_by_clip, select
@@ -320,7 +320,7 @@ class Line:
 class _Scored:
     """What is compared with the paper's Table 2."""
 
-    inception_score: InceptionScore
+    inception_score: InceptionEstimate
     num_videos: Count
 
 
