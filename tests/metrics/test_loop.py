@@ -23,7 +23,7 @@ from stgan.metrics import Accuracy, FrechetVideoDistance, InceptionScore, Kernel
 from stgan.metrics.classification import inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.neighbours import precision_recall_density_coverage
-from stgan.scoring import Clip, Evaluator, Real, Scores, evaluate, find_evaluator, labelled_clips
+from stgan.scoring import Clip, Evaluator, Real, Rules, Scores, evaluate, find_evaluator, labelled_clips
 from stgan.video import center_window, find_clips, read_video, to_float, write_video
 
 CLASSES = 4
@@ -86,6 +86,14 @@ def test_modules_are_their_functions_of_equally_many_clips() -> None:
     assert found.pop("FrechetVideoDistance") == pytest.approx(float(distance[0]), rel=1e-9)
     assert found.pop("KernelVideoDistance") == pytest.approx(float(distance[1]), rel=1e-9)
     assert found == pytest.approx(precision_recall_density_coverage(theirs, features.float())._asdict())
+    for metric, value in (
+        (FrechetVideoDistance(says, correction=0), frechet_distance(features.float(), theirs, 0)),
+        (KernelVideoDistance(says, degree=2, unbiased=False), kernel_distance(features.float(), theirs, 2, 1.0, False)),
+        (PrecisionRecall(says, k=2), precision_recall_density_coverage(theirs, features.float(), 2).density),
+    ):
+        add(metric, range(11), range(11))
+        ours = metric.compute()
+        assert float(ours["density"] if isinstance(ours, dict) else ours) == pytest.approx(float(value), rel=1e-9)
 
 
 @st.composite
@@ -236,7 +244,7 @@ def test_the_loop_equals_the_command(tiny_clips: Path, evaluator: Evaluator, tmp
     made = labelled_clips(find_clips(tiny_clips))
     real = [replace(clip, split="train") for clip in labelled_clips(find_clips(tmp_path))]
     for ours, theirs in ((made, real), (made[::2], real)):
-        scores = evaluate(ours, evaluator, real=Real(theirs), splits=2)
+        scores = evaluate(ours, evaluator, real=Real(theirs), rules=Rules(splits=2))
         assert scores.inception_score.std > 0 and scores.judged and scores.judged.protocol.windows == 1
         assert in_a_loop(evaluator, ours, theirs, 2, False) == pytest.approx(of_command(scores), abs=1e-9)
 
@@ -255,7 +263,7 @@ def test_wrong_input_is_one_sentence(evaluator: Evaluator) -> None:
     for wrong, options, message in (
         (video, {"actions": ["left", "fly"]}, "does not know the action 'fly'"),
         (video, {"actions": torch.tensor([0, 3])}, "each below 3"),
-        (255 * video, {}, "rescale it"),
+        (255 * video, {}, "rescale them"),
         (video[:, :, :1], {}, "of two frames or more"),
     ):
         with pytest.raises(StganError, match=message):

@@ -166,8 +166,12 @@ class FrechetVideoDistance(_ClipMetric):
 
     higher_is_better = False
 
+    def __init__(self, network: Network, *, correction: int = 1, **options: Any) -> None:
+        super().__init__(network, **options)
+        self.correction = correction
+
     def compute(self) -> Float[Tensor, ""]:
-        return frechet_distance(*self._both(2))
+        return frechet_distance(*self._both(2), self.correction)
 
 
 class KernelVideoDistance(_ClipMetric):
@@ -175,8 +179,14 @@ class KernelVideoDistance(_ClipMetric):
 
     higher_is_better = False
 
+    def __init__(
+        self, network: Network, *, degree: int = 3, constant: float = 1.0, unbiased: bool = True, **options: Any
+    ) -> None:
+        super().__init__(network, **options)
+        self.kernel: tuple[Any, ...] = (degree, constant, unbiased)
+
     def compute(self) -> Float[Tensor, ""]:
-        return kernel_distance(*self._both(2))
+        return kernel_distance(*self._both(2), *self.kernel)
 
 
 class PrecisionRecall(_ClipMetric):

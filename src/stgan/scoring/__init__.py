@@ -15,6 +15,7 @@ from stgan.scoring.clips import (
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
+from stgan.scoring.protocols import PROTOCOLS, Rules, prepared
 from stgan.scoring.real import Real
 from stgan.scoring.scores import (
     GENERATED,
@@ -36,6 +37,7 @@ __all__ = [
     "BATCH",
     "GENERATED",
     "MIDDLE",
+    "PROTOCOLS",
     "QUOTED",
     "SCORES",
     "Clip",
@@ -49,6 +51,7 @@ __all__ = [
     "Protocol",
     "Quoted",
     "Real",
+    "Rules",
     "ScoreCache",
     "Scores",
     "SetScores",
@@ -64,6 +67,7 @@ __all__ = [
     "kept_scores",
     "labelled_clips",
     "measure",
+    "prepared",
     "read_scores",
     "unlisted",
 ]
