@@ -12,22 +12,15 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from stgan.errors import StganError
 from stgan.metrics.classification import inception_score
 from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.neighbours import precision_recall_density_coverage
-from stgan.names import one_line, quoted
+from stgan.names import quoted
 from stgan.video.windows import center_window
-
-try:
-    from torchmetrics import Metric
-    from torchmetrics.utilities import dim_zero_cat
-except (ImportError, RuntimeError) as error:  # RuntimeError: it loads torchvision, which may not fit torch
-    raise StganError(
-        "scores in a training loop are modules of torchmetrics, which is missing or cannot be loaded "
-        f'({one_line(error)}): pip install "stgan[metrics]"'
-    ) from error
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps videos to "batch features" and the log probabilities "batch classes", as `stgan.scoring.Evaluator` does."""

@@ -17,6 +17,7 @@ from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.protocols import PROTOCOLS, Rules, prepared
 from stgan.scoring.real import Real
+from stgan.scoring.saved import SAVED, SavedMeasurements, load_measurements, save_measurements
 from stgan.scoring.scores import (
     GENERATED,
     QUOTED,
@@ -39,6 +40,7 @@ __all__ = [
     "MIDDLE",
     "PROTOCOLS",
     "QUOTED",
+    "SAVED",
     "SCORES",
     "Clip",
     "ClipScores",
@@ -52,6 +54,7 @@ __all__ = [
     "Quoted",
     "Real",
     "Rules",
+    "SavedMeasurements",
     "ScoreCache",
     "Scores",
     "SetScores",
@@ -66,8 +69,10 @@ __all__ = [
     "generated_clips",
     "kept_scores",
     "labelled_clips",
+    "load_measurements",
     "measure",
     "prepared",
     "read_scores",
+    "save_measurements",
     "unlisted",
 ]
