@@ -307,3 +307,12 @@ else:
     raise SystemExit(1)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_the_loop_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in page.split("```python")]
+    (code,) = (block for block in blocks if "in loader:" in block)
+    batches = [(torch.rand(3, 3, 16, 64, 64), ["run", "walk", "bend"])]
+    exec(code, {"device": "cpu", "loader": batches, "generate": lambda actions: torch.rand(3, 3, 16, 64, 64)})
+    assert "FrechetVideoDistance" in capsys.readouterr().out
