@@ -32,7 +32,8 @@ BATCH = 4
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-_FORMAT = 5  # of the cached results; must be raised when they change
+FORMAT = 5
+"""Of the results that caches and files of measurements keep; must be raised when they change."""
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
     "visible_motion": visible_motion,
@@ -199,7 +200,7 @@ def _results(
     Each worker decodes and scores its own clips. On CPUs this is faster than one worker that decodes and one that
     scores on all cores, because no core waits for another.
     """
-    rules = repr((_FORMAT, tuple(PIXEL_METRICS), __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
+    rules = repr((FORMAT, tuple(PIXEL_METRICS), __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
     cores = torch.get_num_threads()
     workers = workers or min(cores, _MOST_WORKERS)
 

@@ -28,12 +28,11 @@ from stgan.names import one_line, quoted
 from stgan.records import Count, Number, Text, as_plain, checked, parse_json
 from stgan.scoring.clips import Clip, Protocol, SteeredBy
 from stgan.scoring.evaluators import Evaluator
-from stgan.scoring.measurements import PIXEL_METRICS, Measurements, Skipped
+from stgan.scoring.measurements import FORMAT, PIXEL_METRICS, Measurements, Skipped
 from stgan.version import __version__
 
 SAVED = ".features.safetensors"
 """How the name of such a file ends."""
-_FORMAT = 1
 _LARGEST = 1 << 32  # bytes; the thumbnails of 10,000 clips of 200 frames take about a fourth
 _LARGEST_HEADER = 1 << 26  # bytes; a clip takes about 400
 _LONGEST_SIDE = 1 << 16  # pixels of a clip
@@ -198,8 +197,8 @@ class _Index:
     version: Text
 
     def __post_init__(self) -> None:
-        if self.format != _FORMAT:
-            raise ValueError(f"it has format {self.format}, not {_FORMAT}")
+        if self.format != FORMAT:
+            raise ValueError(f"it has format {self.format}, not {FORMAT}")
         if len({clip.name for clip in self.clips}) < len(self.clips):
             raise ValueError("two clips have one name")
         places = [place for part in self.parts for place in (*part.clips, *part.rows, *part.variable)]
@@ -245,7 +244,7 @@ def save_measurements(path: Path, parts: Sequence[Part]) -> None:
             )
             for part in parts
         ),
-        format=_FORMAT,
+        format=FORMAT,
         version=__version__,
     )  # fmt: skip
     pictures = {
