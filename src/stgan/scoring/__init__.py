@@ -14,8 +14,19 @@ from stgan.scoring.clips import (
 )
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
+from stgan.scoring.examples import Example, examples
+from stgan.scoring.generator_draws import Judging
+from stgan.scoring.generator_scores import (
+    Difference,
+    Estimate,
+    GeneratorComparison,
+    GeneratorScores,
+    read_generator_comparison,
+)
+from stgan.scoring.generators import Generator, compare_generators, find_generators
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
-from stgan.scoring.protocols import PROTOCOLS, Rules, prepared
+from stgan.scoring.pixels import PixelScores, score_pixels
+from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
 from stgan.scoring.real import Real
 from stgan.scoring.saved import SAVED, SavedMeasurements, load_measurements, save_measurements
 from stgan.scoring.scores import (
@@ -42,14 +53,23 @@ __all__ = [
     "QUOTED",
     "SAVED",
     "SCORES",
+    "ByProtocol",
     "Clip",
     "ClipScores",
     "Compared",
     "Comparison",
     "Copied",
     "Copies",
+    "Difference",
+    "Estimate",
     "Evaluator",
+    "Example",
+    "Generator",
+    "GeneratorComparison",
+    "GeneratorScores",
+    "Judging",
     "Measurements",
+    "PixelScores",
     "Protocol",
     "Quoted",
     "Real",
@@ -61,10 +81,13 @@ __all__ = [
     "Skipped",
     "SteeredBy",
     "as_evaluator",
+    "compare_generators",
     "evaluate",
     "evaluator_of",
     "evenly",
+    "examples",
     "find_evaluator",
+    "find_generators",
     "folder_clips",
     "generated_clips",
     "kept_scores",
@@ -72,7 +95,9 @@ __all__ = [
     "load_measurements",
     "measure",
     "prepared",
+    "read_generator_comparison",
     "read_scores",
     "save_measurements",
+    "score_pixels",
     "unlisted",
 ]

@@ -17,7 +17,7 @@ from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Draws, Rules
 from stgan.scoring.real import Real, RealScores, notes_on_distances, score_real, share_to_shuffle, without_skipped
 from stgan.scoring.saved import Recording, save_measurements
-from stgan.scoring.scores import GENERATED, QUOTED, ScoredWindows, Scores, SetScores
+from stgan.scoring.scores import GENERATED, ScoredWindows, Scores, SetScores, quoted_beside
 from stgan.scoring.summaries import (
     by_action,
     clip_scores,
@@ -84,8 +84,8 @@ def evaluate(
     if rules.score in _DISTANCES and real is None:
         raise StganError(f"{rules.name} is a distance to real clips; name them by --real")
     protocol = rules.of_generated(protocol)
-    fooled = _fooled((evaluator, feature_network), clips, allow_fooled)
-    notes = _check_actions(evaluator, clips, keep_going)
+    fooled = is_fooled((evaluator, feature_network), clips, allow_fooled)
+    notes = check_actions(evaluator, clips, keep_going)
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
     measuring = partial(
@@ -156,7 +156,7 @@ def evaluate(
         if found
         else None,
         rows=(row, *(found.rows if found else ())),
-        quoted=QUOTED,
+        quoted=quoted_beside(evaluator),
         clips=clip_scores(generated, evaluator, copies.clips),
         skipped=(*skipped, *(found.skipped if found else ())),
         notes=(
@@ -177,7 +177,7 @@ def _over_draws(generated: Measurements, real: RealScores, rules: Rules) -> tupl
     return Draws.of([each[0] for each in apart]), Draws.of([each[1] for each in apart])
 
 
-def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
+def is_fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
     """Whether one of the networks is related to one that steered the clips; None if that is not known."""
     relations = [network.relation(clips) for network in networks]
     related = next(filter(None, relations), None)
@@ -189,7 +189,7 @@ def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool)
     return True if related else None if None in relations else False
 
 
-def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
+def check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
     """Notes on clips whose action is not known. StganError for an action that the evaluator does not know."""
     nameless = sum(clip.action is None and clip.unit is None for clip in clips)
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)

@@ -38,6 +38,7 @@ _LARGEST_HEADER = 1 << 26  # bytes; a clip takes about 400
 _LONGEST_SIDE = 1 << 16  # pixels of a clip
 _TOLERANCE = 1e-2  # of the sum of probabilities, by a network's rounding
 
+_PIXELS = (*PIXEL_METRICS, "appearance_drift")
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -291,7 +292,7 @@ def _loaded(path: Path) -> SavedMeasurements:
     for i, part in enumerate(index.parts):
         n = len(part.rows)
         shapes |= {f"{_prefix(i)}{name}": ("F64", (n, None)) for name in ("log_probabilities", "shuffled")}
-        shapes |= {f"{_prefix(i)}pixels.{name}": ("F64", (n,)) for name in PIXEL_METRICS}
+        shapes |= {f"{_prefix(i)}pixels.{name}": ("F64", (n,)) for name in _PIXELS}
         shapes |= {f"{_prefix(i)}features": ("F32", (n, None)), f"{_prefix(i)}sizes": ("I64", (n, 2))}
     with safe_open(path, framework="pt") as file:
         if set(file.keys()) != set(shapes):
@@ -350,7 +351,7 @@ def _part(
     features, log_p, shuffled, sizes = (
         tensors[f"{prefix}{name}"] for name in ("features", "log_probabilities", "shuffled", "sizes")
     )
-    pixels = {name: tensors[f"{prefix}pixels.{name}"] for name in PIXEL_METRICS}
+    pixels = {name: tensors[f"{prefix}pixels.{name}"] for name in _PIXELS}
     both = shuffled[~shuffled.isnan().all(1)]
     sums = [values.logsumexp(1).abs() for values in (log_p, both)]
     if (
