@@ -28,6 +28,7 @@ from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.pixels import PixelScores, score_pixels
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
 from stgan.scoring.real import Real
+from stgan.scoring.saved import SAVED, SavedMeasurements, load_measurements, save_measurements
 from stgan.scoring.scores import (
     GENERATED,
     QUOTED,
@@ -50,6 +51,7 @@ __all__ = [
     "MIDDLE",
     "PROTOCOLS",
     "QUOTED",
+    "SAVED",
     "SCORES",
     "ByProtocol",
     "Clip",
@@ -72,6 +74,7 @@ __all__ = [
     "Quoted",
     "Real",
     "Rules",
+    "SavedMeasurements",
     "ScoreCache",
     "Scores",
     "SetScores",
@@ -89,10 +92,12 @@ __all__ = [
     "generated_clips",
     "kept_scores",
     "labelled_clips",
+    "load_measurements",
     "measure",
     "prepared",
     "read_generator_comparison",
     "read_scores",
+    "save_measurements",
     "score_pixels",
     "unlisted",
 ]

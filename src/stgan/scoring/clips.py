@@ -83,6 +83,7 @@ class Clip:
     sha256:   of the file, as the manifest has it; None without a manifest, or if it has none.
     steering: None if unknown.
     unit:     what it activates instead of an action: the target, and its activation under the network that steered.
+    saved:    gives the measurements of a clip that is in a file of measurements; see `SavedMeasurements.select`.
     """
 
     path: Path
@@ -93,6 +94,7 @@ class Clip:
     sha256: str | None = None
     steering: SteeredBy | None = None
     unit: tuple[str, float] | None = None
+    saved: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     def check_file(self) -> None:
         """Raise StganError unless the file exists and is the one that the manifest describes."""
