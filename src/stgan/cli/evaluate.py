@@ -20,7 +20,6 @@ from stgan.cli.terminal import (
     new_console,
     on_interrupt,
     print_note,
-    read_clips,
     write_json,
 )
 from stgan.errors import StganError
@@ -49,7 +48,11 @@ EXAMPLES = (
 def evaluate(
     folder: Annotated[
         Path,
-        options.argument("FOLDER", "What stgan generate wrote; or other clips, in a folder for each action or in one."),
+        options.argument(
+            "FOLDER",
+            "What stgan generate wrote; or other clips: a folder of videos, of folders of frames, or of folders for "
+            "each action, a list (csv, txt), or tensors (npy, npz, pt, safetensors).",
+        ),
     ],
     real: options.Real = None,
     model: options.ModelOfClips = None,
@@ -74,6 +77,14 @@ def evaluate(
     real_fps: Annotated[
         float | None, typer.Option(help="Read real clips at this many frames a second, by time stamps. Default: all.")
     ] = None,
+    layout: options.Layout = None,
+    values: options.Values = None,
+    inception: Annotated[
+        bool,
+        typer.Option(
+            "--inception-score", help="Give the Inception Score also where the evaluator knows no action of the clips."
+        ),
+    ] = False,
     allow_fooled: Annotated[
         bool, typer.Option("--allow-fooled", help="Also score with a network that steered the clips, and say so.")
     ] = False,
@@ -106,7 +117,7 @@ def evaluate(
     from stgan.checkpoints import find_model
     from stgan.cli.score_tables import show_scores
     from stgan.devices import choose_device
-    from stgan.scoring import Real, evenly, find_evaluator, folder_clips, labelled_clips
+    from stgan.scoring import Real, evenly, find_evaluator, folder_clips, given_clips
     from stgan.scoring import evaluate as score
 
     console = new_console()
@@ -117,7 +128,8 @@ def evaluate(
     check_range("--workers", workers, 1, _MOST_WORKERS)
     check_output("--json", json_file)
     check_output("--csv", csv_file)
-    clips = folder_clips(folder, lambda note: print_note(console, note))
+    reading: dict[str, Any] = {"say": partial(print_note, console), "layout": layout, "values": values}
+    clips = folder_clips(folder, **reading)
     notes = _notes_on_manifest(folder, clips)
     clips = clips if num is None else evenly(clips, num)
     whole = made_by(folder) if model is None else find_model(typed(model))
@@ -128,12 +140,13 @@ def evaluate(
     scorer, space = find(evaluator), find(features) if features is not None else None
     beside = None
     if real:
-        found = read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
-        beside = Real(labelled_clips(found), real_fps)
+        found = given_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split, **reading)
+        beside = Real(found, real_fps)
     with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         scores = score(
-            clips, scorer, features=space, real=beside, splits=splits, allow_fooled=allow_fooled,
-            keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers, watch=watching(console),
+            clips, scorer, features=space, real=beside, splits=splits, inception=inception,
+            allow_fooled=allow_fooled, keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers,
+            watch=watching(console),
         )  # fmt: skip
     scores = replace(scores, notes=(*scores.notes, *notes))
     show_scores(console, scores)

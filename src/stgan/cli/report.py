@@ -10,7 +10,7 @@ from rich.status import Status
 
 from stgan.cli import options
 from stgan.cli.evaluate import keep_scores, made_by, score_cache
-from stgan.cli.terminal import check_output, new_console, on_interrupt, print_note, read_clips
+from stgan.cli.terminal import check_output, new_console, on_interrupt, print_note
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.manifest import MANIFEST
@@ -141,7 +141,7 @@ def find_scores(
     None if no evaluator is named, and the model's own one knows none of the clips' actions.
     """
     from stgan.devices import choose_device
-    from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, kept_scores, labelled_clips
+    from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, given_clips, kept_scores
 
     clips = folder_clips(folder, lambda note: print_note(console, note))
     device = choose_device()
@@ -157,7 +157,7 @@ def find_scores(
         )  # fmt: skip
         return None
     with score_cache(None, console, evaluator) as cache:
-        beside = Real(labelled_clips(read_clips(console, real))) if real else None
+        beside = Real(given_clips(real, lambda note: print_note(console, note))) if real else None
         scores = evaluate(
             clips, scorer, real=beside, allow_fooled=bool(evaluator), keep_going=True, cache=cache,
             watch=watching(console),

@@ -78,12 +78,12 @@ def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]
     table = new_table("", "clips", "accuracy (95 %)", "Inception Score (95 %)", title=title)
     for row in rows:
         score = row.inception_score
-        spread = f" ± {score.std:.2f}" * bool(score.std)
+        spread = f" ± {score.std:.2f}" if score and score.std else ""
         table.add_row(
             row.name,
             str(row.num_videos),
             f"{row.accuracy:.2f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
-            f"{score.mean:.2f}{spread} {shown_interval((score.low, score.high))}",
+            f"{score.mean:.2f}{spread} {shown_interval((score.low, score.high))}" if score else "",
         )
     table.add_section()
     table.add_row("quoted, not comparable:", style="dim")

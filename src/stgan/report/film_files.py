@@ -16,6 +16,7 @@ from stgan.files import remove, remove_leftovers, replacing
 from stgan.report.films import Encoded, Film, encode_film
 from stgan.report.page import make_beside
 from stgan.scoring import Clip
+from stgan.video import TensorClip
 from stgan.video.frame_folders import clip_sha256
 
 _FORMAT = 1  # of the films; must be raised when they change
@@ -40,9 +41,9 @@ class FilmFolder:
     beside: ClassVar = True
 
     folder: Path
-    refused: dict[Path, str] = field(default_factory=dict)
+    refused: dict[Path | TensorClip, str] = field(default_factory=dict)
     left_out: int = 0
-    _made: dict[Path, Film] = field(default_factory=dict)
+    _made: dict[Path | TensorClip, Film] = field(default_factory=dict)
     _bytes: int = 0
 
     @classmethod
@@ -63,7 +64,7 @@ class FilmFolder:
         wide: bool = False,
     ) -> None:
         """Make the films of these clips. watch: may wrap the films to show progress. wide: as for `encode_film`."""
-        once = {clip.path: clip for clip in clips}.values()
+        once = {clip.source: clip for clip in clips}.values()
         for _ in watch((self.get(clip, wide) for clip in once), "films", len(once)) if once else ():
             pass
 
@@ -80,7 +81,7 @@ class FilmFolder:
 
         wide: as for `encode_film`.
         """
-        path = clip.path
+        path = clip.source
         if path in self._made or path in self.refused:
             return self._made.get(path)
         if self._bytes > _WHOLE_FOLDER:

@@ -9,6 +9,7 @@ from stgan.scoring.clips import (
     evenly,
     folder_clips,
     generated_clips,
+    given_clips,
     labelled_clips,
     unlisted,
 )
@@ -31,6 +32,7 @@ from stgan.scoring.scores import (
     kept_scores,
     read_scores,
 )
+from stgan.scoring.tensor_clips import tensor_clips
 
 __all__ = [
     "BATCH",
@@ -61,9 +63,11 @@ __all__ = [
     "find_evaluator",
     "folder_clips",
     "generated_clips",
+    "given_clips",
     "kept_scores",
     "labelled_clips",
     "measure",
     "read_scores",
+    "tensor_clips",
     "unlisted",
 ]

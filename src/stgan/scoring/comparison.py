@@ -27,6 +27,7 @@ def compare(
     real: Measurements,
     real_on_features: Measurements,
     copies: CopyScores,
+    inception: bool = True,
 ) -> Comparison | None:
     """Compare generated clips with all windows of real ones; None if they have no action in common.
 
@@ -34,15 +35,18 @@ def compare(
         generated, real: as the evaluator measured them.
         on_features, real_on_features: the same clips, as the feature network measured them.
         copies: of the same clips.
+        inception: whether the Inception Score is one of the values.
     """
     ours, theirs = _as_many_of_each_action(generated, real)
     if not len(ours):
         return None
     apart, splits, size = _distances_over_splits(on_features, real_on_features)
+    alike = len({clip.action is None for clip in (*on_features.clips, *real_on_features.clips)}) == 1
+    scores = (float(inception_score(each.log_probabilities)[0]) if inception else None for each in (ours, theirs))
     values = {
-        "inception_score": _compared(*(float(inception_score(each.log_probabilities)[0]) for each in (ours, theirs))),
+        "inception_score": _compared(*scores),
         **apart,
-        "diversity": _compared(within_actions(on_features), within_actions(real_on_features)),
+        "diversity": _compared(*(within_actions(each) if alike else None for each in (on_features, real_on_features))),
         **{name: _compared(*sides) for name, sides in copies.beside_real.items()},
         **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in PIXEL_METRICS},
         "frozen_clips": _compared(_mean(frozen(ours)), _mean(frozen(theirs))),
@@ -87,7 +91,7 @@ def _rows(measured: Measurements, action: str) -> list[int]:
 
 def _as_many_of_each_action(generated: Measurements, real: Measurements) -> tuple[Measurements, Measurements]:
     """The first windows of each action, equally many of both sides; of all together if a clip has no action."""
-    if any(clip.action is None for clip in generated.clips):
+    if any(clip.action is None for clip in (*generated.clips, *real.clips)):
         k = min(len(generated), len(real))
         return generated.select(range(k)), real.select(range(k))
     ours: list[int] = []

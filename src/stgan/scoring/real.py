@@ -68,7 +68,7 @@ def score_real(
     generated: Measurements,
     evaluator: Evaluator,
     feature_network: Evaluator,
-    splits: int,
+    splits: int | None,
 ) -> RealScores:
     """Measure real clips as a reference for generated ones.
 
@@ -78,7 +78,7 @@ def score_real(
     Args:
         generated: the generated clips, as the evaluator measured them.
         feature_network: may be the evaluator.
-        splits: of the Inception Score.
+        splits: of the Inception Score; None: it is not scored.
 
     Raises:
         StganError: no real clip shows an action that was generated; or as `measure`.
@@ -98,7 +98,7 @@ def score_real(
     for (label, part), (_, same) in zip(_reference_and_others(measured, evaluator), sets, strict=False):
         part, same = _first(part, n), _first(same, n)
         apart = distances(same.features, _first(reference, n).features) if rows else (None, None)
-        rows.append(make_row(label, part, same, evaluator, splits=min(splits, len(part)), distances=apart))
+        rows.append(make_row(label, part, same, evaluator, splits=splits and min(splits, len(part)), distances=apart))
     return RealScores(measured, on_features, reference, others, rows, temporal_order(measured, evaluator), skipped)
 
 
@@ -108,7 +108,7 @@ def _real_protocol(real: Real, generated: Measurements) -> tuple[list[Clip], Pro
     Where no split is known, twice as many windows, so that one half can be compared with the other.
     """
     actions = {clip.action for clip in generated.clips}
-    chosen = [clip for clip in real.clips if None in actions or clip.action in actions]
+    chosen = [clip for clip in real.clips if None in actions or clip.action is None or clip.action in actions]
     if not chosen:
         raise StganError(
             f"the real clips show none of the generated actions ({', '.join(sorted(a for a in actions if a))}); "
