@@ -25,7 +25,7 @@ _MOST_PICKLED = 1 << 22  # bytes of the tensors' description; that of a thousand
 _PICKLES = 5  # in an old file before its values: a mark, a version, the machine, the tensors, their keys
 _TENSORS = re.compile(
     r"torch\._utils _rebuild_(tensor|tensor_v2|parameter)|collections OrderedDict|torch\.nn\.parameter Parameter|"
-    r"torch ([A-Z][A-Za-z]*Storage|Size)"
+    r"torch ([A-Z][A-Za-z0-9]*Storage|Size)"
 )
 _ELSEWHERE = ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4")  # other ways to name something
 
@@ -84,6 +84,5 @@ def check_pickles(path: Path, zipped: bool, most_bytes: int) -> None:
         for operation, argument, _ in pickletools.genops(pickles):
             if operation.name in _ELSEWHERE or (operation.name == "GLOBAL" and not _TENSORS.fullmatch(str(argument))):
                 raise ValueError(
-                    f"it holds more than tensors ({str(argument)[:60]!r}), which could run code; "
-                    "save the state_dict alone"
+                    f"it holds more than tensors ({str(argument)[:60]!r}), which could run code; save the tensors alone"
                 )

@@ -117,7 +117,7 @@ def find_tensors(
     """The clips of files, in their order, each with its action, or None.
 
     Every tensor of four axes is a clip, and one of five axes has a clip in each row; others are ignored. The texts or
-    whole numbers of a tensor `labels` or `actions` are the actions of the clips of its file. Numbers have the names
+    whole numbers of a tensor `labels` or `actions` are the actions of the rows of the other one. Numbers have the names
     from `classes.txt`, `classInd.txt` or `labels.txt` beside the file, if there is one.
 
     Args:
@@ -246,6 +246,8 @@ def _clips_of(file: Path, layout: str | None, most: int) -> list[tuple[TensorCli
         rows = range(len(array)) if array.ndim == 5 else (None,)
         found += [(replace(whole, index=row), array.dtype.kind == "f") for row in rows]
     labels = next((arrays[key] for key in _LABELS if key in arrays), None)
+    if labels is not None and len(clips) > 1:
+        raise VideoError(f"{quoted(file)} has labels of clips in several tensors: give the clips in one.")
     actions = [None] * len(found) if labels is None else _actions(file, labels, len(found))
     return [(clip, action, floating) for (clip, floating), action in zip(found, actions, strict=True)]
 
