@@ -6,6 +6,9 @@ Nothing here loads PyTorch, so that `stgan --help` need not.
 PRESETS = ("motion", "robust", "spectral", "paper", "pixels")
 """Names of the presets; `stgan.sampling.presets` has their settings."""
 
+PROTOCOLS = ("stgan", "stylegan-v", "stylegan-v-is", "tgan2", "tats", "digan", "cd-fvd", "videogpt", "jedi")
+"""Names of the protocols of scores; `stgan.scoring.protocols` has their rules."""
+
 FRAMES = 16
 """Frames of a clip."""
 MOST_FRAMES = 1024

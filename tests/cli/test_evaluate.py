@@ -14,8 +14,10 @@ from clip_scores import clip_scores
 from manifest_lines import write_lines
 
 from stgan.checkpoints import bundled_models, find_model
+from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.cli.evaluate import _as_csv, made_by, score_cache
 from stgan.cli.terminal import new_console
+from stgan.networks.i3d import I3D, I3DConfig
 from stgan.scoring import Clip
 from stgan.studies.fooling import real_clips
 from stgan.video import write_video
@@ -51,6 +53,29 @@ def test_scores_beside_real_clips_in_every_form(
         path.relative_to(generated).as_posix() for path in generated.glob("*/*.mp4")
     )
     assert np.exp(np.mean([float(line["contribution"]) for line in lines])) <= 3
+
+
+def test_a_published_protocol(stgan: Any, generated: Path, tiny_model: Path, tiny_clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(generated, tmp_path / "clips")
+    (tmp_path / "clips" / "scores.json").unlink(missing_ok=True)
+    generated = tmp_path / "clips"
+    config = I3DConfig(num_classes=4, stem=(2, 2, 4), stages=(((2,) * 6,), ((2,) * 6,), ((2,) * 6,)))
+    save_checkpoint(tmp_path / "i3d", I3D(config).eval())
+    arguments = (
+        "evaluate", generated, "--model", tiny_model, "--real", tiny_clips, "--features", tmp_path / "i3d",
+        "--protocol", "digan", "--draws", 3, "--num-real", 9, "--short", "mirror", "--json", tmp_path / "s.json",
+    )  # fmt: skip
+    refused = stgan.run(*arguments)
+    assert refused.returncode == 1 and refused.is_one_sentence and "--num 9" in refused.stderr
+    result = stgan.run(*arguments, "--num", 9)
+    assert result.returncode == 0, result.stderr
+    assert "protocol digan, changed: num 9, num real 9, short mirror, draws 3" in result.stdout
+    assert "as in sihyun-yu/digan" in result.stdout and "epsilon 1e-05" in result.stdout
+    scores = json.loads((tmp_path / "s.json").read_text())
+    values = scores["by"]["draws"]["values"]
+    assert len(values) == 3 and scores["frechet_video_distance"] == pytest.approx(np.mean(values))
+    assert "digan (changed): Fréchet distance" in result.stdout and "over 3 draws, of 9 generated" in result.stdout
+    assert scores["by"]["rules"]["name"] == "digan" and not (generated / "scores.json").exists()
 
 
 def test_the_csv_file_holds_no_formulas() -> None:
@@ -133,6 +158,10 @@ def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
         (("--splits", 0), "splits"),
         (("--splits", 10), "splits"),
         (("--num", 0), "--num must be"),
+        (("--protocol", "nobody"), "no protocol 'nobody'; choose one of stgan, stylegan-v"),
+        (("--protocol", "stylegan-v"), "2048 generated clips, and there are 9"),
+        (("--neighbours", 0), "--neighbours must be"),
+        (("--draws", 3), "--draws has no effect without --real"),
         (("--frames", 1), "2 to 1024 frames"),
         (("--evaluator", "nobody"), "nobody"),
         (("--evaluator", "nobody.pt"), "no file 'nobody.pt'"),

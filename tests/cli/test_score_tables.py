@@ -10,14 +10,16 @@ from rich.console import Console
 
 from stgan.checkpoints import find_model
 from stgan.cli.score_tables import show_scores
-from stgan.scoring import Copied, Real, Scores, evaluate, find_evaluator, folder_clips, labelled_clips
+from stgan.scoring import Copied, Real, Rules, Scores, evaluate, find_evaluator, folder_clips, labelled_clips
 from stgan.video import find_clips
 
 
 @pytest.fixture(scope="module")
 def scores(tiny_clips: Path, tiny_model: Path) -> Scores:
     evaluator = find_evaluator("evaluator", find_model(tiny_model))
-    return evaluate(folder_clips(tiny_clips), evaluator, real=Real(labelled_clips(find_clips(tiny_clips))), splits=2)
+    return evaluate(
+        folder_clips(tiny_clips), evaluator, real=Real(labelled_clips(find_clips(tiny_clips))), rules=Rules(splits=2)
+    )
 
 
 def shown(scores: Scores) -> list[str]:

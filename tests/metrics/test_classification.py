@@ -36,7 +36,8 @@ def entropy(p: np.ndarray) -> np.ndarray:
 
 def restated(probabilities: Tensor, splits: int) -> tuple[float, float]:
     """The score as the exponential of a mutual information: the entropy of the mean less the mean entropy."""
-    parts = np.array_split(probabilities.double().numpy(), splits)
+    n = len(probabilities)
+    parts = [probabilities[i * n // splits : (i + 1) * n // splits].double().numpy() for i in range(splits)]
     scores = [np.exp(entropy(part.mean(0)) - entropy(part).mean()) for part in parts]
     return float(np.mean(scores)), float(np.std(scores))
 

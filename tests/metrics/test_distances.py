@@ -51,6 +51,37 @@ def test_frechet_distance_in_closed_form() -> None:
     assert frechet_distance((x - 2)[:, None] * direction, (y - 6)[:, None] * across).item() == pytest.approx(5)
 
 
+def test_frechet_distance_with_covariances_by_n() -> None:
+    """As StyleGAN-V and CD-FVD sum up features: moments over n, in double precision."""
+    a, b = features(40, 5, 0).float(), features(30, 5, 1, 0.5).float()
+
+    def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, second = x.sum(0) / len(x), x.T @ x / len(x)
+        return mean, second - np.outer(mean, mean)
+
+    (m, c), (w, d) = (moments(x.numpy().astype(np.float64)) for x in (a, b))
+    cross = np.sqrt(np.linalg.eigvals(c @ d).astype(complex)).real.sum()
+    expected = ((m - w) ** 2).sum() + np.trace(c + d) - 2 * cross
+    assert frechet_distance(a, b, correction=0).item() == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(a, b).item() != pytest.approx(expected, rel=1e-3)
+
+
+def test_biased_kernel_of_second_degree() -> None:
+    """As JEDi: means of (x.y / d)^2 over all pairs."""
+    a, b = features(12, 4, 0), features(9, 4, 1, 0.3)
+    x, y = a.numpy(), b.numpy()
+    expected = ((x @ x.T / 4) ** 2).mean() + ((y @ y.T / 4) ** 2).mean() - 2 * ((x @ y.T / 4) ** 2).mean()
+    assert kernel_distance(a, b, 2, 0.0, unbiased=False).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_clip_far_from_the_others_costs_no_digits() -> None:
+    """Its kernel with itself is no part of the unbiased sums, so it must not be rounded into them."""
+    a, b = features(30, 3, 0), features(30, 3, 1)
+    a[0] *= 1e4
+    expected = kernel_distance_pair_by_pair(a.numpy(), b.numpy())
+    assert kernel_distance(a, b).item() == pytest.approx(expected, rel=1e-13)
+
+
 def kernel_distance_pair_by_pair(a: np.ndarray, b: np.ndarray) -> float:
     def k(x: np.ndarray, y: np.ndarray) -> float:
         return float((x @ y / len(x) + 1) ** 3)

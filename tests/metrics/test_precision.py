@@ -110,8 +110,8 @@ def neighbourhood_by_sorting() -> Pairs:
         a, b = features(generator, 120, 16), features(generator, 90, 16)
         x, y = a.double().numpy(), b.double().numpy()
         cross, own_x, own_y = (np.linalg.norm(p[:, None] - q, axis=2) for p, q in ((y, x), (x, x), (y, y)))
-        inside = cross <= np.sort(own_x)[:, 5]
-        recalled = cross <= np.sort(own_y)[:, 5][:, None]
+        inside = cross < np.sort(own_x)[:, 5]
+        recalled = cross < np.sort(own_y)[:, 5][:, None]
         expected = inside.any(1).mean(), recalled.any(0).mean(), inside.sum() / 450, inside.any(0).mean()
         yield from zip(precision_recall_density_coverage(a, b), map(float, expected), strict=True)
 

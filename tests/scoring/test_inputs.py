@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from torch.utils.data import DataLoader, TensorDataset
 
 from stgan.records import as_plain
-from stgan.scoring import Clip, Evaluator, Real, Scores, evaluate, folder_clips, given_clips, tensor_clips
+from stgan.scoring import Clip, Evaluator, Real, Rules, Scores, evaluate, folder_clips, given_clips, tensor_clips
 from stgan.video import read_video, write_video
 
 CLIPS, TIME, SIDE = 40, 18, 16
@@ -44,7 +44,7 @@ def expected(videos: Path, evaluator: Evaluator) -> Scores:
 
 def both(clips: list[Clip], evaluator: Evaluator) -> Scores:
     """The scores of the first half beside the second half."""
-    return evaluate(clips[: CLIPS // 2], evaluator, real=Real(clips[CLIPS // 2 :]), inception=True, splits=2)
+    return evaluate(clips[: CLIPS // 2], evaluator, real=Real(clips[CLIPS // 2 :]), inception=True, rules=Rules(splits=2))
 
 
 def numbers(scores: Scores) -> dict[str, Any]:

@@ -22,15 +22,16 @@ from stgan.cli.terminal import (
     print_note,
     write_json,
 )
+from stgan.defaults import LARGEST_SEED
 from stgan.errors import StganError
 from stgan.files import BUNDLED, DEFAULT_MODEL, default_cache, typed, write_text
 from stgan.manifest import Manifest
-from stgan.names import csv_cell
+from stgan.names import csv_cell, quoted
 from stgan.progress import watching
 
 if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
-    from stgan.scoring import Clip, ScoreCache, Scores
+    from stgan.scoring import Clip, Rules, ScoreCache, Scores
 
 _MOST_CLIPS = 1_000_000
 _MOST_WORKERS = 256
@@ -40,7 +41,7 @@ _FASTEST = 1000.0  # frames a second
 EXAMPLES = (
     "stgan generate --num 10 --out clips && stgan evaluate clips",
     "stgan evaluate clips --real weizmann --json scores.json --csv clips.csv",
-    "stgan evaluate clips --real UCF-101 --features i3d_torchscript.pt        (the FVD of the papers)",
+    "stgan evaluate clips --real UCF-101 --features i3d_torchscript.pt --protocol stylegan-v      (the FVD of papers)",
     "stgan evaluate clips --evaluator c3d --allow-fooled                      (c3d steered these clips)",
 )
 
@@ -64,13 +65,36 @@ def evaluate(
             help="Compute distances between clips on the features of this network. Default: the evaluator's.",
         ),
     ] = None,
+    protocol: options.Protocol = "stgan",
     num: Annotated[
-        int | None, typer.Option(help="Score only this many clips, equally many of each action. Default: all.")
+        int | None,
+        typer.Option(
+            help="Score only this many clips, equally many of each action. Default: the protocol's; stgan: all."
+        ),
     ] = None,
-    splits: Annotated[int, typer.Option(help="Number of parts over which the Inception Score is averaged.")] = 1,
+    num_real: options.NumReal = None,
+    splits: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of parts over which the Inception Score is averaged. Default: the protocol's; stgan: 1."
+        ),
+    ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Frames of a window. Default: as many as the evaluator was trained on.")
+        int | None,
+        typer.Option(
+            help="Frames of a window. Default: the protocol's; stgan: as many as the evaluator was trained on."
+        ),
     ] = None,
+    window: options.Window = None,
+    real_window: options.RealWindow = None,
+    seed: options.ScoringSeed = None,
+    stride: options.Stride = None,
+    short: options.Short = None,
+    resize: options.Resize = None,
+    covariance: options.Covariance = None,
+    epsilon: options.Epsilon = None,
+    neighbours: options.Neighbours = None,
+    draws: options.Draws = None,
     csv_list: options.RealCsv = None,
     split_column: options.SplitColumn = "split",
     ucf_split: options.UcfSplit = 1,
@@ -115,15 +139,22 @@ def evaluate(
     FOLDER/scores.json.
     """
     from stgan.checkpoints import find_model
-    from stgan.cli.score_tables import show_scores
+    from stgan.cli.score_tables import show_protocol, show_scores
     from stgan.devices import choose_device
-    from stgan.scoring import Real, evenly, find_evaluator, folder_clips, given_clips
+    from stgan.scoring import Real, Rules, find_evaluator, folder_clips, given_clips, prepared
     from stgan.scoring import evaluate as score
 
     console = new_console()
-    check_range("--num", num, 1, _MOST_CLIPS)
+    rules = chosen_rules(
+        protocol, num=num, num_real=num_real, frames=frames, window=window, real_window=real_window, seed=seed,
+        stride=stride, short=short, resize=resize, covariance=covariance, epsilon=epsilon, neighbours=neighbours,
+        splits=splits, draws=draws,
+    )  # fmt: skip
     check_range("--real-fps", real_fps, 0.01, _FASTEST)
-    check_needed("--real", real, {"--real-csv": csv_list, "--real-fps": real_fps})
+    check_needed("--real", real, {
+        "--real-csv": csv_list, "--real-fps": real_fps, "--num-real": num_real, "--real-window": real_window,
+        "--resize": resize, "--covariance": covariance, "--draws": draws,
+    })  # fmt: skip
     check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
     check_range("--workers", workers, 1, _MOST_WORKERS)
     check_output("--json", json_file)
@@ -131,30 +162,44 @@ def evaluate(
     reading: dict[str, Any] = {"say": partial(print_note, console), "layout": layout, "values": values}
     clips = folder_clips(folder, **reading)
     notes = _notes_on_manifest(folder, clips)
-    clips = clips if num is None else evenly(clips, num)
     whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
     find = partial(
-        find_evaluator, model=whole, frames=frames, device=place, run_code=True, trust_torchscript=trust_torchscript
-    )
-    scorer, space = find(evaluator), find(features) if features is not None else None
+        find_evaluator, model=whole, frames=rules.frames, device=place, run_code=True,
+        trust_torchscript=trust_torchscript,
+    )  # fmt: skip
+    show_protocol(console, rules)
+    scorer = prepared(find(evaluator), rules)
+    space = prepared(find(features), rules) if features is not None else None
     beside = None
     if real:
         found = given_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split, **reading)
         beside = Real(found, real_fps)
     with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         scores = score(
-            clips, scorer, features=space, real=beside, splits=splits, inception=inception,
-            allow_fooled=allow_fooled, keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers,
-            watch=watching(console),
+            clips, scorer, features=space, real=beside, rules=rules, inception=inception, allow_fooled=allow_fooled,
+            keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers, watch=watching(console),
         )  # fmt: skip
     scores = replace(scores, notes=(*scores.notes, *notes))
     show_scores(console, scores)
     write_json(json_file, scores)
     if csv_file:
         write_text(csv_file, _as_csv(scores))
-    if num is None:
+    if replace(rules, splits=1) == Rules():
         keep_scores(folder, scores, console)
+
+
+def chosen_rules(protocol: str, **changes: Any) -> "Rules":
+    """The rules of a protocol, with those changed that are not None."""
+    from stgan.scoring import PROTOCOLS
+
+    if protocol not in PROTOCOLS:
+        raise StganError(f"there is no protocol {quoted(protocol)}; choose one of {', '.join(PROTOCOLS)}")
+    for name, value in changes.items():
+        if isinstance(value, int | float) and name != "seed":
+            check_range(f"--{name.replace('_', '-')}", value, 1e-12 if name == "epsilon" else 1, _MOST_CLIPS)
+    check_range("--seed", changes.get("seed"), 0, LARGEST_SEED)
+    return replace(PROTOCOLS[protocol], **{name: value for name, value in changes.items() if value is not None})
 
 
 def made_by(folder: Path) -> "ModelFolder":

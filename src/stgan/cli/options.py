@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from stgan.defaults import EVALUATOR, PRESETS
+from stgan.defaults import EVALUATOR, PRESETS, PROTOCOLS
 from stgan.files import DEFAULT_MODEL
 
 MODEL = str(DEFAULT_MODEL)
@@ -85,6 +85,43 @@ SecondEvaluator = Annotated[
     str | None,
     classifier(f"A second network, which says what it sees in the clip and in the counterfactual: {_EVALUATORS}"),
 ]
+
+Protocol = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(PROTOCOLS),
+        help="What a published number depends on besides clips and networks (docs/metrics.md#protocols). "
+        "The options below change single parts of it, and the scores say so.",
+    ),
+]
+NumReal = Annotated[
+    int | None, typer.Option(help="Windows of real clips. Default: the protocol's; stgan: as many as generated clips.")
+]
+_WINDOW = "window is scored. Default: the protocol's; stgan: the middle one."
+Window = Annotated[
+    Literal["first", "middle", "random"] | None, typer.Option(help=f"Which of a generated clip's {_WINDOW}")
+]
+RealWindow = Annotated[
+    Literal["first", "middle", "random"] | None, typer.Option(help=f"Which of a real clip's {_WINDOW}")
+]
+ScoringSeed = Annotated[
+    int | None, typer.Option("--seed", help="Seed of random windows and of the choice of real clips.")
+]
+Stride = Annotated[int | None, typer.Option(help="Every so many frames of a clip are the frames of a window.")]
+Short = Annotated[
+    Literal["mirror", "skip"] | None,
+    typer.Option(help="Play clips of fewer frames than a window back and forth, or leave them out."),
+]
+Resize = Annotated[
+    Literal["bicubic", "bilinear", "lanczos"] | None,
+    typer.Option(help="Filter by which real clips are brought to the size of the generated ones."),
+]
+Covariance = Annotated[Literal["n-1", "n"] | None, typer.Option(help="Divisor of the Fréchet distance's covariances.")]
+Epsilon = Annotated[
+    float | None, typer.Option(help="Epsilon of the batch normalization of an I3D that is given as weights.")
+]
+Neighbours = Annotated[int | None, typer.Option(help="Neighbours of precision, recall, density and coverage.")]
+Draws = Annotated[int | None, typer.Option(help="How often distances are computed, on different clips.")]
 
 _REAL = folder("--real", "Folder of real clips, laid out as for training.")
 Real = Annotated[Path | None, _REAL]

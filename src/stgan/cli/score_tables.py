@@ -9,11 +9,46 @@ from rich.table import Table
 from stgan.cli.terminal import new_table
 from stgan.metrics.table import METRICS, Metric
 from stgan.names import printable
-from stgan.scoring import GENERATED, Compared, Comparison, Copies, Quoted, Scores, SetScores
+from stgan.scoring import (
+    GENERATED,
+    PROTOCOLS,
+    ByProtocol,
+    Compared,
+    Comparison,
+    Copies,
+    Quoted,
+    Rules,
+    Scores,
+    SetScores,
+)
 
 _FEATURES = ("frechet_video_distance", "kernel_video_distance", "diversity")
 _PIXELS = ("motion", "flicker", "frozen", "appearance_drift")
 _MOST_NAMES = 6  # of frozen clips; scores.json has them all
+
+
+def show_protocol(console: Console, rules: Rules) -> None:
+    """Print what a published number depends on; nothing of stgan's own protocol."""
+    if rules == PROTOCOLS["stgan"]:
+        return
+    changes = ", ".join(rules.changes())
+    console.print(f"protocol {rules.name}" + f", changed: {changes}" * bool(changes), soft_wrap=True)
+    for line in [*([f"as in {rules.source}"] if rules.source else []), *rules.in_words()]:
+        console.print(f"  {line}", soft_wrap=True)
+
+
+def _by_protocol(by: ByProtocol, scores: Scores) -> str:
+    """The published number."""
+    changed = " (changed)" if by.changes else ""
+    of = f"of {by.num_videos} generated" + f" and {by.num_real} real windows" * (by.num_real is not None)
+    if by.draws is None:
+        found = scores.inception_score
+        score = f"Inception Score {found.mean:.4g}, deviation {found.std:.3g}" if found else "no number"
+        return f"{by.rules.name}{changed}: {score}, {of}"
+    metric = METRICS[by.rules.score]
+    spread = f", deviation {by.draws.std:.3g} over {len(by.draws.values)} draws" * (len(by.draws.values) > 1)
+    network = scores.feature_network
+    return f"{by.rules.name}{changed}: {metric.name} distance {by.draws.mean:.6g}{spread}, {of}, by {network}"
 
 
 def show_scores(console: Console, scores: Scores) -> None:
@@ -26,6 +61,8 @@ def show_scores(console: Console, scores: Scores) -> None:
         replace(row, name=f"{row.name}, fooled") if scores.fooled and row.name == GENERATED else row
         for row in scores.rows
     ]
+    if scores.by and scores.by.rules.published:
+        console.print(_by_protocol(scores.by, scores), style="bold", soft_wrap=True)
     console.print(_recognition(title, rows, scores.quoted))
     for keys in (_FEATURES, _PIXELS):
         measured = [METRICS[key] for key in keys if any(getattr(row, key) is not None for row in rows)]

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stgan.metrics.blocks import block_colours
+from stgan.metrics.blocks import block_colours, check_pixels
 from stgan.metrics.neighbours import mean_distance
 
 # Blocks along the shorter side. Those of the background are so large that noise averages out, and so small that a
@@ -29,6 +29,7 @@ def background_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[T
     difference of its mean colour. The median over blocks is taken in each step, then the mean over steps. So anything
     may move in fewer than half of the blocks. 0 for a single frame.
     """
+    check_pixels(videos)
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
     changes = block_colours(videos, _BACKGROUND).diff(dim=2).abs().mean(1).flatten(2)
@@ -42,6 +43,7 @@ def colour_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tenso
     difference of the sorted values), of blocks that are a 64th of the shorter side wide; mean over channels and steps.
     It is at least the difference of the mean colours. Motion to another place changes nothing. 0 for a single frame.
     """
+    check_pixels(videos)
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
     values = block_colours(videos, _COLOURS).flatten(3)
@@ -58,6 +60,7 @@ def pixel_diversity(videos: Float[Tensor, "n 3 time height width"]) -> Float[Ten
     For clips of one action, it measures how much person, clothes and place differ. 0 for equal clips. Raises ValueError
     for fewer than two.
     """
+    check_pixels(videos)
     if len(videos) < 2:
         raise ValueError("pixel diversity needs two clips or more")
     pictures = 255 * videos.mean(2).flatten(1)

@@ -15,15 +15,15 @@ def inception_score(
     """exp(E_x KL(p(y|x) || p(y))) (Salimans et al. 2016): mean and standard deviation over `splits` parts.
 
     From 1 to the number of classes; higher is better. Rows are normalised and computed in float64 from logarithms, so
-    that a network's rounding and tiny probabilities do not matter; -inf is a probability of 0. Clips are split in the
-    given order, as evenly as possible (the first parts may be a clip longer). The standard deviation is the
-    population's, as in the reference implementation; with one split it is 0.
+    that a network's rounding and tiny probabilities do not matter; -inf is a probability of 0. As in the reference
+    implementation, part i of S holds the clips from i n // S to (i + 1) n // S in the given order, and the standard
+    deviation is the population's; with one split it is 0.
 
     Raises ValueError for fewer clips than splits, and for a row without any probability (NaN, or -inf throughout).
     """
     if not 1 <= splits <= len(log_probabilities):
         raise ValueError(f"{len(log_probabilities)} clips cannot be scored in {splits} splits")
-    scores = torch.stack([contributions(part).mean().exp() for part in log_probabilities.tensor_split(splits)])
+    scores = torch.stack([contributions(part).mean().exp() for part in _parts(log_probabilities, splits, 0)])
     return scores.mean(), scores.std(correction=0)
 
 
@@ -71,12 +71,17 @@ def inception_interval(
     scores = []
     for start in range(0, resamples, block):
         draws = torch.randint(n, (min(block, resamples - start), n), generator=generator)
-        parts = [_scores_of_draws(p, groups, part) for part in draws.tensor_split(splits, dim=1)]
+        parts = [_scores_of_draws(p, groups, part) for part in _parts(draws, splits, 1)]
         scores.append(torch.stack(parts).mean(0))
     log_scores = torch.cat(scores).log()
     deviations = (log_scores - log_scores.mean()).quantile(log_scores.new_tensor([0.025, 0.975]))
     low, high = (score * deviations.exp()).tolist()
     return max(1.0, low), min(float(classes), high)
+
+
+def _parts(values: Tensor, splits: int, dim: int) -> tuple[Tensor, ...]:
+    n = values.shape[dim]
+    return values.tensor_split([i * n // splits for i in range(1, splits)], dim)
 
 
 def _scores_of_draws(

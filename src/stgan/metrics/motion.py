@@ -7,7 +7,7 @@ change the mean colours of such blocks.
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from stgan.metrics.blocks import block_colours
+from stgan.metrics.blocks import block_colours, check_pixels
 
 VISIBLE = 4.0
 """The smallest visible change of a block's mean colour, in 0-255 units.
@@ -34,6 +34,7 @@ def motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"
 
     Noise, flicker and a moving camera count too.
     """
+    check_pixels(videos)
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
     return 255 * videos.diff(dim=2).abs().mean((1, 2, 3, 4))
@@ -45,6 +46,7 @@ def visible_motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tens
     Blocks that do not change visibly count as 0. So sensor noise does not count, and clips with and without it can be
     compared; neither do changes that are too faint or too small.
     """
+    check_pixels(videos)
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
     change = block_colours(videos, _BLOCKS).diff(dim=2).abs()
@@ -58,6 +60,7 @@ def flicker(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n
     does not count, however fast, because it changes a place once or twice. Frames that alternate between two pictures
     have as much flicker as motion.
     """
+    check_pixels(videos)
     if videos.shape[2] < 4:
         return videos.new_zeros(len(videos))
     change = block_colours(videos, _BLOCKS).diff(dim=2)
@@ -68,6 +71,7 @@ def flicker(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n
 
 def frozen(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
     """Share, from 0 to 1, of the steps from frame to frame in which no block changes visibly; 1 for a single frame."""
+    check_pixels(videos)
     if videos.shape[2] < 2:
         return videos.new_ones(len(videos))
     largest = block_colours(videos, _BLOCKS).diff(dim=2).abs().amax((1, 3, 4))
@@ -80,6 +84,7 @@ def held(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
     A frame that is repeated once to reach another frame rate does not count. Neither does motion that is visible from
     the first to the third frame only.
     """
+    check_pixels(videos)
     if videos.shape[2] < 3:
         return videos.new_ones(len(videos))
     three = block_colours(videos, _BLOCKS).unfold(2, 3, 1)

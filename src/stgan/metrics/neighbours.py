@@ -39,7 +39,8 @@ def precision_recall_density_coverage(
     density:   number of real clips' balls that a generated clip lies in, on average, over k; may be more than 1;
     coverage:  share of the real clips that have a generated clip in their ball.
 
-    All four depend on the sizes of the sets, so the sets should be equally large. The edge of a ball belongs to it.
+    All four depend on the sizes of the sets, so the sets should be equally large. The edge of a ball does not belong to
+    it, as in Naeem et al.'s `prdc`: a copy of a clip that occurs k + 1 times lies in no ball of radius 0.
 
     Args:
         k: lowered to the number of neighbours that every clip of both sets has.
@@ -62,11 +63,11 @@ def precision_recall_density_coverage(
     precise, balls = 0, 0
     for block in _blocks(len(generated), len(real)):
         distance = _distances(generated[block], real)
-        inside = distance <= real_radius
+        inside = distance < real_radius
         precise += int(inside.any(1).sum())
         balls += int(inside.sum())
         covered |= inside.any(0)
-        recalled |= (distance <= generated_radius[block, None]).any(0)
+        recalled |= (distance < generated_radius[block, None]).any(0)
     m = len(generated)
     return Neighbourhood(precise / m, float(recalled.double().mean()), balls / (k * m), float(covered.double().mean()))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import get_ident
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -43,6 +44,7 @@ class VideoClassifierConfig(Configuration):
     output: Output
     preprocessing: Preprocessing
     gray: bool = False
+    feature_layer: str = ""
 
 
 class VideoClassifier(ClipClassifier):
@@ -68,6 +70,7 @@ class VideoClassifier(ClipClassifier):
         fit: Fit = "resize",
         layout: Layout = "bcthw",
         output: Output = "logits",
+        feature_layer: str = "",
     ) -> None:
         """Put the network in eval mode, freeze its parameters, and run it on one clip and on two as a test.
 
@@ -86,6 +89,8 @@ class VideoClassifier(ClipClassifier):
             output: "logits" (also for log probabilities), "probabilities" that sum to one, or "sigmoid": a probability
                 for each class alone. These are divided by their sum, so that `log_probabilities` is the logarithm of
                 p / sum(p): the most probable class stays, and guidance raises the class above the others.
+            feature_layer: a layer of the network. Its input are the features on which distances are computed; by
+                default, they are the logits.
 
         Raises:
             StganError: a setting is invalid, the network cannot process such a clip, or its output is not one
@@ -127,7 +132,7 @@ class VideoClassifier(ClipClassifier):
         self.actions = tuple(actions)
         kind = type(module)
         self.config = VideoClassifierConfig(
-            f"{kind.__module__}.{kind.__qualname__}", len(actions), frames, layout, output, pixels, gray
+            f"{kind.__module__}.{kind.__qualname__}", len(actions), frames, layout, output, pixels, gray, feature_layer
         )
         self._try_out()
 
@@ -148,6 +153,26 @@ class VideoClassifier(ClipClassifier):
             raise StganError(f"{self._kind} takes clips of {self.config.frames} frames, not {videos.shape[2]}")
         output = self._output(videos).to(videos.dtype)
         return output if self.config.output == "logits" else output.clamp_min(torch.finfo(output.dtype).tiny).log()
+
+    def features_and_log_probabilities(
+        self, videos: Float[Tensor, "batch 3 time height width"]
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch classes"]]:
+        """Features, of the layer that `feature_layer` names, and log probabilities in one pass."""
+        if not self.config.feature_layer:
+            return super().features_and_log_probabilities(videos)
+        seen: list[Tensor] = []
+        thread = get_ident()  # others may run the same network at the same time
+
+        def see(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if get_ident() == thread:
+                seen.append(inputs[0])
+
+        hook = self.module.get_submodule(self.config.feature_layer).register_forward_pre_hook(see)
+        try:
+            _, log_probabilities = super().features_and_log_probabilities(videos)
+        finally:
+            hook.remove()
+        return seen[0].flatten(1).to(videos.dtype), log_probabilities
 
     def _logits(self, features: Tensor) -> Tensor:
         return features

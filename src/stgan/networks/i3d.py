@@ -6,7 +6,7 @@ zero goes after the data.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -38,6 +38,8 @@ class I3DConfig(Configuration):
     stages:   the blocks of the three stages. A block has four branches: a 1x1x1 convolution; 1x1x1 then 3x3x3, twice;
               and a pooling then 1x1x1. The six numbers are the channels of these convolutions. The outputs of the
               branches are concatenated.
+    epsilon:  of batch normalization: 1e-3 in the original, 1e-5 in VideoGPT's copy of the port to PyTorch and in those
+              made from it, which changes an FVD by some two percent.
     feature_layer: what `features` returns: "logits", which the FVD uses, or "pooled", the 1024 averages before them.
     """
 
@@ -61,6 +63,7 @@ class I3DConfig(Configuration):
     feature_layer: Literal["logits", "pooled"] = "logits"
     dropout: Dropout = 0.5
     preprocessing: Preprocessing = I3D_FRAMES
+    epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
         if len(self.stages) != len(_POOLINGS):
@@ -74,7 +77,7 @@ class Unit3D(nn.Module):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         self.conv3d = nn.Conv3d(incoming, outgoing, kernel, stride, bias=False)
-        self.bn = nn.BatchNorm3d(outgoing, eps=1e-3, momentum=0.01)
+        self.bn = nn.BatchNorm3d(outgoing, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv3d(pad_same(x, self.kernel, self.stride))))
@@ -118,6 +121,14 @@ class I3D(ClipClassifier):
                 self.add_module(name, mixed)
                 channels = mixed.outgoing
         self.logits = nn.ModuleDict({"conv3d": nn.Conv3d(channels, c.num_classes, 1)})
+        self.set_epsilon(c.epsilon)
+
+    def set_epsilon(self, epsilon: float) -> None:
+        """Set the epsilon of batch normalization, in `config` too."""
+        self.config = replace(self.config, epsilon=epsilon)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eps = epsilon
 
     def pooled(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch channels"]:
         """The last maps averaged over space and pairs of neighbouring frames, then over time.

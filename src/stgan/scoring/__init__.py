@@ -16,6 +16,7 @@ from stgan.scoring.clips import (
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
+from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
 from stgan.scoring.real import Real
 from stgan.scoring.scores import (
     GENERATED,
@@ -38,8 +39,10 @@ __all__ = [
     "BATCH",
     "GENERATED",
     "MIDDLE",
+    "PROTOCOLS",
     "QUOTED",
     "SCORES",
+    "ByProtocol",
     "Clip",
     "ClipScores",
     "Compared",
@@ -51,6 +54,7 @@ __all__ = [
     "Protocol",
     "Quoted",
     "Real",
+    "Rules",
     "ScoreCache",
     "Scores",
     "SetScores",
@@ -67,6 +71,7 @@ __all__ = [
     "kept_scores",
     "labelled_clips",
     "measure",
+    "prepared",
     "read_scores",
     "tensor_clips",
     "unlisted",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt
 
@@ -19,6 +19,7 @@ from stgan.names import quoted
 from stgan.records import Count, Fraction, Number
 from stgan.video import ClipFolder, TensorClip, find_clips
 from stgan.video.clip_lists import LISTS
+from stgan.video.decoding import Resize
 from stgan.video.folders import loose_clips
 from stgan.video.frame_folders import frame_files
 from stgan.video.tensors import TENSORS, find_tensors
@@ -27,13 +28,21 @@ Item = TypeVar("Item")
 _Side = Annotated[Count, Ge(1)]
 
 
+Window = Literal["first", "middle", "random"]
+Short = Literal["mirror", "skip"]
+
+
 @dataclass(frozen=True)
 class Protocol:
     """Which part of a clip is scored.
 
     size:     (height, width) to which frames are brought first: they are scaled until they cover it, and the centre is
-              cut out (as for the generator's training clips); None leaves them as stored.
-    windows:  number of windows of a clip, evenly spread over those that show the person; 1: the one in the middle.
+              cut out (as for the generator's training clips); None leaves them as stored. resize: the filter.
+    windows:  number of windows of a clip.
+    window:   "middle": the one in the middle; several are evenly spread over those that show the person. "first": it
+              begins with the clip. "random": drawn by the contents of the clip and `seed`; several differ.
+    stride:   every so many frames of a clip are the frames of a window.
+    short:    a clip of fewer frames than a window is played back and forth ("mirror") or left out ("skip").
     fps:      frames a second at which a clip is read, see `decode_clip`; None takes all of them.
     shuffled: share of clips, in [0, 1], that are also scored with their frames in random order. The contents of a clip
               decide whether it is one of them, and its order.
@@ -43,6 +52,11 @@ class Protocol:
     windows: Annotated[Count, Ge(1)] = 1
     fps: Annotated[Number, Gt(0)] | None = None
     shuffled: Fraction = 0.0
+    window: Window = "middle"
+    seed: Count = 0
+    stride: Annotated[Count, Ge(1)] = 1
+    short: Short = "mirror"
+    resize: Resize = "bicubic"
 
 
 MIDDLE = Protocol()

@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from stgan.metrics.classification import inception_score
-from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.scoring.copies import CopyScores
 from stgan.scoring.measurements import PIXEL_METRICS, Measurements
+from stgan.scoring.protocols import Rules
 from stgan.scoring.scores import Compared, Comparison
 from stgan.scoring.summaries import flickering, frozen, within_actions
 
@@ -18,7 +18,6 @@ MOTION_TOLERANCE = 0.3
 """An action moves as in real clips if the ratio of its mean motion to theirs differs from 1 by at most this."""
 _MOST_SPLITS = 35  # the number of ways to split seven groups into three and four
 _MOST_IN_SPLIT = 1000  # clips of each side
-_DISTANCES = {"frechet_video_distance": frechet_distance, "kernel_video_distance": kernel_distance}
 
 
 def compare(
@@ -27,6 +26,7 @@ def compare(
     real: Measurements,
     real_on_features: Measurements,
     copies: CopyScores,
+    rules: Rules,
     inception: bool = True,
 ) -> Comparison | None:
     """Compare generated clips with all windows of real ones; None if they have no action in common.
@@ -35,12 +35,13 @@ def compare(
         generated, real: as the evaluator measured them.
         on_features, real_on_features: the same clips, as the feature network measured them.
         copies: of the same clips.
+        rules: how distances are computed.
         inception: whether the Inception Score is one of the values.
     """
     ours, theirs = _as_many_of_each_action(generated, real)
     if not len(ours):
         return None
-    apart, splits, size = _distances_over_splits(on_features, real_on_features)
+    apart, splits, size = _distances_over_splits(on_features, real_on_features, rules)
     alike = len({clip.action is None for clip in (*on_features.clips, *real_on_features.clips)}) == 1
     scores = (float(inception_score(each.log_probabilities)[0]) if inception else None for each in (ours, theirs))
     values = {
@@ -104,14 +105,17 @@ def _as_many_of_each_action(generated: Measurements, real: Measurements) -> tupl
     return generated.select(ours), real.select(theirs)
 
 
-def _distances_over_splits(generated: Measurements, real: Measurements) -> tuple[dict[str, Compared], int, int]:
+def _distances_over_splits(
+    generated: Measurements, real: Measurements, rules: Rules
+) -> tuple[dict[str, Compared], int, int]:
     """Distances to one half of the real clips, of the generated clips and of the other half: means over splits.
 
     Halves share no group (actor, source video). All splits count if there are few, else random ones.
 
     Returns the distances, the number of splits, and the smallest number of windows of a side.
     """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in _DISTANCES}
+    measures = {"frechet_video_distance": rules.frechet, "kernel_video_distance": rules.kernel_between}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in measures}
     sizes = []
     for first, second in _halves(real):
         k = min(len(generated), len(first), len(second), _MOST_IN_SPLIT)
@@ -119,8 +123,8 @@ def _distances_over_splits(generated: Measurements, real: Measurements) -> tuple
             continue
         sizes.append(k)
         half, other = real.features[first[:k]], real.features[second[:k]]
-        for name, distance in _DISTANCES.items():
-            found[name].append((float(distance(generated.features[:k], other)), float(distance(half, other))))
+        for name, distance in measures.items():
+            found[name].append((distance(generated.features[:k], other), distance(half, other)))
     values = {name: _over_splits(np.array(pairs)) for name, pairs in found.items()}
     return values, len(sizes), min(sizes, default=0)
 

@@ -9,13 +9,14 @@ from stgan.errors import StganError
 from stgan.names import quoted
 from stgan.networks.adapter import VideoClassifierConfig
 from stgan.scoring.cache import ScoreCache
-from stgan.scoring.clips import MIDDLE, Clip, Protocol, by_path
+from stgan.scoring.clips import MIDDLE, Clip, Protocol, by_path, evenly
 from stgan.scoring.comparison import compare
 from stgan.scoring.copies import CopyScores, copy_scores
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.input_notes import note_on_copies, notes_on_both, notes_on_clips
-from stgan.scoring.measurements import BATCH, Watch, measure
-from stgan.scoring.real import Real, notes_on_distances, score_real, share_to_shuffle, without_skipped
+from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
+from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Draws, Rules
+from stgan.scoring.real import Real, RealScores, notes_on_distances, score_real, share_to_shuffle, without_skipped
 from stgan.scoring.scores import GENERATED, QUOTED, ScoredWindows, Scores, SetScores
 from stgan.scoring.summaries import (
     by_action,
@@ -30,6 +31,7 @@ from stgan.scoring.summaries import (
 )
 
 _MOST_TARGETS = 20  # that have a note each
+_DISTANCES = ("frechet_video_distance", "kernel_video_distance")
 _OF_ROW = {each.name for each in fields(Scores)} & {each.name for each in fields(SetScores)}
 """What the scores of a folder have in common with the row of the same clips."""
 
@@ -41,7 +43,7 @@ def evaluate(
     features: Evaluator | None = None,
     real: Real | None = None,
     protocol: Protocol = MIDDLE,
-    splits: int = 1,
+    rules: Rules = PROTOCOLS["stgan"],
     inception: bool = False,
     allow_fooled: bool = False,
     keep_going: bool = False,
@@ -58,55 +60,73 @@ def evaluate(
         real: the reference. Its clips of the generated actions are brought to the size of the generated clips.
             Distances are taken to those that the evaluator was trained on (if its card lists them; else to the train
             split; else to all). The others show how far real clips lie from these.
-        protocol: which part of a clip is scored; default: the middle window, at the clip's own size.
-        splits: parts over which the Inception Score is averaged; clips fall into them at random.
+        protocol: sizes, windows and rate of the clips; default: one window of each, at the clip's own size and rate.
+        rules: how clips are chosen, cut and compared; default: stgan's own protocol. Clips fall into the parts of the
+            Inception Score at random.
         inception: give the Inception Score also if the evaluator knows none of the actions of the clips.
         allow_fooled: also score with a network that steered; the result says so.
         keep_going: leave out clips that cannot be scored; the result lists them.
         cache, batch_size, workers, watch: see `measure`.
 
     Raises:
-        StganError: a network steered the clips; a clip cannot be read; an action is unknown; too many splits.
+        StganError: a network steered the clips; a clip cannot be read; an action is unknown; too many splits; the
+            network or the number of clips is not that of the protocol.
     """
-    clips = by_path(clips)
+    rules.check_number(len(clips))
+    wanted, splits = rules.wanted(len(clips)), rules.splits
+    clips = by_path(clips if wanted is None else evenly(clips, len(clips)))
     real = replace(real, clips=by_path(real.clips)) if real else None
     feature_network = features or evaluator
+    judge = evaluator if rules.score == "inception_score" else feature_network
+    rules.check_network(judge.kind, judge.name, judge.frames)
+    if rules.score in _DISTANCES and real is None:
+        raise StganError(f"{rules.name} is a distance to real clips; name them by --real")
+    protocol = rules.of_generated(protocol)
     fooled = _fooled((evaluator, feature_network), clips, allow_fooled)
-    known = _knows_some(evaluator, clips)
+    known = rules.score == "inception_score" or _knows_some(evaluator, clips)
     needed = bool(evaluator.actions) and (known or features is None)  # else the clips may be scored by distances alone
     notes = _check_actions(evaluator, clips, keep_going or not needed)
-    parts = splits if inception or known else None
-    longest = max(evaluator.frames, feature_network.frames)
+    span = (max(evaluator.frames, feature_network.frames) - 1) * protocol.stride + 1
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
     run = partial(measure, cache=cache, batch_size=batch_size, workers=workers, keep_going=keep_going, watch=watch)
-    shuffling = replace(protocol, shuffled=share_to_shuffle(len(clips) * protocol.windows))
-    generated, skipped = run(clips, evaluator, shuffling, description="scoring")
+    shuffling = replace(protocol, shuffled=share_to_shuffle((wanted or len(clips)) * protocol.windows))
+    generated, skipped = run(clips, evaluator, shuffling, description="scoring", enough=wanted)
+    rules.check_number(len(generated))
     if len(generated) < splits:
         raise StganError(f"only {len(generated)} clips could be read, too few for {splits} splits")
     on_features = generated
     if features:
         on_features, unread = run(without_skipped(clips, generated), features, protocol, description="features")
         skipped += unread
-    found = score_real(run, real, generated, evaluator, feature_network, parts) if real else None
+    scored = inception or known
+    found = score_real(run, real, generated, evaluator, feature_network, rules, scored) if real else None
     reference = found.reference if found else None
+    apart = _over_draws(on_features, found, rules) if found else (None, None)
     row = make_row(
         GENERATED,
         generated,
         on_features,
         evaluator,
-        splits=parts,
-        distances=distances(on_features.features, reference.features) if reference else (None, None),
+        splits=splits if scored else None,
+        distances=(apart[0].mean if apart[0] else None, apart[1].mean if apart[1] else None),
     )
     copies = copy_scores(generated, found.reference, found.others, found.rows[0].name) if found else CopyScores()
     return Scores(
         **{name: getattr(row, name) for name in _OF_ROW},
-        **neighbourhood(on_features, reference),
+        **neighbourhood(on_features, reference, rules.neighbours),
         **by_action(generated, evaluator),
         evaluator=evaluator.name,
         evaluator_network=evaluator.kind,
         evaluator_hash=evaluator.hash,
         protocol=evaluator.describe(protocol),
+        by=ByProtocol(
+            rules=rules,
+            changes=tuple(rules.changes()),
+            num_videos=min(rules.num or len(on_features), len(on_features)),
+            num_real=len(reference) if reference else None,
+            draws=apart[_DISTANCES.index(rules.score)] if rules.score in _DISTANCES else None,
+        ),
         judged=ScoredWindows(
             frames=evaluator.frames,
             feature_frames=feature_network.frames,
@@ -126,7 +146,7 @@ def evaluate(
         temporal_order_real=found.order if found else None,
         copies=copies.of_training,
         near_duplicates=copies.of_each_other,
-        beside_real=compare(generated, on_features, found.measured, found.on_features, copies, parts is not None)
+        beside_real=compare(generated, on_features, found.measured, found.on_features, copies, rules, scored)
         if found
         else None,
         rows=(row, *(found.rows if found else ())),
@@ -136,14 +156,21 @@ def evaluate(
         notes=(
             *notes,
             *note_on_copies(generated),
-            *notes_on_clips(generated, "clips", longest, protocol.fps),
-            *(notes_on_clips(found.measured, "real clips", longest, real.fps) if real and found else ()),
+            *notes_on_clips(generated, "clips", span, protocol.fps),
+            *(notes_on_clips(found.measured, "real clips", span, real.fps) if real and found else ()),
             *(notes_on_both(generated, found.measured, real.fps) if real and found else ()),
             *(() if known else _note_on_inception(evaluator, inception)),
             *copies.notes,
             *(notes_on_distances(on_features, found, feature_network) if found else ()),
         ),
     )
+
+
+def _over_draws(generated: Measurements, real: RealScores, rules: Rules) -> tuple[Draws | None, Draws | None]:
+    """Fréchet and kernel distance over the draws; None for fewer than two clips."""
+    pairs = zip(rules.drawn(generated.features), real.references, strict=True)
+    apart = [distances(ours, theirs.features, rules) for ours, theirs in pairs]
+    return Draws.of([each[0] for each in apart]), Draws.of([each[1] for each in apart])
 
 
 def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:

@@ -20,6 +20,7 @@ from stgan.checkpoints.own_classifier import is_own_classifier, load_own_classif
 from stgan.defaults import EVALUATOR, MOST_FRAMES
 from stgan.errors import StganError
 from stgan.files import named
+from stgan.metrics.blocks import check_pixels
 from stgan.names import quoted
 from stgan.networks import Preprocessing, VideoClassifier
 from stgan.networks.layout import channels_last
@@ -28,7 +29,6 @@ from stgan.scoring.clips import Clip, Protocol
 FRAMES = 16
 """Frames of a window for networks that take any number and whose card does not give the number in training."""
 _I3D_FILES = (".pt", ".pth", ".safetensors")
-_TOLERANCE = 1e-3  # beyond [0, 1], for rounding errors
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,17 @@ class Evaluator:
         size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
         channels = "luma" if getattr(config, "gray", False) else pixels.channels.upper()
         mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
-        windows = f"the middle {self.frames} frames of"
+        every = f", every {protocol.stride}th of a clip," if protocol.stride > 1 else ""
+        windows = f"the {protocol.window} {self.frames} frames{every} of"
         if protocol.windows > 1:
-            windows = f"{protocol.windows} windows of {self.frames} frames, evenly spread over"
+            spread = "drawn at random from" if protocol.window == "random" else "evenly spread over"
+            windows = f"{protocol.windows} windows of {self.frames} frames{every}, {spread}"
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None else ""
         apart = ", one frame at a time" if _takes_single_frames(self.network) else ""
         first = "brought to {}x{}, ".format(*protocol.size) if protocol.size else ""
+        short = "played back and forth" if protocol.short == "mirror" else "left out"
         return (
-            f"{windows} a clip{rate} (a shorter one is played back and forth){apart}, {first}{size}, "
+            f"{windows} a clip{rate} (a shorter one is {short}){apart}, {first}{size}, "
             f"{channels} in 0-{pixels.scale:g}, minus {mean}, over {_numbers(pixels.std)}"
         )
 
@@ -149,11 +152,10 @@ def check_videos(videos: Float[Tensor, "batch 3 time height width"]) -> None:
     """Raise StganError unless these are videos of RGB values in [0, 1]. A network would give scores for anything."""
     if videos.shape[2] < 2:
         raise StganError("a video has two frames or more; this one is a still")
-    if not videos.isfinite().all():
-        raise StganError("the video has values that are not finite numbers")
-    low, high = float(videos.min()), float(videos.max())
-    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
-        raise StganError(f"a video's values are in [0, 1], not from {low:.3g} to {high:.3g}; rescale it")
+    try:
+        check_pixels(videos)
+    except ValueError as error:
+        raise StganError(f"{error}: rescale them") from error
 
 
 def find_evaluator(

@@ -22,7 +22,7 @@ from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.version import __version__
-from stgan.video import spread_windows, windows_in_view
+from stgan.video import random_windows, spread_windows, window_at, windows_in_view
 from stgan.video.decoding import ClipFacts, decode_clip, in_order, resize_and_crop
 from stgan.video.frame_folders import clip_sha256
 
@@ -122,6 +122,7 @@ def measure(
     keep_going: bool = False,
     watch: Watch = lambda results, description, total: results,
     description: str = "clips",
+    enough: int | None = None,
 ) -> tuple[Measurements, list[Skipped]]:
     """Measure clips by a network. The result does not depend on batches or on the number of threads.
 
@@ -131,6 +132,7 @@ def measure(
         workers: threads that decode and score; default: one for each thread that PyTorch may use, at most eight.
         keep_going: leave out clips that cannot be read, and return them. Otherwise the first one raises the error.
         watch: may wrap the iterator over `total` results, to show progress.
+        enough: read no further clip when there are so many windows, and return as many; default: read all clips.
 
     Raises:
         StganError: a clip is missing, damaged, a still, or not the one of its manifest; or none is left; or two clips
@@ -144,21 +146,31 @@ def measure(
     skipped: list[Skipped] = []
 
     def results() -> Iterator[Arrays]:
+        windows = 0
         for clip, result in _results(clips, evaluator, protocol, cache, batch_size, workers):
             if isinstance(result, StganError):
-                if not keep_going:
+                if not keep_going and not isinstance(result, ShortClipError):
                     raise result
                 skipped.append(Skipped(clip.name, str(result)))
                 yield {}
             else:
                 found.append((clip, result))
                 yield result
+                windows += len(result["start"])
+                if enough is not None and windows >= enough:
+                    return
 
-    for _ in watch(results(), description, len(clips)):
+    total = len(clips) if enough is None else min(len(clips), math.ceil(enough / protocol.windows))
+    for _ in watch(results(), description, total):
         pass
     if not found:
         raise StganError(f"none of the {len(clips)} clips can be scored; the first: {skipped[0].reason}")
-    return _collect(found), skipped
+    measured = _collect(found)
+    return measured if enough is None else measured.select(range(min(enough, len(measured)))), skipped
+
+
+class ShortClipError(StganError):
+    """A clip of fewer frames than a window, which the protocol leaves out."""
 
 
 @dataclass(frozen=True)
@@ -238,17 +250,33 @@ def _results(
 
 def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool) -> _Read:
     path = str(clip.source)
-    facts, video = decode_clip(clip.source, protocol.size, protocol.fps)
+    facts, video = decode_clip(clip.source, protocol.size, protocol.fps, protocol.resize)
     if len(video) < 2:
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None and facts.frames > 1 else ""
         raise StganError(f"{quoted(path)} has a single frame{rate}; give videos" + " or a higher rate" * bool(rate))
-    starts = windows_in_view(video, frames) if protocol.windows > 1 else None
-    windows = np.stack(spread_windows(len(video), frames, protocol.windows, starts))
-    order = np.random.default_rng(int(facts.sha256[:16], 16)).permutation(frames) if shuffled else None
+    if protocol.short == "skip" and len(video) < frames * protocol.stride:
+        raise ShortClipError(f"{quoted(path)} has {len(video)} frames, fewer than a window")
+    content = int(facts.sha256[:16], 16)
+    windows = np.stack(_windows(video, frames, protocol, content))
+    order = np.random.default_rng(content).permutation(frames) if shuffled else None
     thumbnails = _as_gray(resize_and_crop(video, SIDE))
     first = windows[:, 0].copy()
     fps = facts.fps if clip.tensor is None and clip.path.is_file() else math.nan
     return _Read(path, key, facts, fps, first, video[windows], order, thumbnails)
+
+
+def _windows(video: np.ndarray, frames: int, protocol: Protocol, content: int) -> list[np.ndarray]:
+    """The numbers of the frames of each window."""
+    span = (frames - 1) * protocol.stride + 1
+    if protocol.window == "random":
+        rng = np.random.default_rng([content, protocol.seed])
+        found = random_windows(len(video), span, protocol.windows, rng)
+    elif protocol.window == "first":
+        found = [window_at(len(video), span)]
+    else:
+        starts = windows_in_view(video, span) if protocol.windows > 1 else None
+        found = spread_windows(len(video), span, protocol.windows, starts)
+    return [window[:: protocol.stride] for window in found]
 
 
 def _score_all(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) -> list[Arrays | StganError]:

@@ -10,6 +10,7 @@ from stgan.errors import StganError
 from stgan.scoring.clips import Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements, Skipped
+from stgan.scoring.protocols import Rules
 from stgan.scoring.scores import SetScores, TemporalOrder
 from stgan.scoring.summaries import distances, make_row, temporal_order
 
@@ -44,11 +45,16 @@ class RealScores:
 
     measured: Measurements
     on_features: Measurements
-    reference: Measurements
+    references: list[Measurements]
     others: Measurements | None
     rows: list[SetScores]
     order: TemporalOrder | None
     skipped: list[Skipped]
+
+    @property
+    def reference(self) -> Measurements:
+        """That of the first draw."""
+        return self.references[0]
 
 
 def without_skipped(clips: Sequence[Clip], measured: Measurements) -> list[Clip]:
@@ -68,22 +74,25 @@ def score_real(
     generated: Measurements,
     evaluator: Evaluator,
     feature_network: Evaluator,
-    splits: int | None,
+    rules: Rules,
+    inception: bool,
 ) -> RealScores:
     """Measure real clips as a reference for generated ones.
 
-    Of each set of real clips, at most as many windows as were generated are scored, because scores of more clips are
-    higher and distances lower.
+    By stgan's own protocol, at most as many windows as were generated are scored of each set of real clips, because
+    scores of more clips are higher and distances lower.
 
     Args:
         generated: the generated clips, as the evaluator measured them.
         feature_network: may be the evaluator.
-        splits: of the Inception Score; None: it is not scored.
+        inception: whether the Inception Score is scored.
 
     Raises:
         StganError: no real clip shows an action that was generated; or as `measure`.
     """
-    clips, protocol = _real_protocol(real, generated)
+    if rules.published:
+        return _score_by_rules(run, real, generated, evaluator, feature_network, rules, inception)
+    clips, protocol = _real_protocol(real, generated, rules)
     shuffling = replace(protocol, shuffled=share_to_shuffle(len(clips) * protocol.windows))
     measured, skipped = run(clips, evaluator, shuffling, description="real clips")
     on_features = measured
@@ -92,17 +101,65 @@ def score_real(
             without_skipped(clips, measured), feature_network, protocol, description="their features"
         )
         skipped += unread
-    sets, n = _reference_and_others(on_features, evaluator), len(generated)
+    sets, n = _reference_and_others(on_features, evaluator), rules.num_real or len(generated)
     reference, others = sets[0][1], sets[1][1] if len(sets) > 1 else None
     rows: list[SetScores] = []
     for (label, part), (_, same) in zip(_reference_and_others(measured, evaluator), sets, strict=False):
         part, same = _first(part, n), _first(same, n)
-        apart = distances(same.features, _first(reference, n).features) if rows else (None, None)
-        rows.append(make_row(label, part, same, evaluator, splits=splits and min(splits, len(part)), distances=apart))
-    return RealScores(measured, on_features, reference, others, rows, temporal_order(measured, evaluator), skipped)
+        apart = distances(same.features, _first(reference, n).features, rules) if rows else (None, None)
+        splits = min(rules.splits, len(part)) if inception else None
+        rows.append(make_row(label, part, same, evaluator, splits=splits, distances=apart))
+    order = temporal_order(measured, evaluator)
+    used = reference if rules.num_real is None else _first(reference, rules.num_real)
+    return RealScores(measured, on_features, [used], others, rows, order, skipped)
 
 
-def _real_protocol(real: Real, generated: Measurements) -> tuple[list[Clip], Protocol]:
+def _score_by_rules(
+    run: Measure,
+    real: Real,
+    generated: Measurements,
+    evaluator: Evaluator,
+    feature_network: Evaluator,
+    rules: Rules,
+    inception: bool,
+) -> RealScores:
+    """The same by a published protocol: real clips as they come, whatever the evaluator has seen."""
+    if not any(not rules.split or clip.split in (None, rules.split) for clip in real.clips):
+        raise StganError(f"{rules.name} takes real clips of the {rules.split} split, and there are none")
+    size = _usual_size(generated)
+    windows = 1 if rules.real == "sorted" else math.ceil((rules.num_real or 1) / len(real.clips))
+    references: list[Measurements] = []
+    skipped: list[Skipped] = []
+    for draw in range(rules.draws):
+        clips = rules.ordered(real.clips, draw)
+        protocol = rules.of_real(Protocol(size=size, windows=windows, fps=real.fps), draw)
+        found, unread = run(
+            clips, feature_network, protocol, description=f"real clips, draw {draw + 1}" * (rules.draws > 1)
+            or "real clips", enough=rules.num_real,
+        )  # fmt: skip
+        references.append(found)
+        skipped += unread
+    reference = measured = references[0]
+    if rules.real == "random" and rules.num_real is not None and len(reference) < rules.num_real:
+        raise StganError(
+            f"{rules.name} takes {rules.num_real} windows of real clips, and there are {len(reference)}; give more, or "
+            f"say --num-real {len(reference)}, which the scores will state"
+        )
+    if feature_network is not evaluator:
+        protocol = rules.of_real(Protocol(size=size, windows=windows, fps=real.fps))
+        kept = without_skipped(rules.ordered(real.clips, 0), reference)
+        measured, _ = run(kept, evaluator, replace(protocol, short="mirror"), description="the evaluator's view")
+    splits = min(rules.splits, len(measured)) if inception else None
+    row = make_row("real", measured, reference, evaluator, splits=splits, distances=(None, None))
+    order = temporal_order(measured, evaluator)
+    return RealScores(measured, reference, references, None, [row], order, skipped)
+
+
+def _usual_size(measured: Measurements) -> tuple[int, int]:
+    return Counter(measured.sizes).most_common(1)[0][0]
+
+
+def _real_protocol(real: Real, generated: Measurements, rules: Rules) -> tuple[list[Clip], Protocol]:
     """Real clips of the actions that were generated, at the size of the generated clips, and as many windows.
 
     Where no split is known, twice as many windows, so that one half can be compared with the other.
@@ -114,10 +171,9 @@ def _real_protocol(real: Real, generated: Measurements) -> tuple[list[Clip], Pro
             f"the real clips show none of the generated actions ({', '.join(sorted(a for a in actions if a))}); "
             "choose another --real"
         )
-    wanted = len(generated) * (1 if any(clip.split for clip in chosen) else 2)
-    size = Counter(generated.sizes).most_common(1)[0][0]
+    wanted = (rules.num_real or len(generated)) * (1 if any(clip.split for clip in chosen) else 2)
     windows = min(_MOST_WINDOWS, math.ceil(wanted / len(chosen)))
-    return chosen, Protocol(size=size, windows=windows, fps=real.fps)
+    return chosen, rules.of_real(Protocol(size=_usual_size(generated), windows=windows, fps=real.fps))
 
 
 def _reference_and_others(measured: Measurements, evaluator: Evaluator) -> list[tuple[str, Measurements]]:

@@ -11,6 +11,7 @@ from stgan.records import Count, Fraction, FractionInterval, Number, Text, read_
 from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Skipped
+from stgan.scoring.protocols import ByProtocol
 from stgan.version import __version__
 
 FORMAT = 3  # 1: another appearance change, no comparison with real clips; 2: another measure of copies
@@ -247,7 +248,7 @@ class Scores:
     """All scores of a folder of clips: what `scores.json` holds. None is what cannot be measured.
 
     fooled: whether the evaluator, or a network that shares an ancestor with it, steered a clip; None if unknown.
-    judged: the windows that were scored; None in older records.
+    judged: the windows that were scored; by: the rules that the scores follow. Both are None in older records.
     clips:  sorted by file; none in a fooling study.
     """
 
@@ -257,6 +258,7 @@ class Scores:
     evaluator_hash: Text
     protocol: Text
     judged: ScoredWindows | None = None
+    by: ByProtocol | None = None
     feature_network: Text
     feature_hash: Text
     feature_size: Count

@@ -16,12 +16,12 @@ from stgan.metrics.classification import (
     inception_score,
     wilson_interval,
 )
-from stgan.metrics.distances import frechet_distance, kernel_distance
 from stgan.metrics.motion import is_flickering, is_frozen
 from stgan.metrics.neighbours import Neighbourhood, precision_recall_density_coverage
 from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements
+from stgan.scoring.protocols import Rules
 from stgan.scoring.scores import ClipScores, InceptionScore, SetScores, TemporalOrder
 
 
@@ -82,15 +82,21 @@ def inception(measured: Measurements, splits: int) -> InceptionScore:
     return InceptionScore(float(mean), float(std), low, high)
 
 
-def distances(of: Tensor, to: Tensor) -> tuple[float | None, float | None]:
-    """Fréchet and kernel distance of equally many rows of both: the first ones, whose order is as good as random."""
+def distances(of: Tensor, to: Tensor, rules: Rules) -> tuple[float | None, float | None]:
+    """Fréchet and kernel distance; None for fewer than two clips.
+
+    By stgan's own protocol, they are those of equally many rows of both: the first ones, whose order is as good as
+    random.
+    """
     k = min(len(of), len(to))
     if k < 2:
         return None, None
-    return float(frechet_distance(of[:k], to[:k])), float(kernel_distance(of[:k], to[:k]))
+    if not rules.published:
+        of, to = of[:k], to[:k]
+    return rules.frechet(of, to), rules.kernel_between(of, to)
 
 
-def neighbourhood(generated: Measurements, reference: Measurements | None) -> dict[str, Any]:
+def neighbourhood(generated: Measurements, reference: Measurements | None, k: int) -> dict[str, Any]:
     """Precision, recall, density and coverage of equally many windows of both sides; None for fewer than three clips.
 
     Windows of one clip are no neighbours of each other: their overlap would make every ball small.
@@ -102,6 +108,7 @@ def neighbourhood(generated: Measurements, reference: Measurements | None) -> di
     return precision_recall_density_coverage(
         real.features,
         made.features,
+        k,
         real_groups=numbered([clip.name for clip in real.clips]),
         generated_groups=numbered([clip.name for clip in made.clips]),
     )._asdict()

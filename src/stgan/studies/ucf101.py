@@ -31,7 +31,17 @@ from stgan.generation import GenerationJob
 from stgan.names import quoted
 from stgan.pipeline import STGAN
 from stgan.records import Count, Number, Text, as_plain, as_record, read_record, write_record
-from stgan.scoring import Clip, ScoreCache, Scores, SteeredBy, evaluate, evaluator_of, generated_clips, labelled_clips
+from stgan.scoring import (
+    Clip,
+    Rules,
+    ScoreCache,
+    Scores,
+    SteeredBy,
+    evaluate,
+    evaluator_of,
+    generated_clips,
+    labelled_clips,
+)
 from stgan.scoring.scores import InceptionScore
 from stgan.studies.augmentation import PUBLISHED, Run, run_augmentation
 from stgan.studies.generating import generate_set
@@ -297,7 +307,12 @@ class Reproduction:
         evaluator = evaluator_of(find_model(self.out / MODEL), self.recipe.score.evaluator, device=self.device)
         with closing(ScoreCache(self.out / CACHE)) as cache:
             scores = evaluate(
-                clips, evaluator, splits=self.recipe.score.splits, allow_fooled=allow_fooled, cache=cache, watch=watch
+                clips,
+                evaluator,
+                rules=Rules(splits=self.recipe.score.splits),
+                allow_fooled=allow_fooled,
+                cache=cache,
+                watch=watch,
             )
         write_record(self.out / f"{name}_scores.json", scores)
         return scores

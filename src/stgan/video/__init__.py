@@ -8,7 +8,7 @@ from stgan.video.frame_folders import VIDEOS as EXTENSIONS
 from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.survey import Survey, survey_clips
 from stgan.video.tensors import TensorClip
-from stgan.video.windows import center_window, random_window, spread_windows, window_at, windows_in_view
+from stgan.video.windows import center_window, random_window, random_windows, spread_windows, window_at, windows_in_view
 
 __all__ = [
     "EXTENSIONS",
@@ -24,6 +24,7 @@ __all__ = [
     "data_root",
     "find_clips",
     "random_window",
+    "random_windows",
     "read_video",
     "resize_and_crop",
     "spread_windows",

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -22,6 +22,9 @@ from stgan.video.tensors import TensorClip
 _MOST_WORKERS = 8  # each may hold a decoded clip
 _MOST_AT_RATE = 3000  # frames, as many as `read_video` accepts
 _pool = threading.local()  # ended: an event, set when nobody waits any more for what this thread decodes
+
+Resize = Literal["bicubic", "bilinear", "lanczos"]
+"""Filters to scale frames; all of them average over the pixels that become one (antialiasing)."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,17 +51,21 @@ class ClipFacts:
 
 
 def decode_clip(
-    path: Path | TensorClip, size: int | tuple[int, int] | None = None, fps: float | None = None
+    path: Path | TensorClip,
+    size: int | tuple[int, int] | None = None,
+    fps: float | None = None,
+    resize: Resize = "bicubic",
 ) -> tuple[ClipFacts, UInt8[np.ndarray, "time height width 3"]]:
     """A clip's facts and its frames. VideoError if the file cannot be read.
 
-    size: (height, width), or the side of a square, for `resize_and_crop`; None keeps the stored size.
+    size, resize: (height, width), or the side of a square, and the filter for `resize_and_crop`; a size of None keeps
+        the stored one.
     fps: leave frames out so that about this many a second are left; None keeps all, as does a clip that has fewer. Of
         a clip with a variable rate, it is the frames that are shown at equal distances, the long ones repeatedly.
     """
 
     def keep(frame: np.ndarray) -> np.ndarray:
-        return frame if size is None else resize_and_crop(frame[None], size)[0]
+        return frame if size is None else resize_and_crop(frame[None], size, resize)[0]
 
     facts, video = _decode(path, keep)
     if fps is None:
@@ -79,7 +86,7 @@ def _at_rate(path: Path | TensorClip, video: DecodedVideo, fps: float) -> np.nda
 
 
 def resize_and_crop(
-    frames: UInt8[np.ndarray, "time _height _width 3"], size: int | tuple[int, int]
+    frames: UInt8[np.ndarray, "time _height _width 3"], size: int | tuple[int, int], resize: Resize = "bicubic"
 ) -> UInt8[np.ndarray, "time _new_height _new_width 3"]:
     """Scale frames (antialiased) to just cover `size`, (height, width) or the side of a square, and crop the centre."""
     height, width = (size, size) if isinstance(size, int) else size
@@ -89,7 +96,8 @@ def resize_and_crop(
     scale = min(old_height / height, old_width / width)
     top, left = (old_height - height * scale) / 2, (old_width - width * scale) / 2
     box = (left, top, left + width * scale, top + height * scale)
-    resized = [Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC, box=box) for frame in frames]
+    how = Image.Resampling[resize.upper()]
+    resized = [Image.fromarray(frame).resize((width, height), how, box=box) for frame in frames]
     return np.stack([np.asarray(image) for image in resized])
 
 

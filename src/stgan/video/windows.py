@@ -54,6 +54,15 @@ def spread_windows(
     return [window_at(num_frames, length, starts[place]) for place in places]
 
 
+def random_windows(
+    num_frames: int, length: int, count: int, rng: np.random.Generator
+) -> list[Int[np.ndarray, "{length}"]]:
+    """Up to `count` different windows with uniformly random starts, in order. A clip that is too short has one."""
+    places = _last_start(num_frames, length) + 1
+    starts = np.sort(rng.choice(places, min(count, places), replace=False))
+    return [window_at(num_frames, length, int(start)) for start in starts]
+
+
 def foreground(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[np.ndarray, " time"]:
     """The fraction of each frame, in [0, 1], that differs from the clip's median frame (static camera).
 
