@@ -70,6 +70,7 @@ def compare(
 def _of_actions(name: str, shared: Measurements, *sides: Measurements) -> dict[str, Compared]:
     """The mean of a measurement of pixels over all windows of each action that both sides share."""
     actions = sorted({clip.action for clip in shared.clips if clip.action is not None})
+    actions = [action for action in actions if all(_rows(side, action) for side in sides)]
     return {a: _compared(*(_mean(side.pixels[name][_rows(side, a)]) for side in sides)) for a in actions}
 
 
