@@ -22,7 +22,7 @@ from stgan.video.clip_lists import LISTS
 from stgan.video.decoding import Resize
 from stgan.video.folders import loose_clips
 from stgan.video.frame_folders import frame_files
-from stgan.video.tensors import TENSORS, find_tensors
+from stgan.video.tensors import TENSORS, Range, find_tensors
 
 Item = TypeVar("Item")
 _Side = Annotated[Count, Ge(1)]
@@ -144,7 +144,7 @@ def given_clips(
     split_column: str = "split",
     ucf_split: int = 1,
     layout: str | None = None,
-    values: str | None = None,
+    values: Range | None = None,
 ) -> list[Clip]:
     """The clips of a folder or file that stgan need not have made, generated or real.
 

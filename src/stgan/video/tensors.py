@@ -112,7 +112,7 @@ class TensorClip:
 
 
 def find_tensors(
-    files: Sequence[Path], *, layout: str | None = None, values: str | None = None
+    files: Sequence[Path], *, layout: str | None = None, values: Range | None = None
 ) -> list[tuple[TensorClip, str | None]]:
     """The clips of files, in their order, each with its action, or None.
 
@@ -133,7 +133,7 @@ def find_tensors(
     for file in files:
         found += _clips_of(file, layout, _MOST_CLIPS - len(found))
     if floating := [clip for clip, _, is_floating in found if is_floating]:
-        known: Any = values or _range(floating)
+        known = values or _range(floating)
         return [(replace(clip, values=known) if is_floating else clip, action) for clip, action, is_floating in found]
     return [(clip, action) for clip, action, _ in found]
 
