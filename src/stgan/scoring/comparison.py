@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stgan.metrics.classification import inception_score
 from stgan.scoring.copies import CopyScores
-from stgan.scoring.measurements import PIXEL_METRICS, Measurements
+from stgan.scoring.measurements import Measurements
 from stgan.scoring.protocols import Rules
 from stgan.scoring.scores import Compared, Comparison
 from stgan.scoring.summaries import flickering, frozen, within_actions
@@ -49,7 +49,7 @@ def compare(
         **apart,
         "diversity": _compared(*(within_actions(each) if alike else None for each in (on_features, real_on_features))),
         **{name: _compared(*sides) for name, sides in copies.beside_real.items()},
-        **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in PIXEL_METRICS},
+        **{name: _compared(_mean(ours.pixels[name]), _mean(theirs.pixels[name])) for name in ours.pixels},
         "frozen_clips": _compared(_mean(frozen(ours)), _mean(frozen(theirs))),
         "flickering_clips": _compared(_mean(flickering(ours)), _mean(flickering(theirs))),
     }

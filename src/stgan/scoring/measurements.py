@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from stgan.errors import StganError, is_out_of_memory
-from stgan.metrics.appearance import appearance_change, background_change, colour_change
+from stgan.metrics.appearance import background_change, colour_change
 from stgan.metrics.copies import SIDE
 from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
@@ -38,11 +38,11 @@ PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "flicker": flicker,
     "frozen": frozen,
     "held": held,
-    "appearance_drift": appearance_change,
     "background_drift": background_change,
     "colour_drift": colour_change,
 }
-"""Metrics of the pixels of a window, by their keys in `stgan.metrics.table`."""
+"""Metrics of the pixels of a window, by their keys in `stgan.metrics.table`. From the last two follows
+`appearance_change`, so it is not computed again."""
 
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
@@ -68,7 +68,7 @@ class Measurements:
     sizes:    (height, width) of each row's clip when it was scored; stored_sizes: in its file.
     rates:    frames a second of each row's clip in its file; NaN if the file does not say.
     shuffled: log probabilities of the same windows with their frames in random order; NaN where not computed.
-    pixels:   `PIXEL_METRICS` of each row.
+    pixels:   `PIXEL_METRICS` and "appearance_drift" of each row.
     thumbnails: gray pictures of all frames of each row's clip; rows of one clip share them.
     variable: the names of the clips in which the time between frames varies.
     """
@@ -352,6 +352,8 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
             rows.append((order, clip.name, number, window, content))
     rows.sort()
     take = [(found[number][1], window) for _, _, number, window, _ in rows]
+    pixels = {name: _stack(take, name) for name in PIXEL_METRICS}
+    pixels["appearance_drift"] = (pixels["background_drift"] + pixels["colour_drift"]) / 2
     return Measurements(
         clips=tuple(found[number][0] for _, _, number, _, _ in rows),
         contents=tuple(content for *_, content in rows),
@@ -361,7 +363,7 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
         features=_stack(take, "features"),
         log_probabilities=_stack(take, "log_probabilities"),
         shuffled=_stack(take, "shuffled"),
-        pixels={name: _stack(take, name) for name in PIXEL_METRICS},
+        pixels=pixels,
         thumbnails=tuple(arrays["thumbnails"] for arrays, _ in take),
         variable=frozenset(clip.name for clip, arrays in found if arrays["variable_rate"][0]),
     )
