@@ -28,19 +28,20 @@ def test_clips_are_scored_if_nobody_has_and_the_page_written(
     scores = (folder / "scores.json").read_text()
     page = (folder / "report.html").read_text()
     assert json.loads(scores)["num_videos"] == 6 and "Honest scores" in page and "its trace" in page
-    assert {path.name for path in (folder / "figures").iterdir()} == {
+    assert {path.name for path in (folder / "report_figures").iterdir()} == {
         "confusion.png", "iterations.png", "method.png", "per_action.png", "strips.png",
     }  # fmt: skip
 
     again = stgan.run("report", folder, "--model", tiny_model)
     assert again.returncode == 0 and "scoring" not in again.stdout and (folder / "report.html").read_text() == page
 
-    honest = (folder / "figures/confusion.png").read_bytes()
+    honest = (folder / "report_figures/confusion.png").read_bytes()
     out = tmp_path / "fooled.html"
     fooled = stgan.run("report", folder, "--model", tiny_model, "--evaluator", "c3d", "--out", out)
     assert fooled.returncode == 0 and "FOOLED" in out.read_text() and "Honest scores" not in out.read_text()
     assert (folder / "scores.json").read_text() == scores and (folder / "report.html").read_text() == page
-    assert (folder / "figures/confusion.png").read_bytes() == honest and (tmp_path / "figures/confusion.png").exists()
+    assert (folder / "report_figures/confusion.png").read_bytes() == honest
+    assert (tmp_path / "fooled_figures/confusion.png").exists()
 
     (folder / "scores.json").write_text('{"format": 1, "num_videos": NaN}')
     refused = stgan.run("report", folder, "--model", tiny_model)
@@ -55,6 +56,38 @@ def test_scores_of_another_window_are_not_taken(stgan: Any, clips: Path, tiny_mo
     assert result.returncode == 0 and "scoring" in result.stdout, result.stderr
     assert json.loads((folder / "scores.json").read_text())["judged"]["frames"] == 16
     assert "the middle 16 frames" in (folder / "report.html").read_text()
+
+
+def test_only_clips_of_known_actions_are_scored(
+    stgan: Any, clips: Path, tiny_clips: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A network says nothing about actions that it does not know, and the page says which network could."""
+    folder = Path(shutil.copytree(clips, tmp_path / "clips"))
+    lines = read_lines(folder)
+    some = [{**line, "action": "swim"} if line["action"] == "left" else line for line in lines]
+    write_lines(folder, some)
+    assert stgan.run("evaluate", folder, "--model", tiny_model, "--keep-going").returncode == 0
+    result = stgan.run("report", folder, "--model", tiny_model)
+    page = (folder / "report.html").read_text()
+    why = "2 clips are not scored: the evaluator of "
+    assert result.returncode == 0 and why in result.stdout and "--evaluator torchvision:NAME" in result.stdout
+    assert why in page and "Honest scores" in page and "<dt>clips scored</dt><dd>4</dd>" in page
+
+    write_lines(folder, [{**line, "action": "swim"} for line in lines])
+    result = stgan.run("report", folder, "--model", tiny_model, "--real", tiny_clips)
+    page = (folder / "report.html").read_text()
+    assert result.returncode == 0 and "Measured without an evaluator" in page and "Honest scores" not in page
+    refused = stgan.run("report", folder, "--model", tiny_model, "--evaluator", "evaluator")
+    assert refused.returncode == 1 and refused.is_one_sentence and "knows none of their actions" in refused.stderr
+
+
+def test_real_clips_play_beside_generated_ones(
+    stgan: Any, clips: Path, tiny_clips: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "page.html"
+    assert stgan.run("report", clips, "--model", tiny_model, "--real", tiny_clips, "--out", out).returncode == 0
+    page = out.read_text()
+    assert all(page.count(f'aria-label="Real clip of {action}: ') == 1 for action in ("left", "right", "grow"))
 
 
 def test_clips_of_another_precision_say_so(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:

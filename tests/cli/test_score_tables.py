@@ -10,7 +10,7 @@ from rich.console import Console
 
 from stgan.checkpoints import find_model
 from stgan.cli.score_tables import show_scores
-from stgan.scoring import Copied, Real, Rules, Scores, evaluate, find_evaluator, folder_clips, labelled_clips
+from stgan.scoring import QUOTED, Copied, Real, Rules, Scores, evaluate, find_evaluator, folder_clips, labelled_clips
 from stgan.video import find_clips
 
 
@@ -63,6 +63,15 @@ def test_copies_are_of_what_they_say(scores: Scores) -> None:
     assert "2 clips (0.50, [0.15 0.85]) are nearer to a frame than 0.250, as 1 % of the real ones are" in frames
     (line,) = (line for line in shown(scores) if line.startswith("near-duplicates"))
     assert "nearly equal another one of their action; of real clips" in line
+
+
+def test_published_scores_and_the_score_of_a_sure_evaluator(scores: Scores) -> None:
+    lines = shown(scores)
+    assert "Inception Score: 3.00 if every clip were surely recognised" in lines
+    assert not any("quoted" in line or "MoCoGAN" in line for line in lines)
+    assert any("│   MoCoGAN " in line for line in shown(replace(scores, quoted=QUOTED)))
+    unknown = replace(scores, actions=(), confusion=(), per_action={})
+    assert not any("surely" in line for line in shown(unknown))
 
 
 def test_values_beside_real_clips(scores: Scores) -> None:

@@ -83,8 +83,8 @@ def test_what_is_not_known_is_left_out(tmp_path: Path, page_of: PageOf) -> None:
     path, figures = write_augmentation_page(folder, tmp_path / "page.html")
     text = page_of(path).text
     assert [figure.relative_to(tmp_path).as_posix() for figure in figures] == [
-        "figures/gain.png",
-        "figures/accuracies.png",
+        "page_figures/gain.png",
+        "page_figures/accuracies.png",
     ]
     assert "One seed" in text and "this may be chance" in text and "Figure 6" not in text
 

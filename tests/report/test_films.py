@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stgan.files import sha256
+from stgan.report.film_files import FilmFolder, films_of
 from stgan.report.films import LONGEST, Film, Films, alike, enlargement, even_sides, make_film, read_clip, strip
 from stgan.scoring import Clip as ScoredClip
 from stgan.video import VideoError, write_video
@@ -93,6 +94,27 @@ def test_a_page_is_filled_only_so_far(clip: Clip) -> None:
     assert films.get(first) is None and films.left_out == 2
     films = Films()
     assert films.get(first) == films.get(first) and films.budget == Films().budget - 2 * size
+
+
+def test_films_that_do_not_fit_into_the_page_are_beside_it(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, so that a page does not depend on which were encoded first. One that is there twice counts twice."""
+    monkeypatch.setattr("stgan.report.films._SIDE", 64)  # for speed
+    clips = [scored(clip(f"{number}.mp4", time=3 + number)) for number in range(3)]
+    size = sum(make_film(each.path).size for each in clips)
+
+    def found(budget: int, times: int = 1) -> Films | FilmFolder:
+        monkeypatch.setattr("stgan.report.film_files.Films", lambda: Films(budget=budget))
+        places = [(each, False) for each in clips] * times
+        return films_of(tmp_path / "page.html", places, lambda films, what, total: films)
+
+    inside = found(size)
+    assert isinstance(inside, Films) and all(inside.get(each) for each in clips)
+    assert inside.budget == inside.left_out == 0 and not (tmp_path / "page_files").exists()
+    for beside in (found(size - 1), found(size, 2)):
+        assert isinstance(beside, FilmFolder) and all(beside.get(each) for each in clips)
+    assert len(list((tmp_path / "page_files/films").iterdir())) == 3 * 3
 
 
 def test_only_the_clips_of_the_manifest_are_shown(clip: Clip, tmp_path: Path) -> None:

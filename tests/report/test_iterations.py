@@ -1,5 +1,6 @@
 """The picture of a clip over the iterations."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from stgan.checkpoints import find_model
 from stgan.report.films import read_clip
-from stgan.report.iterations import Drawn, draw_iterations
+from stgan.report.iterations import Drawn, Trace, draw_iterations, maximised
 from stgan.report.shown import Shown, shown_clips
 from stgan.video import write_video
 
@@ -22,23 +23,42 @@ def clips(generated: Path, tmp_path: Path) -> list[Shown]:
     return shown_clips(Path(shutil.copytree(generated, tmp_path / "clips")), None)
 
 
-def rows(path: Path, frames: int = 8, side: int = 16) -> np.ndarray:
+def rows(path: Path, frames: int = 8, side: int = 16, title: int = 0) -> np.ndarray:
     """The frames of each row of a picture of strips."""
     with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB"))[:, -frames * side :].astype(int)
-    strips = [pixels[top : top + side] for top in range(0, len(pixels), side + 4)]
+        pixels = np.asarray(picture.convert("RGB"))[:, 96 : 96 + frames * side].astype(int)
+    strips = [pixels[top : top + side] for top in range(title, len(pixels), side + 4)]
     return np.stack([np.stack(np.split(strip, frames, axis=1)) for strip in strips])
 
 
 def test_a_clip_is_sampled_again_to_the_same_end(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:
     drawn = draw_iterations(tmp_path / "i.png", clips, find_model(tiny_model))
     assert isinstance(drawn, Drawn) and drawn.clip == clips[0] and "sampled again" in drawn.source
-    strips = rows(tmp_path / "i.png")
+    strips = rows(tmp_path / "i.png", title=24)
     assert len(strips) == 3  # iterations
     clip = read_clip(clips[0].path).frames.astype(int)
     last = clip[np.linspace(0, 15, 8).round().astype(int)]
     errors = np.abs(strips - last).mean((1, 2, 3, 4))
     assert errors[-1] < 3 < errors[:-1].min()
+
+
+def test_a_trace_says_whose_value_it_shows(
+    clips: list[Shown], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is of the networks that steered, and a negative one has the sign of minus, not a hyphen."""
+    saved: dict[str, object] = {}
+    monkeypatch.setattr(
+        "stgan.report.iterations.save_strips", lambda path, strips, **given: saved.update(given, strips=strips)
+    )
+    drawn = draw_iterations(tmp_path / "i.png", clips, find_model(tiny_model))
+    words = "log p of the action under lrcn and c3d, which steered"
+    assert isinstance(drawn, Drawn) and words in drawn.source and saved["title"] == f"iteration: {words}"
+    trace = Trace(3, maximised(["c3d"], "motion", None))
+    for iteration, value in enumerate((math.nan, -0.714, -0.001)):
+        trace.record(iteration, torch.tensor([value]), lambda: torch.zeros(1, 3, 2, 16, 16))
+    assert [strip.label for strip in trace.strips[0]] == ["1", "2:  −0.71", "3:  0.00"]
+    assert maximised(["own"], "spectral", None).startswith("logit of the action, minus the mean logit")
+    assert maximised(["own"], "spectral", "fc:17") == "fc:17 under own, which steered"
 
 
 def test_what_lies_beside_a_clip_comes_first(clips: list[Shown], tiny_model: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from manifest_lines import read_lines, write_lines
 from PIL import Image
@@ -19,6 +20,7 @@ from stgan.records import as_plain, as_record
 from stgan.report.scores_page import Request, write_scores_page
 from stgan.report.shown import shown_clips
 from stgan.scoring import (
+    QUOTED,
     SCORES,
     Protocol,
     Real,
@@ -30,9 +32,10 @@ from stgan.scoring import (
     kept_scores,
     labelled_clips,
     read_scores,
+    score_pixels,
 )
 from stgan.studies.fooling import RECORD, read_fooling
-from stgan.video import find_clips
+from stgan.video import find_clips, write_video
 
 PageOf = Callable[[Path], Any]
 Record = dict[str, Any]
@@ -90,24 +93,25 @@ def test_everything_is_on_the_page(clips: Path, record: Record, make: Make, page
     record["inception_score"] |= {"mean": 1.75, "low": 1.5, "high": 2.25}
     record["notes"] = ["a note on what it depends on"]
     for clip in record["clips"]:  # one that an earlier rule shows is not shown for this again
-        clip["frozen"] = 0.5
+        clip["held"] = 0.5
+    record["frozen_clips"] = [clip["file"] for clip in record["clips"]]
     page = page_of(make(clips, record))
     for word in (
         "6 clips of 3 actions, model tiny, preset robust, seed 0", "Honest scores", "Not fooled", "0.62", "0.50–0.75",
-        "1.75", "1.50–2.25", "12.34", "All 6 clips.", "quoted, not comparable", "MoCoGAN", "23.44", "66.33",
+        "1.75", "1.50–2.25", "12.34", "All 6 clips.", "3.00 if every clip were surely recognised",
         "Failures", "Hardly any motion", "the 3 highest", "a note on what it depends on", record["protocol"],
         record["evaluator_hash"][:16], "sampled again from the manifest", "over 1 split", "stgan evaluate",
         "grow left right --num 2 --seed 0 --model tiny --preset robust --iterations 3", *FIGURES,
     ):  # fmt: skip
         assert word in page.text, word
-    assert "FOOLED" not in page.text
+    assert "FOOLED" not in page.text and "quoted" not in page.text and "MoCoGAN" not in page.text
     addresses = [value for _, found in page.tags for name, value in found.items() if name in ("src", "href", "poster")]
     assert addresses and all(value.startswith("data:") for value in addresses)
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
     # Six clips, those picked by each of the rules, and the best and worst three.
     assert videos(page) >= 6 + 3 + 6
     for name in FIGURES:
-        with Image.open(clips / "figures" / name) as figure:
+        with Image.open(clips / "report_figures" / name) as figure:
             figure.load()
     again = (clips / "report.html").read_bytes()
     assert make(clips, record).read_bytes() == again
@@ -115,12 +119,12 @@ def test_everything_is_on_the_page(clips: Path, record: Record, make: Make, page
 
 def test_a_fooled_evaluator_cannot_be_overlooked(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
     make(clips, record)
-    honest = (clips / "figures" / "confusion.png").read_bytes()
+    honest = (clips / "report_figures" / "confusion.png").read_bytes()
     page = page_of(make(clips, {**record, "fooled": True, "evaluator": "c3d"}))
     assert [found["class"] for _, found in page.tags if "verdict" in (found.get("class") or "")] == ["verdict fooled"]
     assert page.text.count("FOOLED") >= 6 and "Honest" not in page.text and "--allow-fooled" in page.text
     assert "seen as intended, but fooled" in page.text or "seen as intended" not in page.text
-    assert (clips / "figures" / "confusion.png").read_bytes() != honest
+    assert (clips / "report_figures" / "confusion.png").read_bytes() != honest
 
     page = page_of(make(clips, {**record, "fooled": None}))
     assert "Not known whether fooled" in page.text and "Honest" not in page.text and "FOOLED" not in page.text
@@ -132,7 +136,7 @@ def test_fooled_clips_stand_beside_honest_ones(
     page = page_of(make(clips, record, study))
     assert page.text.count("FOOLED") == 1 + 1  # the row of the table, and the one action that has a share
     assert "steered by lrcn" in page.text and "c3d: 0.12" in page.text and "Honest scores" in page.text
-    assert (clips / "figures" / "fooling.png").exists()
+    assert (clips / "report_figures" / "fooling.png").exists()
 
     alone = page_of(make(study, None, study))
     assert videos(alone) == 6 and "A fooling study: 12 clips, steered by lrcn or c3d, seed 3" in alone.text
@@ -193,6 +197,59 @@ def test_a_page_of_very_many_clips_stays_small(
     assert (clips / "report.html").stat().st_size < 1_000_000
 
 
+def test_a_page_of_large_clips_stays_small(clips: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page that readers open is at most 8 MB, whatever its clips hold: here noise, which no codec makes small."""
+    monkeypatch.setattr("stgan.report.films._SIDE", 256)
+    random = np.random.default_rng(0)
+    entries = []
+    for number in range(21):
+        (clips / f"action{number}").mkdir()
+        name = f"action{number}/0.mp4"
+        write_video(clips / name, random.integers(0, 256, (2, 256, 256, 3), dtype=np.uint8))
+        entries.append({**read_lines(clips)[0], "file": name, "action": f"action{number}", "index": 0, "init": {}})
+        del entries[-1]["sha256"]
+    write_lines(clips, entries)
+    page = make(clips)
+    assert page.stat().st_size < 8_000_000 and len(list((clips / "report_files/films").glob("*.mp4"))) == 21
+
+
+def test_a_folder_of_clips_has_no_more_clips_after_its_page(tiny_clips: Path, tmp_path: Path, make: Make) -> None:
+    """Figures are pictures in a folder, as frames of a clip are."""
+    folder = Path(shutil.copytree(tiny_clips, tmp_path / "clips"))
+    make(folder)
+    assert len(find_clips(folder).clips) == 9 and (folder / "report_figures/strips.png").is_file()
+
+
+def test_two_pages_about_one_folder_do_not_touch_each_other(clips: Path, record: Record, tiny_model: Path) -> None:
+    def write(name: str, **changes: Any) -> dict[str, bytes]:
+        scores = as_record(Scores, {**record, **changes}, "scores")
+        page, figures, _ = write_scores_page(Request(clips, find_model(tiny_model), "tiny", scores), clips / name)
+        return {str(path): path.read_bytes() for path in (page, *figures)}
+
+    first = write("one.html")
+    second = write("two.html", fooled=True)
+    assert len(first) == len(second) == 6 and not first.keys() & second.keys()
+    assert all(Path(path).read_bytes() == data for path, data in (first | second).items())
+
+
+def test_published_scores_stand_beside_those_of_their_protocol(
+    clips: Path, record: Record, make: Make, page_of: PageOf
+) -> None:
+    page = page_of(make(clips, {**record, "quoted": as_plain(QUOTED)}))
+    assert "MoCoGAN" in page.text and "66.33" in page.text and "quoted, of other clips" in page.text
+
+
+def test_a_page_without_an_evaluator_says_so(clips: Path, tiny_clips: Path, tiny_model: Path, page_of: PageOf) -> None:
+    evaluator = find_evaluator("evaluator", find_model(tiny_model))
+    scores = score_pixels(folder_clips(clips), evaluator, real=folder_clips(tiny_clips), notes=("nobody knows them",))
+    page = page_of(write_scores_page(Request(clips, find_model(tiny_model), "tiny", scores))[0])
+    for word in ("Measured without an evaluator", "nobody knows them", "visible motion", "flickering clips"):
+        assert word in page.text, word
+    for word in ("Honest", "Inception Score", "recognised", "seen as", "FOOLED"):
+        assert word not in page.text, word
+    assert [found["class"] for _, found in page.tags if "verdict" in (found.get("class") or "")] == ["verdict unjudged"]
+
+
 def test_what_cannot_be_shown_is_told(clips: Path, record: Record, make: Make, page_of: PageOf) -> None:
     broken, gone = [entry["file"] for entry in read_lines(clips)][:2]
     (clips / broken).write_bytes(b"no video" * 20)
@@ -216,11 +273,11 @@ def test_no_link_out_of_the_folder_is_followed(
     clips: Path, record: Record, tiny_clips: Path, tmp_path: Path, make: Make, page_of: PageOf
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
-    (clips / "figures").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StganError, match=r"figures' is a link to another folder; remove it"):
+    (clips / "report_figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StganError, match=r"report_figures' is a link to another folder; remove it"):
         make(clips, record)
     assert not list((tmp_path / "elsewhere").iterdir())
-    (clips / "figures").unlink()
+    (clips / "report_figures").unlink()
     action = Path(read_lines(clips)[0]["file"]).parent.name
     shutil.move(clips / action, tmp_path / "moved")
     (clips / action).symlink_to(tmp_path / "moved")
@@ -333,7 +390,7 @@ def test_the_nearest_training_frame_is_beside_each_clip(
     def pictures(scores: Scores, real: Path | None) -> tuple[Any, int]:
         request = Request(clips, find_model(tiny_model), "tiny", scores, command=("stgan", "report"), real=real)
         page, figures, _ = write_scores_page(request)
-        assert ((clips / "figures" / "nearest.png") in figures) is (real is not None)
+        assert ((clips / "report_figures" / "nearest.png") in figures) is (real is not None)
         return page_of(page), sum("nearest training" in (found.get("alt") or "") for _, found in page_of(page).tags)
 
     page, shown = pictures(scores, tiny_clips)

@@ -12,7 +12,7 @@ from PIL import Image
 from stgan.report.diagram import HEIGHT, WIDTH, method_diagram
 from stgan.report.figures import draw_confusion, draw_per_action
 from stgan.report.shown import MOST_CLIPS, Shown, by_action, extremes, failures, first_of_each
-from stgan.scoring import Clip, ClipScores
+from stgan.scoring import Clip, ClipScores, PixelScores
 
 
 def shown(number: int, action: str = "walk", steered_to: float = 0.5, **verdict: Any) -> Shown:
@@ -46,20 +46,66 @@ def test_failures_are_picked_by_their_rules_and_once() -> None:
         shown(2, "run", probability=0.2, steered_to=0.97),
         shown(3, "run", probability=0.1, steered_to=0.1),
         shown(4, "run", probability=0.4, steered_to=0.98),
-        shown(5, probability=0.001, steered_to=1.0, frozen=0.9, flicker=3.0),
-        shown(6, probability=0.5, frozen=0.0, flicker=0.0, appearance_drift=2.0),
-        shown(7, probability=0.5, frozen=0.5, flicker=5.0, appearance_drift=1.0),
+        shown(5, probability=0.001, steered_to=1.0, held=0.9, flicker=3.0),
+        shown(6, probability=0.5, held=0.0, flicker=0.0, appearance_drift=2.0),
+        shown(7, probability=0.5, held=0.5, flicker=5.0, appearance_drift=1.0),
         shown(8, probability=0.5, flicker=4.0),
+        shown(9, probability=0.5, flicker=4.5, appearance_drift=3.0),
     ]
-    picked = {case.title: [clips.index(clip) for clip, _ in case.clips] for case in failures(clips)}
-    assert picked == {
+    scores = measured(clips, frozen=(5, 7), flickering=(5, 7, 8, 9), high={"flicker": 4.2, "appearance_drift": 1.5})
+    assert picked(clips, scores) == {
         "Recognised as another action": [1, 3, 2],
         "The networks that steered are sure, the evaluator disagrees": [0, 4],
         "Hardly any motion": [5, 7],
-        "Flicker": [8],
+        "Flicker": [9],
         "Changing appearance": [6],
     }
-    assert failures([shown(0), Shown(Clip(Path("x"), "x"), "walk", {}, None)]) == []
+    assert failures([shown(0), Shown(Clip(Path("x"), "x"), "walk", {}, None)], None) == []
+
+
+def measured(clips: list[Shown], frozen: Any = (), flickering: Any = (), high: Any = ()) -> PixelScores:
+    """Scores that name the clips of these numbers as frozen and flickering."""
+    names = [[clips[number].name for number in numbers] for numbers in (frozen, flickering)]
+    return PixelScores(
+        num_videos=len(clips), values={}, clips={}, high=dict(high), skipped=(), notes=(),
+        frozen_clips=tuple(names[0]), flickering_clips=tuple(names[1]),
+    )  # fmt: skip
+
+
+def picked(clips: list[Shown], scores: PixelScores) -> dict[str, list[int]]:
+    return {case.title: [clips.index(clip) for clip, _ in case.clips] for case in failures(clips, scores)}
+
+
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=20), st.floats(0, 9) | st.none())
+def test_only_what_real_clips_hardly_do_is_a_failure(values: list[float], high: float | None) -> None:
+    """Without real clips, only clips above a threshold of stgan's; nothing says how much an appearance may change."""
+    clips = [shown(i, flicker=value, held=value, appearance_drift=value) for i, value in enumerate(values)]
+    known = {} if high is None else dict.fromkeys(("flicker", "held", "appearance_drift"), high)
+    assert set(picked(clips, measured(clips, high=known))) <= {"Changing appearance"}
+    everything = range(len(clips))
+    for scores in (measured(clips, everything, high=known), measured(clips, (), everything, high=known)):
+        for title, numbers in picked(clips, scores).items():
+            found = [values[number] for number in numbers]
+            assert found == sorted(found, reverse=True) and min(found) > (high or 0)
+            assert title != "Changing appearance" or high is not None
+
+
+def test_actions_that_clips_are_taken_for_are_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captions name them, so the matrix does too; the rarest of very many are "other"."""
+    drawn: list[Any] = []
+    monkeypatch.setattr("stgan.report.figures.save_figure", lambda figure, path, fooled: drawn.append(figure))
+
+    def labels(counts: list[list[int]], rows: list[int]) -> tuple[list[str], list[str]]:
+        draw_confusion(tmp_path / "c.png", ["bend", "jack", "jump", "run"], counts, rows, fooled=False)
+        (axes,) = drawn[-1].axes
+        return [[label.get_text() for label in found] for found in (axes.get_xticklabels(), axes.get_yticklabels())]
+
+    counts = [[1, 1, 0, 0], [0] * 4, [0, 2, 1, 3], [0] * 4]
+    assert labels(counts, [0, 2]) == [["bend", "jump", "jack", "run"], ["bend", "jump"]]
+    assert [text.get_text() for text in drawn[-1].axes[0].texts] == ["1", "1", "1", "2", "3"]
+    monkeypatch.setattr("stgan.report.figures.MOST_ACTIONS", 3)
+    assert labels(counts, [0, 2])[0] == ["bend", "jump", "jack", "other"]
+    assert labels(counts, [0])[0] == ["bend", "jack"]
 
 
 def test_contributions_are_the_highest_and_the_lowest() -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stgan.checkpoints import CheckpointError, find_model
 from stgan.checkpoints.checkpoint import save_checkpoint
 from stgan.errors import StganError
-from stgan.metrics.classification import wilson_interval
+from stgan.metrics.classification import inception_score, wilson_interval
 from stgan.metrics.distances import kernel_distance
 from stgan.metrics.neighbours import precision_recall_density_coverage
 from stgan.networks.i3d import I3D, I3DConfig
@@ -36,9 +38,11 @@ from stgan.scoring import (
     labelled_clips,
     measure,
 )
+from stgan.scoring.scores import quoted_beside
 from stgan.scoring.summaries import neighbourhood
 from stgan.video import find_clips, read_video, write_gif, write_video
 from stgan.video.decoding import inspect_clip
+from stgan.video.ucf101_names import CLASSES
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +84,24 @@ def test_scores_are_plain_json_and_name_every_choice(scores: Scores) -> None:
     assert values["feature_network"] == "evaluator" and values["feature_size"] == 8 and values["splits"] == 2
     assert values["feature_hash"] == values["evaluator_hash"]
     assert "16 frames" in values["protocol"] and values["fooled"] is None and values["frechet_video_distance"] is None
-    assert values["rows"][0]["name"] == "generated" and len(values["quoted"]) == len(QUOTED) == 7
+    assert values["rows"][0]["name"] == "generated" and values["quoted"] == []
     assert {"mean", "std", "low", "high"} == set(values["inception_score"])
+
+
+def test_published_scores_are_quoted_beside_their_own_protocol_only(evaluator: Evaluator) -> None:
+    assert quoted_beside(evaluator) == quoted_beside(replace(evaluator, actions=CLASSES)) == ()
+    assert quoted_beside(replace(evaluator, kind="c3d")) == ()
+    assert quoted_beside(replace(evaluator, kind="c3d", actions=CLASSES)) == QUOTED and len(QUOTED) == 7
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6).filter(any))
+def test_the_score_of_a_sure_evaluator_is_that_of_its_sure_answers(scores: Scores, counts: list[int]) -> None:
+    sure = replace(scores, actions=tuple(map(str, counts)), confusion=tuple(map(tuple, np.diag(counts).tolist())))
+    answers = torch.eye(len(counts)).repeat_interleave(torch.tensor(counts), 0).log()
+    assert sure.sure_inception_score == pytest.approx(float(inception_score(answers)[0]))
+    nameless = replace(scores.clips[0], probability=None)
+    assert replace(sure, clips=(nameless,)).sure_inception_score is None
+    assert replace(sure, actions=(), confusion=()).sure_inception_score is None
 
 
 def steered(clips: list[Clip], *hashes: str) -> list[Clip]:

@@ -25,6 +25,16 @@ def test_pictures_stay_of_a_sane_size(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
 
 
+def test_a_title_stands_above_and_minus_signs_can_be_seen(tmp_path: Path) -> None:
+    black = np.zeros((2, 20, 20, 3), np.uint8)
+    save_strips(tmp_path / "sheet.png", [Strip("−", black)], title="a title that is wider than the frames")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape[0] == 24 + 24 and sheet.shape[1] > 200 and (sheet[:24] < 128).any()
+    assert (sheet[24:44, 96:136] == 0).all() and (sheet[:, -6:] == 255).all()  # nothing is cut off
+    (rows,) = {tuple(np.flatnonzero((sheet[24:, :96] < 128).any(1)))}
+    assert 1 <= len(rows) <= 2  # a bar; a font without this sign has a box instead
+
+
 def test_a_label_is_written_where_it_changes(tmp_path: Path) -> None:
     black = np.zeros((2, 20, 20, 3), np.uint8)
     save_strips(tmp_path / "sheet.png", [Strip("a", black), Strip("a", black), Strip("b", black)])

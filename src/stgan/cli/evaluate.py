@@ -185,7 +185,7 @@ def evaluate(
     write_json(json_file, scores)
     if csv_file:
         write_text(csv_file, _as_csv(scores))
-    if replace(rules, splits=1) == Rules():
+    if replace(rules, splits=1, frames=None) == Rules():
         keep_scores(folder, scores, console)
 
 

@@ -122,7 +122,7 @@ def generate(
     from stgan.generation import CONTACT_SHEET, FPS, MOST_TOGETHER, PREVIOUS, GenerationJob
     from stgan.manifest import MANIFEST
     from stgan.pipeline import STGAN
-    from stgan.report.iterations import Intermediates, Trace
+    from stgan.report.iterations import Intermediates, Trace, maximised
     from stgan.video import write_gif
     from stgan.video.io import LARGEST_GIF
 
@@ -147,7 +147,8 @@ def generate(
         raise StganError(
             f"a GIF is at most {LARGEST_GIF} pixels wide, and {stgan.name} makes larger frames; drop --gif"
         )
-    recorder, stages = Trace(settings.iterations), Intermediates(intermediate or settings.iterations)
+    recorder = Trace(settings.iterations, maximised(steering.classifiers, settings.name, steering.target))
+    stages = Intermediates(intermediate or settings.iterations)
     companions: dict[str, "Companion"] = {}
     if gif:
         companions[".gif"] = lambda clip, path: write_gif(path, clip.frames, FPS)

@@ -1,7 +1,8 @@
 """`stgan report`: one page about generated clips."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
     from stgan.report.film_files import Watch
     from stgan.report.films import Film
-    from stgan.scoring import Scores
+    from stgan.scoring import Clip, ClipScores, Example, PixelScores, Scores
 
 _AUGMENTATION = "an augmentation experiment"
 _EXPLANATIONS = "a folder of explanations"
@@ -49,14 +50,18 @@ def report(
 
     The page shows the clips, their scores with intervals, failures chosen by rules, the method, and how everything was
     made. It uses the scores that stgan evaluate left in FOLDER/scores.json; if there are none, the command scores the
-    clips first. With --real the page also shows the nearest training frame beside each clip. An --evaluator that
-    steered the clips may score them here; the page then says so. The figures are also written to the folder `figures`
-    beside the page. For an augmentation experiment, or a study of several, the page says whether generated clips are
-    useful training data. For what stgan explain wrote, it shows the explanations.
+    clips first. With --real the page also shows a real clip of each action beside the generated ones, and the nearest
+    training frame of each. An --evaluator that steered the clips may score them here; the page then says so. The
+    figures are also written to the folder `report_figures` beside the page (named after it). For an augmentation
+    experiment, or a study of several, the page says whether generated clips are useful training data. For what stgan
+    explain wrote, it shows the explanations.
 
-    Clips of more than 40 actions become an atlas: a page to search and to sort, whose clips are files in the folder
-    `report_files` beside it and are loaded and play while they are seen. Without --evaluator and without scores they
-    are only scored if the model's evaluator knows their actions. After an interruption, the same command continues.
+    An evaluator scores only clips of actions that it knows. If the model's evaluator knows none of them and no other is
+    named, the page has what is measured on pixels: motion, flicker and the like.
+
+    A page is one file of at most about 8 MB. If the clips do not fit into it, they are files in the folder
+    `report_files` beside it, which are loaded and play while they are seen. Clips of more than 40 actions become an
+    atlas: such a page to search and to sort. After an interruption, the same command continues.
     """
     from stgan.checkpoints import find_model
     from stgan.report.augmentation_page import write_augmentation_page
@@ -88,8 +93,8 @@ def report(
         whole = made_by(clips) if model is None else find_model(typed(model))
         source = folder if kind else fooling
         study = (source, read_fooling(source)) if source else None
-        scores = None if kind else find_scores(folder, whole, evaluator, real, console)
-        request = Request(folder, whole, model or whole.path.name, scores, study, command, real)
+        scores, beside = (None, {}) if kind else find_scores(folder, whole, evaluator, real, console)
+        request = Request(folder, whole, model or whole.path.name, scores, study, command, real, beside)
     with on_interrupt("films that are finished are kept; the same command continues"), console.status("drawing") as now:
         if request:
             page, figures, films = write_scores_page(request, out, _watching(console, now))
@@ -135,32 +140,71 @@ def _kind(folder: Path) -> str:
 
 def find_scores(
     folder: Path, model: "ModelFolder", evaluator: str | None, real: Path | None, console: Console
-) -> "Scores | None":
-    """The scores in the folder, if this evaluator scored its clips with default settings; else new ones.
+) -> "tuple[Scores | PixelScores, dict[str, Example]]":
+    """The scores in the folder, if this evaluator scored its clips with default settings; else new ones. And a real
+    clip of each action, if there are any.
 
-    None if no evaluator is named, and the model's own one knows none of the clips' actions.
+    Clips of actions that the evaluator does not know are left out. If it knows none and the user did not name it, only
+    pixels are measured.
     """
     from stgan.devices import choose_device
-    from stgan.scoring import Real, evaluate, find_evaluator, folder_clips, given_clips, kept_scores
+    from stgan.scoring import (
+        Real,
+        evaluate,
+        examples,
+        find_evaluator,
+        folder_clips,
+        given_clips,
+        kept_scores,
+        score_pixels,
+    )
 
     clips = folder_clips(folder, lambda note: print_note(console, note))
     device = choose_device()
     scorer = find_evaluator(evaluator, model, device=device, run_code=True) if evaluator is not None else None
-    if real is None and (kept := kept_scores(folder, clips, scorer)):
-        return kept
+    if real is None and (kept := kept_scores(folder, clips, scorer)) and all(_is_judged(clip) for clip in kept.clips):
+        return kept, {}
     scorer = scorer or find_evaluator(None, model, device=device)
-    actions = {clip.action for clip in clips} - {None}
-    if evaluator is None and actions and actions.isdisjoint(scorer.actions):
-        print_note(
-            console, f"the clips are not scored: the {scorer.name} of {model.name} knows none of their actions; "
-            "name one that does as --evaluator"
-        )  # fmt: skip
-        return None
+    judge = scorer.name if evaluator else f"the {scorer.name} of {model.name}"
+    notes = _unknown_actions(clips, scorer.actions, judge, named=evaluator is not None)
+    for note in notes:
+        print_note(console, note)
+    judged = [clip for clip in clips if clip.action in scorer.actions or (evaluator and clip.action is None)]
+    if evaluator and not judged:
+        raise StganError(notes[0])
+    beside = given_clips(real, lambda note: print_note(console, note)) if real else []
+    found = examples(beside, dict.fromkeys(clip.action for clip in clips if clip.action is not None), scorer)
     with score_cache(None, console, evaluator) as cache:
-        beside = Real(given_clips(real, lambda note: print_note(console, note))) if real else None
+        if not judged:
+            pixels = score_pixels(
+                clips, scorer, real=beside, notes=tuple(notes), cache=cache, watch=watching(console)
+            )  # fmt: skip
+            return pixels, found
         scores = evaluate(
-            clips, scorer, real=beside, allow_fooled=bool(evaluator), keep_going=True, cache=cache,
-            watch=watching(console),
+            judged, scorer, real=Real(beside) if real else None, allow_fooled=bool(evaluator), keep_going=True,
+            cache=cache, watch=watching(console),
         )  # fmt: skip
-    keep_scores(folder, scores, console)
-    return scores
+    if len(judged) == len(clips):
+        keep_scores(folder, scores, console)
+    return replace(scores, notes=(*notes, *scores.notes)), found
+
+
+def _is_judged(clip: "ClipScores") -> bool:
+    """Whether the evaluator knows what the clip should show, or nobody does."""
+    return clip.action is None or clip.probability is not None
+
+
+def _unknown_actions(clips: "Sequence[Clip]", known: Collection[str], evaluator: str, named: bool) -> list[str]:
+    """A sentence about clips that an evaluator cannot judge, and about what could; none if there are no such clips."""
+    unknown = [clip.action for clip in clips if clip.action not in known and not (named and clip.action is None)]
+    actions = [action for action in dict.fromkeys(unknown) if action is not None]
+    if not unknown:
+        return []
+    if len(unknown) < len(clips):
+        why = f"{len(unknown)} clips are not scored: {evaluator} does not know {len(actions)} of the actions"
+        why += f", such as {quoted(actions[0])}" if actions else ""
+    elif actions:
+        why = f"the clips are not scored: {evaluator} knows none of their actions, such as {quoted(actions[0])}"
+    else:
+        why = "the clips are not scored: nothing says what they show"
+    return [f"{why}; name a classifier that knows them (--evaluator torchvision:NAME, hf:ORG/NAME or FILE:FUNCTION)"]

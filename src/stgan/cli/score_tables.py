@@ -64,6 +64,8 @@ def show_scores(console: Console, scores: Scores) -> None:
     if scores.by and scores.by.rules.published:
         console.print(_by_protocol(scores.by, scores), style="bold", soft_wrap=True)
     console.print(_recognition(title, rows, scores.quoted))
+    if scores.sure_inception_score is not None:
+        console.print(f"Inception Score: {scores.sure_inception_score:.2f} if every clip were surely recognised")
     for keys in (_FEATURES, _PIXELS):
         measured = [METRICS[key] for key in keys if any(getattr(row, key) is not None for row in rows)]
         if measured:
@@ -82,7 +84,8 @@ def show_scores(console: Console, scores: Scores) -> None:
         if order:
             console.print(
                 f"temporal order, {name}: accuracy {order.ordered:.2f} in order, "
-                f"{order.shuffled:.2f} with frames shuffled ({order.num_videos} clips)"
+                f"{order.shuffled:.2f} with frames shuffled ({order.num_videos} clips)",
+                soft_wrap=True,
             )
     if scores.precision is not None:
         console.print(
@@ -122,8 +125,9 @@ def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]
             f"{row.accuracy:.2f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
             f"{score.mean:.2f}{spread} {shown_interval((score.low, score.high))}" if score else "",
         )
-    table.add_section()
-    table.add_row("quoted, not comparable:", style="dim")
+    if quoted:
+        table.add_section()
+        table.add_row("quoted, of other clips:", style="dim")
     for each in quoted:
         table.add_row(f"  {each.method}", "", "", f"{each.inception_score:.2f}", style="dim")
     return table

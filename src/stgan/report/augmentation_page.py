@@ -19,7 +19,7 @@ from stgan.report.augmentation_tables import (
     table_of_settings,
     verdict,
 )
-from stgan.report.page import FIGURES, PAGE, Drawing, write_page
+from stgan.report.page import PAGE, Drawing, drawing_beside, write_page
 from stgan.studies.actors import STUDY, StudyResult, read_study
 from stgan.studies.augmentation import RECORD, AugmentationResult
 from stgan.studies.counts import draw_counts
@@ -38,8 +38,8 @@ _SPLITS = {"train": "training clips", "validation": "validation clips, to choose
 def write_augmentation_page(
     folder: Path, out: Path | None = None, *, command: str | None = None
 ) -> tuple[Path, list[Path]]:
-    """Write the page: one file that needs no other file and no network. The folder `figures` beside it has its figures
-    as PNG. Both contain frames of real clips, if the record names clips that still exist.
+    """Write the page: one file that needs no other file and no network. The folder `report_figures` beside it has its
+    figures as PNG. Both contain frames of real clips, if the record names clips that still exist.
 
     Args:
         folder: what `stgan augment` wrote (`augmentation.json`), or a study of several settings (`study.json`).
@@ -53,11 +53,17 @@ def write_augmentation_page(
         StganError: the record cannot be read or is not one.
     """
     study = read_study(folder / (STUDY if (folder / STUDY).is_file() else RECORD))
-    result = study.primary.result
     page_file = out or folder / PAGE
-    drawing = Drawing(page_file.parent / FIGURES)
+    with drawing_beside(page_file) as drawing:
+        page = _page(folder, study, drawing, command)
+        return write_page(page_file, "augmentation.html", page=page), drawing.written
+
+
+def _page(folder: Path, study: StudyResult, drawing: Drawing, command: str | None) -> dict[str, Any]:
+    """What the template shows."""
+    result = study.primary.result
     word, sentence = verdict(result)
-    page = {
+    return {
         "title": printable(folder.resolve().name),
         "subtitle": _subtitle(study),
         "verdict": {"word": word, "head": _head(word, result), "sentence": sentence, "levels": _levels(result)},
@@ -79,7 +85,6 @@ def write_augmentation_page(
         "figures_folder": printable(str(drawing.folder)),
         "version": __version__,
     }
-    return write_page(page_file, "augmentation.html", page=page), drawing.written
 
 
 def _subtitle(study: StudyResult) -> str:
@@ -131,7 +136,7 @@ def _figures(result: AugmentationResult, drawing: Drawing) -> dict[str, Any]:
     real, generated = (result.counts.get(side, {}) for side in ("real", "generated"))
     if real or generated:
         found["counts"] = drawing.picture("counts", lambda path: draw_counts(path, real, generated))
-        with Image.open(drawing.written[-1]) as image:
+        with Image.open(drawing.drawn / drawing.written[-1].name) as image:
             found["counts_width"] = round(_SCALE * image.width)
     return found
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from stgan.errors import StganError
 from stgan.names import printable, quoted
 from stgan.report.explained import Explained, find_explained
-from stgan.report.film_files import FilmFolder, Watch
-from stgan.report.films import SPEED, Films
-from stgan.report.page import BROWSE, PAGE, write_page
+from stgan.report.film_files import Watch, films_of, write_with_films
+from stgan.report.films import SPEED
+from stgan.report.page import PAGE
 from stgan.version import __version__
 
 _MOST_INSIDE = 12  # films inside the page; more are files beside it
@@ -29,7 +29,7 @@ def write_explanations_page(
         watch: see `write_scores_page`.
 
     Returns:
-        The page, and the folder of the films beside it if there are more than 12.
+        The page, and the folder of the films beside it if there are more than 12, or they are too large for it.
 
     Raises:
         StganError: no explanation can be shown, or the folder of the films is a link.
@@ -38,11 +38,7 @@ def write_explanations_page(
     if not explained:
         raise StganError(refused[0] if refused else f"{quoted(folder)} has no explanations; run stgan explain")
     page_file = out or folder / PAGE
-    films: Films | FilmFolder = Films()
-    if len(explained) > _MOST_INSIDE:
-        films = FilmFolder.of(page_file)
-        films.write([each.film for each in explained], watch, wide=True)
-        films.prune()
+    films = films_of(page_file, [(each.film, True) for each in explained], watch, beside=len(explained) > _MOST_INSIDE)
     page = {
         "title": printable(folder.resolve().name),
         "subtitle": f"{len(explained)} explained clip{'s' if len(explained) > 1 else ''}",
@@ -54,9 +50,7 @@ def write_explanations_page(
         "notes": refused[:_MOST_NOTES],
         "version": __version__,
     }
-    beside = isinstance(films, FilmFolder)
-    written = write_page(page_file, "explanations.html", script=BROWSE if beside else "", page=page)
-    return written, films.folder if isinstance(films, FilmFolder) else None
+    return write_with_films(page_file, "explanations.html", films, page)
 
 
 def _known(explained: list[Explained]) -> dict[str, str]:

@@ -23,18 +23,21 @@ def draw_confusion(
 
     Args:
         confusion: counts; rows are the intended actions, columns the actions that the evaluator sees.
-        rows: numbers of the actions to show; all other columns are summed up in the column "other".
+        rows: numbers of the actions to show. The columns are these and the actions that their clips are taken for,
+            the most frequent ones first; beyond 40, the others are summed up in the column "other".
         fooled: whether the evaluator steered the clips; the figure then says so.
     """
     counts = np.array(confusion, dtype=float)[rows]
-    named = counts[:, rows]
-    labels = [printable(actions[row], _LONGEST) for row in rows]
-    other = counts.sum(1) - named.sum(1)
+    seen = counts.sum(0)
+    wrong = [int(column) for column in np.argsort(-seen, kind="stable") if seen[column] and column not in rows]
+    shown = [*rows, *wrong[: MOST_ACTIONS - len(rows)]]
+    labels = [printable(actions[column], _LONGEST) for column in shown]
+    other = counts.sum(1) - counts[:, shown].sum(1)
     columns = [*labels, "other"] if other.any() else labels
-    table = np.column_stack([named, other]) if other.any() else named
+    table = np.column_stack([counts[:, shown], other]) if other.any() else counts[:, shown]
     share = table / np.maximum(1, table.sum(1, keepdims=True))
-    side = max(3.4, 0.42 * len(labels) + 1.2)
-    figure = Figure(figsize=(side + 0.4, side), layout="constrained")
+    height, width = (0.42 * number + 1.2 for number in table.shape)
+    figure = Figure(figsize=(max(3.8, width + 0.4), max(2.6, height)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(table > 0):
@@ -43,7 +46,7 @@ def draw_confusion(
             color="white" if share[row, column] > _WHITE_ABOVE else _INK,
         )  # fmt: skip
     axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor", parse_math=False)
-    axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    axes.set_yticks(range(len(rows)), labels[: len(rows)], parse_math=False)
     axes.set_xlabel("seen by the evaluator", color=_SOFT)
     axes.set_ylabel("intended", color=_SOFT)
     axes.tick_params(length=0, labelsize=10, colors=_INK)
@@ -71,7 +74,7 @@ def draw_per_action(
         if name in intervals:
             axes[0].plot(intervals[name], (place, place), color=_INK, linewidth=1.2)
     axes[0].set_xlim(0, 1)
-    axes[0].set_xlabel("recognised (95 %)", color=_SOFT)
+    axes[0].set_xlabel("share recognised (95 %)", color=_SOFT)
     if contributions:
         axes[1].barh(places, [contributions.get(name, 0.0) for name in names], color=_ORANGE, height=0.62)
         axes[1].set_xlabel("contribution (nats)", color=_SOFT)

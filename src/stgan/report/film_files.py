@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +13,8 @@ from PIL import Image
 
 from stgan.errors import StganError
 from stgan.files import remove, remove_leftovers, replacing
-from stgan.report.films import Encoded, Film, encode_film
-from stgan.report.page import make_beside
+from stgan.report.films import Encoded, Film, Films, encode_film
+from stgan.report.page import BROWSE, folder_beside, make_beside, write_page
 from stgan.scoring import Clip
 from stgan.video import TensorClip
 from stgan.video.frame_folders import clip_sha256
@@ -52,8 +52,7 @@ class FilmFolder:
 
         Two levels down, the films are not taken for clips of an action if the page is in a folder of clips.
         """
-        folder = page.with_name(f"{page.stem}_files") / "films"
-        make_beside(folder.parent)
+        folder = folder_beside(page, "files") / "films"
         make_beside(folder)
         return cls(folder)
 
@@ -124,3 +123,37 @@ class FilmFolder:
         inside = quote(os.fsencode(self.folder.relative_to(self.folder.parents[1])))
         mp4, webm, poster = (f"./{inside}/{file.name}" for file in self._files(name))
         return Film(mp4, webm, poster, *size)
+
+
+def films_of(
+    page: Path, places: Sequence[tuple[Clip, bool]], watch: Watch, *, beside: bool = False
+) -> Films | FilmFolder:
+    """The films of a page: inside it if all of them fit, else files beside it.
+
+    Args:
+        places: what the page shows: each a clip, and whether its film is wide. A clip that it shows twice is there
+            twice.
+        beside: they are files beside the page in any case.
+    """
+    inside = Films()
+    if not beside and inside.hold(places):
+        return inside
+    films = FilmFolder.of(page)
+    for wide in (False, True):
+        films.write([clip for clip, is_wide in places if is_wide is wide], watch, wide)
+    return films
+
+
+def write_with_films(
+    path: Path, template: str, films: Films | FilmFolder, page: Mapping[str, object]
+) -> tuple[Path, Path | None]:
+    """Write a page, then remove the films that only the former one showed.
+
+    Returns:
+        The page, and the folder of the films beside it, if there is one.
+    """
+    beside = films.folder if isinstance(films, FilmFolder) else None
+    written = write_page(path, template, script=BROWSE if beside else "", page=page)
+    if isinstance(films, FilmFolder):
+        films.prune()
+    return written, beside

@@ -22,6 +22,7 @@ from stgan.errors import StganError
 from stgan.report.page import data_uri, image_uri
 from stgan.scoring import Clip
 from stgan.video import DecodedVideo, TensorClip, read_video
+from stgan.video.decoding import resize_and_crop
 from stgan.video.strips import thumbnails
 
 LONGEST = 250
@@ -32,7 +33,8 @@ _MOST_FRAMES = 3000  # of a clip; longer ones are refused
 _MOST_BYTES = 1 << 29  # of a clip in memory
 _SIDE = 320  # pixels: the largest width and height of a film
 _WIDE = 960  # the same for films of several pictures side by side
-_WHOLE_PAGE = 20_000_000  # bytes of all films together
+_STRIP = 1024  # pixels: the largest width of frames side by side
+_WHOLE_PAGE = 5_000_000  # bytes of all films together
 
 _BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # explicit, as players assume another one for large frames
 _H264 = {
@@ -97,21 +99,34 @@ class Films:
 
         wide: as for `encode_film`.
         """
-        path = clip.source
-        if path not in self._made and path not in self.refused and self.budget > 0:
-            try:
-                clip.check_file()
-                self._made[path] = make_film(path, wide)
-            except StganError as error:
-                self.refused[path] = str(error)
-        if path in self.refused:
+        film = self._make(clip, wide)
+        if clip.source in self.refused:
             return None
-        film = self._made.get(path)
         if film is None or film.size > self.budget:
             self.left_out += 1
             return None
         self.budget -= film.size
         return film
+
+    def hold(self, places: Iterable[tuple[Clip, bool]]) -> bool:
+        """Whether the page has space for the films of all these places: each a clip, and whether its film is wide."""
+        space = self.budget
+        for place in places:
+            film = self._make(*place)
+            space -= film.size if film else 0
+            if space < 0:
+                return False
+        return True
+
+    def _make(self, clip: Clip, wide: bool) -> Film | None:
+        path = clip.source
+        if path not in self._made and path not in self.refused:
+            try:
+                clip.check_file()
+                self._made[path] = make_film(path, wide)
+            except StganError as error:
+                self.refused[path] = str(error)
+        return self._made.get(path)
 
 
 def make_film(path: Path | TensorClip, wide: bool = False) -> Film:
@@ -145,9 +160,11 @@ def encode_film(path: Path | TensorClip, wide: bool = False) -> Encoded:
     )
 
 
-def read_clip(path: Path | TensorClip, side: int | None = None) -> DecodedVideo:
-    """A clip with frames of at most `side` pixels, default 320, in width and height."""
-    transform = partial(_fit, side=side or _SIDE)
+def read_clip(path: Path | TensorClip, side: int | None = None, size: tuple[int, int] | None = None) -> DecodedVideo:
+    """A clip with frames of at most `side` pixels, default 320, in width and height; or of `size`, (height, width), to
+    which they are scaled and cropped.
+    """
+    transform = partial(_fit, side=side or _SIDE) if size is None else partial(_cover, size=size)
     return read_video(path, max_frames=_MOST_FRAMES, max_bytes=_MOST_BYTES, transform=transform)
 
 
@@ -163,8 +180,10 @@ def even_sides(frames: Frames) -> UInt8[np.ndarray, "time even_height even_width
 
 
 def strip(frames: Frames, columns: int = 8) -> str:
-    """Frames evenly spread over a clip, side by side, as a data URI."""
-    return image_uri(Image.fromarray(np.concatenate(list(thumbnails(frames, min(columns, len(frames)))), axis=1)))
+    """Frames evenly spread over a clip, side by side, as a data URI of at most 1024 pixels in width."""
+    picture = Image.fromarray(np.concatenate(list(thumbnails(frames, min(columns, len(frames)))), axis=1))
+    picture.thumbnail((_STRIP, _STRIP))
+    return image_uri(picture)
 
 
 def alike(clips: list[UInt8[np.ndarray, "_ _ _ 3"]]) -> list[UInt8[np.ndarray, "_ _ _ 3"]]:
@@ -184,6 +203,10 @@ def _fit(frame: UInt8[np.ndarray, "_ _ 3"], side: int) -> UInt8[np.ndarray, "_ _
     image = Image.fromarray(frame)
     image.thumbnail((side, side))
     return np.asarray(image)
+
+
+def _cover(frame: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "_ _ 3"]:
+    return resize_and_crop(frame[None], size)[0]
 
 
 def _encode(frames: Frames, fps: Fraction, codec: str, container: str, options: dict[str, str]) -> bytes:

@@ -1,7 +1,7 @@
 """The video at a few iterations of activation maximization (the paper's Figure 3)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from stgan.devices import choose_device
 from stgan.errors import NoMemoryError, StganError, on_out_of_memory
 from stgan.files import replacing
 from stgan.generation import FPS
+from stgan.names import printable
 from stgan.pipeline import STGAN
 from stgan.records import as_record
 from stgan.report.films import read_clip
-from stgan.report.page import picture_uri
+from stgan.report.page import fixed, known, picture_uri
 from stgan.report.shown import Shown
 from stgan.sampling import SamplerSettings, Settings
 from stgan.spacing import evenly_spread
@@ -33,9 +34,13 @@ _MOST_WORK = 64 * 1000 * 64**2  # iterations times pixels of all frames, of a cl
 
 
 class Trace:
-    """Records the videos of a batch at a few iterations, which are denser at the beginning."""
+    """Records the videos of a batch at a few iterations, which are denser at the beginning.
 
-    def __init__(self, iterations: int, rows: int = _ROWS) -> None:
+    maximised: what the clips maximise, in words (see `maximised`).
+    """
+
+    def __init__(self, iterations: int, maximised: str, rows: int = _ROWS) -> None:
+        self.maximised = maximised
         spread = torch.linspace(0, 1, rows).square() * (iterations - 1)
         self.moments = {round(float(moment)) for moment in spread}
         self.strips: list[list[Strip]] = []
@@ -46,12 +51,19 @@ class Trace:
         if iteration in self.moments:
             for strips, value, video in zip(self.strips, objective.tolist(), render(), strict=True):
                 # The value is NaN before the first step up the gradient.
-                label = f"{iteration + 1}" if math.isnan(value) else f"{iteration + 1}:  {value:.2f}"
+                label = f"{iteration + 1}" if math.isnan(value) else f"{iteration + 1}:  {fixed(value)}"
                 strips.append(Strip(label, to_uint8(video.cpu())))
 
     def save(self, path: Path, place: int = 0) -> None:
         """Write the picture of the clip at this place in the batch: one row for each recorded iteration."""
-        save_strips(path, self.strips[place], columns=_COLUMNS)
+        save_strips(path, self.strips[place], columns=_COLUMNS, title=f"iteration: {self.maximised}")
+
+
+def maximised(steered_by: Iterable[str], preset: str, target: str | None) -> str:
+    """What clips maximise: the value beside an iteration. It is of the networks that steer, not of an evaluator."""
+    value = "logit of the action, minus the mean logit," if preset == "spectral" else "log p of the action"
+    names = printable(" and ".join(steered_by), 60)
+    return f"{printable(target, 40) if target else value} under {names}, which steered"
 
 
 class Intermediates:
@@ -97,7 +109,7 @@ def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> D
                 image.convert("RGB").save(temporary, format="PNG")
             return Drawn(
                 clip,
-                "its trace; beside each row the number of the iteration and what it maximises",
+                f"its trace; beside each row the number of the iteration and {_maximised(clip)}",
             )
     for clip in clips:
         strips = _intermediates(clip.path.with_suffix(".iterations"))
@@ -112,8 +124,16 @@ def draw_iterations(path: Path, clips: Sequence[Shown], model: ModelFolder) -> D
     trace.save(path)
     return Drawn(
         clips[0],
-        "sampled again from the manifest; beside each row the number of the iteration and what it maximises",
+        f"sampled again from the manifest; beside each row the number of the iteration and {_maximised(clips[0])}",
     )
+
+
+def _maximised(clip: Shown) -> str:
+    """In words, once gradients of it are taken. The manifest is not trusted."""
+    names, target = known(clip.entry, "hashes", "condition"), clip.entry.get("target")
+    by = names if isinstance(names, dict) else ["the networks"]
+    value = maximised(by, str(clip.entry.get("preset")), target if isinstance(target, str) else None)
+    return f"{value} (none in iterations that are not steered)"
 
 
 def _intermediates(folder: Path) -> list[Strip]:
@@ -152,7 +172,7 @@ def _sample_again(clip: Shown, model: ModelFolder) -> Trace | str:
             hashes = stgan.hashes(steering)
             if any(entry["hashes"].get(name) != hashes.get(name) for name in _HASHES):
                 return f"the model {stgan.name} did not make the clips"
-            trace = Trace(preset.iterations)
+            trace = Trace(preset.iterations, maximised(steering.classifiers, preset.name, steering.target))
             stgan.sample(steering, clip.action, [entry["index"]], entry["seed"], preset, on_iteration=trace.record)
     except NoMemoryError:
         return _NO_MEMORY

@@ -57,7 +57,8 @@ def nearest_pairs(clips: Sequence[Shown], real: Path | None, drawing: Drawing) -
         strips.append(Strip(printable(shown.action, 14), pair))
     if strips:
         side = max(strip.frames.shape[1:3] for strip in strips)
-        drawing.picture("nearest", lambda path: save_strips(path, [s for s in strips if s.frames.shape[1:3] == side]))
+        alike = [strip for strip in strips if strip.frames.shape[1:3] == side]
+        drawing.picture("nearest", lambda path: save_strips(path, alike, title="clip, nearest training frame"))
     return found
 
 

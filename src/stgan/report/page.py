@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,16 +21,21 @@ PAGE, FIGURES = "report.html", "figures"
 BROWSE = "browse.js"
 """The script of pages whose films are files beside them."""
 _TEMPLATES = Path(__file__).parent / "templates"
-_WIDEST, _HIGHEST = 2400, 9600  # pixels of a picture in a page
+_WIDEST, _HIGHEST = 1600, 9600  # pixels of a picture in a page
+_LARGEST_PNG = {"photograph": 48_000, "figure": 300_000}  # bytes; what is larger is a JPEG in the page
 _MOST_PIXELS = 1 << 26  # of a picture in a folder; stgan draws half as many
 _HUGE = 1e12  # larger than any number that stgan writes; also excludes infinity and NaN
 
 
 @dataclass
 class Drawing:
-    """The figures of a page. Each is a file in this folder, and also inside the page."""
+    """The figures of a page, which `drawing_beside` makes. Each is a file in the folder, and also inside the page.
+
+    drawn: the folder that they are drawn in until all of them replace those of before.
+    """
 
     folder: Path
+    drawn: Path
     written: list[Path] = field(default_factory=list)
 
     def picture(self, name: str, draw: Callable[[Path], object]) -> str | None:
@@ -37,16 +43,32 @@ class Drawing:
 
         Returns:
             The figure as a data URI, made smaller if it is very large; None if `draw` returns False, or not a PNG.
-
-        Raises:
-            StganError: `make_beside` refuses the folder.
         """
-        make_beside(self.folder)
-        path = self.folder / f"{name}.png"
+        path = self.drawn / f"{name}.png"
         if draw(path) is False:
             return None
-        self.written.append(path)
+        self.written.append(self.folder / path.name)
         return picture_uri(path)
+
+
+@contextmanager
+def drawing_beside(page: Path) -> Iterator[Drawing]:
+    """Figures in the page's own folder, such as `report_figures` for `report.html`.
+
+    They replace the folder when the block ends, all at once. If it fails, the former ones remain. StganError if
+    `make_beside` refuses the folder.
+    """
+    folder = folder_beside(page, FIGURES)
+    with replacing(folder) as drawn:
+        drawn.mkdir()
+        yield Drawing(folder, drawn)
+
+
+def folder_beside(page: Path, kind: str) -> Path:
+    """Make and return a folder that only this page writes. StganError if `make_beside` refuses it."""
+    folder = page.with_name(f"{page.name.removesuffix('.html')}_{kind}")
+    make_beside(folder)
+    return folder
 
 
 def make_beside(folder: Path) -> None:
@@ -93,7 +115,12 @@ def fixed(value: float | int | None, digits: int = 2) -> str:
     """A number with so many digits after the point, with an exponent if it is very large; a dash for None."""
     if value is None:
         return "–"
-    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.2e}"
+    return signed(f"{round(value, digits) + 0:.{digits}f}" if abs(value) < 1e6 else f"{value:.2e}")
+
+
+def signed(number: str) -> str:
+    """A number as text, with the sign of minus instead of a hyphen in front."""
+    return number.replace("-", "−", 1) if number.startswith("-") else number
 
 
 def breakable(name: str) -> Markup:
@@ -133,17 +160,19 @@ def picture_uri(path: Path) -> str | None:
             if image.width * image.height > _MOST_PIXELS:
                 return None
             image.load()
-            if image.width <= _WIDEST and image.height <= _HIGHEST:
-                return data_uri("image/png", path.read_bytes())
-            smaller = image.convert("RGB")
-            smaller.thumbnail((_WIDEST, _HIGHEST))
-            return image_uri(smaller)
+            picture = image.convert("RGB")
+            picture.thumbnail((_WIDEST, _HIGHEST))
+            return image_uri(picture, "figure")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 
-def image_uri(image: Image.Image) -> str:
-    """A picture as a data URI of a PNG."""
+def image_uri(image: Image.Image, kind: Literal["photograph", "figure"] = "photograph") -> str:
+    """A picture in RGB as a data URI: a PNG, or a JPEG if that would be large."""
     data = io.BytesIO()
     image.save(data, "PNG")
-    return data_uri("image/png", data.getvalue())
+    if data.tell() <= _LARGEST_PNG[kind]:
+        return data_uri("image/png", data.getvalue())
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=80)
+    return data_uri("image/jpeg", data.getvalue())

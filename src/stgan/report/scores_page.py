@@ -1,11 +1,12 @@
 """A page about generated clips: the clips, their scores by an evaluator, failures, and how all of it was made."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from markupsafe import Markup
@@ -14,19 +15,20 @@ from stgan.checkpoints import ModelFolder
 from stgan.metrics.table import METRICS
 from stgan.names import printable
 from stgan.report.atlas import MOST_CLIPS, make_atlas
+from stgan.report.beside_real import write_parts
 from stgan.report.diagram import method_diagram
-from stgan.report.explained import Explained, find_explained
+from stgan.report.explained import find_explained
 from stgan.report.figures import MOST_ACTIONS, draw_confusion, draw_per_action
-from stgan.report.film_files import FilmFolder, Watch
-from stgan.report.films import LONGEST, SPEED, Films, alike, read_clip, strip
+from stgan.report.film_files import Watch, films_of, write_with_films
+from stgan.report.films import LONGEST, SPEED, alike, read_clip, strip
 from stgan.report.iterations import Drawn, draw_iterations
 from stgan.report.nearest import nearest_pairs
-from stgan.report.page import BROWSE, FIGURES, PAGE, Drawing, write_page
+from stgan.report.page import PAGE, Drawing, drawing_beside
 from stgan.report.reproducing import data_note, fooling_command, generate_command, settings
 from stgan.report.shown import Shown, by_action, extremes, failures, first_of_each, shown_clips
 from stgan.report.study import clip_sets, draw_first_clips, first_clips
-from stgan.report.summary import beside_real, network_name, study_tiles, subtitle, tiles, verdict
-from stgan.scoring import Scores
+from stgan.report.summary import beside_real, network_name, study_tiles, subtitle, tiles, unjudged, verdict
+from stgan.scoring import Example, PixelScores, Scores
 from stgan.studies.fooling import FoolingStudy
 from stgan.version import __version__
 from stgan.video import VideoError
@@ -48,27 +50,31 @@ class Request:
     folder:     what `stgan generate` wrote, or any clips; or a fooling study, and then `scores` is None.
     model:      the model whose card describes the data.
     model_name: the model's name for commands.
+    scores:     None if the clips are not scored.
     study:      a fooling study and its folder.
     command:    the words of the command that writes the page.
     real:       the folder of the real clips that the clips were compared with, whose frames the page may show.
+    examples:   a real clip of each action, from that folder, to play beside the generated ones.
     """
 
     folder: Path
     model: ModelFolder
     model_name: str
-    scores: Scores | None = None
+    scores: Scores | PixelScores | None = None
     study: tuple[Path, FoolingStudy] | None = None
     command: tuple[str, ...] = ()
     real: Path | None = None
+    examples: Mapping[str, Example] = field(default_factory=dict)
 
 
 def write_scores_page(
     request: Request, out: Path | None = None, watch: Watch = lambda films, description, total: films
 ) -> tuple[Path, list[Path], Path | None]:
-    """Write the page. The folder `figures` beside it has its figures as PNG.
+    """Write the page. Its figures are also PNG files in the folder `report_figures` beside it (of `report.html`).
 
-    It needs no other file and no network. If the clips are of more than 40 actions, it is an atlas of all of them
-    instead, and needs the films in the folder `report_files/films` beside it. They are kept when it is written again.
+    It needs no network, and no other file if its films have at most 5 MB together. Otherwise it needs the films in the
+    folder `report_files/films` beside it, which are kept when it is written again. If the clips are of more than 40
+    actions, it is an atlas of all of them, with such a folder.
 
     Args:
         out: default: FOLDER/report.html.
@@ -80,30 +86,39 @@ def write_scores_page(
     Raises:
         StganError: the folder has no clips, its manifest cannot be trusted, or a folder beside the page is a link.
     """
-    scores, (place, study) = request.scores, request.study or (None, None)
+    page_file = out or request.folder / PAGE
+    with drawing_beside(page_file) as drawing, TemporaryDirectory() as parts:
+        written, films = _write(request, page_file, drawing, Path(parts), watch)
+    return written, drawing.written, films
+
+
+def _write(request: Request, page_file: Path, drawing: Drawing, parts: Path, watch: Watch) -> tuple[Path, Path | None]:
+    """The page and the folder of its films. parts: an empty folder for the parts of real clips that it shows."""
+    judged, (place, study) = request.scores, request.study or (None, None)
+    scores = judged if isinstance(judged, Scores) else None
     of_study = place == request.folder
     sets = clip_sets(*request.study) if request.study else {}
     if of_study:
         clips = [clip for found in sets.values() for of_action in found.values() for clip in of_action]
     else:
-        clips = shown_clips(request.folder, scores)
-    page_file = out or request.folder / PAGE
-    drawing = Drawing(page_file.parent / FIGURES)
+        clips = shown_clips(request.folder, judged)
     actions = {} if of_study else by_action(clips, scores.actions if scores else ())
     many = len(actions) > MOST_ACTIONS
     chosen, rule = first_of_each(actions, MOST_CLIPS if many else None)
-    known, cases, contributions = settings(clips), failures(clips), extremes(clips)
+    known, cases, contributions = settings(clips), failures(clips, judged), extremes(clips)
     explained = [] if of_study else find_explained(request.folder)[0][:_MOST_EXPLAINED]
     first = first_clips(study, sets) if study else []
-    films: Films | FilmFolder = Films()
-    if many:
-        picked = (clip for case in (*cases, *contributions) for clip, _ in case.clips)
-        beside = (clip for _, of_action in first for _, clip, _ in of_action)
-        films = _films_beside(page_file, chain(*chosen.values(), picked, beside), explained, watch)
+    real = write_parts(request.examples, request.real, chosen, parts) if request.real else {}
+    picked = (clip for case in (*cases, *contributions) for clip, _ in case.clips)
+    beside = (clip for _, of_action in first for _, clip, _ in of_action)
+    places = [(shown.clip, False) for shown in (*chain(*chosen.values()), *picked, *beside)]
+    places += [*((each.clip, False) for each in real.values()), *((each.film, True) for each in explained)]
+    films = films_of(page_file, places, watch, beside=many)
     page = {
         "title": printable(request.folder.resolve().name),
         "subtitle": subtitle(clips, actions, known, study if of_study else None),
-        "verdict": verdict(scores),
+        "verdict": verdict(judged),
+        "unjudged": unjudged(judged) if isinstance(judged, PixelScores) else None,
         "fooled": bool(scores and scores.fooled),
         "tiles": study_tiles(study) if study and of_study else tiles(scores),
         "scores": scores,
@@ -116,7 +131,8 @@ def write_scores_page(
         "rule": rule,
         "actions": chosen,
         "atlas": make_atlas(actions, chosen) if many else None,
-        "films": films,  # the template makes those inside the page in its order, because the page may become full
+        "films": films,
+        "real": real,
         "explained": explained,
         "strips": [] if many else _strips(chosen, drawing),
         "nearest": nearest_pairs(list(islice(chain(*chosen.values()), _MOST_PAIRS)), request.real, drawing),
@@ -131,23 +147,13 @@ def write_scores_page(
         "commands": _commands(request, clips, of_study),
         "data_note": data_note(request.model, clips[0].entry) if clips else None,
         "notes": scores.notes[:_MOST_LINES] if scores else [],
-        "skipped": scores.skipped[:_MOST_LINES] if scores else [],
+        "skipped": judged.skipped[:_MOST_LINES] if judged else [],
         "figures": [path.name for path in drawing.written],
         "figures_folder": printable(str(drawing.folder)),
         "network_name": network_name(scores),
         "version": __version__,
     }
-    written = write_page(page_file, "scores.html", script=BROWSE if many else "", page=page)
-    return written, drawing.written, films.folder if isinstance(films, FilmFolder) else None
-
-
-def _films_beside(page: Path, clips: Iterable[Shown], explained: Sequence[Explained], watch: Watch) -> FilmFolder:
-    """The films of everything that the page shows."""
-    films = FilmFolder.of(page)
-    films.write([shown.clip for shown in clips], watch)
-    films.write([each.film for each in explained], watch, wide=True)
-    films.prune()
-    return films
+    return write_with_films(page_file, "scores.html", films, page)
 
 
 def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tuple[str, str]]:
@@ -235,7 +241,7 @@ def _commands(request: Request, clips: Sequence[Shown], of_study: bool) -> list[
         commands.append(fooling_command(*request.study, clips))
     elif command := generate_command(request.folder, clips):
         commands.append(command)
-    if request.scores:
+    if isinstance(request.scores, Scores):
         evaluate = ["stgan", "evaluate", str(request.folder), "--model", request.model_name]
         evaluate += ["--evaluator", request.scores.evaluator]
         evaluate += ["--allow-fooled"] * bool(request.scores.fooled)

@@ -1,13 +1,13 @@
 """Which clips a page shows. Rules choose them, and the page states the rules."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stgan.manifest import Manifest
 from stgan.report.page import sane_number
-from stgan.scoring import Clip, ClipScores, Scores, folder_clips
+from stgan.scoring import Clip, ClipScores, PixelScores, Scores, folder_clips
 
 MOST_CLIPS = 48
 """In the main part of a page."""
@@ -25,12 +25,14 @@ class Shown:
     action: the intended action; "?" if it is not known.
     entry:  its line of the manifest; empty without one.
     scores: its scores by the evaluator; None if it was not scored.
+    pixels: what is measured on its pixels, if no evaluator scored it: by the keys of `stgan.metrics.table`.
     """
 
     clip: Clip
     action: str
     entry: Mapping[str, Any]
     scores: ClipScores | None
+    pixels: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -53,7 +55,7 @@ class Shown:
 
     def measured(self, name: str) -> float | None:
         """One of the numbers of its scores, or None."""
-        return getattr(self.scores, name, None)
+        return getattr(self.scores, name, self.pixels.get(name))
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Case:
     clips: list[tuple[Shown, str]]
 
 
-def shown_clips(folder: Path, scores: Scores | None, root: Path | None = None) -> list[Shown]:
+def shown_clips(folder: Path, scores: Scores | PixelScores | None, root: Path | None = None) -> list[Shown]:
     """All clips of a folder with their lines of the manifest and their scores. StganError if there are none.
 
     A page may be given away, so it must not bring in the target of a link: clips that are not really inside `root`
@@ -73,9 +75,10 @@ def shown_clips(folder: Path, scores: Scores | None, root: Path | None = None) -
     """
     inside = (root or folder).resolve()
     entries = {entry.file: entry.values() for entry in Manifest(folder).read()}
-    known = {clip.file: clip for clip in scores.clips} if scores else {}
+    known = {clip.file: clip for clip in scores.clips} if isinstance(scores, Scores) else {}
+    pixels = scores.clips if isinstance(scores, PixelScores) else {}
     return [
-        Shown(clip, _shown_as(clip), entries.get(clip.name, {}), known.get(clip.name))
+        Shown(clip, _shown_as(clip), entries.get(clip.name, {}), known.get(clip.name), pixels.get(clip.name, {}))
         for clip in folder_clips(folder)
         if clip.path.resolve().is_relative_to(inside) and (clip.steering is None or not clip.path.is_symlink())
     ]
@@ -108,10 +111,24 @@ def first_of_each(
     return chosen, f"{shown} of {total} clips, not selected: {which} of each action{places}."
 
 
-def failures(clips: Sequence[Shown]) -> list[Case]:
-    """The worst clips by several rules. A clip is shown for the first rule that chooses it."""
+def failures(clips: Sequence[Shown], scores: Scores | PixelScores | None) -> list[Case]:
+    """The worst clips by several rules. A clip is shown for the first rule that chooses it.
+
+    A clip that moves, flickers or changes as real clips do is none, even if all others do so less.
+    """
     used: set[str] = set()
     missed = [clip for clip in clips if clip.recognised is False]
+    compared = scores.beside_real if isinstance(scores, Scores) else scores
+    high = compared.high if compared else {}
+    frozen, flickering = (scores.frozen_clips or (), scores.flickering_clips or ()) if scores else ((), ())
+    above = "above the threshold in docs/metrics.md" + " and above 95 % of real clips" * bool(high)
+
+    def far(key: str, names: Collection[str]) -> list[Shown]:
+        """The clips of these names whose value is above that of 95 % of real clips, if that is known."""
+        return [clip for clip in clips if clip.name in names and (clip.measured(key) or 0) > high.get(key, 0)]
+
+    def beside(word: str, key: str) -> str:
+        return f"{word}, 95 % of real clips up to {high[key]:.2f}" if key in high else word
 
     def worst(
         title: str, rule: str, among: Sequence[Shown], value: Callable[[Shown], float | None], word: str, sign: int = 1
@@ -134,16 +151,19 @@ def failures(clips: Sequence[Shown]) -> list[Case]:
             missed, lambda clip: clip.steered_to, "steered to {:.3f}",
         ),
         worst(
-            "Hardly any motion", "the largest share of steps from frame to frame in which nothing changes visibly",
-            clips, lambda clip: clip.measured("frozen") or None, "frozen {:.2f}",
+            "Hardly any motion", f"the largest share of the time in which nothing changes visibly, {above}",
+            far("held", frozen), lambda clip: clip.measured("held"), beside("held {:.2f}", "held"),
         ),
         worst(
-            "Flicker", "the largest change of colours back and forth",
-            clips, lambda clip: clip.measured("flicker") or None, "flicker {:.2f}",
+            "Flicker", f"the largest change of colours back and forth, {above}",
+            far("flicker", flickering), lambda clip: clip.measured("flicker"), beside("flicker {:.2f}", "flicker"),
         ),
         worst(
-            "Changing appearance", "the largest change of background and colours from frame to frame",
-            clips, lambda clip: clip.measured("appearance_drift") or None, "change {:.2f}",
+            "Changing appearance",
+            "the largest change of background and colours from frame to frame, above 95 % of real clips",
+            far("appearance_drift", {clip.name for clip in clips} if high else ()),
+            lambda clip: clip.measured("appearance_drift"),
+            beside("change {:.2f}", "appearance_drift"),
         ),
     ]  # fmt: skip
     return [case for case in cases if case.clips]

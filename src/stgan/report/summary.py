@@ -6,7 +6,7 @@ from typing import Any
 from stgan.metrics.table import METRICS
 from stgan.report.page import fixed
 from stgan.report.shown import Shown
-from stgan.scoring import Scores
+from stgan.scoring import PixelScores, Scores
 from stgan.studies.fooling import REAL, FoolingStudy
 
 _MOST_TILES = 12
@@ -44,10 +44,12 @@ def subtitle(
     return ", ".join(words)
 
 
-def verdict(scores: Scores | None) -> dict[str, str] | None:
+def verdict(scores: Scores | PixelScores | None) -> dict[str, str] | None:
     """Whether the evaluator was fooled, in a word and in a sentence, and the networks that steered."""
     if scores is None:
         return None
+    if isinstance(scores, PixelScores):
+        return {"word": "unjudged", "sentence": " ".join(scores.notes), "steered_by": ""}
     word, sentence = _VERDICTS[scores.fooled]
     return {"word": word, "sentence": sentence, "steered_by": ", ".join(scores.steered_by)}
 
@@ -57,15 +59,26 @@ def tiles(scores: Scores | None) -> list[dict[str, Any]]:
     if scores is None:
         return []
     inception, fooled, motion = scores.inception_score, bool(scores.fooled), METRICS["motion"]
-    best = f", at most {len(scores.actions)}" if scores.actions else ""
+    sure = scores.sure_inception_score
+    marks = [f"{sure:.2f} if every clip were surely recognised"] if sure is not None else []
+    real = scores.beside_real.values.get("inception_score") if scores.beside_real else None
+    marks += [f"{real.real:.2f} for as many real clips"] if real and real.real is not None else []
     features = f"Fréchet video distance, features of {scores.feature_network}"
     found = (
         _tile(scores.accuracy, scores.accuracy_interval, "of the clips recognised", fooled),
-        _tile(inception.mean, (inception.low, inception.high), f"Inception Score{best}", fooled) if inception else {},
+        _tile(inception.mean, (inception.low, inception.high), "; ".join(("Inception Score", *marks)), fooled)
+        if inception
+        else {},
         _tile(scores.frechet_video_distance, None, features, fooled),
         _tile(scores.motion, None, f"{motion.name}: {motion.what}, {motion.unit}", False),
     )
     return [tile for tile in found if tile]
+
+
+def unjudged(scores: PixelScores) -> dict[str, Any]:
+    """The values of clips that no evaluator judges, beside those of real clips where these are known."""
+    lines = [(METRICS[name], value) for name, value in scores.values.items()]
+    return {"lines": lines, "num_videos": scores.num_videos, "real": any(value.real is not None for _, value in lines)}
 
 
 def beside_real(scores: Scores | None) -> dict[str, Any] | None:

@@ -15,7 +15,9 @@ from stgan.scoring.clips import (
 )
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
+from stgan.scoring.examples import Example, examples
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
+from stgan.scoring.pixels import PixelScores, score_pixels
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
 from stgan.scoring.real import Real
 from stgan.scoring.scores import (
@@ -50,7 +52,9 @@ __all__ = [
     "Copied",
     "Copies",
     "Evaluator",
+    "Example",
     "Measurements",
+    "PixelScores",
     "Protocol",
     "Quoted",
     "Real",
@@ -64,6 +68,7 @@ __all__ = [
     "evaluate",
     "evaluator_of",
     "evenly",
+    "examples",
     "find_evaluator",
     "folder_clips",
     "generated_clips",
@@ -73,6 +78,7 @@ __all__ = [
     "measure",
     "prepared",
     "read_scores",
+    "score_pixels",
     "tensor_clips",
     "unlisted",
 ]

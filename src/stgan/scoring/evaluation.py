@@ -17,7 +17,7 @@ from stgan.scoring.input_notes import note_on_copies, notes_on_both, notes_on_cl
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Draws, Rules
 from stgan.scoring.real import Real, RealScores, notes_on_distances, score_real, share_to_shuffle, without_skipped
-from stgan.scoring.scores import GENERATED, QUOTED, ScoredWindows, Scores, SetScores
+from stgan.scoring.scores import GENERATED, ScoredWindows, Scores, SetScores, quoted_beside
 from stgan.scoring.summaries import (
     by_action,
     clip_scores,
@@ -150,7 +150,7 @@ def evaluate(
         if found
         else None,
         rows=(row, *(found.rows if found else ())),
-        quoted=QUOTED,
+        quoted=quoted_beside(evaluator),
         clips=clip_scores(generated, evaluator, copies.clips),
         skipped=(*skipped, *(found.skipped if found else ())),
         notes=(

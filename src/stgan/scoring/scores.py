@@ -1,7 +1,8 @@
 """Scores as records: what `stgan evaluate` writes, and whether the scores kept in a folder are of its clips."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stgan.errors import StganError
@@ -13,6 +14,7 @@ from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Skipped
 from stgan.scoring.protocols import ByProtocol
 from stgan.version import __version__
+from stgan.video.ucf101_names import CLASSES
 
 FORMAT = 3  # 1: another appearance change, no comparison with real clips; 2: another measure of copies
 SCORES = "scores.json"
@@ -86,6 +88,7 @@ class Comparison:
     actions_within: for both, the number of actions whose ratio differs from 1 by at most `tolerance`.
     splits:         the number of splits of the real clips into halves. The two distances are means over them.
     split_videos:   windows of each side in a split.
+    high:           the value that 5 % of the windows of the real clips exceed, of what is measured on pixels.
     """
 
     num_videos: Count
@@ -96,6 +99,7 @@ class Comparison:
     tolerance: Fraction
     splits: Count
     split_videos: Count
+    high: dict[Text, Number] = field(default_factory=dict)  # not in older records
 
     @property
     def shown(self) -> dict[str, Compared]:
@@ -225,7 +229,7 @@ class ScoredWindows:
 
 @dataclass(frozen=True)
 class Quoted:
-    """A published Inception Score. Evaluator and clips are others, so it must not be compared with ours."""
+    """A published Inception Score of other clips."""
 
     method: Text
     inception_score: Number
@@ -241,6 +245,7 @@ QUOTED = (
     Quoted("STGAN (C3D), fooled", 66.33),
     Quoted("UCF-101 itself", 70.07),
 )
+"""By a C3D of UCF-101's classes. Beside scores by another evaluator they would mislead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,9 +304,24 @@ class Scores:
     format: Count = FORMAT
     version: Text = __version__
 
+    @property
+    def sure_inception_score(self) -> float | None:
+        """The Inception Score if the evaluator were sure of the action of every clip: from 1 to the number of their
+        actions. None if it does not know all of them.
+        """
+        counts = [sum(row) for row in self.confusion if sum(row)]
+        if not counts or any(clip.probability is None for clip in self.clips):
+            return None
+        return math.exp(sum(-count / sum(counts) * math.log(count / sum(counts)) for count in counts))
+
     def __post_init__(self) -> None:
         if self.confusion and {len(self.confusion), *map(len, self.confusion)} != {len(self.actions)}:
             raise ValueError("the confusion matrix does not fit the actions")
+
+
+def quoted_beside(evaluator: Evaluator) -> tuple[Quoted, ...]:
+    """The published scores that may stand beside those of an evaluator: none, unless it is of their protocol."""
+    return QUOTED if evaluator.kind == "c3d" and evaluator.actions == CLASSES else ()
 
 
 def read_scores(path: Path) -> Scores:

@@ -101,7 +101,7 @@ def resize_and_crop(
     return np.stack([np.asarray(image) for image in resized])
 
 
-def inspect_clip(path: Path) -> ClipFacts:
+def inspect_clip(path: Path | TensorClip) -> ClipFacts:
     """A clip's facts, with only one of its frames in memory at a time. VideoError if the file cannot be read."""
     return _decode(path, lambda frame: frame[:0])[0]
 

@@ -1,9 +1,11 @@
 """Pictures of videos: frames side by side, one row per video (a contact sheet, the paper's Figure 3)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +16,9 @@ from stgan.spacing import evenly_spread
 COLUMNS = 16
 _GAP = 4  # pixels between strips
 _LABEL = 96  # pixels for a row's text
+_TITLE = 24  # pixels for the text above all rows
 _WIDEST, _HIGHEST = 4096, 8192  # pixels of a picture; frames are scaled down to fit
+_FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own has no minus and no accents
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,23 @@ class Strip:
     frames: UInt8[np.ndarray, "time height width 3"]
 
 
-def save_strips(path: Path, strips: Sequence[Strip], columns: int = COLUMNS) -> None:
+def save_strips(path: Path, strips: Sequence[Strip], columns: int = COLUMNS, title: str = "") -> None:
     """Write a PNG file with one row per strip, each of up to `columns` evenly spread frames, atomically.
 
     All frames have the same size. They are scaled down if the picture would be wider than 4096 or higher than 8192
-    pixels. Neighbouring rows with the same label show it once.
+    pixels. Neighbouring rows with the same label show it once. title: stands above them, on one line.
     """
     columns = min(columns, max(len(strip.frames) for strip in strips))
     rows = [thumbnails(strip.frames, columns, len(strips)) for strip in strips]
     height, width = rows[0].shape[1:3]
-    sheet = Image.new("RGB", (_LABEL + columns * width, len(strips) * (height + _GAP)), "white")
+    font = ImageFont.truetype(_FONT, 13)
+    first = _TITLE if title else 0
+    whole = max(_LABEL + columns * width, math.ceil(font.getlength(title)) + 12)
+    sheet = Image.new("RGB", (whole, first + len(strips) * (height + _GAP)), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
+    draw.text((6, 4), title, fill="black", font=font)
     for row, (strip, frames) in enumerate(zip(strips, rows, strict=True)):
-        top = row * (height + _GAP)
+        top = first + row * (height + _GAP)
         sheet.paste(Image.fromarray(np.concatenate(list(frames), axis=1)), (_LABEL, top))
         if row == 0 or strips[row - 1].label != strip.label:
             draw.text((6, top + height // 2 - 8), strip.label, fill="black", font=font)
