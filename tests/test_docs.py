@@ -7,6 +7,8 @@ from typing import Any
 
 from stgan.metrics.table import markdown_table
 from stgan.report.augmentation_tables import markdown_tables
+from stgan.report.comparison_tables import markdown
+from stgan.scoring import read_generator_comparison
 from stgan.studies.actors import read_study
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -23,6 +25,11 @@ def read(name: str) -> Any:
 
 def test_the_table_of_metrics_is_the_one_that_the_code_reads() -> None:
     assert markdown_table() in (DOCS / "metrics.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_compared_presets_is_that_of_its_record() -> None:
+    found = read_generator_comparison(DOCS / "results" / "compare_weizmann_seed1.json")
+    assert markdown(found) in (DOCS / "results.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_of_how_fast_it_is_are_those_of_their_records() -> None:

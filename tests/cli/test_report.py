@@ -84,9 +84,9 @@ def test_only_clips_of_known_actions_are_scored(
 def test_real_clips_play_beside_generated_ones(
     stgan: Any, clips: Path, tiny_clips: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "page.html"
-    assert stgan.run("report", clips, "--model", tiny_model, "--real", tiny_clips, "--out", out).returncode == 0
-    page = out.read_text()
+    folder = Path(shutil.copytree(clips, tmp_path / "clips"))
+    assert stgan.run("report", folder, "--model", tiny_model, "--real", tiny_clips).returncode == 0
+    page = (folder / "report.html").read_text()
     assert all(page.count(f'aria-label="Real clip of {action}: ') == 1 for action in ("left", "right", "grow"))
 
 

@@ -67,7 +67,7 @@ def test_everything_that_was_explained_is_on_the_page(tmp_path: Path, page_of: P
     page = page_of(path)
     text = " ".join(page.text.split())
     for words in (
-        "1 explained clip", "swing.mp4", "lrcn says", "golf 75.0 %", "wave 20.0 %", "-0.12 (rank correlation)",
+        "1 explained clip", "swing.mp4", "lrcn says", "golf 75.0 %", "wave 20.0 %", "−0.12 (rank correlation)",
         "12.5 % of the time, 37.5 % from the left, 50.0 % from the top; covering that costs 1.50 log odds",
         "wave: 20.0 % before, 50.0 % after; golf: 75.0 % before, 37.5 % after",
         "mean absolute change 2.12 of 255, after 7 steps", "c3d, a second network, says",

@@ -75,7 +75,7 @@ def test_everything_is_on_the_page(page_of: PageOf, model: Path, tmp_path: Path,
     ]  # fmt: skip
     sheet = model / "sheet.png"
     sheet.write_bytes(page.pictures[0][1])
-    assert Image.open(sheet).size == (2400, 24)
+    assert Image.open(sheet).size == (1600, 16)
     again = path.read_bytes()
     assert write_training_page(model, work).read_bytes() == again
 

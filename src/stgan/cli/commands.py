@@ -9,6 +9,7 @@ from stgan.cli import (
     ablate,
     augment,
     bench,
+    compare,
     data,
     evaluate,
     explain,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 command(app, "generate", *generate.EXAMPLES)(generate.generate)
 command(app, "evaluate", *evaluate.EXAMPLES)(evaluate.evaluate)
+command(app, "compare", *compare.EXAMPLES)(compare.compare)
 command(app, "explain", *explain.EXAMPLES)(explain.explain)
 command(app, "select", *select.EXAMPLES)(select.select)
 command(app, "augment", *augment.EXAMPLES)(augment.augment)

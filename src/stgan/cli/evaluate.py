@@ -58,13 +58,7 @@ def evaluate(
     real: options.Real = None,
     model: options.ModelOfClips = None,
     evaluator: options.Evaluator = None,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH",
-            help="Compute distances between clips on the features of this network. Default: the evaluator's.",
-        ),
-    ] = None,
+    features: options.Features = None,
     protocol: options.Protocol = "stgan",
     num: Annotated[
         int | None,
@@ -73,18 +67,8 @@ def evaluate(
         ),
     ] = None,
     num_real: options.NumReal = None,
-    splits: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of parts over which the Inception Score is averaged. Default: the protocol's; stgan: 1."
-        ),
-    ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(
-            help="Frames of a window. Default: the protocol's; stgan: as many as the evaluator was trained on."
-        ),
-    ] = None,
+    splits: options.Splits = None,
+    frames: options.WindowFrames = None,
     window: options.Window = None,
     real_window: options.RealWindow = None,
     seed: options.ScoringSeed = None,
@@ -98,9 +82,7 @@ def evaluate(
     csv_list: options.RealCsv = None,
     split_column: options.SplitColumn = "split",
     ucf_split: options.UcfSplit = 1,
-    real_fps: Annotated[
-        float | None, typer.Option(help="Read real clips at this many frames a second, by time stamps. Default: all.")
-    ] = None,
+    real_fps: options.RealFps = None,
     layout: options.Layout = None,
     values: options.Values = None,
     inception: Annotated[
@@ -109,27 +91,17 @@ def evaluate(
             "--inception-score", help="Give the Inception Score also where the evaluator knows no action of the clips."
         ),
     ] = False,
-    allow_fooled: Annotated[
-        bool, typer.Option("--allow-fooled", help="Also score with a network that steered the clips, and say so.")
-    ] = False,
-    trust_torchscript: Annotated[
-        bool,
-        typer.Option(
-            "--trust-torchscript",
-            help="Also load TorchScript that is not the published I3D. Such a file can run any code.",
-        ),
-    ] = False,
+    allow_fooled: options.AllowFooled = False,
+    trust_torchscript: options.TrustTorchscript = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out clips that cannot be scored, and list them.")
     ] = False,
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, options.file("--csv", "Write a line for each clip to this csv file.")] = None,
     cache: options.Cache = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything again and keep nothing.")] = False,
-    batch_size: Annotated[int, typer.Option(help="Clips that a worker scores at the same time.")] = 4,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads that decode and score. Default: one for each core, at most 8.")
-    ] = None,
+    no_cache: options.NoCache = False,
+    batch_size: options.BatchSize = 4,
+    workers: options.Workers = None,
     device: options.Device = None,
 ) -> None:
     """Score clips: recognition, Inception Score, distances to real clips, copies, diversity, motion.
@@ -150,13 +122,11 @@ def evaluate(
         stride=stride, short=short, resize=resize, covariance=covariance, epsilon=epsilon, neighbours=neighbours,
         splits=splits, draws=draws,
     )  # fmt: skip
-    check_range("--real-fps", real_fps, 0.01, _FASTEST)
-    check_needed("--real", real, {
+    of_real = {
         "--real-csv": csv_list, "--real-fps": real_fps, "--num-real": num_real, "--real-window": real_window,
         "--resize": resize, "--covariance": covariance, "--draws": draws,
-    })  # fmt: skip
-    check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
-    check_range("--workers", workers, 1, _MOST_WORKERS)
+    }  # fmt: skip
+    check_scoring(real, of_real, real_fps, batch_size, workers)
     check_output("--json", json_file)
     check_output("--csv", csv_file)
     reading: dict[str, Any] = {"say": partial(print_note, console), "layout": layout, "values": values}
@@ -200,6 +170,16 @@ def chosen_rules(protocol: str, **changes: Any) -> "Rules":
             check_range(f"--{name.replace('_', '-')}", value, 1e-12 if name == "epsilon" else 1, _MOST_CLIPS)
     check_range("--seed", changes.get("seed"), 0, LARGEST_SEED)
     return replace(PROTOCOLS[protocol], **{name: value for name, value in changes.items() if value is not None})
+
+
+def check_scoring(
+    real: Path | None, of_real: Mapping[str, Any], real_fps: float | None, batch_size: int, workers: int | None
+) -> None:
+    """StganError unless these options have values in their ranges, and those that are about real clips have some."""
+    check_range("--real-fps", real_fps, 0.01, _FASTEST)
+    check_needed("--real", real, of_real)
+    check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
+    check_range("--workers", workers, 1, _MOST_WORKERS)
 
 
 def made_by(folder: Path) -> "ModelFolder":

@@ -153,6 +153,39 @@ Values = Annotated[
         help="Values of floating-point clips in files of tensors. Default: 0-1 or -1-1, if all values fit only one.",
     ),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|PATH",
+        help="Compute distances between clips on the features of this network. Default: the evaluator's.",
+    ),
+]
+Splits = Annotated[
+    int | None,
+    typer.Option(help="Number of parts over which the Inception Score is averaged. Default: the protocol's; stgan: 1."),
+]
+WindowFrames = Annotated[
+    int | None,
+    typer.Option(help="Frames of a window. Default: the protocol's; stgan: as many as the evaluator was trained on."),
+]
+RealFps = Annotated[
+    float | None, typer.Option(help="Read real clips at this many frames a second, by time stamps. Default: all.")
+]
+AllowFooled = Annotated[
+    bool, typer.Option("--allow-fooled", help="Also score with a network that steered the clips, and say so.")
+]
+TrustTorchscript = Annotated[
+    bool,
+    typer.Option(
+        "--trust-torchscript",
+        help="Also load TorchScript that is not the published I3D. Such a file can run any code.",
+    ),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute everything again and keep nothing.")]
+BatchSize = Annotated[int, typer.Option(help="Clips that a worker scores at the same time.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Threads that decode and score. Default: one for each core, at most 8.")
+]
 
 Settings = Annotated[
     list[str] | None,

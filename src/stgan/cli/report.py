@@ -74,7 +74,7 @@ def report(
         raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
     if out:
         check_output("--out", out)
-        if out.is_file() and not _is_page(out):
+        if out.is_file() and not is_page(out):
             raise StganError(f"--out {quoted(out)} is a file but not a page; give another name")
     values = {"--model": model, "--evaluator": evaluator, "--real": real, "--fooling": fooling, "--out": out}
     given = {name: str(value) for name, value in values.items() if value is not None}
@@ -121,7 +121,8 @@ def _watching(console: Console, status: Status) -> "Watch":
     return watch
 
 
-def _is_page(path: Path) -> bool:
+def is_page(path: Path) -> bool:
+    """Whether a file is a page, or empty."""
     with path.open("rb") as file:
         return file.read(15).lower() in (b"<!doctype html>", b"")
 

@@ -61,9 +61,8 @@ def inception_interval(
     Raises ValueError as `inception_score` does, and for fewer groups than splits.
     """
     score = float(inception_score(log_probabilities, splits)[0])
-    p = _normalised(log_probabilities).exp()
-    groups = torch.arange(len(p)) if groups is None else groups
-    n, classes = int(groups.max()) + 1, p.shape[1]
+    groups = torch.arange(len(log_probabilities)) if groups is None else groups
+    n, classes = int(groups.max()) + 1, log_probabilities.shape[1]
     if n < splits:
         raise ValueError(f"{n} groups of clips cannot be drawn in {splits} splits")
     generator = torch.Generator().manual_seed(seed)
@@ -71,12 +70,22 @@ def inception_interval(
     scores = []
     for start in range(0, resamples, block):
         draws = torch.randint(n, (min(block, resamples - start), n), generator=generator)
-        parts = [_scores_of_draws(p, groups, part) for part in _parts(draws, splits, 1)]
-        scores.append(torch.stack(parts).mean(0))
+        scores.append(inception_draws(log_probabilities, draws, splits, groups))
     log_scores = torch.cat(scores).log()
     deviations = (log_scores - log_scores.mean()).quantile(log_scores.new_tensor([0.025, 0.975]))
     low, high = (score * deviations.exp()).tolist()
     return max(1.0, low), min(float(classes), high)
+
+
+def inception_draws(
+    log_probabilities: Float[Tensor, "n classes"],
+    draws: Int[Tensor, "sets drawn"],
+    splits: int,
+    groups: Int[Tensor, " n"],
+) -> Float[Tensor, " sets"]:
+    """The Inception Score of each row of `draws`, a set of numbers of `groups`, as a mean over so many splits of it."""
+    p = _normalised(log_probabilities).exp()
+    return torch.stack([_scores_of_draws(p, groups, part) for part in _parts(draws, splits, 1)]).mean(0)
 
 
 def _parts(values: Tensor, splits: int, dim: int) -> tuple[Tensor, ...]:

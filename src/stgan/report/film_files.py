@@ -19,7 +19,7 @@ from stgan.scoring import Clip
 from stgan.video import TensorClip
 from stgan.video.frame_folders import clip_sha256
 
-_FORMAT = 1  # of the films; must be raised when they change
+_FORMAT = 2  # of the films; must be raised when they change
 _WHOLE_FOLDER = 4_000_000_000  # bytes of all films together
 _KINDS = ("mp4", "webm", "jpg")  # the poster is written last: where it is, the film is whole
 _NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(_KINDS)})")

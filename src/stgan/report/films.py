@@ -1,8 +1,8 @@
 """Clips in formats that every browser plays, inside a page. `film_files` writes them beside it.
 
 The clips on disk have colour at full resolution, which Firefox and Safari do not play. Each is encoded twice with
-colour at half the resolution, as H.264 (baseline) and as VP8. Small clips are enlarged by an even factor first, so that
-no colour is lost.
+colour at half the resolution, as H.264 (baseline) and as VP8. Small clips are enlarged by 2 first, so that no colour is
+lost.
 """
 
 import tempfile
@@ -40,13 +40,13 @@ _BT601 = {"colorspace": "smpte170m", "color_range": "tv"}  # explicit, as player
 _H264 = {
     "profile": "baseline",
     "level": "3.1",
-    "crf": "18",
+    "crf": "20",
     "preset": "veryfast",
     "tune": "psnr",
     "x264-params": "mbtree=0",
     **_BT601,
 }
-_VP8 = {"crf": "8", "b": "2M", "deadline": "good", "cpu-used": "4"}  # VP8 always uses BT.601
+_VP8 = {"crf": "10", "b": "1M", "deadline": "good", "cpu-used": "4"}  # VP8 always uses BT.601
 
 Frames = UInt8[np.ndarray, "time height width 3"]
 
@@ -169,8 +169,8 @@ def read_clip(path: Path | TensorClip, side: int | None = None, size: tuple[int,
 
 
 def enlargement(size: Iterable[int], side: int | None = None) -> int:
-    """The factor by which frames of this height and width are enlarged: an even number, or 1 if they are large."""
-    return max(1, (side or _SIDE) // max(size) // 2 * 2)
+    """The factor by which frames of this height and width are enlarged: 2, or 1 if they are large."""
+    return 2 if 2 * max(size) <= (side or _SIDE) else 1
 
 
 def even_sides(frames: Frames) -> UInt8[np.ndarray, "time even_height even_width 3"]:

@@ -16,6 +16,15 @@ from stgan.scoring.clips import (
 from stgan.scoring.evaluation import evaluate
 from stgan.scoring.evaluators import Evaluator, as_evaluator, evaluator_of, find_evaluator
 from stgan.scoring.examples import Example, examples
+from stgan.scoring.generator_draws import Judging
+from stgan.scoring.generator_scores import (
+    Difference,
+    Estimate,
+    GeneratorComparison,
+    GeneratorScores,
+    read_generator_comparison,
+)
+from stgan.scoring.generators import Generator, compare_generators, find_generators
 from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.pixels import PixelScores, score_pixels
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
@@ -51,8 +60,14 @@ __all__ = [
     "Comparison",
     "Copied",
     "Copies",
+    "Difference",
+    "Estimate",
     "Evaluator",
     "Example",
+    "Generator",
+    "GeneratorComparison",
+    "GeneratorScores",
+    "Judging",
     "Measurements",
     "PixelScores",
     "Protocol",
@@ -65,11 +80,13 @@ __all__ = [
     "Skipped",
     "SteeredBy",
     "as_evaluator",
+    "compare_generators",
     "evaluate",
     "evaluator_of",
     "evenly",
     "examples",
     "find_evaluator",
+    "find_generators",
     "folder_clips",
     "generated_clips",
     "given_clips",
@@ -77,6 +94,7 @@ __all__ = [
     "labelled_clips",
     "measure",
     "prepared",
+    "read_generator_comparison",
     "read_scores",
     "score_pixels",
     "tensor_clips",

@@ -39,7 +39,7 @@ def compare(
         rules: how distances are computed.
         inception: whether the Inception Score is one of the values.
     """
-    ours, theirs = _as_many_of_each_action(generated, real)
+    ours, theirs = as_many_of_each_action(generated, real)
     if not len(ours):
         return None
     apart, splits, size = _distances_over_splits(on_features, real_on_features, rules)
@@ -108,7 +108,7 @@ def _rows(measured: Measurements, action: str) -> list[int]:
     return [i for i, clip in enumerate(measured.clips) if clip.action == action]
 
 
-def _as_many_of_each_action(generated: Measurements, real: Measurements) -> tuple[Measurements, Measurements]:
+def as_many_of_each_action(generated: Measurements, real: Measurements) -> tuple[Measurements, Measurements]:
     """The first windows of each action, equally many of both sides; of all together if a clip has no action."""
     if any(clip.action is None for clip in (*generated.clips, *real.clips)):
         k = min(len(generated), len(real))

@@ -82,10 +82,10 @@ def evaluate(
     if rules.score in _DISTANCES and real is None:
         raise StganError(f"{rules.name} is a distance to real clips; name them by --real")
     protocol = rules.of_generated(protocol)
-    fooled = _fooled((evaluator, feature_network), clips, allow_fooled)
+    fooled = is_fooled((evaluator, feature_network), clips, allow_fooled)
     known = rules.score == "inception_score" or _knows_some(evaluator, clips)
     needed = bool(evaluator.actions) and (known or features is None)  # else the clips may be scored by distances alone
-    notes = _check_actions(evaluator, clips, keep_going or not needed)
+    notes = check_actions(evaluator, clips, keep_going or not needed)
     span = (max(evaluator.frames, feature_network.frames) - 1) * protocol.stride + 1
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
@@ -173,7 +173,7 @@ def _over_draws(generated: Measurements, real: RealScores, rules: Rules) -> tupl
     return Draws.of([each[0] for each in apart]), Draws.of([each[1] for each in apart])
 
 
-def _fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
+def is_fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: bool) -> bool | None:
     """Whether one of the networks is related to one that steered the clips; None if that is not known."""
     relations = [network.relation(clips) for network in networks]
     related = next(filter(None, relations), None)
@@ -206,7 +206,7 @@ def _note_on_inception(evaluator: Evaluator, scored: bool) -> Iterator[str]:
         )
 
 
-def _check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
+def check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
     """Notes on clips whose action is not known. StganError for an action that the evaluator does not know.
 
     keep_going: only note that.

@@ -75,7 +75,7 @@ def score_real(
     evaluator: Evaluator,
     feature_network: Evaluator,
     rules: Rules,
-    inception: bool,
+    inception: bool = True,
 ) -> RealScores:
     """Measure real clips as a reference for generated ones.
 

@@ -196,11 +196,16 @@ def within_actions(measured: Measurements) -> float | None:
 
     Only the first row of each clip counts, because two windows of one clip are no diversity.
     """
-    first = list({clip.name: i for i, clip in reversed(list(enumerate(measured.clips)))}.values())
+    first = first_rows(measured)
     labels = numbered([measured.clips[i].action or "" for i in first])
     if labels.bincount().max() < 2:
         return None
     return float(feature_diversity(measured.features[first], labels))
+
+
+def first_rows(measured: Measurements) -> list[int]:
+    """The first row of each clip."""
+    return list({clip.name: i for i, clip in reversed(list(enumerate(measured.clips)))}.values())
 
 
 def numbered(names: Sequence[str]) -> Tensor:
