@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,6 +42,13 @@ class Net(nn.Module):
 def make(actions=ACTIONS):
     return VideoClassifier(Net(), actions, size=16, frames=8, mean=0.5, std=0.25)
 
+class Bytes(Net):
+    def forward(self, x):
+        return super().forward((x * 255).byte().float())
+
+def features():
+    return VideoClassifier(Bytes(), size=16, frames=8, mean=0.0, std=1.0)
+
 def bare():
     return Net()
 
@@ -64,6 +72,11 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(self.layer(x)).mean((2, 3, 4))
+
+
+class Rounded(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.round())
 
 
 def classifier(*actions: str, seed: int = 0, frames: int | None = 16) -> VideoClassifier:
@@ -168,8 +181,13 @@ def test_longer_clips_are_looked_at_by_windows_and_shorter_ones_are_refused(tiny
         ({"a": classifier(*OTHERS), "b": classifier("swim", "run")}, "the same actions in the same order"),
         ({}, "names no network"),
         (nn.Conv3d(3, 3, 3), "size, frames, mean, std of a Conv3d are unknown"),
+        (VideoClassifier(Net(2), size=16, frames=8, mean=0.5, std=0.25), "the class names of a Net are unknown"),
+        (
+            VideoClassifier(Rounded(2), OTHERS, size=16, frames=8, mean=0.5, std=0.25),
+            "no gradient reaches the video from the output of Rounded",
+        ),
     ],
-    ids=["both", "slash", "actions", "none", "bare"],
+    ids=["both", "slash", "actions", "none", "bare", "names", "gradient"],
 )
 def test_what_cannot_steer_is_one_sentence(tiny_model: Path, condition: Any, message: str) -> None:
     with pytest.raises(StganError, match=message) as caught:
@@ -273,6 +291,26 @@ def test_a_network_that_steered_in_a_wrapping_does_not_evaluate(here: Path, tiny
     assert json.loads((here / "scores.json").read_text())["fooled"] is False
     with pytest.raises(StganError, match=r"mine.py:tuned shares weights with own, .* \(100% of those of the smaller"):
         run(*judged, "--evaluator", "mine.py:tuned")
+
+
+def test_features_need_neither_actions_nor_a_gradient(
+    here: Path, tiny_model: Path, tiny_clips: Path, tmp_path: Path
+) -> None:
+    """Clips of any actions are compared; the evaluator, which does not know them, gives no accuracy."""
+    for action in ("left", "grow"):
+        shutil.copytree(tiny_clips / action, tmp_path / "clips" / f"{action} in the dark")
+    arguments = (tmp_path / "clips", "--real", tmp_path / "clips", "--model", tiny_model, "--json", tmp_path / "s.json")
+    run("evaluate", *arguments, "--features", "mine.py:features")
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["feature_size"] == 3 and scores["frechet_video_distance"] is not None
+    assert scores["accuracy"] is scores["inception_score"] is None and scores["evaluator"] == "evaluator"
+    run("evaluate", *arguments, "--evaluator", "mine.py:features")
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["accuracy"] is scores["inception_score"] is None and scores["actions"] == []
+    with pytest.raises(StganError, match="evaluator does not know the action"):
+        run("evaluate", *arguments)
+    with pytest.raises(StganError, match="the class names of a Bytes are unknown"):
+        run("generate", "left", "--model", tiny_model, "--condition", "mine.py:features")
 
 
 def test_other_weights_are_no_way_to_go_on(here: Path, tiny_model: Path) -> None:

@@ -13,6 +13,10 @@ class StganError(Exception):
     """
 
 
+class VideoError(StganError):
+    """A clip cannot be read or written; the message says which one and why."""
+
+
 class NoMemoryError(StganError):
     """There is not enough memory. The message says for what, and what to do."""
 

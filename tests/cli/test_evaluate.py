@@ -20,7 +20,7 @@ from stgan.cli.terminal import new_console
 from stgan.networks.i3d import I3D, I3DConfig
 from stgan.scoring import Clip
 from stgan.studies.fooling import real_clips
-from stgan.video import write_video
+from stgan.video import read_video, write_video
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,27 @@ def test_any_clips_can_be_scored(stgan: Any, tiny_model: Path, tiny_clips: Path,
     assert json.loads((tmp_path / "s.json").read_text())["accuracy"] is None
 
 
+def test_tensors_beside_loose_real_clips(stgan: Any, tiny_model: Path, tiny_clips: Path, tmp_path: Path) -> None:
+    films = sorted(tiny_clips.glob("*/*.mp4"))
+    frames = np.stack([read_video(film).frames for film in films])
+    np.save(tmp_path / "clips.npy", frames[:, :3].astype(np.float32))  # of three frames and three channels
+    (tmp_path / "real").mkdir()
+    for number, film in enumerate(films):
+        shutil.copyfile(film, tmp_path / "real" / f"{number}.mp4")
+    arguments = ["evaluate", tmp_path / "clips.npy", "--real", tmp_path / "real", "--model", tiny_model]
+    for stated, message in (([], "state its --layout"), (["--layout", "BTHWC"], "state their --range")):
+        refused = stgan.run(*arguments, *stated)
+        assert refused.returncode == 1 and refused.is_one_sentence and message in refused.stderr
+    arguments += ["--layout", "BTHWC", "--range", "0-255", "--json", tmp_path / "s.json"]
+    result = stgan.run(*arguments)
+    assert result.returncode == 0 and "there is no Inception Score" in result.stdout, result.stderr
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["inception_score"] is None and scores["frechet_video_distance"] is not None
+    assert scores["clips"][0]["file"] == "clips.npy/000000" and "played back and forth" in result.stdout
+    assert stgan.run(*arguments, "--inception-score").returncode == 0
+    assert json.loads((tmp_path / "s.json").read_text())["inception_score"]["mean"] >= 1
+
+
 def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
     stgan: Any, generated: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +214,7 @@ def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
         (("--evaluator", "encoder"), "encoder"),
         (("--features", "nobody"), "nobody"),
         (("--real", "nowhere"), "'nowhere' is not a folder"),
+        (("--real", "nowhere.npz"), "'nowhere.npz' is missing or no regular file"),
         (("--real-fps", 0), "--real-fps must be"),
         (("--real-fps", 10), "--real-fps has no effect without --real"),
         (("--batch-size", 0), "--batch-size must be"),

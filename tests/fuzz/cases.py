@@ -19,6 +19,7 @@ from data_folders import DataFolders, Lists
 from frame_folders import FrameFolders
 from mutations import Call, damage_bytes, damage_values
 from published_weights import Weights
+from tensor_clips import TensorFiles
 from videos import ShownVideos, Videos
 from web_servers import Downloads
 from wrapped_classifiers import Wrappings
@@ -162,6 +163,7 @@ KINDS = {
     "folder": DataFolders,
     "shown": ShownVideos,
     "frames": FrameFolders,
+    "tensors": TensorFiles,
 }
 
 _HOSTILE_YAML = (

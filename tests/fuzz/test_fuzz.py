@@ -12,7 +12,7 @@ import pytest
 RUN = Path(__file__).parent / "run.py"
 KINDS = (
     ("video", "checkpoint", "model", "manifest", "recipe", "list", "weights"),
-    ("archive", "download", "wrapping", "folder", "shown", "frames"),
+    ("archive", "download", "wrapping", "folder", "shown", "frames", "tensors"),
 )
 
 

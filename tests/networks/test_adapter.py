@@ -425,7 +425,7 @@ def test_what_cannot_steer_is_one_sentence(unchecked: None) -> None:
     ):
         torch.manual_seed(0)  # few outputs of random weights can look like probabilities
         with pytest.raises(StganError, match=message) as caught:
-            adapt(make(), **{"actions": NAMES, **PIXELS, **changes})
+            adapt(make(), **{"actions": NAMES, **PIXELS, **changes}).check_steering()
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
@@ -433,7 +433,19 @@ def test_what_nobody_says_is_asked_for() -> None:
     with pytest.raises(StganError, match="size, std of a Answers are unknown; set them"):
         adapt(Answers(), NAMES, frames=16, mean=0.5)
     with pytest.raises(StganError, match="the class names of a Answers are unknown"):
-        adapt(Answers(), **PIXELS)
+        adapt(Answers(), **PIXELS).check_steering()
+
+
+@pytest.mark.parametrize(
+    "network", [NoGradient, Rounds, lambda: Answers(torch.sigmoid), lambda: Answers(lambda x: x[:, :1])]
+)
+def test_a_network_of_features_needs_neither_names_nor_a_gradient(network: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    module = network()
+    classifier, videos = adapt(module, **PIXELS), torch.rand(2, 3, 16, 32, 32)
+    features = classifier.features(videos)
+    torch.testing.assert_close(features, module((videos - PIXELS["mean"]) / PIXELS["std"]))
+    assert classifier.actions == () and classifier.config.num_classes == features.shape[1]
 
 
 def test_clips_that_are_too_short_and_batches_that_come_out_otherwise() -> None:

@@ -171,4 +171,4 @@ def test_what_it_does_not_hold_is_asked_for() -> None:
     with pytest.raises(StganError, match="size, frames of a Net are unknown; set them"):
         adapt(nn.DataParallel(like_x3d(None)), NAMES)
     with pytest.raises(StganError, match="the class names of a Net are unknown; name them"):
-        adapt(like_slowfast(), size=32, frames=8)
+        adapt(like_slowfast(), size=32, frames=8).check_steering()

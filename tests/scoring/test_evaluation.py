@@ -229,7 +229,11 @@ def test_loose_clips_have_scores_but_no_accuracy(tiny_clips: Path, evaluator: Ev
         shutil.copyfile(clip.path, tmp_path / f"{number}.mp4")
     scores = evaluate(folder_clips(tmp_path), evaluator)
     assert scores.accuracy is None and scores.temporal_order is None and scores.confusion == ()
-    assert scores.inception_score.mean >= 1 and scores.diversity is not None
+    assert scores.inception_score is None and scores.diversity is not None
+    assert any("there is no Inception Score" in note for note in scores.notes)
+    asked = evaluate(folder_clips(tmp_path), evaluator, inception=True)
+    assert asked.inception_score and asked.inception_score.mean >= 1
+    assert any("is no measure of their quality" in note for note in asked.notes)
 
 
 def test_distances_on_the_logits_of_an_i3d_from_a_file(

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,12 +15,13 @@ from safetensors import SafetensorError, safe_open
 from stgan.errors import StganError, is_out_of_memory
 from stgan.names import is_file_name, one_line, quoted
 from stgan.records import read_record
+from stgan.tensor_files import check_table
 
 R = TypeVar("R")
 
 FORMAT: Literal[1] = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_LARGEST_CONFIG = 1 << 20  # bytes of `config.json`, and of a safetensors file's table of contents
+_LARGEST_CONFIG = 1 << 20  # bytes of `config.json`
 _BUFFERS = frozenset(
     (
         "running_mean", "running_var", "num_batches_tracked",  # of batch normalisation
@@ -48,14 +48,6 @@ def check_inside(path: Path) -> None:
         raise CheckpointError(f"{quoted(path)} is a link that leaves its folder; put the file itself there")
 
 
-def check_header(path: Path) -> None:
-    """ValueError for a table of contents of more than 1 MB: safetensors would read up to 100 MB for a minute."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_CONFIG:
-        raise ValueError(f"its table of contents is longer than {_LARGEST_CONFIG} bytes")
-
-
 @contextmanager
 def open_weights(path: Path, framework: str) -> Iterator[Any]:
     """Open a safetensors file for "pt" or "numpy". CheckpointError if it is missing, damaged, or elsewhere."""
@@ -63,7 +55,7 @@ def open_weights(path: Path, framework: str) -> Iterator[Any]:
         raise CheckpointError(f"weights are missing: there is no {quoted(path)}")
     check_inside(path)
     try:
-        check_header(path)
+        check_table(path)
         with safe_open(path, framework=framework) as file:
             yield file
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:

@@ -31,7 +31,7 @@ def named_classifier(name: str) -> VideoClassifier:
           that `torch.load` reads with `weights_only`.
 
     Raises:
-        StganError: the library is not installed, there is no such network, it cannot be fetched, or it cannot steer.
+        StganError: the library is not installed, there is no such network, or it cannot be fetched.
     """
     prefix, _, rest = name.partition(":")
     library, load = {"torchvision": ("torchvision", _of_torchvision), "hf": ("transformers", _of_hub)}[prefix]

@@ -22,7 +22,7 @@ from stgan.checkpoints.fingerprint import as_text, fingerprint
 from stgan.checkpoints.named_classifiers import is_named_classifier, named_classifier
 from stgan.errors import StganError
 from stgan.names import is_file_name, one_line, quoted
-from stgan.networks import adapt
+from stgan.networks import VideoClassifier, adapt
 
 OWN = "own"
 """The name of a classifier to which the user gives none."""
@@ -37,12 +37,12 @@ _SPEC = re.compile(r"(?P<module>.+):(?P<function>[A-Za-z_]\w*)")
 def own_checkpoints(
     networks: Classifier | Mapping[str, Classifier], device: torch.device | str = "cpu"
 ) -> dict[str, Checkpoint]:
-    """Classifiers as checkpoints, by name. Their networks are moved to the device in place.
+    """Classifiers that steer as checkpoints, by name. Their networks are moved to the device in place.
 
     networks: one, which is named "own", or several by name.
 
     Raises:
-        StganError: one is not a classifier, a name cannot be used, or they know different actions.
+        StganError: one is not a classifier or cannot steer, a name cannot be used, or they know different actions.
     """
     if not isinstance(networks, Mapping):
         networks = {OWN: networks}
@@ -51,21 +51,24 @@ def own_checkpoints(
     if bad := [name for name in networks if not isinstance(name, str) or not is_file_name(name)]:
         raise StganError(f"a condition network cannot be named {quoted(str(bad[0]))}; use a single word")
     checkpoints = {name: own_checkpoint(network, device) for name, network in networks.items()}
+    for checkpoint in checkpoints.values():
+        if isinstance(checkpoint.network, VideoClassifier):
+            checkpoint.network.check_steering()
+        elif not checkpoint.actions or not hasattr(checkpoint.network, "log_probabilities"):
+            raise StganError(f"{type(checkpoint.network).__name__} without named actions is no classifier")
     if len({checkpoint.actions for checkpoint in checkpoints.values()}) != 1:
         raise StganError("condition networks can only steer together if they name the same actions in the same order")
     return checkpoints
 
 
 def own_checkpoint(network: Classifier, device: torch.device | str = "cpu") -> Checkpoint:
-    """A classifier as a checkpoint. The hash is that of the wrapped network.
+    """A classifier, or a network of features, as a checkpoint. The hash is that of the wrapped network.
 
     The ancestors are its inner modules that have most of its weights: the network itself if this is a wrapper. A frozen
     script, and a wrapper that does not register its network, have no weights that PyTorch knows of: the hash is that of
     the fingerprint.
     """
     if isinstance(network, Checkpoint):
-        if not network.actions or not hasattr(network.network, "log_probabilities"):
-            raise StganError(f"{type(network.network).__name__} without named actions is no classifier")
         network.network.to(device)
         return network
     if not isinstance(network, nn.Module):
@@ -102,7 +105,7 @@ def load_own_classifier(spec: str, device: torch.device | str = "cpu") -> Checkp
           returns what `own_checkpoint` takes.
 
     Raises:
-        StganError: there is no such module or function, it raises, or its result cannot steer.
+        StganError: there is no such module or function, it raises, or its result is no such network.
     """
     if is_named_classifier(spec):
         return own_checkpoint(named_classifier(spec), device)

@@ -20,7 +20,6 @@ from stgan.cli.terminal import (
     new_console,
     on_interrupt,
     print_note,
-    read_clips,
     write_json,
 )
 from stgan.defaults import LARGEST_SEED
@@ -54,8 +53,8 @@ def evaluate(
         Path,
         options.argument(
             "FOLDER",
-            "What stgan generate wrote; or other clips, in a folder for each action or in one; or what --save-features "
-            "wrote.",
+            "What stgan generate wrote; or other clips: a folder of videos, of folders of frames, or of folders for "
+            "each action, a list (csv, txt), tensors (npy, npz, pt, safetensors); or what --save-features wrote.",
         ),
     ],
     real: options.Real = None,
@@ -86,6 +85,14 @@ def evaluate(
     split_column: options.SplitColumn = "split",
     ucf_split: options.UcfSplit = 1,
     real_fps: options.RealFps = None,
+    layout: options.Layout = None,
+    values: options.Values = None,
+    inception: Annotated[
+        bool,
+        typer.Option(
+            "--inception-score", help="Give the Inception Score also where the evaluator knows no action of the clips."
+        ),
+    ] = False,
     allow_fooled: options.AllowFooled = False,
     trust_torchscript: options.TrustTorchscript = False,
     keep_going: Annotated[
@@ -120,16 +127,7 @@ def evaluate(
     from stgan.checkpoints import find_model
     from stgan.cli.score_tables import show_protocol, show_scores
     from stgan.devices import choose_device
-    from stgan.scoring import (
-        SAVED,
-        Real,
-        Rules,
-        find_evaluator,
-        folder_clips,
-        labelled_clips,
-        load_measurements,
-        prepared,
-    )
+    from stgan.scoring import SAVED, Real, Rules, find_evaluator, folder_clips, given_clips, load_measurements, prepared
     from stgan.scoring import evaluate as score
 
     console = new_console()
@@ -150,10 +148,8 @@ def evaluate(
         check_output(option, path)
         if path and not path.name.endswith(SAVED):
             raise StganError(f"{option} {quoted(path)} does not end in {SAVED}, by which it is recognised; add that")
-    if folder.name.endswith(SAVED):
-        clips = load_measurements(folder).clips
-    else:
-        clips = folder_clips(folder, lambda note: print_note(console, note))
+    reading: dict[str, Any] = {"say": partial(print_note, console), "layout": layout, "values": values}
+    clips = load_measurements(folder).clips if folder.name.endswith(SAVED) else folder_clips(folder, **reading)
     notes = _notes_on_manifest(folder, clips)
     whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
@@ -165,14 +161,13 @@ def evaluate(
     scorer = prepared(find(evaluator), rules)
     space = prepared(find(features), rules) if features is not None else None
     beside = None
-    if real and real.name.endswith(SAVED):
-        beside = Real(load_measurements(real).clips, real_fps)
-    elif real:
-        found = read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
-        beside = Real(labelled_clips(found), real_fps)
+    if real:
+        lists: dict[str, Any] = {"csv": csv_list, "split_column": split_column, "ucf_split": ucf_split}
+        found = load_measurements(real).clips if real.name.endswith(SAVED) else given_clips(real, **lists, **reading)
+        beside = Real(found, real_fps)
     with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         scores = score(
-            clips, scorer, features=space, real=beside, rules=rules, allow_fooled=allow_fooled,
+            clips, scorer, features=space, real=beside, rules=rules, inception=inception, allow_fooled=allow_fooled,
             keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers, watch=watching(console),
             save_features=save_features, save_real=save_real,
         )  # fmt: skip

@@ -112,6 +112,7 @@ def _table(verdicts: Sequence["EvaluatorScores"], title: str) -> Table:
         if i and verdicts[i - 1].clips != verdict.clips:
             table.add_section()
         score = scores.inception_score
+        assert score is not None  # every evaluator of a model knows its actions
         table.add_row(
             "none: real" if verdict.clips == REAL else verdict.clips,
             verdict.evaluator + " FOOLED" * verdict.fooled,
@@ -131,6 +132,7 @@ def _gaps(verdicts: Sequence["EvaluatorScores"], steering: Sequence[str]) -> lis
         for verdict in of:
             if verdict.evaluator not in steering:
                 honest = verdict.scores
+                assert own.inception_score and honest.inception_score  # as above
                 sentences.append(
                     f"{name} gives the clips it steered an Inception Score of {own.inception_score.mean:.2f} "
                     f"(accuracy {own.accuracy:.2f}), {verdict.evaluator} {honest.inception_score.mean:.2f} "

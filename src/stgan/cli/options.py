@@ -137,6 +137,22 @@ UcfSplit = Annotated[int, _UCF_SPLIT]
 UcfSplitOrNone = Annotated[int | None, _UCF_SPLIT]
 Clips = Annotated[Path, argument("FOLDER", "Clips: a folder for each class, a csv file, or the lists of UCF-101.")]
 
+Layout = Annotated[
+    Literal["THWC", "TCHW", "CTHW", "BTHWC", "BTCHW", "BCTHW"] | None,
+    typer.Option(
+        metavar="THWC|TCHW|CTHW|B...",
+        help="Axes of clips in files of tensors: time, height, width, channels; B: several clips. Default: by the axis "
+        "of length 3.",
+    ),
+]
+Values = Annotated[
+    Literal["0-255", "0-1", "-1-1"] | None,
+    typer.Option(
+        "--range",
+        metavar="0-255|0-1|-1-1",
+        help="Values of floating-point clips in files of tensors. Default: 0-1 or -1-1, if all values fit only one.",
+    ),
+]
 Features = Annotated[
     str | None,
     typer.Option(

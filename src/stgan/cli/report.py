@@ -11,7 +11,7 @@ from rich.status import Status
 
 from stgan.cli import options
 from stgan.cli.evaluate import keep_scores, made_by, score_cache
-from stgan.cli.terminal import check_output, new_console, on_interrupt, print_note, read_clips
+from stgan.cli.terminal import check_output, new_console, on_interrupt, print_note
 from stgan.errors import StganError
 from stgan.files import typed
 from stgan.manifest import MANIFEST
@@ -155,8 +155,8 @@ def find_scores(
         examples,
         find_evaluator,
         folder_clips,
+        given_clips,
         kept_scores,
-        labelled_clips,
         score_pixels,
     )
 
@@ -173,7 +173,7 @@ def find_scores(
     judged = [clip for clip in clips if clip.action in scorer.actions or (evaluator and clip.action is None)]
     if evaluator and not judged:
         raise StganError(notes[0])
-    beside = labelled_clips(read_clips(console, real)) if real else []
+    beside = given_clips(real, lambda note: print_note(console, note)) if real else []
     found = examples(beside, dict.fromkeys(clip.action for clip in clips if clip.action is not None), scorer)
     with score_cache(None, console, evaluator) as cache:
         if not judged:

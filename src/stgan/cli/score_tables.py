@@ -43,7 +43,8 @@ def _by_protocol(by: ByProtocol, scores: Scores) -> str:
     of = f"of {by.num_videos} generated" + f" and {by.num_real} real windows" * (by.num_real is not None)
     if by.draws is None:
         found = scores.inception_score
-        return f"{by.rules.name}{changed}: Inception Score {found.mean:.4g}, deviation {found.std:.3g}, {of}"
+        score = f"Inception Score {found.mean:.4g}, deviation {found.std:.3g}" if found else "no number"
+        return f"{by.rules.name}{changed}: {score}, {of}"
     metric = METRICS[by.rules.score]
     spread = f", deviation {by.draws.std:.3g} over {len(by.draws.values)} draws" * (len(by.draws.values) > 1)
     network = scores.feature_network
@@ -117,12 +118,12 @@ def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]
     table = new_table("", "clips", "accuracy (95 %)", "Inception Score (95 %)", title=title)
     for row in rows:
         score = row.inception_score
-        spread = f" ± {score.std:.2f}" * bool(score.std)
+        spread = f" ± {score.std:.2f}" if score and score.std else ""
         table.add_row(
             row.name,
             str(row.num_videos),
             f"{row.accuracy:.2f} {shown_interval(row.accuracy_interval)}" if row.accuracy is not None else "",
-            f"{score.mean:.2f}{spread} {shown_interval((score.low, score.high))}",
+            f"{score.mean:.2f}{spread} {shown_interval((score.low, score.high))}" if score else "",
         )
     if quoted:
         table.add_section()

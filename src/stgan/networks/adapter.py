@@ -1,7 +1,7 @@
 """Any video classifier as a condition network or an evaluator: how to call it, and how to read its output."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any, ClassVar, Literal, get_args
 
@@ -59,7 +59,7 @@ class VideoClassifier(ClipClassifier):
     def __init__(
         self,
         module: nn.Module,
-        actions: Sequence[str],
+        actions: Sequence[str] = (),
         *,
         size: int | None,
         frames: int | None,
@@ -77,7 +77,8 @@ class VideoClassifier(ClipClassifier):
         Args:
             module: called with pixels in the given `layout`. It returns a tensor "batch classes", or an object with
                 this tensor as `.logits`, as `["logits"]` or as the first element of a tuple.
-            actions: class names in the order of the outputs. Each must be a valid folder name.
+            actions: class names in the order of the outputs. Each must be a valid folder name. Without any, the outputs
+                are features, on which distances are computed, and the network cannot steer.
             size: side of its square input frames in pixels. None: frames keep their size.
             frames: number of frames that it takes. Longer clips are split into windows. None: any number.
             mean, std, scale, channels, fit: see `Preprocessing`. A single number applies to all three channels. Its
@@ -93,14 +94,14 @@ class VideoClassifier(ClipClassifier):
 
         Raises:
             StganError: a setting is invalid, the network cannot process such a clip, or its output is not one
-                finite number for each class with a gradient with respect to the video.
+                finite number for each class.
         """
         super().__init__()
         if not isinstance(module, nn.Module):
             raise StganError(f"a classifier is a torch.nn.Module, not a {type(module).__name__}")
         if isinstance(actions, str) or not all(isinstance(name, str) and is_file_name(name) for name in actions):
             raise StganError("actions are the classifier's class names, each a word or words that can name a folder")
-        if len(actions) < 2 or len(set(actions)) < len(actions):
+        if len(actions) == 1 or len(set(actions)) < len(actions):
             raise StganError("a classifier has at least two actions, each named once")
         if (size is not None and size < 1) or (frames is not None and frames < 1):
             raise StganError(f"size and frames of a classifier are at least 1, not {size} and {frames}")
@@ -202,24 +203,21 @@ class VideoClassifier(ClipClassifier):
         if output is None or output.ndim != 2 or len(output) != len(videos):
             found = _in_words(returned) if output is None else f"a tensor of {'x'.join(map(str, output.shape))}"
             raise StganError(
-                f"{self._kind} returns {found} instead of logits of {wanted[0]}x{wanted[1]}; "
+                f"{self._kind} returns {found} instead of logits of {wanted[0]}x{wanted[1] or 'n'}; "
                 "put it into a module whose forward returns these alone"
             )
-        if output.shape != wanted:
+        if self.actions and output.shape != wanted:
             raise StganError(
                 f"{self._kind} returns {output.shape[1]} numbers for a clip, but has {wanted[1]} class names; "
                 f"name its {output.shape[1]} classes: actions=[...]"
             )
         return output
 
-    def _try_out(self) -> None:
-        """Run it forward and backward on one clip, and forward on two. Raise StganError if it cannot steer."""
-        c = self.config
-        frames, size = c.frames or _TRIAL_FRAMES, c.preprocessing.size or _TRIAL_SIZE
-        generator = torch.Generator().manual_seed(0)
-        videos = torch.rand(1, 3, frames, size, size, generator=generator)
-        device = next((each.device for each in self.module.parameters()), videos.device)
-        videos = videos.to(device).requires_grad_(True)
+    def check_steering(self) -> None:
+        """Raise StganError unless its classes are named and a gradient reaches the video from its output."""
+        if not self.actions:
+            raise StganError(f"the class names of a {self._kind} are unknown; name them: actions=[...]")
+        videos = self._trial()
         with torch.enable_grad():
             output = self._output(videos)
             gradient = None
@@ -230,8 +228,6 @@ class VideoClassifier(ClipClassifier):
                 if is_out_of_memory(error):
                     raise
                 raise StganError(f"{self._kind} has no gradient ({_short(error)}), so it cannot steer") from error
-        if not output.isfinite().all():
-            raise StganError(f"{self._kind} returns numbers that are not finite; check its weights")
         if gradient is None or not gradient.any():
             raise StganError(
                 f"no gradient reaches the video from the output of {self._kind}, so it cannot steer; "
@@ -239,7 +235,26 @@ class VideoClassifier(ClipClassifier):
             )
         if not gradient.isfinite().all():
             raise StganError(f"the gradient of {self._kind} is not finite; check its weights")
-        if wrong := _wrong_output(output, c.output):
+
+    def _trial(self) -> Tensor:
+        """A clip of noise that it takes, which requires a gradient."""
+        c = self.config
+        frames, size = c.frames or _TRIAL_FRAMES, c.preprocessing.size or _TRIAL_SIZE
+        generator = torch.Generator().manual_seed(0)
+        videos = torch.rand(1, 3, frames, size, size, generator=generator)
+        device = next((each.device for each in self.module.parameters()), videos.device)
+        return videos.to(device).requires_grad_(True)
+
+    def _try_out(self) -> None:
+        """Run it on one clip and on two. Raise StganError if its output is wrong."""
+        videos = self._trial()
+        with torch.enable_grad():  # by which a sigmoid is recognised
+            output = self._output(videos)
+        if not output.isfinite().all():
+            raise StganError(f"{self._kind} returns numbers that are not finite; check its weights")
+        if not self.actions:
+            self.config = replace(self.config, num_classes=output.shape[1])
+        elif wrong := _wrong_output(output, self.config.output):
             raise StganError(f"the outputs of {self._kind} {wrong}")
         try:
             with torch.no_grad():

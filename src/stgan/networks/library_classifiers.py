@@ -37,14 +37,14 @@ def adapt(
     cropping a border.
 
     Args:
-        actions: class names in the order of the outputs; required if the network does not name them.
+        actions: class names in the order of the outputs; required to steer if the network does not name them.
         processor: the image or video processor of a network from transformers, which holds mean and std. By default,
             those of the published VideoMAE, TimeSformer and ViViT are used.
         settings: arguments of `VideoClassifier`; they have precedence. A network of pytorchvideo needs `size` and
             `frames`, one of an unknown library also `mean` and `std`.
 
     Raises:
-        StganError: a setting is missing or unknown, or the network cannot steer (see `VideoClassifier`).
+        StganError: a setting is missing or unknown, or the output is wrong (see `VideoClassifier`).
     """
     if isinstance(module, VideoClassifier):
         if actions is not None or processor is not None or settings:
@@ -60,11 +60,9 @@ def adapt(
             f"{', '.join(missing)} of a {kind} are unknown; set them: "
             "adapt(network, actions, size=112, frames=16, mean=0.45, std=0.225)"
         )
-    if actions is None and names is None:
-        raise StganError(f"the class names of a {kind} are unknown; name them: actions=[...]")
     if unknown := sorted(set(known) - set(VideoClassifier.__init__.__annotations__)):
         raise StganError(f"a VideoClassifier has no setting {unknown[0]!r}")
-    return VideoClassifier(module, names if actions is None else actions, **known)
+    return VideoClassifier(module, (names or ()) if actions is None else actions, **known)
 
 
 def _library(module: nn.Module, name: str) -> str | None:

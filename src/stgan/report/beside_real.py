@@ -40,8 +40,8 @@ def write_parts(
             continue
         path = folder / f"{number}.mp4"
         try:
-            like = read_clip(clips[0].path)
-            real = read_clip(found[action].clip.path, size=like.frames.shape[1:3]).frames
+            like = read_clip(clips[0].clip.source)
+            real = read_clip(found[action].clip.source, size=like.frames.shape[1:3]).frames
             length = min(len(like.frames), LONGEST)
             (window,) = spread_windows(len(real), length, 1, windows_in_view(real, length))
             write_video(path, real[window], like.fps)

@@ -16,6 +16,7 @@ from stgan.files import remove, remove_leftovers, replacing
 from stgan.report.films import Encoded, Film, Films, encode_film
 from stgan.report.page import BROWSE, folder_beside, make_beside, write_page
 from stgan.scoring import Clip
+from stgan.video import TensorClip
 from stgan.video.frame_folders import clip_sha256
 
 _FORMAT = 2  # of the films; must be raised when they change
@@ -40,9 +41,9 @@ class FilmFolder:
     beside: ClassVar = True
 
     folder: Path
-    refused: dict[Path, str] = field(default_factory=dict)
+    refused: dict[Path | TensorClip, str] = field(default_factory=dict)
     left_out: int = 0
-    _made: dict[Path, Film] = field(default_factory=dict)
+    _made: dict[Path | TensorClip, Film] = field(default_factory=dict)
     _bytes: int = 0
 
     @classmethod
@@ -62,7 +63,7 @@ class FilmFolder:
         wide: bool = False,
     ) -> None:
         """Make the films of these clips. watch: may wrap the films to show progress. wide: as for `encode_film`."""
-        once = {clip.path: clip for clip in clips}.values()
+        once = {clip.source: clip for clip in clips}.values()
         for _ in watch((self.get(clip, wide) for clip in once), "films", len(once)) if once else ():
             pass
 
@@ -79,7 +80,7 @@ class FilmFolder:
 
         wide: as for `encode_film`.
         """
-        path = clip.path
+        path = clip.source
         if path in self._made or path in self.refused:
             return self._made.get(path)
         if self._bytes > _WHOLE_FOLDER:

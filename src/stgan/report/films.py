@@ -21,7 +21,7 @@ from PIL import Image
 from stgan.errors import StganError
 from stgan.report.page import data_uri, image_uri
 from stgan.scoring import Clip
-from stgan.video import DecodedVideo, read_video
+from stgan.video import DecodedVideo, TensorClip, read_video
 from stgan.video.decoding import resize_and_crop
 from stgan.video.strips import thumbnails
 
@@ -90,9 +90,9 @@ class Films:
     beside: ClassVar = False  # none of them is a file beside the page
 
     budget: int = _WHOLE_PAGE
-    refused: dict[Path, str] = field(default_factory=dict)
+    refused: dict[Path | TensorClip, str] = field(default_factory=dict)
     left_out: int = 0
-    _made: dict[Path, Film] = field(default_factory=dict)
+    _made: dict[Path | TensorClip, Film] = field(default_factory=dict)
 
     def get(self, clip: Clip, wide: bool = False) -> Film | None:
         """The film of a clip; None if it cannot be shown, does not match its manifest, or no longer fits.
@@ -100,7 +100,7 @@ class Films:
         wide: as for `encode_film`.
         """
         film = self._make(clip, wide)
-        if clip.path in self.refused:
+        if clip.source in self.refused:
             return None
         if film is None or film.size > self.budget:
             self.left_out += 1
@@ -119,7 +119,7 @@ class Films:
         return True
 
     def _make(self, clip: Clip, wide: bool) -> Film | None:
-        path = clip.path
+        path = clip.source
         if path not in self._made and path not in self.refused:
             try:
                 clip.check_file()
@@ -129,14 +129,14 @@ class Films:
         return self._made.get(path)
 
 
-def make_film(path: Path, wide: bool = False) -> Film:
+def make_film(path: Path | TensorClip, wide: bool = False) -> Film:
     """The film of a clip as data URIs. Arguments and errors as for `encode_film`."""
     film = encode_film(path, wide)
     mp4, webm = data_uri("video/mp4", film.mp4), data_uri("video/webm", film.webm)
     return Film(mp4, webm, image_uri(film.poster), film.width, film.height)
 
 
-def encode_film(path: Path, wide: bool = False) -> Encoded:
+def encode_film(path: Path | TensorClip, wide: bool = False) -> Encoded:
     """Encode the first 250 frames of a clip. Short clips play at half speed.
 
     wide: the film shows several pictures side by side. It may be 960 pixels wide, and any other one 320.
@@ -160,7 +160,7 @@ def encode_film(path: Path, wide: bool = False) -> Encoded:
     )
 
 
-def read_clip(path: Path, side: int | None = None, size: tuple[int, int] | None = None) -> DecodedVideo:
+def read_clip(path: Path | TensorClip, side: int | None = None, size: tuple[int, int] | None = None) -> DecodedVideo:
     """A clip with frames of at most `side` pixels, default 320, in width and height; or of `size`, (height, width), to
     which they are scaled and cropped.
     """

@@ -46,7 +46,7 @@ def nearest_pairs(clips: Sequence[Shown], real: Path | None, drawing: Drawing) -
         if nearest is None or not (real / nearest.file).resolve().is_relative_to(real.resolve()):
             continue
         try:
-            own, training = read_clip(shown.path).frames, read_clip(real / nearest.file).frames
+            own, training = read_clip(shown.clip.source).frames, read_clip(real / nearest.file).frames
         except StganError:
             continue
         if max(nearest.own_frame - len(own), nearest.frame - len(training)) >= 0:

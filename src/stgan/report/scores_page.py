@@ -161,7 +161,7 @@ def _strips(chosen: Mapping[str, Sequence[Shown]], drawing: Drawing) -> list[tup
     found = []
     for action, clips in list(chosen.items())[:_MOST_STRIPS]:
         try:
-            found.append((action, read_clip(clips[0].path).frames))
+            found.append((action, read_clip(clips[0].clip.source).frames))
         except VideoError:
             continue
     if not found:

@@ -51,7 +51,7 @@ def draw_first_clips(path: Path, sets: ClipSets) -> bool:
     for action in _actions(sets):
         for name, clip in _first(sets, action):
             try:
-                clips.append(read_clip(clip.path).frames)
+                clips.append(read_clip(clip.clip.source).frames)
             except VideoError:
                 continue
             labels.append(f"{printable(action, 10)} {printable(name, 6)}")

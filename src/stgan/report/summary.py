@@ -66,7 +66,9 @@ def tiles(scores: Scores | None) -> list[dict[str, Any]]:
     features = f"Fréchet video distance, features of {scores.feature_network}"
     found = (
         _tile(scores.accuracy, scores.accuracy_interval, "of the clips recognised", fooled),
-        _tile(inception.mean, (inception.low, inception.high), "; ".join(("Inception Score", *marks)), fooled),
+        _tile(inception.mean, (inception.low, inception.high), "; ".join(("Inception Score", *marks)), fooled)
+        if inception
+        else {},
         _tile(scores.frechet_video_distance, None, features, fooled),
         _tile(scores.motion, None, f"{motion.name}: {motion.what}, {motion.unit}", False),
     )

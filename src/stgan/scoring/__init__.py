@@ -9,6 +9,7 @@ from stgan.scoring.clips import (
     evenly,
     folder_clips,
     generated_clips,
+    given_clips,
     labelled_clips,
     unlisted,
 )
@@ -44,6 +45,7 @@ from stgan.scoring.scores import (
     kept_scores,
     read_scores,
 )
+from stgan.scoring.tensor_clips import tensor_clips
 
 __all__ = [
     "BATCH",
@@ -90,6 +92,7 @@ __all__ = [
     "find_generators",
     "folder_clips",
     "generated_clips",
+    "given_clips",
     "kept_scores",
     "labelled_clips",
     "load_measurements",
@@ -99,5 +102,6 @@ __all__ = [
     "read_scores",
     "save_measurements",
     "score_pixels",
+    "tensor_clips",
     "unlisted",
 ]

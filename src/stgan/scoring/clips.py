@@ -17,9 +17,12 @@ from stgan.files import sha256
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
 from stgan.records import Count, Fraction, Number
-from stgan.video import EXTENSIONS, ClipFolder, find_clips
+from stgan.video import ClipFolder, TensorClip, find_clips
+from stgan.video.clip_lists import LISTS
 from stgan.video.decoding import Resize
+from stgan.video.folders import loose_clips
 from stgan.video.frame_folders import frame_files
+from stgan.video.tensors import TENSORS, Range, find_tensors
 
 Item = TypeVar("Item")
 _Side = Annotated[Count, Ge(1)]
@@ -84,6 +87,7 @@ class Clip:
     steering: None if unknown.
     unit:     what it activates instead of an action: the target, and its activation under the network that steered.
     saved:    gives the measurements of a clip that is in a file of measurements; see `SavedMeasurements.select`.
+    tensor:   the tensor in the file that is the clip; None if the file, or the folder of frames, is the clip.
     """
 
     path: Path
@@ -94,10 +98,18 @@ class Clip:
     sha256: str | None = None
     steering: SteeredBy | None = None
     unit: tuple[str, float] | None = None
+    tensor: TensorClip | None = None
     saved: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def source(self) -> Path | TensorClip:
+        """What `read_video` reads."""
+        return self.tensor or self.path
 
     def check_file(self) -> None:
         """Raise StganError unless the file exists and is the one that the manifest describes."""
+        if self.tensor is not None:
+            return  # whose reading checks its file
         try:
             if not self.path.is_file() and (self.sha256 is not None or not frame_files(self.path)):
                 raise StganError(f"{quoted(self.path)} is missing; make it again with stgan generate --resume")
@@ -115,28 +127,60 @@ class Clip:
             raise StganError(f"{quoted(self.path)} cannot be read; check the file") from error
 
 
-def folder_clips(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> list[Clip]:
-    """The clips of a folder.
-
-    They are those of its manifest. Without a manifest, they are the clips in the folder itself, whose actions are
-    unknown; else those that `stgan.video.find_clips` finds, in a folder per action or by a list.
-
-    say: receives what `find_clips` left out, a sentence each.
+def folder_clips(folder: Path, say: Callable[[str], None] = lambda sentence: None, **reading: Any) -> list[Clip]:
+    """The clips of a folder: those of its manifest, or without one, `given_clips` with these arguments.
 
     Raises:
         StganError: there are none, or the manifest or list is wrong.
     """
     if os.path.lexists(Manifest(folder).path):
         return generated_clips(folder)
-    if not folder.is_dir():
-        raise StganError(f"{quoted(folder)} is not a folder; give a folder of clips")
-    loose = [path for path in sorted(folder.iterdir()) if _is_clip(path)]
+    return given_clips(folder, say, **reading)
+
+
+def given_clips(
+    path: Path,
+    say: Callable[[str], None] = lambda sentence: None,
+    *,
+    csv: str | None = None,
+    split_column: str = "split",
+    ucf_split: int = 1,
+    layout: str | None = None,
+    values: Range | None = None,
+) -> list[Clip]:
+    """The clips of a folder or file that stgan need not have made, generated or real.
+
+    They are those of a list, if the path is one or the folder has one (`find_clips`); or the videos and folders of
+    frames directly in the folder, without actions, if they are more than those in a folder for each action; or the
+    latter; or, in a folder without any of these, the clips in its files of tensors (`find_tensors`). The path may also
+    be such a file.
+
+    Args:
+        say: receives what is left out, a sentence each.
+        csv, split_column, ucf_split: see `find_clips`.
+        layout, values: see `find_tensors`.
+
+    Raises:
+        StganError: there are none, or a list or a file of tensors is wrong.
+    """
+    if path.suffix.lower() in LISTS and path.is_file():
+        path, csv = path.parent, path.name
+    if path.is_dir():
+        loose = loose_clips(path) if csv is None else []
+    elif path.suffix.lower() in TENSORS:
+        loose = [path]
+    else:
+        raise StganError(f"{quoted(path)} is not a folder, a list or a file of tensors; give one of clips")
+    if any(file.suffix.lower() in TENSORS for file in loose):
+        tensors = find_tensors(loose, layout=layout, values=values)
+        return [Clip(each.path, "/".join(filter(None, (each.path.name, each.inner))), action, tensor=each)
+                for each, action in tensors]  # fmt: skip
     if loose:
-        return [Clip(path, path.name) for path in loose]
-    found = find_clips(folder)
-    for note in found.notes:
+        return [Clip(file, file.name) for file in loose]
+    clips = find_clips(path, csv=csv, split_column=split_column, ucf_split=ucf_split)
+    for note in clips.notes:
         say(note)
-    return labelled_clips(found)
+    return labelled_clips(clips)
 
 
 def generated_clips(folder: Path) -> list[Clip]:
@@ -175,7 +219,7 @@ def unlisted(folder: Path, clips: Iterable[Clip]) -> list[str]:
 def by_path(clips: Sequence[Clip]) -> list[Clip]:
     """The clips, with their paths as names where names are equal, as those of two folders can be."""
     times = Counter(clip.name for clip in clips)
-    return [replace(clip, name=clip.path.as_posix()) if times[clip.name] > 1 else clip for clip in clips]
+    return [replace(clip, name=str(clip.source)) if times[clip.name] > 1 else clip for clip in clips]
 
 
 def evenly(clips: Sequence[Clip], num: int) -> list[Clip]:
@@ -232,7 +276,3 @@ def _are_fingerprints(value: Any) -> bool:
 
 def _is_hash(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
-
-
-def _is_clip(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()

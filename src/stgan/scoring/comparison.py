@@ -28,6 +28,7 @@ def compare(
     real_on_features: Measurements,
     copies: CopyScores,
     rules: Rules,
+    inception: bool = True,
 ) -> Comparison | None:
     """Compare generated clips with all windows of real ones; None if they have no action in common.
 
@@ -36,15 +37,18 @@ def compare(
         on_features, real_on_features: the same clips, as the feature network measured them.
         copies: of the same clips.
         rules: how distances are computed.
+        inception: whether the Inception Score is one of the values.
     """
     ours, theirs = as_many_of_each_action(generated, real)
     if not len(ours):
         return None
     apart, splits, size = _distances_over_splits(on_features, real_on_features, rules)
+    alike = len({clip.action is None for clip in (*on_features.clips, *real_on_features.clips)}) == 1
+    scores = (float(inception_score(each.log_probabilities)[0]) if inception else None for each in (ours, theirs))
     values = {
-        "inception_score": _compared(*(float(inception_score(each.log_probabilities)[0]) for each in (ours, theirs))),
+        "inception_score": _compared(*scores),
         **apart,
-        "diversity": _compared(within_actions(on_features), within_actions(real_on_features)),
+        "diversity": _compared(*(within_actions(each) if alike else None for each in (on_features, real_on_features))),
         **{name: _compared(*sides) for name, sides in copies.beside_real.items()},
         **compare_pixels(ours, theirs),
     }
@@ -83,6 +87,7 @@ def compare_pixels(generated: Measurements, real: Measurements | None) -> dict[s
 def _of_actions(name: str, shared: Measurements, *sides: Measurements) -> dict[str, Compared]:
     """The mean of a measurement of pixels over all windows of each action that both sides share."""
     actions = sorted({clip.action for clip in shared.clips if clip.action is not None})
+    actions = [action for action in actions if all(_rows(side, action) for side in sides)]
     return {a: _compared(*(_mean(side.pixels[name][_rows(side, a)]) for side in sides)) for a in actions}
 
 
@@ -105,7 +110,7 @@ def _rows(measured: Measurements, action: str) -> list[int]:
 
 def as_many_of_each_action(generated: Measurements, real: Measurements) -> tuple[Measurements, Measurements]:
     """The first windows of each action, equally many of both sides; of all together if a clip has no action."""
-    if any(clip.action is None for clip in generated.clips):
+    if any(clip.action is None for clip in (*generated.clips, *real.clips)):
         k = min(len(generated), len(real))
         return generated.select(range(k)), real.select(range(k))
     ours: list[int] = []

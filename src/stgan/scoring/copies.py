@@ -175,7 +175,7 @@ def _near_duplicates(ours: _Clips, real: _Clips) -> tuple[NearDuplicates | None,
     Returns the shares (None without two clips of an action on both sides), and the nearest other clip of each by name.
     """
     counted, twins, of_real = 0, dict[str, str](), list[Tensor]()
-    nameless = any(clip.action is None for clip in ours.clips)
+    nameless = any(clip.action is None for clip in (*ours.clips, *real.clips))
     for action in {None if nameless else clip.action for clip in ours.clips}:
         made, known = (
             [i for i, clip in enumerate(side.clips) if action in (None, clip.action)] for side in (ours, real)

@@ -1,18 +1,20 @@
 """The whole evaluation of a folder of clips, by one network and, if wanted, in comparison with real clips."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 from stgan.errors import StganError
 from stgan.names import quoted
+from stgan.networks.adapter import VideoClassifierConfig
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import MIDDLE, Clip, Protocol, by_path, evenly
 from stgan.scoring.comparison import compare
 from stgan.scoring.copies import CopyScores, copy_scores
 from stgan.scoring.evaluators import Evaluator
+from stgan.scoring.input_notes import note_on_copies, notes_on_both, notes_on_clips
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Draws, Rules
 from stgan.scoring.real import Real, RealScores, notes_on_distances, score_real, share_to_shuffle, without_skipped
@@ -44,6 +46,7 @@ def evaluate(
     real: Real | None = None,
     protocol: Protocol = MIDDLE,
     rules: Rules = PROTOCOLS["stgan"],
+    inception: bool = False,
     allow_fooled: bool = False,
     keep_going: bool = False,
     cache: ScoreCache | None = None,
@@ -64,6 +67,7 @@ def evaluate(
         protocol: sizes, windows and rate of the clips; default: one window of each, at the clip's own size and rate.
         rules: how clips are chosen, cut and compared; default: stgan's own protocol. Clips fall into the parts of the
             Inception Score at random.
+        inception: give the Inception Score also if the evaluator knows none of the actions of the clips.
         allow_fooled: also score with a network that steered; the result says so.
         keep_going: leave out clips that cannot be scored; the result lists them.
         cache, batch_size, workers, watch: see `measure`.
@@ -85,7 +89,10 @@ def evaluate(
         raise StganError(f"{rules.name} is a distance to real clips; name them by --real")
     protocol = rules.of_generated(protocol)
     fooled = is_fooled((evaluator, feature_network), clips, allow_fooled)
-    notes = check_actions(evaluator, clips, keep_going)
+    known = rules.score == "inception_score" or _knows_some(evaluator, clips)
+    needed = bool(evaluator.actions) and (known or features is None)  # else the clips may be scored by distances alone
+    notes = check_actions(evaluator, clips, keep_going or not needed)
+    span = (max(evaluator.frames, feature_network.frames) - 1) * protocol.stride + 1
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
     measuring = partial(
@@ -101,7 +108,8 @@ def evaluate(
     if features:
         on_features, unread = run(without_skipped(clips, generated), features, protocol, description="features")
         skipped += unread
-    found = score_real(run_real, real, generated, evaluator, feature_network, rules) if real else None
+    scored = inception or known
+    found = score_real(run_real, real, generated, evaluator, feature_network, rules, scored) if real else None
     if found and found.on_features.features.shape[1] != on_features.features.shape[1]:  # those of a file may be any
         raise StganError("the features of real and generated clips are not of one network; save them again")
     for path, parts in ((save_features, run.parts), (save_real, run_real.parts)):
@@ -114,7 +122,7 @@ def evaluate(
         generated,
         on_features,
         evaluator,
-        splits=splits,
+        splits=splits if scored else None,
         distances=(apart[0].mean if apart[0] else None, apart[1].mean if apart[1] else None),
     )
     copies = copy_scores(generated, found.reference, found.others, found.rows[0].name) if found else CopyScores()
@@ -152,7 +160,7 @@ def evaluate(
         temporal_order_real=found.order if found else None,
         copies=copies.of_training,
         near_duplicates=copies.of_each_other,
-        beside_real=compare(generated, on_features, found.measured, found.on_features, copies, rules)
+        beside_real=compare(generated, on_features, found.measured, found.on_features, copies, rules, scored)
         if found
         else None,
         rows=(row, *(found.rows if found else ())),
@@ -161,9 +169,11 @@ def evaluate(
         skipped=(*skipped, *(found.skipped if found else ())),
         notes=(
             *notes,
-            *_note_on_copies(generated),
-            *_note_on_rates(generated, "clips", protocol.fps),
-            *(_note_on_rates(found.measured, "real clips", real.fps) if real and found else ()),
+            *note_on_copies(generated),
+            *notes_on_clips(generated, "clips", span, protocol.fps),
+            *(notes_on_clips(found.measured, "real clips", span, real.fps) if real and found else ()),
+            *(notes_on_both(generated, found.measured, real.fps) if real and found else ()),
+            *(() if known else _note_on_inception(evaluator, inception)),
             *copies.notes,
             *(notes_on_distances(on_features, found, feature_network) if found else ()),
         ),
@@ -189,8 +199,32 @@ def is_fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: boo
     return True if related else None if None in relations else False
 
 
+def _knows_some(evaluator: Evaluator, clips: Sequence[Clip]) -> bool:
+    """Whether the evaluator knows one of the actions, or has classes whose names are not known, as an I3D has."""
+    if not evaluator.actions:
+        return evaluator.kind != VideoClassifierConfig.network
+    return any(number is not None for number in evaluator.numbers(clips))
+
+
+def _note_on_inception(evaluator: Evaluator, scored: bool) -> Iterator[str]:
+    """A note for an evaluator that knows none of the actions of the clips."""
+    if scored:
+        yield (
+            f"{evaluator.name} knows none of the actions of the clips: its Inception Score says how it sorts them into "
+            "classes that they need not show, and is no measure of their quality"
+        )
+    else:
+        yield (
+            f"there is no Inception Score, as {evaluator.name} knows none of the actions of the clips; "
+            "--inception-score gives it nevertheless"
+        )
+
+
 def check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool) -> list[str]:
-    """Notes on clips whose action is not known. StganError for an action that the evaluator does not know."""
+    """Notes on clips whose action is not known. StganError for an action that the evaluator does not know.
+
+    keep_going: only note that.
+    """
     nameless = sum(clip.action is None and clip.unit is None for clip in clips)
     unknown = Counter(clip.action for clip in clips if clip.action is not None and clip.action not in evaluator.actions)
     notes = []
@@ -219,16 +253,3 @@ def check_actions(evaluator: Evaluator, clips: Sequence[Clip], keep_going: bool)
         notes.append(f"{evaluator.name} does not know the action {first}: {sum(unknown.values())} clips of "
                      f"{len(unknown)} unknown actions count in everything but accuracy")  # fmt: skip
     return notes
-
-
-def _note_on_copies(measured: Measurements) -> list[str]:
-    contents = {clip.name: content for clip, content in zip(measured.clips, measured.contents, strict=True)}
-    copies = len(contents) - len(set(contents.values()))
-    return [f"{copies} clips are copies of others: the intervals count them, and are too narrow"] if copies else []
-
-
-def _note_on_rates(measured: Measurements, which: str, fps: float | None) -> list[str]:
-    if not measured.variable:
-        return []
-    how = "are taken as they are" if fps is None else f"are taken by their time stamps, {fps:g} a second"
-    return [f"the time between frames varies in {len(measured.variable)} {which}, whose frames {how}"]

@@ -42,5 +42,5 @@ def examples(clips: Sequence[Clip], actions: Iterable[str], evaluator: Evaluator
 
 def _seen(clip: Clip, evaluator: Evaluator) -> bool | None:
     if evaluator.seen:
-        return inspect_clip(clip.path).sha256[:16] in evaluator.seen
+        return inspect_clip(clip.source).sha256[:16] in evaluator.seen
     return None if clip.split is None else clip.split == "train"

@@ -92,7 +92,7 @@ def scored(
         )
         each["accuracy"] = (measured.log_probabilities.argmax(1) == wanted).double()
     values = {
-        "inception_score": row.inception_score.mean,
+        "inception_score": row.inception_score.mean if row.inception_score else None,
         "frechet_video_distance": row.frechet_video_distance,
         "kernel_video_distance": row.kernel_video_distance,
         "diversity": row.diversity,
@@ -176,7 +176,7 @@ def estimates(own: Scored, draws: Mapping[str, Draws]) -> dict[str, Estimate]:
     n, inception = own.measured.num_clips, own.row.inception_score
     known: dict[str, tuple[float, float] | None] = {
         "accuracy": own.row.accuracy_interval,
-        "inception_score": (inception.low, inception.high),
+        "inception_score": (inception.low, inception.high) if inception else None,
         **{
             key: wilson_interval(own.values[key] * n, n)  # type: ignore[operator]
             for key in ("frozen_clips", "flickering_clips")

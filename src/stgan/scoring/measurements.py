@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from stgan.scoring.clips import MIDDLE, Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.version import __version__
 from stgan.video import random_windows, spread_windows, window_at, windows_in_view
-from stgan.video.decoding import decode_clip, in_order, resize_and_crop
+from stgan.video.decoding import ClipFacts, decode_clip, in_order, resize_and_crop
 from stgan.video.frame_folders import clip_sha256
 
 BATCH = 4
@@ -49,7 +48,7 @@ PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
 """Arrays of one clip. A row for each window: features, log_probabilities, shuffled, start, `PIXEL_METRICS`. One row:
-content, size, variable_rate, and thumbnails."""
+content, size, stored_size, fps, variable_rate, and thumbnails."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ class Measurements:
     Rows are in the order of a hash of their contents, which is as good as random and does not depend on file names.
 
     contents: content hash of the clip of each row, hexadecimal.
-    sizes:    (height, width) of each row's clip when it was scored.
+    sizes:    (height, width) of each row's clip when it was scored; stored_sizes: in its file.
+    rates:    frames a second of each row's clip in its file; NaN if the file does not say.
     shuffled: log probabilities of the same windows with their frames in random order; NaN where not computed.
     pixels:   `PIXEL_METRICS` and "appearance_drift" of each row.
     thumbnails: gray pictures of all frames of each row's clip; rows of one clip share them.
@@ -82,6 +82,8 @@ class Measurements:
     shuffled: Float[Tensor, "n classes"]
     pixels: dict[str, Float[Tensor, " n"]]
     thumbnails: tuple[UInt8[np.ndarray, "_ side side"], ...]
+    stored_sizes: tuple[tuple[int, int], ...]
+    rates: tuple[float, ...]
     variable: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
@@ -104,6 +106,8 @@ class Measurements:
             self.shuffled[index],
             {name: values[index] for name, values in self.pixels.items()},
             tuple(self.thumbnails[i] for i in rows),
+            tuple(self.stored_sizes[i] for i in rows),
+            tuple(self.rates[i] for i in rows),
             self.variable & {self.clips[i].name for i in rows},
         )
 
@@ -175,16 +179,16 @@ class ShortClipError(StganError):
 @dataclass(frozen=True)
 class _Read:
     """A decoded clip, not scored yet. windows: uint8 "windows time height width 3"; order: of shuffled frames;
-    thumbnails: uint8 "time side side"."""
+    thumbnails: uint8 "time side side"; fps: NaN if unknown."""
 
-    path: Path
+    path: str
     key: str
-    content: str
+    facts: ClipFacts
+    fps: float
     starts: np.ndarray
     windows: np.ndarray
     order: np.ndarray | None
     thumbnails: np.ndarray
-    variable_rate: bool
 
 
 def _results(
@@ -207,7 +211,7 @@ def _results(
     def read(clip: Clip) -> _Read | Arrays | StganError:
         try:
             clip.check_file()
-            file = clip.sha256 or clip_sha256(clip.path)
+            file = clip.sha256 or clip_sha256(clip.source)
             shuffled = int(file[:8], 16) < protocol.shuffled * 16**8
             key = hashlib.sha256(f"{file} {rules} {shuffled}".encode()).hexdigest()
             known = cache.get(key) if cache else None
@@ -248,20 +252,20 @@ def _results(
 
 
 def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool) -> _Read:
-    facts, video = decode_clip(clip.path, protocol.size, protocol.fps, protocol.resize)
+    path = str(clip.source)
+    facts, video = decode_clip(clip.source, protocol.size, protocol.fps, protocol.resize)
     if len(video) < 2:
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None and facts.frames > 1 else ""
-        raise StganError(
-            f"{quoted(clip.path)} has a single frame{rate}; give videos" + " or a higher rate" * bool(rate)
-        )
+        raise StganError(f"{quoted(path)} has a single frame{rate}; give videos" + " or a higher rate" * bool(rate))
     if protocol.short == "skip" and len(video) < frames * protocol.stride:
-        raise ShortClipError(f"{quoted(clip.path)} has {len(video)} frames, fewer than a window")
+        raise ShortClipError(f"{quoted(path)} has {len(video)} frames, fewer than a window")
     content = int(facts.sha256[:16], 16)
     windows = np.stack(_windows(video, frames, protocol, content))
     order = np.random.default_rng(content).permutation(frames) if shuffled else None
     thumbnails = _as_gray(resize_and_crop(video, SIDE))
     first = windows[:, 0].copy()
-    return _Read(clip.path, key, facts.sha256, first, video[windows], order, thumbnails, facts.variable_rate)
+    fps = facts.fps if clip.tensor is None and clip.path.is_file() else math.nan
+    return _Read(path, key, facts, fps, first, video[windows], order, thumbnails)
 
 
 def _windows(video: np.ndarray, frames: int, protocol: Protocol, content: int) -> list[np.ndarray]:
@@ -312,8 +316,13 @@ def _score_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
     for each in reads:
         own = list(islice(remaining, len(each.windows)))
         arrays = {name: np.stack([row[name] for row in own]) for name in own[0]}
-        content = np.frombuffer(bytes.fromhex(each.content), np.uint8)
-        of_clip = {"size": np.array(each.windows.shape[2:4]), "variable_rate": np.array([each.variable_rate])}
+        content = np.frombuffer(bytes.fromhex(each.facts.sha256), np.uint8)
+        of_clip = {
+            "size": np.array(each.windows.shape[2:4]),
+            "stored_size": np.array([each.facts.height, each.facts.width]),
+            "fps": np.array([each.fps]),
+            "variable_rate": np.array([each.facts.variable_rate]),
+        }
         results.append({**arrays, **of_clip, "start": each.starts, "content": content, "thumbnails": each.thumbnails})
     return results
 
@@ -351,7 +360,9 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
     return Measurements(
         clips=tuple(found[number][0] for _, _, number, _, _ in rows),
         contents=tuple(content for *_, content in rows),
-        sizes=tuple((int(arrays["size"][0]), int(arrays["size"][1])) for arrays, _ in take),
+        sizes=tuple(_size(arrays["size"]) for arrays, _ in take),
+        stored_sizes=tuple(_size(arrays["stored_size"]) for arrays, _ in take),
+        rates=tuple(float(arrays["fps"][0]) for arrays, _ in take),
         features=_stack(take, "features"),
         log_probabilities=_stack(take, "log_probabilities"),
         shuffled=_stack(take, "shuffled"),
@@ -359,6 +370,10 @@ def _collect(found: Sequence[tuple[Clip, Arrays]]) -> Measurements:
         thumbnails=tuple(arrays["thumbnails"] for arrays, _ in take),
         variable=frozenset(clip.name for clip, arrays in found if arrays["variable_rate"][0]),
     )
+
+
+def _size(pair: np.ndarray) -> tuple[int, int]:
+    return int(pair[0]), int(pair[1])
 
 
 def _stack(take: Sequence[tuple[Mapping[str, np.ndarray], int]], name: str) -> Tensor:

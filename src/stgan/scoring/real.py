@@ -75,6 +75,7 @@ def score_real(
     evaluator: Evaluator,
     feature_network: Evaluator,
     rules: Rules,
+    inception: bool = True,
 ) -> RealScores:
     """Measure real clips as a reference for generated ones.
 
@@ -84,12 +85,13 @@ def score_real(
     Args:
         generated: the generated clips, as the evaluator measured them.
         feature_network: may be the evaluator.
+        inception: whether the Inception Score is scored.
 
     Raises:
         StganError: no real clip shows an action that was generated; or as `measure`.
     """
     if rules.published:
-        return _score_by_rules(run, real, generated, evaluator, feature_network, rules)
+        return _score_by_rules(run, real, generated, evaluator, feature_network, rules, inception)
     clips, protocol = _real_protocol(real, generated, rules)
     shuffling = replace(protocol, shuffled=share_to_shuffle(len(clips) * protocol.windows))
     measured, skipped = run(clips, evaluator, shuffling, description="real clips")
@@ -105,14 +107,21 @@ def score_real(
     for (label, part), (_, same) in zip(_reference_and_others(measured, evaluator), sets, strict=False):
         part, same = _first(part, n), _first(same, n)
         apart = distances(same.features, _first(reference, n).features, rules) if rows else (None, None)
-        rows.append(make_row(label, part, same, evaluator, splits=min(rules.splits, len(part)), distances=apart))
+        splits = min(rules.splits, len(part)) if inception else None
+        rows.append(make_row(label, part, same, evaluator, splits=splits, distances=apart))
     order = temporal_order(measured, evaluator)
     used = reference if rules.num_real is None else _first(reference, rules.num_real)
     return RealScores(measured, on_features, [used], others, rows, order, skipped)
 
 
 def _score_by_rules(
-    run: Measure, real: Real, generated: Measurements, evaluator: Evaluator, feature_network: Evaluator, rules: Rules
+    run: Measure,
+    real: Real,
+    generated: Measurements,
+    evaluator: Evaluator,
+    feature_network: Evaluator,
+    rules: Rules,
+    inception: bool,
 ) -> RealScores:
     """The same by a published protocol: real clips as they come, whatever the evaluator has seen."""
     if not any(not rules.split or clip.split in (None, rules.split) for clip in real.clips):
@@ -140,8 +149,8 @@ def _score_by_rules(
         protocol = rules.of_real(Protocol(size=size, windows=windows, fps=real.fps))
         kept = without_skipped(rules.ordered(real.clips, 0), reference)
         measured, _ = run(kept, evaluator, replace(protocol, short="mirror"), description="the evaluator's view")
-    row = make_row("real", measured, reference, evaluator, splits=min(rules.splits, len(measured)),
-                   distances=(None, None))  # fmt: skip
+    splits = min(rules.splits, len(measured)) if inception else None
+    row = make_row("real", measured, reference, evaluator, splits=splits, distances=(None, None))
     order = temporal_order(measured, evaluator)
     return RealScores(measured, reference, references, None, [row], order, skipped)
 
@@ -156,7 +165,7 @@ def _real_protocol(real: Real, generated: Measurements, rules: Rules) -> tuple[l
     Where no split is known, twice as many windows, so that one half can be compared with the other.
     """
     actions = {clip.action for clip in generated.clips}
-    chosen = [clip for clip in real.clips if None in actions or clip.action in actions]
+    chosen = [clip for clip in real.clips if None in actions or clip.action is None or clip.action in actions]
     if not chosen:
         raise StganError(
             f"the real clips show none of the generated actions ({', '.join(sorted(a for a in actions if a))}); "

@@ -293,7 +293,8 @@ def _loaded(path: Path) -> SavedMeasurements:
         n = len(part.rows)
         shapes |= {f"{_prefix(i)}{name}": ("F64", (n, None)) for name in ("log_probabilities", "shuffled")}
         shapes |= {f"{_prefix(i)}pixels.{name}": ("F64", (n,)) for name in _PIXELS}
-        shapes |= {f"{_prefix(i)}features": ("F32", (n, None)), f"{_prefix(i)}sizes": ("I64", (n, 2))}
+        shapes |= {f"{_prefix(i)}{name}": ("I64", (n, 2)) for name in ("sizes", "stored_sizes")}
+        shapes |= {f"{_prefix(i)}features": ("F32", (n, None)), f"{_prefix(i)}rates": ("F64", (n,))}
     with safe_open(path, framework="pt") as file:
         if set(file.keys()) != set(shapes):
             raise ValueError("its tensors are not those of its parts")
@@ -348,9 +349,8 @@ def _read_index(path: Path) -> _Index:
 def _part(
     part: _Part, prefix: str, clips: Sequence[Clip], tensors: dict[str, Tensor], pictures: Sequence[np.ndarray]
 ) -> Part:
-    features, log_p, shuffled, sizes = (
-        tensors[f"{prefix}{name}"] for name in ("features", "log_probabilities", "shuffled", "sizes")
-    )
+    names = ("features", "log_probabilities", "shuffled", "sizes", "stored_sizes", "rates")
+    features, log_p, shuffled, sizes, stored, rates = (tensors[f"{prefix}{name}"] for name in names)
     pixels = {name: tensors[f"{prefix}pixels.{name}"] for name in _PIXELS}
     both = shuffled[~shuffled.isnan().all(1)]
     sums = [values.logsumexp(1).abs() for values in (log_p, both)]
@@ -360,7 +360,9 @@ def _part(
         or not (log_p.isfinite().all() and both.isfinite().all())
         or any(len(each) and each.max() > _TOLERANCE for each in sums)
         or any(not (values.min() >= 0 and values.max() <= 255) for values in pixels.values())
-        or not (sizes.min() >= 1 and sizes.max() <= _LONGEST_SIDE)
+        or any(not (each.min() >= 1 and each.max() <= _LONGEST_SIDE) for each in (sizes, stored))
+        or (rates <= 0).any()
+        or rates.isinf().any()
     ):
         raise ValueError("it holds values that no network gives and no clip has")
     measured = Measurements(
@@ -372,6 +374,8 @@ def _part(
         shuffled=shuffled,
         pixels=pixels,
         thumbnails=tuple(pictures[i] for i in part.rows),
+        stored_sizes=tuple((height, width) for height, width in stored.tolist()),
+        rates=tuple(rates.tolist()),
         variable=frozenset(clips[i].name for i in part.variable),
     )
     given = tuple(clips[i] for i in part.clips)
@@ -384,6 +388,8 @@ def _tensors(measured: Measurements) -> dict[str, Tensor]:
         "log_probabilities": measured.log_probabilities,
         "shuffled": measured.shuffled,
         "sizes": torch.tensor(measured.sizes),
+        "stored_sizes": torch.tensor(measured.stored_sizes),
+        "rates": torch.tensor(measured.rates, dtype=torch.float64),
         **{f"pixels.{name}": values for name, values in measured.pixels.items()},
     }
 

@@ -31,12 +31,13 @@ def make_row(
     on_features: Measurements,
     evaluator: Evaluator,
     *,
-    splits: int,
+    splits: int | None,
     distances: tuple[float | None, float | None],
 ) -> SetScores:
     """The scores of a set of clips that need no other clips, and the given distances.
 
     measured: by the evaluator. on_features: the same clips, by the feature network.
+    splits: of the Inception Score; None: it is not scored.
     """
     right, known = _recognised(measured.log_probabilities, measured.clips, evaluator)
     num_known = _known_clips(measured, evaluator)
@@ -47,7 +48,7 @@ def make_row(
         accuracy=right / known if known else None,
         # Windows of one clip are much alike, so a clip counts once.
         accuracy_interval=wilson_interval(right / known * num_known, num_known) if known else None,
-        inception_score=inception(measured, splits),
+        inception_score=None if splits is None else inception(measured, splits),
         frechet_video_distance=distances[0],
         kernel_video_distance=distances[1],
         diversity=within_actions(on_features),

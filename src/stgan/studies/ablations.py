@@ -184,7 +184,8 @@ def score_variant(variant: Variant, folder: Path, num: int, evaluator: Evaluator
     entries = [entry for entry in Manifest(folder).read() if entry.index < num]
     clips = first_clips(folder, num)
     scores = evaluate(clips, evaluator)
-    assert scores.accuracy is not None and scores.accuracy_interval is not None  # the evaluator knows every action
+    # The evaluator knows every action.
+    assert scores.accuracy is not None and scores.accuracy_interval and scores.inception_score
     shown: dict[str | None, list[Tensor]] = {}
     for clip in clips if num > 1 else ():
         shown.setdefault(clip.action, []).append(to_float(read_video(clip.path).frames))

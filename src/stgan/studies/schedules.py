@@ -56,7 +56,8 @@ def curve(
         made = generate_set(job, folder / f"{number:04d}", on_clip=on_clip)
         seconds = (time.monotonic() - started) / (num * len(steering.objectives))
         scores = evaluate(first_clips(made, num), evaluator)
-        assert scores.accuracy is not None and scores.accuracy_interval is not None  # every clip names its action
+        # Every clip names its action.
+        assert scores.accuracy is not None and scores.accuracy_interval and scores.inception_score
         points.append(
             SchedulePoint(
                 number, seconds, scores.num_videos, scores.accuracy, scores.accuracy_interval,

@@ -7,6 +7,7 @@ from stgan.video.folders import data_root, find_clips
 from stgan.video.frame_folders import VIDEOS as EXTENSIONS
 from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
 from stgan.video.survey import Survey, survey_clips
+from stgan.video.tensors import TensorClip
 from stgan.video.windows import center_window, random_window, random_windows, spread_windows, window_at, windows_in_view
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ClipFolder",
     "DecodedVideo",
     "Survey",
+    "TensorClip",
     "VideoError",
     "center_window",
     "data_root",

@@ -12,7 +12,7 @@ from stgan.names import one_line, printable, quoted
 from stgan.records import read_text
 from stgan.video.clip_folder import ClipFile
 from stgan.video.columns import (
-    class_names,
+    CLASSES,
     column,
     lists_clips,
     read_header,
@@ -21,15 +21,15 @@ from stgan.video.columns import (
     split_named,
     split_of_table,
     unknown,
+    with_class_names,
 )
 from stgan.video.frame_folders import VIDEOS, frame_files
 from stgan.video.paths import inside, is_clip, names_in
 from stgan.video.ucf101_lists import find_ucf, is_ucf_list
 
-_LISTS = (".csv", ".tsv", ".jsonl", ".txt")
+LISTS = (".csv", ".tsv", ".jsonl", ".txt")
 _OTHER_LISTS = (".json", ".xlsx", ".xls", ".ods", ".parquet")
 _MANIFEST = "manifest.jsonl"  # beside generated clips, which lie in folders of their actions
-_CLASSES = ("classes.txt", "classInd.txt", "labels.txt")  # files that name the classes of numbers
 _BEGINNING = 1 << 18  # bytes of a file that tell whether it is a list of clips
 
 
@@ -60,9 +60,9 @@ def choose_csv(root: Path, name: str | None) -> list[Path]:
         if not os.path.isfile(table):
             raise StganError(f"there is no file {quoted(name)} in {quoted(root)}: give the name of its list.")
         return [table]
-    tables = [path for path in _files(root, _LISTS) if lists_clips(read_header(_beginning(path)))]
+    tables = [path for path in _files(root, LISTS) if lists_clips(read_header(_beginning(path)))]
     if not tables and find_ucf(root) is None:
-        tables = [path for path in _files(root, _LISTS) if not _is_of_classes(path) and _read_pairs(root, path)]
+        tables = [path for path in _files(root, LISTS) if not _is_of_classes(path) and _read_pairs(root, path)]
     splits = [split_of_table(path.stem) for path in tables]
     if len(tables) > 1 and (None in splits or len(set(splits)) < len(splits)):
         raise StganError(f"{quoted(root)} has several lists of clips, {table_names(tables)}: name the one to use.")
@@ -179,27 +179,13 @@ def _read_pairs(root: Path, table: Path) -> list[tuple[str, str]]:
 
 def _with_names(table: Path, pairs: list[tuple[str, str]], remarks: Remarks) -> list[tuple[str, str]]:
     """Paths and labels, where a name replaces each label if all are numbers and a file beside the list names them."""
-    remarks.forms["without a header line"] = None
-    beside = [table.with_name(name) for name in _CLASSES if name != table.name]
-    file = next(filter(os.path.isfile, beside), None)
-    if file is None or not all(re.fullmatch("[0-9]{1,9}", label) for _, label in pairs):
-        return pairs
-    try:
-        names = class_names(read_text(file))
-    except ValueError as error:
-        raise StganError(
-            f"{quoted(file)} cannot be read as names of classes ({one_line(error)}): correct it."
-        ) from error
-    if unnamed := [label for _, label in pairs if int(label) not in names]:
-        raise StganError(
-            f"{quoted(table)} has class {unnamed[0]}, which has no name in {quoted(file.name)}: correct one of them."
-        )
-    remarks.forms[f"with the names of classes in {quoted(file.name)} (the first is {min(names)})"] = None
-    return [(path, names[int(label)]) for path, label in pairs]
+    names, form = with_class_names(table, [label for _, label in pairs])
+    remarks.forms |= dict.fromkeys(filter(None, ("without a header line", form)))
+    return [(path, name) for (path, _), name in zip(pairs, names, strict=True)]
 
 
 def _is_of_classes(path: Path) -> bool:
-    return path.name in _CLASSES[:2] or is_ucf_list(path.name)
+    return path.name in CLASSES[:2] or is_ucf_list(path.name)
 
 
 def unread_lists(root: Path) -> list[str]:
@@ -208,7 +194,7 @@ def unread_lists(root: Path) -> list[str]:
     Those are tables, and texts that name a clip, except for UCF-101's lists.
     """
     found = []
-    for path in _files(root, (*_LISTS, *_OTHER_LISTS)):
+    for path in _files(root, (*LISTS, *_OTHER_LISTS)):
         text, ending = _beginning(path), path.suffix.lower()
         if ending not in (".txt", ".json") or (not is_ucf_list(path.name) and _names_a_clip(root, text)):
             columns = quoted(", ".join(read_header(text)))

@@ -2,13 +2,19 @@
 
 import csv
 import io
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 
-from stgan.names import from_csv_cell
-from stgan.records import parse_json
+from stgan.errors import StganError
+from stgan.names import from_csv_cell, one_line, quoted
+from stgan.records import parse_json, read_text
+
+CLASSES = ("classes.txt", "classInd.txt", "labels.txt")
+"""Files that name the classes of numbers."""
 
 _LONGEST_LINE = 100_000  # characters; a line of a list names one clip
 _MOST_LINES = 1_000_000
@@ -131,6 +137,29 @@ def _pairs(text: str, separator: str, names_clip: Callable[[str], bool]) -> list
             return []
         pairs.append((row[0], row[1]))
     return pairs
+
+
+def with_class_names(beside: Path, labels: list[str]) -> tuple[list[str], str]:
+    """Labels with a name in place of each if all are numbers and a file beside this one names them, and how, in words.
+
+    Raises:
+        StganError: the file cannot be read, or lacks a number.
+    """
+    file = next(filter(os.path.isfile, (beside.with_name(name) for name in CLASSES if name != beside.name)), None)
+    if file is None or not all(re.fullmatch("[0-9]{1,9}", label) for label in labels):
+        return labels, ""
+    try:
+        names = class_names(read_text(file))
+    except ValueError as error:
+        raise StganError(
+            f"{quoted(file)} cannot be read as names of classes ({one_line(error)}): correct it."
+        ) from error
+    if unnamed := [label for label in labels if int(label) not in names]:
+        raise StganError(
+            f"{quoted(beside)} has class {unnamed[0]}, which has no name in {quoted(file.name)}: correct one of them."
+        )
+    form = f"with the names of classes in {quoted(file.name)} (the first is {min(names)})"
+    return [names[int(label)] for label in labels], form
 
 
 def class_names(text: str) -> dict[int, str]:

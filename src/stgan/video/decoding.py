@@ -17,6 +17,7 @@ from PIL import Image
 
 from stgan.names import quoted
 from stgan.video.io import DecodedVideo, VideoError, read_video
+from stgan.video.tensors import TensorClip
 
 _MOST_WORKERS = 8  # each may hold a decoded clip
 _MOST_AT_RATE = 3000  # frames, as many as `read_video` accepts
@@ -50,7 +51,10 @@ class ClipFacts:
 
 
 def decode_clip(
-    path: Path, size: int | tuple[int, int] | None = None, fps: float | None = None, resize: Resize = "bicubic"
+    path: Path | TensorClip,
+    size: int | tuple[int, int] | None = None,
+    fps: float | None = None,
+    resize: Resize = "bicubic",
 ) -> tuple[ClipFacts, UInt8[np.ndarray, "time height width 3"]]:
     """A clip's facts and its frames. VideoError if the file cannot be read.
 
@@ -69,14 +73,14 @@ def decode_clip(
     return facts, video.frames[_at_rate(path, video, fps)]
 
 
-def _at_rate(path: Path, video: DecodedVideo, fps: float) -> np.ndarray:
+def _at_rate(path: Path | TensorClip, video: DecodedVideo, fps: float) -> np.ndarray:
     """The numbers of the frames at this rate."""
     count = len(video.frames)
     if not video.variable_rate:
         return np.arange(0, count - 0.5, max(1.0, video.fps / fps)).round().astype(int)
     instants = video.times[-1] * fps + 1
     if instants > _MOST_AT_RATE:
-        raise VideoError(f"{quoted(path)} lasts over {_MOST_AT_RATE / fps:.0f} s: cut it into shorter clips.")
+        raise VideoError(f"{quoted(str(path))} lasts over {_MOST_AT_RATE / fps:.0f} s: cut it into shorter clips.")
     shown = np.arange(int(instants + 1e-6)) / fps
     return np.searchsorted(video.times, shown + 1e-6, side="right").clip(1, count) - 1
 
@@ -97,7 +101,7 @@ def resize_and_crop(
     return np.stack([np.asarray(image) for image in resized])
 
 
-def inspect_clip(path: Path) -> ClipFacts:
+def inspect_clip(path: Path | TensorClip) -> ClipFacts:
     """A clip's facts, with only one of its frames in memory at a time. VideoError if the file cannot be read."""
     return _decode(path, lambda frame: frame[:0])[0]
 
@@ -136,7 +140,7 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(path: Path, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipFacts, DecodedVideo]:
+def _decode(path: Path | TensorClip, keep: Callable[[np.ndarray], np.ndarray]) -> tuple[ClipFacts, DecodedVideo]:
     digest = hashlib.sha256()
     height = width = 0
 

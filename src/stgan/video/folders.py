@@ -12,9 +12,10 @@ from stgan.names import is_file_name, quoted
 from stgan.video.clip_folder import ClipFile, ClipFolder
 from stgan.video.clip_lists import Remarks, choose_csv, clips_from_tables, table_names, unread_lists
 from stgan.video.columns import split_named
-from stgan.video.frame_folders import VIDEOS
+from stgan.video.frame_folders import VIDEOS, frame_files
 from stgan.video.left_out import left_out_files
 from stgan.video.paths import folders_in, is_clip, names_in
+from stgan.video.tensors import TENSORS
 from stgan.video.ucf101_lists import clips_from_ucf, find_ucf
 
 _LAYOUTS = (
@@ -99,6 +100,20 @@ def find_clips(
     _check_labels(root, {clip.label for clip in clips})
     notes = [*remarks.notes, *(f"the folder has {each}" for each in left_out), *unread]
     return ClipFolder(root, tuple(clips), ", ".join([layout, *remarks.forms]), tuple(notes))
+
+
+def loose_clips(root: Path) -> list[Path]:
+    """The clips directly in a folder without lists: its videos and folders of frames, if they are more than those in a
+    folder for each action; or its files of tensors, if there are none of either.
+    """
+    if choose_csv(root, None) or find_ucf(root):
+        return []
+    there = [root / name for name in names_in(root) if not name.startswith(".")]
+    loose = [path for path in there if frame_files(path) or (path.suffix.lower() in VIDEOS and path.is_file())]
+    sorted_by_action = _clips_from_folders(root)
+    if loose or sorted_by_action:
+        return loose if len(loose) > len(sorted_by_action) else []
+    return [path for path in there if path.suffix.lower() in TENSORS and not path.is_dir()]
 
 
 def _clips_from_folders(root: Path) -> list[ClipFile]:

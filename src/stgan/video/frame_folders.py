@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stgan.files import sha256
+from stgan.video.tensors import TensorClip
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 VIDEOS = (
@@ -36,8 +37,12 @@ def frame_files(folder: Path) -> list[Path]:
     return [folder / name for name in images if not os.path.isdir(folder / name)]
 
 
-def clip_sha256(path: Path) -> str:
-    """SHA-256 of a clip's file, or of the names and contents of a folder's frames, hexadecimal."""
+def clip_sha256(path: Path | TensorClip) -> str:
+    """SHA-256 of a clip's file, of the names and contents of a folder's frames, or of a tensor's frames as RGB bytes,
+    hexadecimal.
+    """
+    if isinstance(path, TensorClip):
+        return path.sha256()
     if not path.is_dir():
         return sha256(path)
     frames = "".join(f"{file.name}\0{sha256(file) if file.is_file() else ''}\n" for file in frame_files(path))

@@ -7,7 +7,7 @@ Videos of files are RGB bytes, ``uint8 (time, height, width, 3)``. Networks use 
 import math
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,11 +25,12 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from torch import Tensor
 
-from stgan.errors import StganError
+from stgan.errors import VideoError
 from stgan.files import replacing
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
 from stgan.video.frame_folders import IMAGES, frame_files, same_number, times_by_number
+from stgan.video.tensors import TensorClip
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _BARE = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")  # streams without a container, and so without time stamps
@@ -63,10 +64,6 @@ _LOSSLESS_TO_THE_EYE = {
 LARGEST_GIF = 65_535  # pixels: the format has two bytes for each side
 
 
-class VideoError(StganError):
-    """A video file cannot be read or written; the message says which file and why."""
-
-
 @dataclass(frozen=True)
 class DecodedVideo:
     """A decoded video file: RGB frames and their rate in frames per second.
@@ -90,7 +87,7 @@ class DecodedVideo:
 
 
 def read_video(
-    path: str | Path,
+    path: str | Path | TensorClip,
     *,
     max_frames: int | None = 3000,
     part: range | None = None,
@@ -98,13 +95,13 @@ def read_video(
     max_bytes: int = 4 * _GIB,
     transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
-    """Decode a video file (mp4, avi, ...), a folder of images, one a frame, or a picture, a video of one frame.
+    """Decode a video file (mp4, avi, ...), a folder of images, one a frame, a tensor, or a picture (of one frame).
 
     The frames are returned as stored: each frame once, in order, regardless of time stamps. Like ffmpeg, this function
     turns them upright where the file has a display matrix, as phones write it, and leaves out what an edit list cuts.
 
     Args:
-        path: the file.
+        path: the file, or the tensor in a file.
         max_frames: the largest number of frames to accept; None for no limit.
         part: the frames to return, a range of step 1; default: all. Frames behind it are not decoded, so it is not
             checked whether the file is complete.
@@ -120,6 +117,8 @@ def read_video(
     Raises:
         VideoError: the file is missing, empty, cut short, damaged, not a video, or exceeds a limit.
     """
+    if isinstance(path, TensorClip):
+        return _read_tensor(path, max_frames, part or range(len(path.stored())), max_pixels, max_bytes, transform)
     path = Path(path)
     pictures = [path] if path.suffix.lower() in IMAGES and path.is_file() else []
     if files := pictures or frame_files(path):
@@ -296,35 +295,73 @@ def _read_images(
             f"{quoted(path)} has two images of one number, {quoted(twins[0].name)} and {quoted(twins[1].name)}: give "
             "each series of frames a folder of its own."
         )
-    data, shape, pixels = bytearray(), None, 0
     chosen = files[part.start : part.stop]
-    turned = False
-    for file in chosen:
-        if not file.is_file():  # opening a pipe would block
-            raise VideoError(f"{quoted(file)} is a broken link or no regular file: get the whole folder.")
-        try:
-            with Image.open(file, formats=_IMAGE_FORMATS) as image:
-                _check_image(file, image, max_pixels)
-                pixels += image.width * image.height
-                _check_decoded(path, pixels, _MOST_DECODED)
-                turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-                kept = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-        except VideoError:
-            raise
-        except Exception as error:  # Pillow raises errors of many kinds for damaged files
-            raise VideoError(
-                f"{quoted(file)} cannot be read as an image ({_reason(error)}): check the file."
-            ) from error
-        if shape is not None and kept.shape != shape:
+    turned, pixels = False, 0
+
+    def pictures() -> Iterator[np.ndarray]:
+        nonlocal turned, pixels
+        for file in chosen:
+            if not file.is_file():  # opening a pipe would block
+                raise VideoError(f"{quoted(file)} is a broken link or no regular file: get the whole folder.")
+            try:
+                with Image.open(file, formats=_IMAGE_FORMATS) as image:
+                    _check_image(file, image, max_pixels)
+                    pixels += image.width * image.height
+                    _check_decoded(path, pixels, _MOST_DECODED)
+                    turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+                    frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            except VideoError:
+                raise
+            except Exception as error:  # Pillow raises errors of many kinds for damaged files
+                raise VideoError(
+                    f"{quoted(file)} cannot be read as an image ({_reason(error)}): check the file."
+                ) from error
+            yield frame
+
+    frames = _gathered(path, pictures(), transform, max_bytes)
+    shown = times_by_number(chosen) / _FALLBACK_FPS
+    return DecodedVideo(frames, _FALLBACK_FPS, shown, _varies(shown), turned)
+
+
+def _read_tensor(
+    clip: TensorClip,
+    max_frames: int | None,
+    part: range,
+    max_pixels: int,
+    max_bytes: int,
+    transform: Callable[[np.ndarray], np.ndarray] | None,
+) -> DecodedVideo:
+    """As `read_video`, for a tensor in a file, which says nothing of its rate."""
+    place, stored = Path(str(clip)), clip.stored()
+    time, height, width, _ = stored.shape
+    _check_frame_size(place, height, width, max_pixels)
+    _check_decoded(place, time * height * width, _MOST_DECODED)
+    if max_frames is not None and time > max_frames:
+        raise VideoError(f"{quoted(place)} has more than {max_frames} frames: cut it into shorter clips.")
+    chosen = stored[part.start : part.stop]
+    if not len(chosen):
+        raise VideoError(f"{quoted(place)} has {time} frames, no frame {part.start}: get the whole file.")
+    frames = _gathered(place, map(clip.as_bytes, chosen), transform, max_bytes)
+    return DecodedVideo(frames, _FALLBACK_FPS, np.arange(len(frames)) / _FALLBACK_FPS)
+
+
+def _gathered(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    transform: Callable[[np.ndarray], np.ndarray] | None,
+    max_bytes: int,
+) -> np.ndarray:
+    """Frames of one size, transformed, as one array, "time height width 3"."""
+    data, shape, count = bytearray(), None, 0
+    for count, frame in enumerate(frames, 1):  # noqa: B007 (the last number is their count)
+        if shape is not None and frame.shape != shape:
             raise VideoError(f"{quoted(path)} changes its frame size on the way: convert it to one size.")
-        shape = kept.shape
-        kept = kept if transform is None else transform(kept)
+        shape = frame.shape
+        kept = frame if transform is None else transform(frame)
         if len(data) + kept.nbytes > max_bytes:
             raise VideoError(f"{quoted(path)} takes more than {max_bytes / _GIB:.3g} GiB decoded: shorten it.")
         data += kept.tobytes()
-    frames = np.frombuffer(data, np.uint8).reshape(len(chosen), *kept.shape)
-    shown = times_by_number(chosen) / _FALLBACK_FPS
-    return DecodedVideo(frames, _FALLBACK_FPS, shown, _varies(shown), turned)
+    return np.frombuffer(data, np.uint8).reshape(count, *kept.shape)
 
 
 def _check_image(path: Path, image: Image.Image, max_pixels: int) -> None:

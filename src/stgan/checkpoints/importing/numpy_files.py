@@ -1,11 +1,9 @@
 """NumPy's files: .npy, and .npz, which Chainer uses for weights. Pickles in them are never opened."""
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import IO
 
@@ -15,15 +13,13 @@ from torch import Tensor
 
 from stgan.archives import open_archive
 from stgan.checkpoints.importing.layers import KIND_BY_AXES, MOST_BYTES, Array, FileLayer
-
-_VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_LONGEST_HEADER = 1 << 9  # bytes; known files have 128, and a long one takes long to parse
+from stgan.tensor_files import LONGEST_HEADER, npy_header
 
 
 def read_npy(path: Path) -> Array:
     """Read the array of a .npy file. ValueError if it is damaged, or does not hold floating-point numbers."""
     with path.open("rb") as file:
-        return _array(file.read(_LONGEST_HEADER), path.stat().st_size, lambda: path.open("rb"))
+        return _array(file.read(LONGEST_HEADER), path.stat().st_size, lambda: path.open("rb"))
 
 
 def read_npz(path: Path) -> dict[str, Array]:
@@ -38,7 +34,7 @@ def read_npz(path: Path) -> dict[str, Array]:
     with open_archive(path, MOST_BYTES) as archive:
         for info in archive.infolist():
             with archive.open(info) as stream:
-                head = stream.read(_LONGEST_HEADER)
+                head = stream.read(LONGEST_HEADER)
             name = info.filename
             arrays[name.removesuffix(".npy")] = _array(head, info.file_size, partial(member, name))
     return arrays
@@ -60,18 +56,9 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def _array(head: bytes, size: int, opened: Callable[[], AbstractContextManager[IO[bytes]]]) -> Array:
     """An array by the first bytes of its file, of `size` bytes in all. opened: opens the file to read the values."""
-    stream = io.BytesIO(head)
-    version = np.lib.format.read_magic(stream)
-    if version not in _VERSIONS:
-        raise ValueError(f"one of its arrays is of NumPy's format {version}, which no known file has")
-    shape, fortran, dtype = _VERSIONS[version](stream)
-    start = stream.tell()
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, which could run code")
+    shape, fortran, dtype, start = npy_header(head, size)
     if dtype.kind != "f":
         raise ValueError(f"one of its arrays has numbers of type {dtype}, which is not floating-point")
-    if min(shape, default=0) < 0 or start + prod(shape) * dtype.itemsize != size:
-        raise ValueError("one of its arrays is cut short or damaged")
 
     def read() -> Tensor:
         with opened() as stream:
