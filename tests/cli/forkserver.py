@@ -18,7 +18,7 @@ import stgan
 from stgan.cli.main import main
 
 for module in pkgutil.walk_packages(stgan.__path__, "stgan."):  # this is what takes the time
-    with suppress(ModuleNotFoundError):  # of an extra that is not installed
+    with suppress(ModuleNotFoundError, RuntimeError):  # of an extra that is not installed, or does not fit torch
         import_module(module.name)
 
 

@@ -55,6 +55,31 @@ def test_scores_beside_real_clips_in_every_form(
     assert np.exp(np.mean([float(line["contribution"]) for line in lines])) <= 3
 
 
+def test_features_take_the_place_of_clips(
+    stgan: Any, generated: Path, tiny_model: Path, tiny_clips: Path, tmp_path: Path
+) -> None:
+    ours, theirs, model = (
+        tmp_path / "o.features.safetensors",
+        tmp_path / "r.features.safetensors",
+        ("--model", tiny_model),
+    )
+    saving = stgan.run(
+        "evaluate", generated, *model, "--real", tiny_clips, "--json", tmp_path / "clips.json",
+        "--save-features", ours, "--save-real", theirs,
+    )  # fmt: skip
+    again = stgan.run("evaluate", ours, *model, "--real", theirs, "--json", tmp_path / "features.json")
+    assert saving.returncode == again.returncode == 0, saving.stderr + again.stderr
+    assert json.loads((tmp_path / "features.json").read_text()) == json.loads((tmp_path / "clips.json").read_text())
+    for arguments, words in (
+        ((ours, *model, "--evaluator", "temporal_stream"), "was measured by 'evaluator' on windows of 16 frames"),
+        ((generated, *model, "--save-features", tmp_path / "x.npz"), "does not end in .features.safetensors"),
+        ((generated, *model, "--save-real", theirs), "--save-real has no effect without --real"),
+        ((generated, *model, "--real", tmp_path / "none.features.safetensors"), "there is no such file"),
+    ):
+        refused = stgan.run("evaluate", *arguments)
+        assert refused.returncode == 1 and refused.is_one_sentence and words in refused.stderr, refused.stderr
+
+
 def test_a_published_protocol(stgan: Any, generated: Path, tiny_model: Path, tiny_clips: Path, tmp_path: Path) -> None:
     shutil.copytree(generated, tmp_path / "clips")
     (tmp_path / "clips" / "scores.json").unlink(missing_ok=True)

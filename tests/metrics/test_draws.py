@@ -115,7 +115,7 @@ def test_neighbours_of_the_rows_of_each_draw(n: int, m: int, seed: int, size: in
         v, w = times[0][i].numpy(), times[1][i].numpy()
         radii = around(real.numpy(), own.tolist(), v, k), around(made.numpy(), theirs.tolist(), w, k)
         distance = np.sqrt(((made.numpy()[:, None] - real.numpy()[None]) ** 2).sum(2))
-        inside, within = distance <= np.array(radii[0]), distance <= np.array(radii[1])[:, None]
+        inside, within = distance < np.array(radii[0]), distance < np.array(radii[1])[:, None]
         expected = (
             np.average(inside.any(1), weights=w),
             np.average(within.any(0), weights=v),

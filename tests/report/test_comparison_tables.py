@@ -66,7 +66,7 @@ def test_latex_has_no_special_characters_left(text: str) -> None:
     assert not set(plain) & set('\\{}$&#_%~^<>|[]"')
 
 
-@pytest.mark.parametrize(("most", "value"), [(4, "-0.0125"), (2, "-0.01")])
+@pytest.mark.parametrize(("most", "value"), [(4, "\N{MINUS SIGN}0.0125"), (2, "\N{MINUS SIGN}0.01")])
 def test_digits(most: int, value: str) -> None:
     (line,) = (each for each in lines(comparison(["a", "b"]), most) if each.metric.name == "kernel")
     assert line.cells[0].value == value

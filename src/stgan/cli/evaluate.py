@@ -42,6 +42,8 @@ EXAMPLES = (
     "stgan generate --num 10 --out clips && stgan evaluate clips",
     "stgan evaluate clips --real weizmann --json scores.json --csv clips.csv",
     "stgan evaluate clips --real UCF-101 --features i3d_torchscript.pt --protocol stylegan-v      (the FVD of papers)",
+    "stgan evaluate clips --real weizmann --save-real weizmann.features.safetensors",
+    "stgan evaluate other --real weizmann.features.safetensors                (as many other clips)",
     "stgan evaluate clips --evaluator c3d --allow-fooled                      (c3d steered these clips)",
 )
 
@@ -52,7 +54,7 @@ def evaluate(
         options.argument(
             "FOLDER",
             "What stgan generate wrote; or other clips: a folder of videos, of folders of frames, or of folders for "
-            "each action, a list (csv, txt), or tensors (npy, npz, pt, safetensors).",
+            "each action, a list (csv, txt), or tensors (npy, npz, pt, safetensors); or what --save-features wrote.",
         ),
     ],
     real: options.Real = None,
@@ -98,6 +100,18 @@ def evaluate(
     ] = False,
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, options.file("--csv", "Write a line for each clip to this csv file.")] = None,
+    save_features: Annotated[
+        Path | None,
+        options.file(
+            "--save-features",
+            "Write what networks say of the clips to this file, *.features.safetensors, which can then take the place "
+            "of FOLDER.",
+        ),
+    ] = None,
+    save_real: Annotated[
+        Path | None,
+        options.file("--save-real", "The same of the real clips; the file can then take the place of --real FOLDER."),
+    ] = None,
     cache: options.Cache = None,
     no_cache: options.NoCache = False,
     batch_size: options.BatchSize = 4,
@@ -113,7 +127,16 @@ def evaluate(
     from stgan.checkpoints import find_model
     from stgan.cli.score_tables import show_protocol, show_scores
     from stgan.devices import choose_device
-    from stgan.scoring import Real, Rules, find_evaluator, folder_clips, given_clips, prepared
+    from stgan.scoring import (
+        SAVED,
+        Real,
+        Rules,
+        find_evaluator,
+        folder_clips,
+        given_clips,
+        load_measurements,
+        prepared,
+    )
     from stgan.scoring import evaluate as score
 
     console = new_console()
@@ -129,8 +152,13 @@ def evaluate(
     check_scoring(real, of_real, real_fps, batch_size, workers)
     check_output("--json", json_file)
     check_output("--csv", csv_file)
+    check_needed("--real", real, {"--save-real": save_real})
+    for option, path in (("--save-features", save_features), ("--save-real", save_real)):
+        check_output(option, path)
+        if path and not path.name.endswith(SAVED):
+            raise StganError(f"{option} {quoted(path)} does not end in {SAVED}, by which it is recognised; add that")
     reading: dict[str, Any] = {"say": partial(print_note, console), "layout": layout, "values": values}
-    clips = folder_clips(folder, **reading)
+    clips = load_measurements(folder).clips if folder.name.endswith(SAVED) else folder_clips(folder, **reading)
     notes = _notes_on_manifest(folder, clips)
     whole = made_by(folder) if model is None else find_model(typed(model))
     place = choose_device(device)
@@ -142,13 +170,16 @@ def evaluate(
     scorer = prepared(find(evaluator), rules)
     space = prepared(find(features), rules) if features is not None else None
     beside = None
-    if real:
+    if real and real.name.endswith(SAVED):
+        beside = Real(load_measurements(real).clips, real_fps)
+    elif real:
         found = given_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split, **reading)
         beside = Real(found, real_fps)
     with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         scores = score(
             clips, scorer, features=space, real=beside, rules=rules, inception=inception, allow_fooled=allow_fooled,
             keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers, watch=watching(console),
+            save_features=save_features, save_real=save_real,
         )  # fmt: skip
     scores = replace(scores, notes=(*scores.notes, *notes))
     show_scores(console, scores)

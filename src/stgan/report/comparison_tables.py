@@ -135,7 +135,7 @@ def latex(comparison: GeneratorComparison) -> str:
         [
             escaped_latex(f"{line.metric.name} {SIGNS[line.metric.better]}"),
             *(
-                _text(cell, r"\textbf{{{}}}", r" {{\scriptsize [{}]}}").replace("-", "$-$")
+                _text(cell, r"\textbf{{{}}}", r" {{\scriptsize [{}]}}").replace("\N{MINUS SIGN}", "$-$")
                 for cell in _all(comparison, line)
             ),
         ]

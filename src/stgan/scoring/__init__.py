@@ -29,6 +29,7 @@ from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.pixels import PixelScores, score_pixels
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
 from stgan.scoring.real import Real
+from stgan.scoring.saved import SAVED, SavedMeasurements, load_measurements, save_measurements
 from stgan.scoring.scores import (
     GENERATED,
     QUOTED,
@@ -52,6 +53,7 @@ __all__ = [
     "MIDDLE",
     "PROTOCOLS",
     "QUOTED",
+    "SAVED",
     "SCORES",
     "ByProtocol",
     "Clip",
@@ -74,6 +76,7 @@ __all__ = [
     "Quoted",
     "Real",
     "Rules",
+    "SavedMeasurements",
     "ScoreCache",
     "Scores",
     "SetScores",
@@ -92,10 +95,12 @@ __all__ = [
     "given_clips",
     "kept_scores",
     "labelled_clips",
+    "load_measurements",
     "measure",
     "prepared",
     "read_generator_comparison",
     "read_scores",
+    "save_measurements",
     "score_pixels",
     "tensor_clips",
     "unlisted",

@@ -87,6 +87,7 @@ class Clip:
     steering: None if unknown.
     unit:     what it activates instead of an action: the target, and its activation under the network that steered.
     tensor:   the tensor in the file that is the clip; None if the file, or the folder of frames, is the clip.
+    saved:    gives the measurements of a clip that is in a file of measurements; see `SavedMeasurements.select`.
     """
 
     path: Path
@@ -98,6 +99,7 @@ class Clip:
     steering: SteeredBy | None = None
     unit: tuple[str, float] | None = None
     tensor: TensorClip | None = None
+    saved: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def source(self) -> Path | TensorClip:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
+from pathlib import Path
 
 from stgan.errors import StganError
 from stgan.names import quoted
@@ -17,6 +18,7 @@ from stgan.scoring.input_notes import note_on_copies, notes_on_both, notes_on_cl
 from stgan.scoring.measurements import BATCH, Measurements, Watch, measure
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Draws, Rules
 from stgan.scoring.real import Real, RealScores, notes_on_distances, score_real, share_to_shuffle, without_skipped
+from stgan.scoring.saved import Recording, save_measurements
 from stgan.scoring.scores import GENERATED, ScoredWindows, Scores, SetScores, quoted_beside
 from stgan.scoring.summaries import (
     by_action,
@@ -51,6 +53,8 @@ def evaluate(
     batch_size: int = BATCH,
     workers: int | None = None,
     watch: Watch = lambda results, description, total: results,
+    save_features: Path | None = None,
+    save_real: Path | None = None,
 ) -> Scores:
     """Score clips with a network that did not steer them.
 
@@ -67,6 +71,8 @@ def evaluate(
         allow_fooled: also score with a network that steered; the result says so.
         keep_going: leave out clips that cannot be scored; the result lists them.
         cache, batch_size, workers, watch: see `measure`.
+        save_features, save_real: files to which the measurements of the generated and of the real clips are written;
+            see `load_measurements`.
 
     Raises:
         StganError: a network steered the clips; a clip cannot be read; an action is unknown; too many splits; the
@@ -89,7 +95,10 @@ def evaluate(
     span = (max(evaluator.frames, feature_network.frames) - 1) * protocol.stride + 1
     if not 1 <= splits <= len(clips):
         raise StganError(f"{len(clips)} clips cannot be scored in {splits} splits; choose 1 to {len(clips)}")
-    run = partial(measure, cache=cache, batch_size=batch_size, workers=workers, keep_going=keep_going, watch=watch)
+    measuring = partial(
+        measure, cache=cache, batch_size=batch_size, workers=workers, keep_going=keep_going, watch=watch
+    )
+    run, run_real = Recording(measuring), Recording(measuring)
     shuffling = replace(protocol, shuffled=share_to_shuffle((wanted or len(clips)) * protocol.windows))
     generated, skipped = run(clips, evaluator, shuffling, description="scoring", enough=wanted)
     rules.check_number(len(generated))
@@ -100,7 +109,12 @@ def evaluate(
         on_features, unread = run(without_skipped(clips, generated), features, protocol, description="features")
         skipped += unread
     scored = inception or known
-    found = score_real(run, real, generated, evaluator, feature_network, rules, scored) if real else None
+    found = score_real(run_real, real, generated, evaluator, feature_network, rules, scored) if real else None
+    if found and found.on_features.features.shape[1] != on_features.features.shape[1]:  # those of a file may be any
+        raise StganError("the features of real and generated clips are not of one network; save them again")
+    for path, parts in ((save_features, run.parts), (save_real, run_real.parts)):
+        if path and parts:
+            save_measurements(path, parts)
     reference = found.reference if found else None
     apart = _over_draws(on_features, found, rules) if found else (None, None)
     row = make_row(

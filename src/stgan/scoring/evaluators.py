@@ -67,7 +67,7 @@ class Evaluator:
                 cannot score it.
         """
         check_videos(videos)
-        return self.classify(videos)
+        return self.classify(videos.to(self.device))
 
     @torch.no_grad()
     def classify(
@@ -91,6 +91,10 @@ class Evaluator:
             return network.features_and_log_probabilities(videos)
         features, values = zip(*map(network.features_and_log_probabilities, videos.split(1, 2)), strict=True)
         return torch.stack(features).mean(0), torch.stack(values).logsumexp(0) - math.log(len(values))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters(), torch.empty(0)).device
 
     @property
     def identity(self) -> str:

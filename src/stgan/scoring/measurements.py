@@ -31,7 +31,8 @@ BATCH = 4
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-_FORMAT = 6  # of the cached results; must be raised when they change
+FORMAT = 7
+"""Of the results that caches and files of measurements keep; must be raised when they change."""
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
     "visible_motion": visible_motion,
@@ -142,6 +143,8 @@ def measure(
     (name, times), *_ = Counter(clip.name for clip in clips).most_common(1) or [("", 0)]
     if times > 1:  # they would count as windows of one
         raise StganError(f"{times} of the clips are called {quoted(name)}; give each clip once, with a name of its own")
+    if clips and clips[0].saved:
+        return clips[0].saved(clips, evaluator, protocol, enough)
     found: list[tuple[Clip, Arrays]] = []
     skipped: list[Skipped] = []
 
@@ -201,7 +204,7 @@ def _results(
     Each worker decodes and scores its own clips. On CPUs this is faster than one worker that decodes and one that
     scores on all cores, because no core waits for another.
     """
-    rules = repr((_FORMAT, tuple(PIXEL_METRICS), __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
+    rules = repr((FORMAT, tuple(PIXEL_METRICS), __version__, evaluator.identity, replace(protocol, shuffled=0.0)))
     cores = torch.get_num_threads()
     workers = workers or min(cores, _MOST_WORKERS)
 
@@ -326,7 +329,7 @@ def _score_batch(reads: Sequence[_Read], evaluator: Evaluator, batch_size: int) 
 
 def _score_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evaluator) -> Arrays:
     """A row for each window, all of one shape."""
-    frames = torch.from_numpy(np.stack([window for _, window in windows])).to(_device(evaluator))
+    frames = torch.from_numpy(np.stack([window for _, window in windows])).to(evaluator.device)
     videos = frames.permute(0, 4, 1, 2, 3).contiguous().float().div_(255)
     features, log_probabilities = evaluator.classify(videos)
     shuffled = torch.full_like(log_probabilities, torch.nan)
@@ -380,7 +383,3 @@ def _stack(take: Sequence[tuple[Mapping[str, np.ndarray], int]], name: str) -> T
 def _as_gray(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "time height width"]:
     """The brightness (luma of BT.601)."""
     return (frames @ np.array([0.299, 0.587, 0.114], np.float32)).round().astype(np.uint8)
-
-
-def _device(evaluator: Evaluator) -> torch.device:
-    return next(evaluator.network.parameters(), torch.empty(0)).device

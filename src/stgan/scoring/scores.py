@@ -25,7 +25,7 @@ _REMEDY = "remove it to have the clips scored again"
 
 
 @dataclass(frozen=True)
-class InceptionScore:
+class InceptionEstimate:
     """Mean and standard deviation over splits; low, high: the mean's 95 % interval by a bootstrap over clips."""
 
     mean: Number
@@ -50,7 +50,7 @@ class SetScores:
     num_windows: Count | None = None  # not in older records
     accuracy: Fraction | None
     accuracy_interval: FractionInterval | None
-    inception_score: InceptionScore | None
+    inception_score: InceptionEstimate | None
     frechet_video_distance: Number | None
     kernel_video_distance: Number | None
     diversity: Number | None
@@ -276,7 +276,7 @@ class Scores:
     per_action_interval: dict[Text, FractionInterval]
     per_action_contribution: dict[Text, Number]
     confusion: tuple[tuple[Count, ...], ...]
-    inception_score: InceptionScore | None
+    inception_score: InceptionEstimate | None
     splits: Count
     frechet_video_distance: Number | None
     kernel_video_distance: Number | None

@@ -22,7 +22,7 @@ from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements
 from stgan.scoring.protocols import Rules
-from stgan.scoring.scores import ClipScores, InceptionScore, SetScores, TemporalOrder
+from stgan.scoring.scores import ClipScores, InceptionEstimate, SetScores, TemporalOrder
 
 
 def make_row(
@@ -73,13 +73,13 @@ def names_of(measured: Measurements, rows: Tensor) -> tuple[str, ...]:
     return tuple(sorted({clip.name for clip, found in zip(measured.clips, rows.tolist(), strict=True) if found}))
 
 
-def inception(measured: Measurements, splits: int) -> InceptionScore:
+def inception(measured: Measurements, splits: int) -> InceptionEstimate:
     """The Inception Score over splits, and its interval over clips. A clip keeps all its windows together."""
     mean, std = inception_score(measured.log_probabilities, splits)
     number = {name: i for i, name in enumerate(dict.fromkeys(clip.name for clip in measured.clips))}
     clips = torch.tensor([number[clip.name] for clip in measured.clips])
     low, high = inception_interval(measured.log_probabilities, min(splits, len(number)), groups=clips)
-    return InceptionScore(float(mean), float(std), low, high)
+    return InceptionEstimate(float(mean), float(std), low, high)
 
 
 def distances(of: Tensor, to: Tensor, rules: Rules) -> tuple[float | None, float | None]:

@@ -42,7 +42,7 @@ from stgan.scoring import (
     generated_clips,
     labelled_clips,
 )
-from stgan.scoring.scores import InceptionScore
+from stgan.scoring.scores import InceptionEstimate
 from stgan.studies.augmentation import PUBLISHED, Run, run_augmentation
 from stgan.studies.generating import generate_set
 from stgan.studies.selection import scores_by_clip, select
@@ -335,7 +335,7 @@ class Line:
 class _Scored:
     """What is compared with the paper's Table 2."""
 
-    inception_score: InceptionScore
+    inception_score: InceptionEstimate
     num_videos: Count
 
 
