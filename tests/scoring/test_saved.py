@@ -172,6 +172,8 @@ WRONG = {
     "beyond 255": at("pixels.motion", 1e300),
     "below 0": at("pixels.held", -1),
     "no height": at("sizes", 0),
+    "no stored width": at("stored_sizes", 0),
+    "negative rate": at("rates", -1),
     "negative count": at("thumbnail_counts", -5),
     "another count": at("thumbnail_counts", 10**15),
     "missing tensor": without("pixels.flicker"),

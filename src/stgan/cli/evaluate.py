@@ -54,7 +54,7 @@ def evaluate(
         options.argument(
             "FOLDER",
             "What stgan generate wrote; or other clips: a folder of videos, of folders of frames, or of folders for "
-            "each action, a list (csv, txt), tensors (npy, npz, pt, safetensors); or what --save-features wrote.",
+            "each action, a list (csv, txt), or tensors (npy, npz, pt, safetensors); or what --save-features wrote.",
         ),
     ],
     real: options.Real = None,
@@ -127,7 +127,16 @@ def evaluate(
     from stgan.checkpoints import find_model
     from stgan.cli.score_tables import show_protocol, show_scores
     from stgan.devices import choose_device
-    from stgan.scoring import SAVED, Real, Rules, find_evaluator, folder_clips, given_clips, load_measurements, prepared
+    from stgan.scoring import (
+        SAVED,
+        Real,
+        Rules,
+        find_evaluator,
+        folder_clips,
+        given_clips,
+        load_measurements,
+        prepared,
+    )
     from stgan.scoring import evaluate as score
 
     console = new_console()
@@ -161,9 +170,10 @@ def evaluate(
     scorer = prepared(find(evaluator), rules)
     space = prepared(find(features), rules) if features is not None else None
     beside = None
-    if real:
-        lists: dict[str, Any] = {"csv": csv_list, "split_column": split_column, "ucf_split": ucf_split}
-        found = load_measurements(real).clips if real.name.endswith(SAVED) else given_clips(real, **lists, **reading)
+    if real and real.name.endswith(SAVED):
+        beside = Real(load_measurements(real).clips, real_fps)
+    elif real:
+        found = given_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split, **reading)
         beside = Real(found, real_fps)
     with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         scores = score(

@@ -86,8 +86,8 @@ class Clip:
     sha256:   of the file, as the manifest has it; None without a manifest, or if it has none.
     steering: None if unknown.
     unit:     what it activates instead of an action: the target, and its activation under the network that steered.
-    saved:    gives the measurements of a clip that is in a file of measurements; see `SavedMeasurements.select`.
     tensor:   the tensor in the file that is the clip; None if the file, or the folder of frames, is the clip.
+    saved:    gives the measurements of a clip that is in a file of measurements; see `SavedMeasurements.select`.
     """
 
     path: Path

@@ -31,7 +31,7 @@ BATCH = 4
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-FORMAT = 6
+FORMAT = 7
 """Of the results that caches and files of measurements keep; must be raised when they change."""
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,

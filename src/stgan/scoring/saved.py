@@ -349,8 +349,10 @@ def _read_index(path: Path) -> _Index:
 def _part(
     part: _Part, prefix: str, clips: Sequence[Clip], tensors: dict[str, Tensor], pictures: Sequence[np.ndarray]
 ) -> Part:
-    names = ("features", "log_probabilities", "shuffled", "sizes", "stored_sizes", "rates")
-    features, log_p, shuffled, sizes, stored, rates = (tensors[f"{prefix}{name}"] for name in names)
+    features, log_p, shuffled, sizes, stored_sizes, rates = (
+        tensors[f"{prefix}{name}"]
+        for name in ("features", "log_probabilities", "shuffled", "sizes", "stored_sizes", "rates")
+    )
     pixels = {name: tensors[f"{prefix}pixels.{name}"] for name in _PIXELS}
     both = shuffled[~shuffled.isnan().all(1)]
     sums = [values.logsumexp(1).abs() for values in (log_p, both)]
@@ -360,9 +362,8 @@ def _part(
         or not (log_p.isfinite().all() and both.isfinite().all())
         or any(len(each) and each.max() > _TOLERANCE for each in sums)
         or any(not (values.min() >= 0 and values.max() <= 255) for values in pixels.values())
-        or any(not (each.min() >= 1 and each.max() <= _LONGEST_SIDE) for each in (sizes, stored))
-        or (rates <= 0).any()
-        or rates.isinf().any()
+        or any(not (each.min() >= 1 and each.max() <= _LONGEST_SIDE) for each in (sizes, stored_sizes))
+        or not (rates.isnan() | ((rates > 0) & rates.isfinite())).all()
     ):
         raise ValueError("it holds values that no network gives and no clip has")
     measured = Measurements(
@@ -374,7 +375,7 @@ def _part(
         shuffled=shuffled,
         pixels=pixels,
         thumbnails=tuple(pictures[i] for i in part.rows),
-        stored_sizes=tuple((height, width) for height, width in stored.tolist()),
+        stored_sizes=tuple((height, width) for height, width in stored_sizes.tolist()),
         rates=tuple(rates.tolist()),
         variable=frozenset(clips[i].name for i in part.variable),
     )
