@@ -12,7 +12,7 @@ from rich.text import Text
 from stgan.cli import options
 from stgan.cli.evaluate import check_scoring, chosen_rules, made_by, score_cache
 from stgan.cli.report import is_page
-from stgan.cli.terminal import check_output, new_console, new_table, on_interrupt, print_note, read_clips, write_json
+from stgan.cli.terminal import check_output, new_console, new_table, on_interrupt, print_note, write_json
 from stgan.errors import StganError
 from stgan.files import typed, write_text
 from stgan.metrics.table import METRICS
@@ -93,7 +93,7 @@ def compare(
         compare_generators,
         find_evaluator,
         find_generators,
-        labelled_clips,
+        given_clips,
         prepared,
     )
 
@@ -123,8 +123,9 @@ def compare(
     space = prepared(find(features), rules) if features is not None else None
     beside = None
     if real:
-        found = read_clips(console, real, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
-        beside = Real(labelled_clips(found), real_fps)
+        say = partial(print_note, console)
+        found = given_clips(real, say, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
+        beside = Real(found, real_fps)
     with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
         comparison = compare_generators(
             generators, Judging(scorer, space, beside, rules=rules, allow_fooled=allow_fooled), cache=kept,
