@@ -51,9 +51,17 @@ def _with_header(offset: int, value: int) -> bytes:
     return bytes(content)
 
 
+def _with_a_folder_that_is_a_file() -> bytes:
+    """The directory says that the first member is a folder, for which PyTorch returns memory that nobody wrote."""
+    content = bytearray(zipped(GOOD))
+    content[content.index(b"PK\1\2") + 38] |= 1 << 4
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        _with_a_folder_that_is_a_file,
         *(partial(make, GOOD, EVIL) for make in AMBIGUOUS),
         *(partial(_with_header, offset, 3) for offset in (14, 18, 22)),  # CRC, packed size, size
         lambda: zipped({**GOOD, "folder/": b"content"}),

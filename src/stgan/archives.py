@@ -24,6 +24,7 @@ _LOCATOR64 = struct.Struct("<4sLQL")  # signature, disk, offset of the record ab
 _LONGEST_COMMENT = (1 << 16) - 1
 _ELSEWHERE = (1 << 32) - 1  # as a size: it is in the extra field
 _DESCRIBED, _ENCRYPTED, _UTF8 = 1 << 3, 1 << 0, 1 << 11  # flags
+_FOLDER = 1 << 4  # attribute; PyTorch reads nothing from such a member and gives what was in memory before
 _DESCRIPTORS: tuple[int, ...] = (0, 12, 16, 20, 24)  # bytes that may follow a member with the flag _DESCRIBED
 
 
@@ -105,7 +106,7 @@ def _check_members(file: BinaryIO, infos: list[zipfile.ZipInfo], begin: int, mos
         written = info.orig_filename.encode("utf-8" if flags & _UTF8 else "cp437")
         if file.read(name) != written or info.filename != info.orig_filename:
             raise ValueError("its archive is ambiguous: a member has two names")
-        if info.is_dir() and info.file_size:
+        if (info.is_dir() or info.external_attr & _FOLDER) and info.file_size:
             raise ValueError("its archive is ambiguous: a folder in it has a content")
         before = crc, *_sizes(packed, size, file.read(extra))
         listed = info.CRC, info.compress_size, info.file_size
