@@ -34,7 +34,7 @@ def test_clips_of_one_action_and_number_are_side_by_side(
     real = (tiny_clips, labelled_clips(find_clips(tiny_clips)))
     out = tmp_path / "page" / "index.html"
     found = comparison(list(folders), CLIPS, fooled=True)
-    assert write_compare_page(found, folders, out, real=real, command="stgan compare") == out
+    assert write_compare_page(found, folders, out, real=real, command="stgan compare") == (out, None)
     page = page_of(out)
     films = [attributes["aria-label"] for tag, attributes in page.tags if tag == "video"]
     assert films == [

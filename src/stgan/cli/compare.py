@@ -140,11 +140,12 @@ def compare(
         command = ["stgan", "compare", *map(str, folders), *(["--real", str(real)] if real else [])]
         command += ["--evaluator", evaluator] if evaluator else []
         with on_interrupt("the same command starts the page again"), console.status("drawing"):
-            write_compare_page(
+            _, films = write_compare_page(
                 comparison, dict(zip((each.name for each in generators), folders, strict=True)), page,
                 real=(real, beside.clips) if real and beside else None, command=shlex.join(command),
             )  # fmt: skip
-        console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) needs no other file", soft_wrap=True)
+        needs = f"shows the films in {films}" if films else "needs no other file"
+        console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) {needs}", soft_wrap=True)
 
 
 def show_comparison(console: Console, comparison: "GeneratorComparison") -> None:

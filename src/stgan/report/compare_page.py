@@ -6,8 +6,8 @@ from pathlib import Path
 from stgan.metrics.table import METRICS
 from stgan.names import printable
 from stgan.report.comparison_tables import SIGNS, caption, lines, title
-from stgan.report.films import SPEED, Films
-from stgan.report.page import write_page
+from stgan.report.film_files import Watch, films_of, write_with_films
+from stgan.report.films import SPEED
 from stgan.report.shown import shown_clips
 from stgan.scoring import Clip, GeneratorComparison
 from stgan.version import __version__
@@ -24,13 +24,17 @@ def write_compare_page(
     *,
     real: tuple[Path, Sequence[Clip]] | None = None,
     command: str = "",
-) -> Path:
-    """Write the page, which needs no other file. It shows the first clips of each action, a row for each number.
+    watch: Watch = lambda films, description, total: films,
+) -> tuple[Path, Path | None]:
+    """Write the page: the first clips of each action, a row for each number.
+
+    Returns the page, and the folder of its films if they are too large to be inside it.
 
     Args:
         folders: those of the generators, by their names.
         real: the folder of the real clips, and the clips. Those that are links out of it are not shown.
         command: that writes the page.
+        watch: may wrap the films beside the page, to show progress.
 
     Raises:
         StganError: a folder has no clips.
@@ -52,6 +56,7 @@ def write_compare_page(
         shown.append((f"{printable(action)} {number + 1}", [*clips, *beside]))
     out.parent.mkdir(parents=True, exist_ok=True)
     clear = [each for each in comparison.differences if each.clear]
+    films = films_of(out, [(clip, False) for _, row in shown for clip in row if clip], watch)
     page = {
         "title": "Generators compared",
         "subtitle": f"{', '.join(map(title, comparison.generators))}: {comparison.num_videos} clips of each",
@@ -65,13 +70,13 @@ def write_compare_page(
         "num_differences": len(comparison.differences),
         "shown": shown,
         "num_videos": comparison.num_videos,
-        "films": Films(),
+        "films": films,
         "speed": SPEED,
         "command": printable(command),
         "notes": [printable(note) for note in comparison.notes[:_MOST_NOTES]],
         "version": __version__,
     }
-    return write_page(out, "compare.html", page=page)
+    return write_with_films(out, "compare.html", films, page)
 
 
 def _positions(

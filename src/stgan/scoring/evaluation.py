@@ -8,7 +8,6 @@ from pathlib import Path
 
 from stgan.errors import StganError
 from stgan.names import quoted
-from stgan.networks.adapter import VideoClassifierConfig
 from stgan.scoring.cache import ScoreCache
 from stgan.scoring.clips import MIDDLE, Clip, Protocol, by_path, evenly
 from stgan.scoring.comparison import compare
@@ -89,7 +88,7 @@ def evaluate(
         raise StganError(f"{rules.name} is a distance to real clips; name them by --real")
     protocol = rules.of_generated(protocol)
     fooled = is_fooled((evaluator, feature_network), clips, allow_fooled)
-    known = rules.score == "inception_score" or _knows_some(evaluator, clips)
+    known = rules.score == "inception_score" or evaluator.knows_some(clips)
     needed = bool(evaluator.actions) and (known or features is None)  # else the clips may be scored by distances alone
     notes = check_actions(evaluator, clips, keep_going or not needed)
     span = (max(evaluator.frames, feature_network.frames) - 1) * protocol.stride + 1
@@ -197,13 +196,6 @@ def is_fooled(networks: Sequence[Evaluator], clips: Sequence[Clip], allowed: boo
             "to see that"
         )
     return True if related else None if None in relations else False
-
-
-def _knows_some(evaluator: Evaluator, clips: Sequence[Clip]) -> bool:
-    """Whether the evaluator knows one of the actions, or has classes whose names are not known, as an I3D has."""
-    if not evaluator.actions:
-        return evaluator.kind != VideoClassifierConfig.network
-    return any(number is not None for number in evaluator.numbers(clips))
 
 
 def _note_on_inception(evaluator: Evaluator, scored: bool) -> Iterator[str]:

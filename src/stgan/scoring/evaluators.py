@@ -23,6 +23,7 @@ from stgan.files import named
 from stgan.metrics.blocks import check_pixels
 from stgan.names import quoted
 from stgan.networks import Preprocessing, VideoClassifier
+from stgan.networks.adapter import VideoClassifierConfig
 from stgan.networks.layout import channels_last
 from stgan.scoring.clips import Clip, Protocol
 
@@ -130,6 +131,12 @@ class Evaluator:
         """The class number of each clip's action; None if the action is unknown."""
         number = {action: i for i, action in enumerate(self.actions)}
         return [number.get(clip.action) if clip.action is not None else None for clip in clips]
+
+    def knows_some(self, clips: Iterable[Clip]) -> bool:
+        """Whether it knows one of the clips' actions, or has classes whose names are not known, as an I3D has."""
+        if not self.actions:
+            return self.kind != VideoClassifierConfig.network
+        return any(number is not None for number in self.numbers(clips))
 
     def relation(self, clips: Iterable[Clip]) -> str | None:
         """How it is related to the networks that steered the clips, as a clause.

@@ -79,7 +79,8 @@ def scored(
     """The scores of clips; with real ones, the distances to the reference too."""
     reference = found.reference if found else None
     apart = distances(on_features.features, reference.features, judging.rules) if reference else (None, None)
-    splits = min(judging.rules.splits, len(measured))
+    judged = judging.rules.score == "inception_score" or judging.evaluator.knows_some(measured.clips)
+    splits = min(judging.rules.splits, len(measured)) if judged else None
     row = make_row("", measured, on_features, judging.evaluator, splits=splits, distances=apart)
     each = {
         **{key: own for key, own in measured.pixels.items() if key not in _PARTS},
