@@ -109,6 +109,13 @@ def test_figures_of_spectral_are_those_of_its_record() -> None:
         mean = sum(clip["probability"] for clip in clips) / len(clips)
         named = sum(clip["named"] == clip["class"] for clip in clips)
         assert f"| **{mean:.2f}** | {named} of {len(clips)} | {record[key]['motion']:.1f} |" in page
+    jhmdb = read("spectral_jhmdb")
+    named = sum(clip["named"] == clip["action"] for clip in jhmdb["clips"])
+    words = f"names {named} of the {jhmdb['num_videos']} (of\nunseen real clips half), with a motion of"
+    assert f"{words} {jhmdb['motion']:.1f} and a flicker of {jhmdb['flicker']:.2f}" in page
+    natural = record["natural"]
+    words = f"a mean probability of {natural['probability']:.2f}\n({natural['accuracy'] * 20:.0f} of 20), a motion of"
+    assert f"{words} {natural['motion']:.1f} and a flicker of {natural['flicker']:.2f}" in page
     for key in ("fixed", "horama_fourier", "horama_maco"):
         scores = record[key]
         shown = f"{scores['probability']:.2f} | {scores['accuracy'] * 20:.0f} of 20 | {scores['motion']:.1f} "
