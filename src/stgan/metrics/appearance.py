@@ -11,6 +11,9 @@ from stgan.metrics.neighbours import mean_distance
 # Blocks along the shorter side. Those of the background are so large that noise averages out, and so small that a
 # person covers less than half of them. Those of the colours only save time, because sorted values have no places.
 _BACKGROUND, _COLOURS = 8, 64
+_BYTES = 1e-4
+"""Values this near to whole numbers are bytes. On a CPU, numpy sorts floats 3 times as fast as PyTorch, and bytes 25
+times as fast."""
 
 
 def appearance_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
@@ -47,10 +50,13 @@ def colour_change(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tenso
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
     values = block_colours(videos, _COLOURS).flatten(3)
-    # On a CPU, numpy sorts fifteen times as fast as PyTorch does.
-    ordered = (
-        torch.from_numpy(np.sort(values.detach().numpy())) if values.device.type == "cpu" else values.sort(3).values
-    )
+    levels = values.round()
+    if values.device.type != "cpu":
+        ordered = values.sort(3).values
+    elif (values - levels).abs().max() < _BYTES:
+        ordered = torch.from_numpy(np.sort(levels.detach().to(torch.uint8).numpy(), kind="stable")).to(values.dtype)
+    else:
+        ordered = torch.from_numpy(np.sort(values.detach().numpy()))
     return ordered.diff(dim=2).abs().mean((1, 2, 3))
 
 

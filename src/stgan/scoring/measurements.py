@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from stgan.errors import StganError, is_out_of_memory
@@ -31,7 +32,7 @@ BATCH = 4
 _MOST_WORKERS = 8
 _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
-FORMAT = 7
+FORMAT = 8
 """Of the results that caches and files of measurements keep; must be raised when they change."""
 PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "motion": motion,
@@ -262,7 +263,7 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
     content = int(facts.sha256[:16], 16)
     windows = np.stack(_windows(video, frames, protocol, content))
     order = np.random.default_rng(content).permutation(frames) if shuffled else None
-    thumbnails = _as_gray(resize_and_crop(video, SIDE))
+    thumbnails = resize_and_crop(_as_gray(video), SIDE)
     first = windows[:, 0].copy()
     fps = facts.fps if clip.tensor is None and clip.path.is_file() else math.nan
     return _Read(path, key, facts, fps, first, video[windows], order, thumbnails)
@@ -382,4 +383,4 @@ def _stack(take: Sequence[tuple[Mapping[str, np.ndarray], int]], name: str) -> T
 
 def _as_gray(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "time height width"]:
     """The brightness (luma of BT.601)."""
-    return (frames @ np.array([0.299, 0.587, 0.114], np.float32)).round().astype(np.uint8)
+    return np.stack([np.asarray(Image.fromarray(frame).convert("L")) for frame in frames])

@@ -86,9 +86,12 @@ def _at_rate(path: Path | TensorClip, video: DecodedVideo, fps: float) -> np.nda
 
 
 def resize_and_crop(
-    frames: UInt8[np.ndarray, "time _height _width 3"], size: int | tuple[int, int], resize: Resize = "bicubic"
-) -> UInt8[np.ndarray, "time _new_height _new_width 3"]:
-    """Scale frames (antialiased) to just cover `size`, (height, width) or the side of a square, and crop the centre."""
+    frames: UInt8[np.ndarray, "time _height _width *channels"], size: int | tuple[int, int], resize: Resize = "bicubic"
+) -> UInt8[np.ndarray, "time _new_height _new_width *channels"]:
+    """Scale frames (antialiased) to just cover `size`, (height, width) or the side of a square, and crop the centre.
+
+    Frames of brightness alone have no axis of channels.
+    """
     height, width = (size, size) if isinstance(size, int) else size
     old_height, old_width = frames.shape[1:3]
     if (old_height, old_width) == (height, width):
