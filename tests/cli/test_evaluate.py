@@ -126,6 +126,13 @@ def test_scores_by_a_network_that_steered_say_so_everywhere(
     arguments = ("evaluate", generated, "--model", tiny_model, "--evaluator", "lrcn")
     refused = stgan.run(*arguments)
     assert refused.returncode == 1 and "--allow-fooled" in refused.stderr and refused.is_one_sentence
+    listed = tmp_path / "clips"
+    shutil.copytree(generated, listed)
+    names = [path.relative_to(listed).as_posix() for path in sorted(listed.glob("*/*.mp4"))]
+    (listed / "list.csv").write_text("path,label\n" + "".join(f"{name},{Path(name).parent}\n" for name in names))
+    for part in ("list.csv", "manifest.jsonl", "left"):  # the manifest above says what steered them
+        again = stgan.run("evaluate", listed / part, "--model", tiny_model, "--evaluator", "lrcn")
+        assert again.returncode == 1 and "--allow-fooled" in again.stderr and again.is_one_sentence, part
     result = stgan.run(*arguments, "--allow-fooled", "--json", tmp_path / "s.json")
     assert result.returncode == 0 and result.stdout.count("FOOLED") == 2 and "generated, fooled" in result.stdout
     assert json.loads((tmp_path / "s.json").read_text())["fooled"] is True
@@ -208,6 +215,7 @@ def test_what_cannot_be_scored_is_a_sentence_and_the_rest_is_scored_if_asked(
         (("--protocol", "stylegan-v"), "2048 generated clips, and there are 9"),
         (("--neighbours", 0), "--neighbours must be"),
         (("--draws", 3), "--draws has no effect without --real"),
+        (("--json", "same.x", "--csv", "same.x"), "--json and --csv name the same file"),
         (("--frames", 1), "2 to 1024 frames"),
         (("--evaluator", "nobody"), "nobody"),
         (("--evaluator", "nobody.pt"), "no file 'nobody.pt'"),

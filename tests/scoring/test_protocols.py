@@ -1,6 +1,6 @@
 """Each protocol against the computation of the project that it is named after, restated on the same features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -242,10 +242,12 @@ def test_epsilon_of_the_batch_normalization() -> None:
     config = I3DConfig(num_classes=4, stem=(2, 2, 4), stages=(((2,) * 6,), ((2,) * 6,), ((2,) * 6,)))
     network = I3D(config)
     before = as_evaluator(Checkpoint(network, hash="i3d"), "i3d", frames=16)
-    identity = before.identity
     after = prepared(before, rules_of("tats"))
-    assert {module.eps for module in network.modules() if isinstance(module, nn.BatchNorm3d)} == {1e-5}
-    assert network.config.epsilon == 1e-5 and after.identity != identity
+    changed: Any = after.network
+    for each, epsilon in ((network, 1e-3), (changed, 1e-5)):  # the given network stays as it is
+        assert {module.eps for module in each.modules() if isinstance(module, nn.BatchNorm3d)} == {epsilon}
+        assert each.config.epsilon == epsilon
+    assert after.identity != before.identity
     assert I3D(I3DConfig(epsilon=1e-5, stem=config.stem, stages=config.stages)).Conv3d_1a_7x7.bn.eps == 1e-5
 
 
@@ -260,6 +262,45 @@ def test_other_networks_and_too_few_clips_are_refused(made: list[Clip], real: li
         evaluate(made, small("i3d"), rules=rules_of("stylegan-v", num=5))
     with pytest.raises(StganError, match="windows of 16 frames"):
         evaluate(made, small("i3d", 12), real=Real(real), rules=rules_of("stylegan-v", num=5, num_real=5))
+
+
+def test_settings_without_effect_are_refused(made: list[Clip], real: list[Clip]) -> None:
+    with pytest.raises(StganError, match="only published protocols draw"):
+        evaluate(made, small("i3d"), real=Real(real), rules=Rules(draws=2))
+    with pytest.raises(StganError, match="no I3D of weights"):
+        prepared(small("c3d"), Rules(epsilon=1e-5))
+
+
+def test_notes_and_records_say_of_how_many_clips_distances_are(made: list[Clip], real: list[Clip]) -> None:
+    scores = score("jedi", made, real, "feature_network", num=6, num_real=12)
+    assert any("distances are of 6 clips to 12 of" in note for note in scores.notes)
+    assert scores.by is not None and (scores.by.num_videos, scores.by.num_real) == (6, 12)
+    own = evaluate(made, small("i3d"), real=Real(real), rules=Rules(num=6))
+    assert any("distances are of 6 clips to 6 of" in note for note in own.notes)
+    assert own.by is not None and own.by.num_real == 6
+
+
+def test_clips_of_a_split_give_as_many_windows_as_are_needed(made: list[Clip], real: list[Clip]) -> None:
+    divided = [replace(clip, split="test" if i < 6 else "train") for i, clip in enumerate(real)]
+    scores = score("videogpt", made, divided, "i3d", num=4, num_real=8, draws=1)
+    assert scores.by is not None and scores.by.num_real == 8
+    undivided = score("videogpt", made, real, "i3d", num=4, num_real=8, draws=1)
+    assert any("not divided, so all count instead of the test split" in note for note in undivided.notes)
+
+
+class Functional(Tokens):
+    """Uses the weights of a layer without calling it."""
+
+    def forward(self, videos: Tensor) -> Tensor:
+        grid = nn.functional.adaptive_avg_pool3d(videos.transpose(1, 2), (1, 2, 2)).flatten(1)
+        return grid @ self.classifier.weight.T
+
+
+@pytest.mark.parametrize(("module", "layer"), [(Tokens(), "nothing"), (Functional(), "classifier")])
+def test_layers_that_give_no_features(module: nn.Module, layer: str) -> None:
+    names = [f"class{i}" for i in range(5)]
+    with pytest.raises(StganError, match=f"has no layer '{layer}'"):
+        VideoClassifier(module, names, size=12, frames=16, mean=0.0, std=1.0, layout="btchw", feature_layer=layer)
 
 
 def test_no_more_real_clips_are_read_than_count(made: list[Clip], real: list[Clip], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from stgan.cli import options
 from stgan.cli.evaluate import check_scoring, chosen_rules, made_by, score_cache
 from stgan.cli.report import is_page
-from stgan.cli.terminal import check_output, new_console, new_table, on_interrupt, print_note, write_json
+from stgan.cli.terminal import check_outputs, new_console, new_table, on_interrupt, print_note, write_json
 from stgan.errors import StganError
 from stgan.files import typed, write_text
 from stgan.metrics.table import METRICS
@@ -88,6 +88,7 @@ def compare(
     from stgan.report.compare_page import write_compare_page
     from stgan.report.comparison_tables import as_csv, latex, markdown
     from stgan.scoring import (
+        SAVED,
         Judging,
         Real,
         compare_generators,
@@ -104,14 +105,16 @@ def compare(
     of_real = {"--real-csv": csv_list, "--real-fps": real_fps, "--num-real": num_real}
     check_scoring(real, of_real, real_fps, batch_size, workers)
     files = {"--json": json_file, "--csv": csv_file, "--latex": latex_file, "--markdown": markdown_file}
-    for option, path in files.items():
-        check_output(option, path)
+    check_outputs(files)
     page = out / "index.html" if out else None
     if out and page:
         if out.exists() and not out.is_dir():
             raise StganError(f"--out {quoted(out)} is a file; give the name of a folder")
         if page.exists() and not is_page(page):
             raise StganError(f"{quoted(page)} is not a page; give another --out")
+    for given in (*folders, *([real] if real else [])):
+        if given.name.endswith(SAVED):
+            raise StganError(f"{quoted(given)} holds measurements, which stgan evaluate alone takes; give the clips")
     generators = find_generators(folders, lambda note: print_note(console, note))
     whole = made_by(folders[0]) if model is None else find_model(typed(model))
     find = partial(
@@ -119,8 +122,11 @@ def compare(
         trust_torchscript=trust_torchscript,
     )  # fmt: skip
     show_protocol(console, rules)
-    scorer = prepared(find(evaluator), rules)
-    space = prepared(find(features), rules) if features is not None else None
+    scorer, space = find(evaluator), find(features) if features is not None else None
+    if space is None or rules.score == "inception_score":
+        scorer = prepared(scorer, rules)
+    else:
+        space = prepared(space, rules)
     beside = None
     if real:
         say = partial(print_note, console)

@@ -15,7 +15,7 @@ from rich.console import Console
 from stgan.cli import options
 from stgan.cli.terminal import (
     check_needed,
-    check_output,
+    check_outputs,
     check_range,
     new_console,
     on_interrupt,
@@ -150,11 +150,10 @@ def evaluate(
         "--resize": resize, "--covariance": covariance, "--draws": draws,
     }  # fmt: skip
     check_scoring(real, of_real, real_fps, batch_size, workers)
-    check_output("--json", json_file)
-    check_output("--csv", csv_file)
     check_needed("--real", real, {"--save-real": save_real})
-    for option, path in (("--save-features", save_features), ("--save-real", save_real)):
-        check_output(option, path)
+    saved = {"--save-features": save_features, "--save-real": save_real}
+    check_outputs({"--json": json_file, "--csv": csv_file, **saved})
+    for option, path in saved.items():
         if path and not path.name.endswith(SAVED):
             raise StganError(f"{option} {quoted(path)} does not end in {SAVED}, by which it is recognised; add that")
     reading: dict[str, Any] = {"say": partial(print_note, console), "layout": layout, "values": values}
@@ -167,8 +166,11 @@ def evaluate(
         trust_torchscript=trust_torchscript,
     )  # fmt: skip
     show_protocol(console, rules)
-    scorer = prepared(find(evaluator), rules)
-    space = prepared(find(features), rules) if features is not None else None
+    scorer, space = find(evaluator), find(features) if features is not None else None
+    if space is None or rules.score == "inception_score":
+        scorer = prepared(scorer, rules)
+    else:
+        space = prepared(space, rules)
     beside = None
     if real and real.name.endswith(SAVED):
         beside = Real(load_measurements(real).clips, real_fps)

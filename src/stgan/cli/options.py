@@ -97,7 +97,7 @@ Protocol = Annotated[
 NumReal = Annotated[
     int | None, typer.Option(help="Windows of real clips. Default: the protocol's; stgan: as many as generated clips.")
 ]
-_WINDOW = "window is scored. Default: the protocol's; stgan: the middle one."
+_WINDOW = "windows is scored. Default: the protocol's; stgan: the middle one."
 Window = Annotated[
     Literal["first", "middle", "random"] | None, typer.Option(help=f"Which of a generated clip's {_WINDOW}")
 ]
@@ -123,7 +123,11 @@ Epsilon = Annotated[
 Neighbours = Annotated[int | None, typer.Option(help="Neighbours of precision, recall, density and coverage.")]
 Draws = Annotated[int | None, typer.Option(help="How often distances are computed, on different clips.")]
 
-_REAL = folder("--real", "Folder of real clips, laid out as for training.")
+_REAL = folder(
+    "--real",
+    "Real clips: a folder laid out as for training; stgan evaluate, compare and report also take other forms of clips "
+    "(docs/metrics.md).",
+)
 Real = Annotated[Path | None, _REAL]
 RequiredReal = Annotated[Path, _REAL]
 _WHICH_CSV = "Name of the list (csv, tsv, txt, jsonl) in the folder of clips, if there are several."

@@ -114,6 +114,15 @@ def check_needed(needed: str, given: object, options: Mapping[str, object]) -> N
         raise StganError(f"{name} has no effect without {needed}; give {needed} too, or leave {name} away")
 
 
+def check_outputs(files: Mapping[str, Path | None]) -> None:
+    """StganError unless each of these files can be written, by the options that name them, and none is named twice."""
+    named: dict[Path, str] = {}
+    for option, path in files.items():
+        check_output(option, path)
+        if path and (other := named.setdefault(path.absolute(), option)) != option:
+            raise StganError(f"{other} and {option} name the same file, {quoted(path)}; give another name")
+
+
 def check_output(option: str, path: Path | None) -> None:
     """StganError unless a file can be written to this path. A link or a device is refused, as it would be replaced."""
     if path is None:

@@ -26,7 +26,7 @@ def frechet_draws(
     times_a: Float[Tensor, "draws n"],
     times_b: Float[Tensor, "draws m"],
 ) -> Float[Tensor, " draws"]:
-    """The Fréchet distance of the rows that each draw holds: see `frechet_distance`.
+    """The Fréchet distance of the rows that each draw holds: see `frechet_distance`. NaN for fewer than two of a side.
 
     tr (C_a C_b)^(1/2) needs only what lies in the space that the rows of b span. So it is computed there, on matrices
     of r = min(m, d) rows, with about r^3 + (n + m) r^2 operations for each draw.
@@ -40,10 +40,11 @@ def frechet_draws(
     for rows, times, mean in ((a, times_a, means[0]), (b, times_b, means[1])):
         n = times.sum(1)
         total += (times @ rows.square().sum(1) - n * mean.square().sum(1)) / (n - 1)
-    cross = [
-        2 * _root_trace(_covariance(small_a, times_a[i]), _covariance(small_b, times_b[i])) for i in range(len(total))
-    ]
-    return (total - torch.stack(cross)).clamp(min=0)
+    found = torch.full_like(total, torch.nan)
+    for i in ((times_a.sum(1) > 1) & (times_b.sum(1) > 1)).nonzero().flatten().tolist():
+        cross = _root_trace(_covariance(small_a, times_a[i]), _covariance(small_b, times_b[i]))
+        found[i] = (total[i] - 2 * cross).clamp(min=0)
+    return found
 
 
 def _covariance(rows: Float[Tensor, "n d"], times: Float[Tensor, " n"]) -> Float[Tensor, "d d"]:

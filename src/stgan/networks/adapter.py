@@ -165,13 +165,19 @@ class VideoClassifier(ClipClassifier):
 
         def see(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             if get_ident() == thread:
-                seen.append(inputs[0])
+                seen.extend(inputs[:1])
 
-        hook = self.module.get_submodule(self.config.feature_layer).register_forward_pre_hook(see)
+        missing = f"{self._kind} has no layer {self.config.feature_layer!r} that it calls with a tensor"
+        try:
+            hook = self.module.get_submodule(self.config.feature_layer).register_forward_pre_hook(see)
+        except (AttributeError, RuntimeError) as error:  # RuntimeError: TorchScript takes no hooks
+            raise StganError(missing) from error
         try:
             _, log_probabilities = super().features_and_log_probabilities(videos)
         finally:
             hook.remove()
+        if not seen or not isinstance(seen[0], Tensor):
+            raise StganError(missing)
         return seen[0].flatten(1).to(videos.dtype), log_probabilities
 
     def _logits(self, features: Tensor) -> Tensor:
@@ -263,6 +269,9 @@ class VideoClassifier(ClipClassifier):
             raise StganError(
                 f"{self._kind} takes one clip, but not two; export or trace it with a batch of any size"
             ) from error
+        if self.config.feature_layer:
+            with torch.no_grad():
+                self.features_and_log_probabilities(videos)
 
 
 def _wrong_output(output: Tensor, stated: Output) -> str:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,7 +15,7 @@ from annotated_types import Ge, Gt
 from stgan.checkpoints.fingerprint import from_text
 from stgan.errors import StganError
 from stgan.files import sha256
-from stgan.manifest import Entry, Manifest
+from stgan.manifest import MANIFEST, Entry, Manifest
 from stgan.names import quoted
 from stgan.records import Count, Fraction, Number
 from stgan.video import ClipFolder, TensorClip, find_clips
@@ -42,7 +43,8 @@ class Protocol:
     window:   "middle": the one in the middle; several are evenly spread over those that show the person. "first": it
               begins with the clip. "random": drawn by the contents of the clip and `seed`; several differ.
     stride:   every so many frames of a clip are the frames of a window.
-    short:    a clip of fewer frames than a window is played back and forth ("mirror") or left out ("skip").
+    short:    a clip of fewer frames than a window is played back and forth ("mirror"); one of fewer than `stride` times
+              the frames of a window is left out ("skip"), as by StyleGAN-V.
     fps:      frames a second at which a clip is read, see `decode_clip`; None takes all of them.
     shuffled: share of clips, in [0, 1], that are also scored with their frames in random order. The contents of a clip
               decide whether it is one of them, and its order.
@@ -133,6 +135,8 @@ def folder_clips(folder: Path, say: Callable[[str], None] = lambda sentence: Non
     Raises:
         StganError: there are none, or the manifest or list is wrong.
     """
+    if folder.name == MANIFEST:
+        folder = folder.parent
     if os.path.lexists(Manifest(folder).path):
         return generated_clips(folder)
     return given_clips(folder, say, **reading)
@@ -176,11 +180,30 @@ def given_clips(
         return [Clip(each.path, "/".join(filter(None, (each.path.name, each.inner))), action, tensor=each)
                 for each, action in tensors]  # fmt: skip
     if loose:
-        return [Clip(file, file.name) for file in loose]
+        return _with_steering([Clip(file, file.name) for file in loose])
     clips = find_clips(path, csv=csv, split_column=split_column, ucf_split=ucf_split)
     for note in clips.notes:
         say(note)
-    return labelled_clips(clips)
+    return _with_steering(labelled_clips(clips))
+
+
+def _with_steering(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips, with the networks that steered them if a manifest above them says so: a part of what stgan made."""
+
+    @cache
+    def steering(folder: Path) -> dict[Path, SteeredBy | None]:
+        try:
+            made = generated_clips(folder) if Manifest(folder).path.is_file() else []
+        except StganError:  # the list of another program
+            return {}
+        return {clip.path: clip.steering for clip in made}
+
+    above = [
+        steering(folder).get(clip.path) for clip in clips for folder in (clip.path.parent, clip.path.parent.parent)
+    ]
+    return [
+        replace(clip, steering=own or outer) for clip, own, outer in zip(clips, above[::2], above[1::2], strict=True)
+    ]
 
 
 def generated_clips(folder: Path) -> list[Clip]:

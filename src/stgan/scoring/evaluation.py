@@ -137,7 +137,7 @@ def evaluate(
             rules=rules,
             changes=tuple(rules.changes()),
             num_videos=min(rules.num or len(on_features), len(on_features)),
-            num_real=len(reference) if reference else None,
+            num_real=_as_many(len(on_features), len(reference), rules) if reference else None,
             draws=apart[_DISTANCES.index(rules.score)] if rules.score in _DISTANCES else None,
         ),
         judged=ScoredWindows(
@@ -174,9 +174,14 @@ def evaluate(
             *(notes_on_both(generated, found.measured, real.fps) if real and found else ()),
             *(() if known else _note_on_inception(evaluator, inception)),
             *copies.notes,
-            *(notes_on_distances(on_features, found, feature_network) if found else ()),
+            *(notes_on_distances(on_features, found, feature_network, rules) if found else ()),
         ),
     )
+
+
+def _as_many(generated: int, real: int, rules: Rules) -> int:
+    """The number of real windows of which distances are."""
+    return real if rules.published else min(generated, real)
 
 
 def _over_draws(generated: Measurements, real: RealScores, rules: Rules) -> tuple[Draws | None, Draws | None]:

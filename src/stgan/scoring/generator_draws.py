@@ -37,6 +37,7 @@ _BY_NETWORK = {
 _PARTS = ("background_drift", "colour_drift")  # of the appearance change
 _SHARES = ("precision", "recall", "coverage")  # of clips
 _MAY_BE_NEGATIVE = "kernel_video_distance"
+_ENOUGH = 0.5  # share of draws in which a score can be measured; of fewer, it has no interval
 
 Draws = Float[Tensor, " draws"]
 
@@ -103,9 +104,13 @@ def scored(
     return Scored(measured, on_features, row, each, values)
 
 
-def scored_real(generated: Measurements, found: RealScores, judging: Judging) -> Scored:
-    """The scores of as many windows of real clips of each action as were generated; of diversity, of all."""
-    return scored(as_many_of_each_action(generated, found.measured)[1], found.on_features, judging)
+def scored_real(generated: Measurements, found: RealScores, judging: Judging) -> Scored | None:
+    """The scores of as many windows of real clips of each action as were generated; of diversity, of all.
+
+    None if there is no real clip of these actions.
+    """
+    real = as_many_of_each_action(generated, found.measured)[1]
+    return scored(real, found.on_features, judging) if len(real) else None
 
 
 def strata(clips: Sequence[Clip]) -> Int[Tensor, " n"]:
@@ -135,27 +140,30 @@ def generator_draws(
     clips: Sequence[Clip],
     positions: Int[Tensor, "draws n"],
     judging: Judging,
-    found: RealScores | None,
-    times_real: Mapping[str, Draws],
+    reference: Measurements | None,
+    times_reference: Mapping[str, Draws],
     least: int,
 ) -> dict[str, Draws]:
     """The draws of each score, placed around it.
 
-    clips: by position. positions: those that each draw holds. least: clips of the smallest stratum.
+    clips: by position. positions: those that each draw holds. reference: the windows of real clips to which distances
+    are taken. times_reference: how often each draw holds each of their clips. least: clips of the smallest stratum.
     """
     times = times_of(clips, positions)
     place = {clip.name: i for i, clip in enumerate(clips)}
     of_rows = torch.tensor([place[clip.name] for clip in own.measured.clips])
     draws = _of_one_set(own, times)
     draws["inception_score"] = inception_draws(own.measured.log_probabilities, positions, judging.rules.splits, of_rows)
-    if found:
-        k = min(len(own.on_features), len(found.reference))
-        ours, theirs = (side.select(range(k)) for side in (own.on_features, found.reference))
-        sets = ours.features, theirs.features, _rows(ours, times), _rows(theirs, times_real)
+    if reference:
+        k = min(len(own.on_features), len(reference))
+        ours, theirs = (side.select(range(k)) for side in (own.on_features, reference))
+        sets = ours.features, theirs.features, _rows(ours, times), _rows(theirs, times_reference)
         if own.values["frechet_video_distance"] is not None:
             kernel = judging.rules.kernel
-            draws["frechet_video_distance"] = frechet_draws(*sets)
-            draws["kernel_video_distance"] = kernel.factor * kernel_draws(*sets, kernel.degree, kernel.constant)
+            a, b = (own.on_features, reference) if judging.rules.published else (ours, theirs)
+            pair = a.features, b.features, _rows(a, times), _rows(b, times_reference)
+            draws["frechet_video_distance"] = frechet_draws(*pair)
+            draws["kernel_video_distance"] = kernel.factor * kernel_draws(*pair, kernel.degree, kernel.constant)
         if own.values["precision"] is not None:
             groups = [numbered([clip.name for clip in side.clips]) for side in (theirs, ours)]
             around = neighbourhood_draws(
@@ -271,7 +279,7 @@ def _placed(own: Scored, draws: Mapping[str, Draws], least: int) -> dict[str, Dr
     for key, drawn in draws.items():
         value = own.values[key]
         known = drawn.isfinite()  # feature diversity of a draw without two clips of an action is not
-        if value is not None and known.any():
+        if value is not None and known.double().mean() > _ENOUGH:
             drawn = torch.where(known, drawn, drawn[known].mean())
             found[key] = placed(value, drawn, least, relative=key == "inception_score")
     return found

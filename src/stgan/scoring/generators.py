@@ -134,14 +134,18 @@ def compare_generators(
     shuffling = replace(protocol, shuffled=share_to_shuffle(size * protocol.windows))  # as in the cache of `evaluate`
     measured = []
     for generator, clips in zip(generators, chosen, strict=True):
-        first, _ = run(clips, evaluator, shuffling, description=f"scoring {generator.name}")
-        second, _ = run(clips, network, protocol, description="features") if judging.features else (first, [])
+        first, short = run(clips, evaluator, shuffling, description=f"scoring {generator.name}")
+        second, too = run(clips, network, protocol, description="features") if judging.features else (first, [])
+        if short or too:
+            raise StganError(
+                f"{generator.name}: {(short or too)[0].reason}; remove such clips, so that equally many count"
+            )
         measured.append((first, second))
     found = None
     if judging.real:
         real = replace(judging.real, clips=by_path(judging.real.clips))
         found = score_real(run, real, measured[0][0], evaluator, network, rules)
-        notes += notes_on_distances(measured[0][1], found, network)
+        notes += notes_on_distances(measured[0][1], found, network, rules)
         if missing := sorted(actions.keys() - {clip.action for clip in found.measured.clips}):
             notes.append(f"scores of real clips are of other actions: there is no real clip of {', '.join(missing)}")
     if len({size for first, _ in measured for size in first.sizes}) > 1:
@@ -152,11 +156,17 @@ def compare_generators(
     among = strata(chosen[0])
     real_clips = list({clip.name: clip for clip in found.measured.clips}.values()) if found else []
     real_among = strata(real_clips) if real_clips else among
-    least = max(2, min(int(each.bincount()[each].min()) for each in (among, real_among)))
     times_real = times_of(real_clips, draw_positions(real_among, resamples, seed + 1)) if real_clips else {}
+    reference = found.reference if found else None
+    if reference and not rules.published:
+        reference = reference.select(range(min(len(reference), *(len(second) for _, second in measured))))
+    clips_there = list({clip.name: clip for clip in reference.clips}.values()) if reference else []
+    among_there = strata(clips_there) if clips_there else among
+    times_there = times_of(clips_there, draw_positions(among_there, resamples, seed + 1)) if clips_there else {}
+    least = max(2, min(int(each.bincount()[each].min()) for each in (among, real_among, among_there)))
     drawing = (
         generator_draws(
-            own, clips, draw_positions(among, resamples, seed + 2 + stream), judging, found, times_real, least
+            own, clips, draw_positions(among, resamples, seed + 2 + stream), judging, reference, times_there, least
         )
         for own, clips, stream in zip(sets, chosen, paired, strict=True)
     )
@@ -180,7 +190,7 @@ def compare_generators(
         num_videos=size,
         actions=dict(sorted(actions.items())),
         real=estimates(beside, draws_real) if beside else {},
-        num_real=min(size, len(found.reference)) if found else 0,
+        num_real=(len(found.reference) if rules.published else min(size, len(found.reference))) if found else 0,
         real_name=found.rows[0].name if found else "",
         differences=differences(names, sets, draws, fooled, beside, draws_real) if size >= FEWEST_CLIPS else (),
         evaluator=evaluator.name,

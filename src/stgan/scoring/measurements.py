@@ -259,7 +259,8 @@ def _read(clip: Clip, key: str, frames: int, protocol: Protocol, shuffled: bool)
         rate = f" at {protocol.fps:g} frames a second" if protocol.fps is not None and facts.frames > 1 else ""
         raise StganError(f"{quoted(path)} has a single frame{rate}; give videos" + " or a higher rate" * bool(rate))
     if protocol.short == "skip" and len(video) < frames * protocol.stride:
-        raise ShortClipError(f"{quoted(path)} has {len(video)} frames, fewer than a window")
+        least = frames * protocol.stride
+        raise ShortClipError(f"{quoted(path)} has {len(video)} frames, fewer than the {least} that a window asks for")
     content = int(facts.sha256[:16], 16)
     windows = np.stack(_windows(video, frames, protocol, content))
     order = np.random.default_rng(content).permutation(frames) if shuffled else None

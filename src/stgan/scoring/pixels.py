@@ -58,7 +58,7 @@ def score_pixels(
     measured, skipped = measure(clips, windows, cache=cache, keep_going=True, watch=watch, description="measuring")
     actions = {clip.action for clip in clips}
     beside = None
-    if chosen := [clip for clip in real if None in actions or clip.action in actions]:
+    if chosen := [clip for clip in real if None in actions or clip.action is None or clip.action in actions]:
         protocol = replace(MIDDLE, size=Counter(measured.sizes).most_common(1)[0][0])
         beside, unread = measure(
             chosen, windows, protocol, cache=cache, keep_going=True, watch=watch, description="real clips"

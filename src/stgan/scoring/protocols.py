@@ -4,6 +4,7 @@ Each was read from the code of the project that it is named after; docs/metrics.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from statistics import fmean, pstdev
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.metrics.distances import frechet_distance, kernel_distance
+from stgan.names import quoted
 from stgan.networks import I3D, VideoClassifier
 from stgan.records import Count, Number, Text
 from stgan.scoring.clips import Clip, Protocol, Short, Window
@@ -57,7 +59,7 @@ class Rules:
     epsilon:     of the batch normalization of an I3D that is given as weights; None leaves it.
     neighbours:  k of precision, recall, density and coverage.
     splits:      parts of the Inception Score.
-    draws:       how often distances are computed, on different clips where there are enough.
+    draws:       how often distances are computed, on different clips where there are enough; one by stgan's protocol.
     """
 
     name: Text = "stgan"
@@ -141,7 +143,9 @@ class Rules:
         return kernel.factor * float(kernel_distance(a, b, kernel.degree, kernel.constant, kernel.unbiased))
 
     def check_network(self, kind: str, name: str, frames: int) -> None:
-        """Raise StganError unless a network of this kind can give the published number."""
+        """Raise StganError unless a network of this kind can give the number that the rules describe."""
+        if self.draws > 1 and not self.published:
+            raise StganError("only published protocols draw clips several times; name one, or leave --draws out")
         if self.networks and kind not in self.networks:
             raise StganError(f"{self.name} is defined on another network than {name} ({kind}): {self.needs}")
         if self.frames not in (None, frames):
@@ -169,16 +173,25 @@ class Rules:
 
 
 def prepared(evaluator: Evaluator, rules: Rules) -> Evaluator:
-    """The network with the settings that a protocol asks for: the epsilon of an I3D, the input of VideoMAE."""
+    """The network with the settings that a protocol asks for: the epsilon of an I3D, the input of VideoMAE.
+
+    Raises:
+        StganError: it has no such setting.
+    """
     network: Any = evaluator.network
-    if rules.epsilon is not None and isinstance(network, I3D):
+    if rules.epsilon is not None:
+        if not isinstance(network, I3D):
+            raise StganError(f"{quoted(evaluator.name)} is no I3D of weights, whose epsilon could be set")
+        network = deepcopy(network)
         network.set_epsilon(rules.epsilon)
     if rules.name == "cd-fvd" and isinstance(network, VideoClassifier):
         # CD-FVD stretches frames, leaves out the normalization, and takes what the last layer gets.
         config = network.config
+        pixels = config.preprocessing
         network = VideoClassifier(
-            network.module, network.actions, size=config.preprocessing.size, frames=config.frames, mean=0.0, std=1.0,
-            fit="stretch", layout=config.layout, output=config.output, feature_layer="classifier",
+            network.module, network.actions, size=pixels.size, frames=config.frames, mean=0.0, std=1.0, fit="stretch",
+            channels="gray" if config.gray else pixels.channels, layout=config.layout, output=config.output,
+            feature_layer="classifier",
         )  # fmt: skip
     return replace(evaluator, network=network)
 

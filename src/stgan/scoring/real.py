@@ -108,7 +108,8 @@ def score_real(
         part, same = _first(part, n), _first(same, n)
         apart = distances(same.features, _first(reference, n).features, rules) if rows else (None, None)
         splits = min(rules.splits, len(part)) if inception else None
-        rows.append(make_row(label, part, same, evaluator, splits=splits, distances=apart))
+        row = make_row(label, part, same, evaluator, splits=splits, distances=apart)
+        rows.append(row if _alike(generated, part) else replace(row, diversity=None))
     order = temporal_order(measured, evaluator)
     used = reference if rules.num_real is None else _first(reference, rules.num_real)
     return RealScores(measured, on_features, [used], others, rows, order, skipped)
@@ -124,10 +125,11 @@ def _score_by_rules(
     inception: bool,
 ) -> RealScores:
     """The same by a published protocol: real clips as they come, whatever the evaluator has seen."""
-    if not any(not rules.split or clip.split in (None, rules.split) for clip in real.clips):
+    among = rules.ordered(real.clips, 0)
+    if not among:
         raise StganError(f"{rules.name} takes real clips of the {rules.split} split, and there are none")
     size = _usual_size(generated)
-    windows = 1 if rules.real == "sorted" else math.ceil((rules.num_real or 1) / len(real.clips))
+    windows = 1 if rules.real == "sorted" else math.ceil((rules.num_real or 1) / len(among))
     references: list[Measurements] = []
     skipped: list[Skipped] = []
     for draw in range(rules.draws):
@@ -151,8 +153,17 @@ def _score_by_rules(
         measured, _ = run(kept, evaluator, replace(protocol, short="mirror"), description="the evaluator's view")
     splits = min(rules.splits, len(measured)) if inception else None
     row = make_row("real", measured, reference, evaluator, splits=splits, distances=(None, None))
+    if not _alike(generated, measured):
+        row = replace(row, diversity=None)
     order = temporal_order(measured, evaluator)
     return RealScores(measured, reference, references, None, [row], order, skipped)
+
+
+def _alike(generated: Measurements, real: Measurements) -> bool:
+    """Whether the actions of both sides are known, or of neither, so that feature diversity is the same on both."""
+    return all(clip.action is not None for clip in (*generated.clips, *real.clips)) or not any(
+        clip.action for clip in (*generated.clips, *real.clips)
+    )
 
 
 def _usual_size(measured: Measurements) -> tuple[int, int]:
@@ -184,7 +195,7 @@ def _reference_and_others(measured: Measurements, evaluator: Evaluator) -> list[
     """
     trained = [content[:16] in evaluator.seen for content in measured.contents]
     names = ("real, seen in training", "real, unseen")
-    if not any(trained):
+    if sum(trained) < 2:  # a single one is no reference
         trained = [clip.split == "train" for clip in measured.clips]
         names = ("real, train split", "real, other splits")
     if not any(trained):
@@ -198,17 +209,24 @@ def _first(measured: Measurements, most: int) -> Measurements:
     return measured.select(range(min(len(measured), most)))
 
 
-def notes_on_distances(on_features: Measurements, real: RealScores, network: Evaluator) -> list[str]:
+def notes_on_distances(on_features: Measurements, real: RealScores, network: Evaluator, rules: Rules) -> list[str]:
     """What a reader must know about the distances of generated clips, as the feature network measured them."""
-    k, size = min(len(on_features), len(real.reference)), on_features.features.shape[1]
+    n, m, size = len(on_features), len(real.reference), on_features.features.shape[1]
+    k = min(n, m)
     if k < 2:
         return ["distances need two clips or more on both sides"]
-    notes = [f"distances are of {k} clips to {k} of '{real.rows[0].name}'; they compare only at equal numbers of clips"]
+    sides = (n, m) if rules.published else (k, k)
+    notes = [
+        f"distances are of {sides[0]} clips to {sides[1]} of '{real.rows[0].name}'; they compare only at equal numbers "
+        "of clips"
+    ]
     if k <= size:
         notes.append(
             f"{k} clips are not more than the {size} features of {network.name}: the Fréchet distance is far from its "
             "value for many clips; go by the kernel distance"
         )
+    if rules.split and all(clip.split is None for clip in real.reference.clips):
+        notes.append(f"the real clips are not divided, so all count instead of the {rules.split} split")
     if network.kind.startswith("i3d"):
         known = (
             "is an FVD" if network.file == FVD_SHA256 else "is an FVD only if these are the weights of the FVD papers"

@@ -265,13 +265,14 @@ def save_measurements(path: Path, parts: Sequence[Part]) -> None:
     write_tensors(path, tensors, {"stgan": json.dumps(as_plain(index))})
 
 
-def load_measurements(path: Path) -> SavedMeasurements:
+def load_measurements(path: str | Path) -> SavedMeasurements:
     """Read a file of `save_measurements`. It is not trusted.
 
     Raises:
         StganError: it is missing, damaged, of another format, or holds what no network says of clips; or there is not
             enough memory.
     """
+    path = Path(path)
     with on_out_of_memory(f"there is not enough memory to read {quoted(path)}; close other programs"):
         try:
             return _loaded(path)
