@@ -130,6 +130,45 @@ def test_a_collection_asks_the_network_once_a_batch() -> None:
     assert len(asked) == 5 + 5 and len(metrics.compute_groups) == 1
 
 
+def says_otherwise(videos: Tensor) -> tuple[Tensor, Tensor]:
+    """Another head on the backbone of `says`."""
+    features = says(videos)[0]
+    return features, (9 * features[:, -CLASSES:]).log_softmax(1)
+
+
+def apart() -> dict[str, Any]:
+    """Modules of which only the first two, and two others, may share rows."""
+    theirs, others = says(REAL)[0], says(REAL.flip(1))[0]
+    return {
+        "given": FrechetVideoDistance(says, real=theirs),
+        "same given": KernelVideoDistance(says, real=theirs),
+        "none given": PrecisionRecall(says),
+        "same network": InceptionScore(says),
+        "other given": FrechetVideoDistance(says, real=others),
+        "other head": InceptionScore(says_otherwise),
+        "other head, given": FrechetVideoDistance(says_otherwise, real=theirs),
+    }
+
+
+@pytest.mark.parametrize("first", ["real clips", "nothing", "nothing after reset", "nothing after pickle"])
+def test_a_collection_merges_only_modules_of_one_network_and_reference(first: str) -> None:
+    alone = [MetricCollection({name: metric}) for name, metric in apart().items()]
+    metrics = MetricCollection(apart())
+    if first == "nothing after reset":
+        metrics.reset()
+    elif first == "nothing after pickle":
+        metrics = pickle.loads(pickle.dumps(metrics))
+    for each in (metrics, *alone):
+        each.update(REAL[: 5 if first == "real clips" else 0], real=True)
+        add(each, range(6), range(5, 9))
+        add(each, range(6, 11), range(9, 13))
+    found = values(metrics)
+    assert found == {name: value for each in alone for name, value in values(each).items()}
+    assert found["given"] != found["other given"] and found["same network"] != found["other head"]
+    groups = [set(names) for names in metrics.compute_groups.values()]
+    assert len(groups) == 5 and {"given", "same given"} in groups and {"none given", "same network"} in groups
+
+
 def _process(rank: int, folder: str, shares: list[list[list[int]]]) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     metrics = collection()

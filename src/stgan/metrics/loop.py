@@ -1,12 +1,15 @@
 """Scores for a training loop: modules of torchmetrics that collect clips and score them as `stgan evaluate` does.
 
 Each shows the middle window of a clip to a network and keeps what the network says, not the clip. So the modules of a
-`MetricCollection` share one network call a batch. Clips are ordered by a hash before they are split or left out, so
-that a score does not depend on batches, processes or their order, except for the network's own rounding.
+`MetricCollection` that have the same network and reference share one network call a batch. Clips are ordered by a hash
+before they are split or left out, so that a score does not depend on batches, processes or their order, except for the
+network's own rounding. The modules cannot know which network steered the clips, so they never say "fooled".
 """
 
 import hashlib
+import struct
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -27,7 +30,7 @@ Network = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class _ClipMetric(Metric):
-    """Clips as a network sees them. A row for each clip; all children keep the same, so a collection keeps it once.
+    """Clips as a network sees them. A row for each clip; a collection keeps it once for modules of one `source`.
 
     Args:
         network: on the device of the videos; an `Evaluator` moves them to its own. Where it has `frames`, it is shown
@@ -44,6 +47,7 @@ class _ClipMetric(Metric):
     actions: list[Tensor]
     real: list[Tensor]
     order: list[Tensor]
+    source: Tensor
 
     def __init__(self, network: Network, *, real: Float[Tensor, "n d"] | None = None, **options: Any) -> None:
         # torchmetrics keeps a computed value even when other clips are merged in.
@@ -52,6 +56,8 @@ class _ClipMetric(Metric):
         self.reference = real
         for name in ("features", "log_probabilities", "actions", "real", "order"):
             self.add_state(name, [], dist_reduce_fx="cat")
+        # Where states are merged, the module's own is the last.
+        self.add_state("source", torch.zeros(16, dtype=torch.uint8), dist_reduce_fx=itemgetter(-1))
 
     def update(
         self,
@@ -74,6 +80,10 @@ class _ClipMetric(Metric):
                 f"videos have the shape (batch, 3, time, height, width), of two frames or more, not "
                 f"{tuple(videos.shape)}; give such ones"
             )
+        # A collection merges modules whose states are equal after its first update, also if that adds no row. As bytes,
+        # because it takes numbers for equal that differ by 1e-5 of their size.
+        identity = struct.pack("2Q", id(self.network), id(self.reference))
+        self.source = torch.tensor(list(identity), dtype=torch.uint8, device=self.device)
         if not videos.numel() or (real and self.reference is not None):
             return
         window = center_window(videos.shape[2], getattr(self.network, "frames", videos.shape[2]))
