@@ -11,7 +11,6 @@ from stgan.metrics.table import METRICS, Metric
 from stgan.names import printable
 from stgan.scoring import (
     GENERATED,
-    PROTOCOLS,
     ByProtocol,
     Compared,
     Comparison,
@@ -29,9 +28,9 @@ _MOST_NAMES = 6  # of frozen clips; scores.json has them all
 
 def show_protocol(console: Console, rules: Rules) -> None:
     """Print what a published number depends on; nothing of stgan's own protocol."""
-    if rules == PROTOCOLS["stgan"]:
-        return
     changes = ", ".join(rules.changes())
+    if not rules.published and not changes:
+        return
     console.print(f"protocol {rules.name}" + f", changed: {changes}" * bool(changes), soft_wrap=True)
     for line in [*([f"as in {rules.source}"] if rules.source else []), *rules.in_words()]:
         console.print(f"  {line}", soft_wrap=True)
@@ -106,7 +105,9 @@ def show_scores(console: Console, scores: Scores) -> None:
             soft_wrap=True,
         )
     if scores.fooled is None:
-        console.print("it is not known what steered these clips, and so whether the evaluator was fooled")
+        console.print(
+            "it is not known what steered these clips, and so whether the evaluator was fooled", soft_wrap=True
+        )
     for skipped in scores.skipped:
         console.print(f"left out: {skipped.reason}", soft_wrap=True)
     for note in scores.notes:

@@ -90,9 +90,9 @@ class Rules:
         return self.real != "seen"
 
     def changes(self) -> list[str]:
-        """What differs from the protocol of this name, in words."""
+        """What differs from the protocol of this name, in words. stgan's own leaves open how many clips there are."""
         known = PROTOCOLS[self.name]
-        pairs = ((each.name, getattr(self, each.name)) for each in fields(self))
+        pairs = ((each.name, getattr(self, each.name)) for each in fields(self) if self.published or each.name != "num")
         return [f"{name.replace('_', ' ')} {value}" for name, value in pairs if value != getattr(known, name)]
 
     def of_generated(self, protocol: Protocol) -> Protocol:
