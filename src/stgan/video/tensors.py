@@ -104,11 +104,14 @@ class TensorClip:
         return np.ascontiguousarray(levels.round().clip(0, 255).astype(np.uint8))
 
     def sha256(self) -> str:
-        """SHA-256 of the RGB bytes of all frames, hexadecimal."""
-        digest = sha256()
-        for frame in self.stored():
-            digest.update(self.as_bytes(frame).data)
-        return digest.hexdigest()
+        """SHA-256 of the number, height, width and RGB bytes of all frames, hexadecimal.
+
+        VideoError as `read_video` raises it for a clip beyond its limits.
+        """
+        from stgan.video.decoding import inspect_clip  # which imports this module
+
+        facts = inspect_clip(self)
+        return sha256(f"{facts.frames} {facts.height} {facts.width} {facts.sha256}".encode()).hexdigest()
 
 
 def find_tensors(
