@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from stgan.errors import StganError
-from stgan.video import TensorClip, VideoError, read_video
+from stgan.video import TensorClip, VideoError, read_video, tensors
 from stgan.video.decoding import decode_clip, in_order
 from stgan.video.frame_folders import clip_sha256
 from stgan.video.tensors import LAYOUTS, RANGES, Range, find_tensors
@@ -258,3 +258,25 @@ def test_a_hash_keeps_the_limits_of_decoding_and_ends_with_it(tmp_path: Path) ->
     begin = time.monotonic()
     running.close()
     assert time.monotonic() - begin < 0.5  # a hash takes over a second
+
+
+@pytest.mark.parametrize("shape", [(1000, 3000, 64, 64, 3), (400_000_000, 1, 1, 3), (2, 10**5, 10**5, 3)])
+def test_the_range_is_sought_in_a_bounded_part(
+    shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensors, "_MOST_SCANNED", 1 << 26)
+    path = sparse(tmp_path / "x.npy", "<f4", *shape)
+    assert "leave their range open: state their --range" in refused(path)
+    assert find_tensors([path], values="0-1")[0][0].values == "0-1"
+    np.save(tmp_path / "a.npy", np.full((2, 4, 4, 3), -0.5, np.float32))
+    assert {clip.values for clip, _ in find_tensors([tmp_path / "a.npy", path])} == {"-1-1"}
+
+
+@pytest.mark.parametrize("values", ["0-1", "-1-1"])
+def test_whole_numbers_are_not_read_as_black(values: Range, tmp_path: Path) -> None:
+    for kind in ("u1", "i8"):
+        np.save(tmp_path / "x.npy", (some_frames(2, 2, 4, 5) > 128).astype(kind))
+        assert f"whole numbers within {values}" in refused(tmp_path / "x.npy", values=values)
+    np.save(tmp_path / "y.npy", some_frames(2, 4, 5))  # the other side of a comparison may be bytes
+    found = find_tensors(sorted(tmp_path.iterdir()), values=values)
+    assert {clip.values for clip, _ in found} == {"0-255"}

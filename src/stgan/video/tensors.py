@@ -8,7 +8,7 @@ import os
 import struct
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -44,6 +44,8 @@ _SLACK = 1e-3  # beyond 0 and 1, for rounding errors
 _SURELY_NEGATIVE = -0.1  # less is overshoot of a resized clip, or a dark clip in [-1, 1]
 _MOST_CLIPS = 1_000_000  # of an input
 _MOST_UNPACKED = 4 << 30  # bytes of a compressed .npz
+_MOST_SCANNED = 4 << 30  # bytes of values to find their range
+_SCANNED = 1 << 24  # bytes of them at a time
 _MOST_LABELS = 1 << 26  # bytes
 _OPEN = 8  # files
 _NAME_LENGTHS = 26  # bytes of a zip member's header before the lengths of its name and of what follows that
@@ -126,15 +128,17 @@ def find_tensors(
     Args:
         layout: one of `LAYOUTS`. Default: of each tensor, the one in which the channels' axis has length 3.
         values: one of `RANGES`, for floating-point values. Default: -1-1 if any value of the files is below -0.1, and
-            0-1 if all are in [0, 1]. Whole numbers are 0-255.
+            0-1 if all are in [0, 1]. Whole numbers are 0-255, and refused if all are in another stated range.
 
     Raises:
-        VideoError: a file cannot be read, has no clips, or other values; its layout or range has to be stated; its
-            labels are not one for each clip.
+        VideoError: a file cannot be read, has no clips, or other values; its layout or range has to be stated, the
+            range also if the first 4 GiB of values leave it open; its labels are not one for each clip.
     """
     found: list[tuple[TensorClip, str | None, bool]] = []
     for file in files:
         found += _clips_of(file, layout, _MOST_CLIPS - len(found))
+    if values not in (None, "0-255") and (whole := [clip for clip, _, is_floating in found if not is_floating]):
+        _check_bytes(whole, values)
     if floating := [clip for clip, _, is_floating in found if is_floating]:
         known = values or _range(floating)
         return [(replace(clip, values=known) if is_floating else clip, action) for clip, action, is_floating in found]
@@ -274,19 +278,44 @@ def _layout(where: TensorClip, array: np.ndarray, stated: str | None) -> Layout:
 def _range(clips: Sequence[TensorClip]) -> Range:
     """The range that the values of all clips together show. Values are read until the first that is surely negative."""
     least = 0.0
-    for clip in clips:
-        for frame in clip.stored():
-            low, high = float(frame.min()), float(frame.max())
-            if np.isnan(low + high):
-                raise VideoError(f"{quoted(str(clip))} has values that are no finite numbers: correct it.")
-            if not -1 - _SLACK <= low <= high <= 1 + _SLACK:
-                raise VideoError(f"{quoted(str(clip))} has values from {low:g} to {high:g}: state their --range.")
-            if low < _SURELY_NEGATIVE:
-                return "-1-1"
-            least = min(least, low)
+    for clip, low, high in _extremes(clips):
+        if np.isnan(low + high):
+            raise VideoError(f"{quoted(str(clip))} has values that are no finite numbers: correct it.")
+        if not -1 - _SLACK <= low <= high <= 1 + _SLACK:
+            raise VideoError(f"{quoted(str(clip))} has values from {low:g} to {high:g}: state their --range.")
+        if low < _SURELY_NEGATIVE:
+            return "-1-1"
+        least = min(least, low)
     if least < -_SLACK:
         raise VideoError(f"{quoted(str(clips[0]))} and others have no value below {least:g}: state their --range.")
     return "0-1"
+
+
+def _check_bytes(clips: Sequence[TensorClip], values: Range) -> None:
+    """VideoError if whole numbers, which are 0-255, are all in the range of floating-point values that is stated."""
+    black, white = RANGES[values]
+    if all(black <= low <= high <= white for _, low, high in _extremes(clips)):
+        raise VideoError(
+            f"{quoted(str(clips[0]))} has whole numbers within {values}, but those count as 0-255: "
+            "save floating-point numbers."
+        )
+
+
+def _extremes(clips: Sequence[TensorClip]) -> Iterator[tuple[TensorClip, float, float]]:
+    """The least and the largest value of some frames after others of each clip. VideoError beyond `_MOST_SCANNED`."""
+    left = _MOST_SCANNED
+    for clip in clips:
+        stored = clip.stored()
+        step = max(1, _SCANNED * len(stored) // stored.nbytes)  # frames
+        for first in range(0, len(stored), step):
+            some = stored[first : first + step]
+            left -= some.nbytes
+            if left < 0:
+                raise VideoError(
+                    f"the first {_MOST_SCANNED >> 30} GiB of values up to {quoted(str(clip))} leave their range open: "
+                    "state their --range."
+                )
+            yield clip, float(some.min()), float(some.max())
 
 
 def _actions(file: Path, labels: np.ndarray, count: int) -> list[str]:
