@@ -8,6 +8,7 @@ from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -139,6 +140,8 @@ def test_actions_are_named_by_texts_or_by_numbers(key: str, tmp_path: Path) -> N
     for wrong in (["walk"], [["a"], ["b"]], [0.5, 1.5], ["a/b", "c"], ["\x1b[31m", "c"]):
         np.savez(tmp_path / "a.npz", **{"x": clips, key: np.array(wrong)})
         assert "label" in refused(tmp_path / "a.npz")
+    torch.save({"x": torch.from_numpy(clips), key: [2.5, "a"]}, tmp_path / "b.pt")
+    assert "labels are not all texts or whole numbers" in refused(tmp_path / "b.pt")
 
 
 def hostile(folder: Path, name: str) -> Path:
@@ -280,3 +283,32 @@ def test_whole_numbers_are_not_read_as_black(values: Range, tmp_path: Path) -> N
     np.save(tmp_path / "y.npy", some_frames(2, 4, 5))  # the other side of a comparison may be bytes
     found = find_tensors(sorted(tmp_path.iterdir()), values=values)
     assert {clip.values for clip, _ in found} == {"0-255"}
+
+
+def test_all_unpacked_members_have_one_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = some_frames(2, 4, 8, 9)
+    monkeypatch.setattr(tensors, "_unpacked", WeakKeyDictionary())
+    monkeypatch.setattr(tensors, "_MOST_UNPACKED", 3 * frames.nbytes)
+    paths = [tmp_path / f"{name}.npz" for name in "abc"]
+    for path in paths:
+        np.savez_compressed(path, x=frames, y=np.zeros(0))
+    kept = [clip.stored() for clip, _ in find_tensors(paths[:2])]
+    assert "GiB unpacked; save them with numpy.savez" in refused(paths[2])
+    tensors._mapped.cache_clear()
+    assert "GiB unpacked" in refused(paths[2])
+    np.testing.assert_array_equal(np.stack(kept[:2]), frames)
+    del kept
+    ((clip, _), _) = find_tensors(paths[2:])
+    np.testing.assert_array_equal(read_video(clip).frames, frames[0])
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.bfloat16])
+def test_other_tensors_may_be_of_any_type(kind: torch.dtype, tmp_path: Path) -> None:
+    frames = some_frames(2, 4, 8, 9)
+    beside = {"x": torch.from_numpy(frames), "mask": torch.ones(4, dtype=kind)}
+    save_file(beside, tmp_path / "x.safetensors")
+    torch.save(beside, tmp_path / "x.pt")
+    for path in tmp_path.iterdir():
+        np.testing.assert_array_equal([read_video(clip).frames for clip, _ in find_tensors([path])], frames)
+    save_file({**beside, "labels": torch.ones(2, dtype=kind)}, tmp_path / "x.safetensors")
+    assert "is of type B" in refused(tmp_path / "x.safetensors")

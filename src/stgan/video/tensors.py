@@ -7,6 +7,7 @@ unpacked into a temporary file first. No file runs code: pickles may name nothin
 import os
 import struct
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from math import prod
 from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -43,7 +45,7 @@ _LABELS = ("labels", "actions")
 _SLACK = 1e-3  # beyond 0 and 1, for rounding errors
 _SURELY_NEGATIVE = -0.1  # less is overshoot of a resized clip, or a dark clip in [-1, 1]
 _MOST_CLIPS = 1_000_000  # of an input
-_MOST_UNPACKED = 4 << 30  # bytes of a compressed .npz
+_MOST_UNPACKED = 4 << 30  # bytes of all members of compressed .npz files that are mapped
 _MOST_SCANNED = 4 << 30  # bytes of values to find their range
 _SCANNED = 1 << 24  # bytes of them at a time
 _MOST_LABELS = 1 << 26  # bytes
@@ -54,6 +56,9 @@ _DTYPES = {
     **{"F16": "<f2", "F32": "<f4", "F64": "<f8"},
 }
 """Types of .safetensors files that NumPy has too."""
+_opening = threading.Lock()  # no file is unpacked twice at once
+_unpacked: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""Bytes of each unpacked member that is mapped. Its file is gone with the map."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -151,7 +156,8 @@ def tensors_in(path: Path) -> Arrays:
         raise VideoError(f"{quoted(path)} is missing or no regular file: give a file of tensors.")
     try:
         about = path.stat()
-        return _mapped(path, about.st_mtime_ns, about.st_size)
+        with _opening:
+            return _mapped(path, about.st_mtime_ns, about.st_size)
     except Exception as error:  # zipfile, safetensors and PyTorch raise many types
         reason = one_line(error, lines=1).rstrip(" .:")
         raise VideoError(f"{quoted(path)} cannot be read as tensors ({reason}): check the file.") from error
@@ -191,15 +197,22 @@ def _of_archive(path: Path, size: int) -> Arrays:
         for info in archive.infolist():
             with archive.open(info) as stream:
                 head = stream.read(LONGEST_HEADER)
-            place: Path | IO[bytes] = path
             if info.compress_type == zipfile.ZIP_STORED:
                 file.seek(info.header_offset + _NAME_LENGTHS)
                 begin = file.tell() + 4 + sum(struct.unpack("<2H", file.read(4)))
+                array = _npy(path, begin, head, info.file_size)
             else:
-                place, begin = tempfile.TemporaryFile(), 0  # noqa: SIM115 (the map keeps it)
-                with archive.open(info) as stream:
+                if info.file_size + sum(_unpacked.values()) > _MOST_UNPACKED:
+                    raise ValueError(
+                        f"compressed files would take more than {_MOST_UNPACKED >> 30} GiB unpacked; "
+                        "save them with numpy.savez"
+                    )
+                with tempfile.TemporaryFile() as place, archive.open(info) as stream:
                     copyfileobj(stream, place)
-            arrays[info.filename.removesuffix(".npy")] = _npy(place, begin, head, info.file_size)
+                    array = _npy(place, 0, head, info.file_size)
+                if isinstance(array, np.memmap):
+                    _unpacked[array.base] = info.file_size
+            arrays[info.filename.removesuffix(".npy")] = array
     return arrays
 
 
@@ -213,10 +226,12 @@ def _of_safetensors(path: Path) -> Arrays:
         table = parse_json(file.read(length))
     arrays = {}
     for name in names:
-        kind, begin = table[name]["dtype"], table[name]["data_offsets"][0]
+        kind, begin, shape = table[name]["dtype"], table[name]["data_offsets"][0], table[name]["shape"]
+        if not _is_used(name, len(shape)):
+            continue
         if kind not in _DTYPES:
-            raise ValueError(f"its tensor {name!a} is of type {kind}, which NumPy does not have")
-        arrays[name] = _map(path, np.dtype(_DTYPES[kind]), 8 + length + begin, tuple(table[name]["shape"]))
+            raise ValueError(f"its tensor {quoted(name)} is of type {kind}; save it as float32, uint8 or int64")
+        arrays[name] = _map(path, np.dtype(_DTYPES[kind]), 8 + length + begin, tuple(shape))
     return arrays
 
 
@@ -230,13 +245,20 @@ def _of_torch(path: Path, size: int) -> Arrays:
     named = values.items() if isinstance(values, dict) else enumerate(values)
     arrays = {}
     for name, value in named:
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and _is_used(str(name), value.ndim):
             if value.numel() > size:
                 raise ValueError("it is damaged: it names more values than it has bytes")
             arrays[str(name)] = value.detach().numpy()
-        elif isinstance(value, list | tuple) and all(isinstance(each, str | int) for each in value):
+        elif name in _LABELS and isinstance(value, list | tuple):
+            if not all(isinstance(each, str | int) for each in value):
+                raise ValueError("its labels are not all texts or whole numbers")
             arrays[str(name)] = np.array(value, object)
     return arrays
+
+
+def _is_used(name: str, axes: int) -> bool:
+    """Whether a tensor holds clips or labels. Others may be of types that NumPy does not have."""
+    return axes in (4, 5) or name in _LABELS
 
 
 def _clips_of(file: Path, layout: str | None, most: int) -> list[tuple[TensorClip, str | None, bool]]:
