@@ -324,7 +324,7 @@ def _check_bytes(clips: Sequence[TensorClip], values: Range) -> None:
 
 
 def _extremes(clips: Sequence[TensorClip]) -> Iterator[tuple[TensorClip, float, float]]:
-    """The least and the largest value of some frames after others of each clip. VideoError beyond `_MOST_SCANNED`."""
+    """The least and the largest value of the frames of each clip, some at a time. VideoError beyond `_MOST_SCANNED`."""
     left = _MOST_SCANNED
     for clip in clips:
         stored = clip.stored()
