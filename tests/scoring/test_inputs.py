@@ -135,6 +135,9 @@ def test_actions_come_with_batches_or_beside_them(tmp_path: Path) -> None:
             (videos, ["run", "walk", "run"], ()),
             (videos, [1, 0, 1], ("walk", "run")),
             ([(videos[:2], torch.tensor([1, 0])), [videos[2:], [1]]], None, ("walk", "run")),
+            ([(videos, np.array([1, 0, 1]))], None, ("walk", "run")),
+            (videos, list(np.array([1, 0, 1])), ("walk", "run")),
+            (videos, torch.tensor([1, 0, 1]), ("walk", "run")),
             ([(videos[:2], ["run", "walk"]), (videos[2:], ("run",))], None, ()),
         ]
     ):
@@ -157,6 +160,14 @@ def test_actions_come_with_batches_or_beside_them(tmp_path: Path) -> None:
         (torch.rand(1, 3, 4, 8, 8), {"actions": ["a", "b"]}, "2 actions of 1 clips"),
         (torch.rand(1, 3, 4, 8, 8), {"actions": [2], "classes": ["a", "b"]}, "2 is no action"),
         ([(torch.rand(1, 3, 4, 8, 8), ["a", "b"])], {}, "one label for each video"),
+        ([(torch.rand(1, 3, 4, 8, 8), 3)], {}, "one label for each video"),
+        ([[torch.rand(1, 3, 4, 8, 8)] * 2], {}, "one label for each video"),
+        (torch.rand(1, 3, 4, 8, 8), {"actions": [torch.rand(3, 4, 8, 8)]}, "is no action"),
+        (torch.rand(1, 3, 4, 8, 8), {"actions": [-1]}, "-1 is no action"),
+        (torch.rand(1, 3, 4, 8, 8), {"actions": [0.0]}, "0.0 is no action"),
+        (torch.rand(1, 3, 4, 8, 8), {"actions": ["../x"]}, "'../x' is no name of an action"),
+        ([(torch.rand(2, 3, 4, 8, 8), ["a", "a\n"])], {}, "is no name of an action"),
+        ([torch.rand(1, 3, 4, 8, 8), 2 * torch.ones(1, 3, 4, 8, 8)], {}, "values of videos are in"),
         ([], {}, "no videos to score"),
     ],
 )
@@ -165,7 +176,8 @@ def test_what_are_no_videos_is_one_sentence(
 ) -> None:
     with pytest.raises(StganError, match=message) as caught:
         tensor_clips(given, folder=tmp_path, **options)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert tensor_clips(torch.rand(1, 3, 4, 8, 8), folder=tmp_path)  # nothing was left there
 
 
 def test_a_folder_of_other_files_is_not_written_to(tmp_path: Path) -> None:

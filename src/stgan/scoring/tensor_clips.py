@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from stgan.errors import StganError
 from stgan.files import replacing
+from stgan.names import is_file_name, printable, quoted
 from stgan.scoring.clips import Clip
 from stgan.scoring.evaluators import check_videos
 from stgan.video import TensorClip, to_uint8
@@ -25,7 +27,7 @@ Videos = Tensor | Iterable[Any]
 
 def tensor_clips(
     videos: Videos,
-    actions: Iterable[str | int] | None = None,
+    actions: Iterable[str | SupportsIndex] | None = None,
     *,
     classes: Sequence[str] = (),
     folder: Path | None = None,
@@ -40,11 +42,12 @@ def tensor_clips(
             a generator or a DataLoader, each alone or as a pair of videos and labels. Batches may differ in size.
         actions: what each clip should show, in the order of the clips. Default: the labels of the batches, if any.
         classes: the names of actions that are given as numbers.
-        folder: where the clips are written, and stay. Default: a temporary folder, which is removed when Python ends.
+        folder: where the clips are written, and stay, unless one is wrong. Default: a temporary folder, which is
+            removed when Python ends.
 
     Raises:
         StganError: a batch is no such tensor, has other values, or stills; there are no clips, or not as many actions;
-            a number has no name; or the folder has other files.
+            an action is no name that a file could have, or no number of a class; or the folder has other files.
     """
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="stgan-"))
@@ -54,30 +57,35 @@ def tensor_clips(
         raise StganError(f"the folder {str(folder)!r} is not empty; name a new one for the clips")
     batches = [videos] if isinstance(videos, Tensor) else videos
     clips: list[Clip] = []
-    for frames, label in chain.from_iterable(map(_with_labels, batches)):
-        path = folder / f"{len(clips):06d}.npy"
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, frames)
-        clips.append(Clip(path, path.name, _named(label, classes), tensor=TensorClip(path)))
-    if actions is not None:
-        names = [_named(label, classes) for label in actions]
-        if len(names) != len(clips):
-            raise StganError(f"there are {len(names)} actions of {len(clips)} clips; give one for each")
-        clips = [replace(clip, action=name) for clip, name in zip(clips, names, strict=True)]
-    if not clips:
-        raise StganError("there are no videos to score; give at least one")
+    try:
+        for frames, label in chain.from_iterable(map(_with_labels, batches)):
+            path, action = folder / f"{len(clips):06d}.npy", _named(label, classes)
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, frames)
+            clips.append(Clip(path, path.name, action, tensor=TensorClip(path)))
+        if actions is not None:
+            names = [_named(label, classes) for label in actions]
+            if len(names) != len(clips):
+                raise StganError(f"there are {len(names)} actions of {len(clips)} clips; give one for each")
+            clips = [replace(clip, action=name) for clip, name in zip(clips, names, strict=True)]
+        if not clips:
+            raise StganError("there are no videos to score; give at least one")
+    except BaseException:  # so that the folder is empty for the next try
+        for clip in clips:
+            clip.path.unlink(missing_ok=True)
+        raise
     return clips
 
 
-def _with_labels(batch: Any) -> Iterator[tuple[np.ndarray, str | int | None]]:
+def _with_labels(batch: Any) -> Iterator[tuple[np.ndarray, str | SupportsIndex | None]]:
     """The frames "time height width 3" of each video of a batch, with its label."""
     videos, *labels = batch if isinstance(batch, tuple | list) else (batch,)
     if not isinstance(videos, Tensor) or videos.ndim != 5 or videos.shape[1] != 3:
         shape = "x".join(map(str, videos.shape)) if isinstance(videos, Tensor) else type(videos).__name__
         raise StganError(f"videos are tensors of 'n 3 time height width', not {shape}; rearrange them")
     names = labels[0] if labels else [None] * len(videos)
-    names = names.tolist() if isinstance(names, Tensor) else names
-    if len(labels) > 1 or len(names) != len(videos):
+    names = names.tolist() if isinstance(names, Tensor | np.ndarray) and names.ndim == 1 else names
+    if len(labels) > 1 or not isinstance(names, list | tuple) or len(names) != len(videos):
         raise StganError("a batch is a tensor of videos, or a pair of it and one label for each video")
     if videos.dtype != torch.uint8:
         check_videos(videos.float())
@@ -86,8 +94,21 @@ def _with_labels(batch: Any) -> Iterator[tuple[np.ndarray, str | int | None]]:
 
 
 def _named(label: Any, classes: Sequence[str]) -> str | None:
-    if label is None or isinstance(label, str):
-        return label
-    if not isinstance(label, int) or not (0 <= label < len(classes) or not classes):
-        raise StganError(f"{label!r} is no action; give a name, or the number of one of the {len(classes)} classes")
-    return classes[label] if classes else str(label)
+    """The action of a label: a name, or the number of a class."""
+    if label is None:
+        return None
+    name = label
+    if not isinstance(label, str):
+        try:
+            number = index(label)  # also of NumPy and of PyTorch
+        except TypeError:
+            number = -1
+        if number < 0 or (classes and number >= len(classes)):
+            raise StganError(
+                f"{printable(repr(label), 60)} is no action; give a name, or the number of one of the "
+                f"{len(classes)} classes"
+            )
+        name = classes[number] if classes else str(number)
+    if not is_file_name(name):
+        raise StganError(f"{quoted(name)} is no name of an action; use printable words of at most 100 bytes")
+    return name

@@ -7,8 +7,9 @@ unpacked into a temporary file first. No file runs code: pickles may name nothin
 import os
 import struct
 import tempfile
+import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -16,6 +17,7 @@ from math import prod
 from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -43,7 +45,9 @@ _LABELS = ("labels", "actions")
 _SLACK = 1e-3  # beyond 0 and 1, for rounding errors
 _SURELY_NEGATIVE = -0.1  # less is overshoot of a resized clip, or a dark clip in [-1, 1]
 _MOST_CLIPS = 1_000_000  # of an input
-_MOST_UNPACKED = 4 << 30  # bytes of a compressed .npz
+_MOST_UNPACKED = 4 << 30  # bytes of all members of compressed .npz files that are mapped
+_MOST_SCANNED = 4 << 30  # bytes of values to find their range
+_SCANNED = 1 << 24  # bytes of them at a time
 _MOST_LABELS = 1 << 26  # bytes
 _OPEN = 8  # files
 _NAME_LENGTHS = 26  # bytes of a zip member's header before the lengths of its name and of what follows that
@@ -52,6 +56,9 @@ _DTYPES = {
     **{"F16": "<f2", "F32": "<f4", "F64": "<f8"},
 }
 """Types of .safetensors files that NumPy has too."""
+_opening = threading.Lock()  # no file is unpacked twice at once
+_unpacked: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""Bytes of each unpacked member that is mapped. Its file is gone with the map."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -104,11 +111,14 @@ class TensorClip:
         return np.ascontiguousarray(levels.round().clip(0, 255).astype(np.uint8))
 
     def sha256(self) -> str:
-        """SHA-256 of the RGB bytes of all frames, hexadecimal."""
-        digest = sha256()
-        for frame in self.stored():
-            digest.update(self.as_bytes(frame).data)
-        return digest.hexdigest()
+        """SHA-256 of the number, height, width and RGB bytes of all frames, hexadecimal.
+
+        VideoError as `read_video` raises it for a clip beyond its limits.
+        """
+        from stgan.video.decoding import inspect_clip  # which imports this module
+
+        facts = inspect_clip(self)
+        return sha256(f"{facts.frames} {facts.height} {facts.width} {facts.sha256}".encode()).hexdigest()
 
 
 def find_tensors(
@@ -123,15 +133,17 @@ def find_tensors(
     Args:
         layout: one of `LAYOUTS`. Default: of each tensor, the one in which the channels' axis has length 3.
         values: one of `RANGES`, for floating-point values. Default: -1-1 if any value of the files is below -0.1, and
-            0-1 if all are in [0, 1]. Whole numbers are 0-255.
+            0-1 if all are in [0, 1]. Whole numbers are 0-255, and refused if all are in another stated range.
 
     Raises:
-        VideoError: a file cannot be read, has no clips, or other values; its layout or range has to be stated; its
-            labels are not one for each clip.
+        VideoError: a file cannot be read, has no clips, or other values; its layout or range has to be stated, the
+            range also if the first 4 GiB of values leave it open; its labels are not one for each clip.
     """
     found: list[tuple[TensorClip, str | None, bool]] = []
     for file in files:
         found += _clips_of(file, layout, _MOST_CLIPS - len(found))
+    if values not in (None, "0-255") and (whole := [clip for clip, _, is_floating in found if not is_floating]):
+        _check_bytes(whole, values)
     if floating := [clip for clip, _, is_floating in found if is_floating]:
         known = values or _range(floating)
         return [(replace(clip, values=known) if is_floating else clip, action) for clip, action, is_floating in found]
@@ -144,7 +156,8 @@ def tensors_in(path: Path) -> Arrays:
         raise VideoError(f"{quoted(path)} is missing or no regular file: give a file of tensors.")
     try:
         about = path.stat()
-        return _mapped(path, about.st_mtime_ns, about.st_size)
+        with _opening:
+            return _mapped(path, about.st_mtime_ns, about.st_size)
     except Exception as error:  # zipfile, safetensors and PyTorch raise many types
         reason = one_line(error, lines=1).rstrip(" .:")
         raise VideoError(f"{quoted(path)} cannot be read as tensors ({reason}): check the file.") from error
@@ -184,15 +197,22 @@ def _of_archive(path: Path, size: int) -> Arrays:
         for info in archive.infolist():
             with archive.open(info) as stream:
                 head = stream.read(LONGEST_HEADER)
-            place: Path | IO[bytes] = path
             if info.compress_type == zipfile.ZIP_STORED:
                 file.seek(info.header_offset + _NAME_LENGTHS)
                 begin = file.tell() + 4 + sum(struct.unpack("<2H", file.read(4)))
+                array = _npy(path, begin, head, info.file_size)
             else:
-                place, begin = tempfile.TemporaryFile(), 0  # noqa: SIM115 (the map keeps it)
-                with archive.open(info) as stream:
+                if info.file_size + sum(_unpacked.values()) > _MOST_UNPACKED:
+                    raise ValueError(
+                        f"compressed files would take more than {_MOST_UNPACKED >> 30} GiB unpacked; "
+                        "save them with numpy.savez"
+                    )
+                with tempfile.TemporaryFile() as place, archive.open(info) as stream:
                     copyfileobj(stream, place)
-            arrays[info.filename.removesuffix(".npy")] = _npy(place, begin, head, info.file_size)
+                    array = _npy(place, 0, head, info.file_size)
+                if isinstance(array, np.memmap):
+                    _unpacked[array.base] = info.file_size
+            arrays[info.filename.removesuffix(".npy")] = array
     return arrays
 
 
@@ -206,10 +226,12 @@ def _of_safetensors(path: Path) -> Arrays:
         table = parse_json(file.read(length))
     arrays = {}
     for name in names:
-        kind, begin = table[name]["dtype"], table[name]["data_offsets"][0]
+        kind, begin, shape = table[name]["dtype"], table[name]["data_offsets"][0], table[name]["shape"]
+        if not _is_used(name, len(shape)):
+            continue
         if kind not in _DTYPES:
-            raise ValueError(f"its tensor {name!a} is of type {kind}, which NumPy does not have")
-        arrays[name] = _map(path, np.dtype(_DTYPES[kind]), 8 + length + begin, tuple(table[name]["shape"]))
+            raise ValueError(f"its tensor {quoted(name)} is of type {kind}; save it as float32, uint8 or int64")
+        arrays[name] = _map(path, np.dtype(_DTYPES[kind]), 8 + length + begin, tuple(shape))
     return arrays
 
 
@@ -223,13 +245,20 @@ def _of_torch(path: Path, size: int) -> Arrays:
     named = values.items() if isinstance(values, dict) else enumerate(values)
     arrays = {}
     for name, value in named:
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and _is_used(str(name), value.ndim):
             if value.numel() > size:
                 raise ValueError("it is damaged: it names more values than it has bytes")
             arrays[str(name)] = value.detach().numpy()
-        elif isinstance(value, list | tuple) and all(isinstance(each, str | int) for each in value):
+        elif name in _LABELS and isinstance(value, list | tuple):
+            if not all(isinstance(each, str | int) for each in value):
+                raise ValueError("its labels are not all texts or whole numbers")
             arrays[str(name)] = np.array(value, object)
     return arrays
+
+
+def _is_used(name: str, axes: int) -> bool:
+    """Whether a tensor holds clips or labels. Others may be of types that NumPy does not have."""
+    return axes in (4, 5) or name in _LABELS
 
 
 def _clips_of(file: Path, layout: str | None, most: int) -> list[tuple[TensorClip, str | None, bool]]:
@@ -271,19 +300,44 @@ def _layout(where: TensorClip, array: np.ndarray, stated: str | None) -> Layout:
 def _range(clips: Sequence[TensorClip]) -> Range:
     """The range that the values of all clips together show. Values are read until the first that is surely negative."""
     least = 0.0
-    for clip in clips:
-        for frame in clip.stored():
-            low, high = float(frame.min()), float(frame.max())
-            if np.isnan(low + high):
-                raise VideoError(f"{quoted(str(clip))} has values that are no finite numbers: correct it.")
-            if not -1 - _SLACK <= low <= high <= 1 + _SLACK:
-                raise VideoError(f"{quoted(str(clip))} has values from {low:g} to {high:g}: state their --range.")
-            if low < _SURELY_NEGATIVE:
-                return "-1-1"
-            least = min(least, low)
+    for clip, low, high in _extremes(clips):
+        if np.isnan(low + high):
+            raise VideoError(f"{quoted(str(clip))} has values that are no finite numbers: correct it.")
+        if not -1 - _SLACK <= low <= high <= 1 + _SLACK:
+            raise VideoError(f"{quoted(str(clip))} has values from {low:g} to {high:g}: state their --range.")
+        if low < _SURELY_NEGATIVE:
+            return "-1-1"
+        least = min(least, low)
     if least < -_SLACK:
         raise VideoError(f"{quoted(str(clips[0]))} and others have no value below {least:g}: state their --range.")
     return "0-1"
+
+
+def _check_bytes(clips: Sequence[TensorClip], values: Range) -> None:
+    """VideoError if whole numbers, which are 0-255, are all in the range of floating-point values that is stated."""
+    black, white = RANGES[values]
+    if all(black <= low <= high <= white for _, low, high in _extremes(clips)):
+        raise VideoError(
+            f"{quoted(str(clips[0]))} has whole numbers within {values}, but those count as 0-255: "
+            "save floating-point numbers."
+        )
+
+
+def _extremes(clips: Sequence[TensorClip]) -> Iterator[tuple[TensorClip, float, float]]:
+    """The least and the largest value of the frames of each clip, some at a time. VideoError beyond `_MOST_SCANNED`."""
+    left = _MOST_SCANNED
+    for clip in clips:
+        stored = clip.stored()
+        step = max(1, _SCANNED * len(stored) // stored.nbytes)  # frames
+        for first in range(0, len(stored), step):
+            some = stored[first : first + step]
+            left -= some.nbytes
+            if left < 0:
+                raise VideoError(
+                    f"the first {_MOST_SCANNED >> 30} GiB of values up to {quoted(str(clip))} leave their range open: "
+                    "state their --range."
+                )
+            yield clip, float(some.min()), float(some.max())
 
 
 def _actions(file: Path, labels: np.ndarray, count: int) -> list[str]:
