@@ -106,10 +106,19 @@ class Evaluator:
         inner = getattr(getattr(self.network, "module", None), "config", "")
         return f"{self.kind} {self.network.config!r} {self.frames} frames {self.hash} {self.file}{inner}"
 
+    @property
+    def _pixels(self) -> Preprocessing:
+        config: Any = self.network.config
+        return getattr(config, "frame", config).preprocessing
+
+    @property
+    def input_values(self) -> int:
+        """Values of pixels that the network sees of a window; 0 if it takes frames of any size."""
+        return 3 * self.frames * (self._pixels.size or 0) ** 2
+
     def describe(self, protocol: Protocol) -> str:
         """What it is shown of a clip, in words."""
-        config: Any = self.network.config
-        pixels: Preprocessing = getattr(config, "frame", config).preprocessing
+        config, pixels = self.network.config, self._pixels
         size = f"fitted to {pixels.size}x{pixels.size} by '{pixels.fit}'" if pixels.size else "of any size"
         channels = "luma" if getattr(config, "gray", False) else pixels.channels.upper()
         mean = "a mean volume" if pixels.mean == "volume" else f"mean {_numbers(pixels.mean)}"
