@@ -264,6 +264,13 @@ def test_other_networks_and_too_few_clips_are_refused(made: list[Clip], real: li
         evaluate(made, small("i3d", 12), real=Real(real), rules=rules_of("stylegan-v", num=5, num_real=5))
 
 
+def test_all_real_clips_count_where_each_gives_several_windows(made: list[Clip], real: list[Clip]) -> None:
+    scores = score("jedi", made, real, "feature_network", num=6, num_real=REAL + 4)
+    assert scores.by is not None and scores.by.num_real == REAL + 4
+    found = [row.num_videos for row in scores.rows if row.name == "real"]
+    assert found[0] >= REAL - 3  # of which a few may give no window among those that count
+
+
 def test_settings_without_effect_are_refused(made: list[Clip], real: list[Clip]) -> None:
     with pytest.raises(StganError, match="only published protocols draw"):
         evaluate(made, small("i3d"), real=Real(real), rules=Rules(draws=2))

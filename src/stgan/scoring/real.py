@@ -109,7 +109,7 @@ def score_real(
         apart = distances(same.features, _first(reference, n).features, rules) if rows else (None, None)
         splits = min(rules.splits, len(part)) if inception else None
         row = make_row(label, part, same, evaluator, splits=splits, distances=apart)
-        rows.append(row if _alike(generated, part) else replace(row, diversity=None))
+        rows.append(_comparable(row, generated, part))
     order = temporal_order(measured, evaluator)
     used = reference if rules.num_real is None else _first(reference, rules.num_real)
     return RealScores(measured, on_features, [used], others, rows, order, skipped)
@@ -135,11 +135,11 @@ def _score_by_rules(
     for draw in range(rules.draws):
         clips = rules.ordered(real.clips, draw)
         protocol = rules.of_real(Protocol(size=size, windows=windows, fps=real.fps), draw)
-        found, unread = run(
-            clips, feature_network, protocol, description=f"real clips, draw {draw + 1}" * (rules.draws > 1)
-            or "real clips", enough=rules.num_real,
-        )  # fmt: skip
-        references.append(found)
+        description = f"real clips, draw {draw + 1}" if rules.draws > 1 else "real clips"
+        # Where each clip gives several windows, all clips are read, so that all of them count.
+        enough = rules.num_real if windows == 1 else None
+        found, unread = run(clips, feature_network, protocol, description=description, enough=enough)
+        references.append(found if rules.num_real is None else _first(found, rules.num_real))
         skipped += unread
     reference = measured = references[0]
     if rules.real == "random" and rules.num_real is not None and len(reference) < rules.num_real:
@@ -153,17 +153,14 @@ def _score_by_rules(
         measured, _ = run(kept, evaluator, replace(protocol, short="mirror"), description="the evaluator's view")
     splits = min(rules.splits, len(measured)) if inception else None
     row = make_row("real", measured, reference, evaluator, splits=splits, distances=(None, None))
-    if not _alike(generated, measured):
-        row = replace(row, diversity=None)
-    order = temporal_order(measured, evaluator)
-    return RealScores(measured, reference, references, None, [row], order, skipped)
+    row = _comparable(row, generated, measured)
+    return RealScores(measured, reference, references, None, [row], None, skipped)  # no frames were shuffled
 
 
-def _alike(generated: Measurements, real: Measurements) -> bool:
-    """Whether the actions of both sides are known, or of neither, so that feature diversity is the same on both."""
-    return all(clip.action is not None for clip in (*generated.clips, *real.clips)) or not any(
-        clip.action for clip in (*generated.clips, *real.clips)
-    )
+def _comparable(row: SetScores, generated: Measurements, real: Measurements) -> SetScores:
+    """A row of real clips, without feature diversity if actions are known of one side only: it would be another one."""
+    known = {clip.action is not None for clip in (*generated.clips, *real.clips)}
+    return row if len(known) == 1 else replace(row, diversity=None)
 
 
 def _usual_size(measured: Measurements) -> tuple[int, int]:
