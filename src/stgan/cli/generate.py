@@ -124,7 +124,7 @@ def generate(
     from stgan.pipeline import STGAN
     from stgan.report.iterations import Intermediates, Trace, maximised
     from stgan.video import write_gif
-    from stgan.video.io import LARGEST_GIF
+    from stgan.video.encoding import LARGEST_GIF
 
     console = new_console()
     started = time.monotonic()

@@ -3,9 +3,10 @@
 from stgan.video.clip_cache import ClipCache
 from stgan.video.clip_folder import SPLITS, ClipFile, ClipFolder
 from stgan.video.decoding import resize_and_crop
+from stgan.video.encoding import write_gif, write_video
 from stgan.video.folders import data_root, find_clips
 from stgan.video.frame_folders import VIDEOS as EXTENSIONS
-from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8, write_gif, write_video
+from stgan.video.io import DecodedVideo, VideoError, read_video, to_float, to_uint8
 from stgan.video.survey import Survey, survey_clips
 from stgan.video.tensors import TensorClip
 from stgan.video.windows import center_window, random_window, random_windows, spread_windows, window_at, windows_in_view

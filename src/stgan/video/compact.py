@@ -13,7 +13,7 @@ from stgan.files import write_text
 from stgan.names import csv_cell, quoted
 from stgan.video.clip_folder import ClipFile, ClipFolder
 from stgan.video.decoding import decode_clip, in_order
-from stgan.video.io import write_video
+from stgan.video.encoding import write_video
 
 QUALITIES = (18, 21, 24, 27, 30, 33, 36)
 """Rate factors of x264, best first: 18 is considered visually lossless, 36 shows blocks."""

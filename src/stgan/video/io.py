@@ -1,4 +1,4 @@
-"""Reading and writing of video files.
+"""Reading of video files.
 
 Videos of files are RGB bytes, ``uint8 (time, height, width, 3)``. Networks use RGB floats in [0, 1], shaped
 ``(3, time, height, width)`` or ``(batch, 3, time, height, width)``; `to_float` and `to_uint8` convert between the two.
@@ -8,10 +8,8 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -26,7 +24,6 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from torch import Tensor
 
 from stgan.errors import VideoError
-from stgan.files import replacing
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
 from stgan.video.frame_folders import IMAGES, frame_files, same_number, times_by_number
@@ -42,7 +39,7 @@ _IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF")
 _TIFF = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "jpeg")
 _FREE_ENTRIES = 1 << 20  # index entries allowed for a file of any size; they take about 60 MB
 _FALLBACK_FPS = 25.0
-_MAX_FPS = 1000.0
+MAX_FPS = 1000.0
 _UPRIGHT = (1, 0, 0, 1)
 _SLIGHT = 0.01  # deviations from square pixels and from quarter turns that are not noted
 _MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
@@ -50,18 +47,6 @@ _WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from 
 _GIB = 1024**3
 _MOST_DECODED = 6 * _GIB  # pixels of all frames together; 3000 frames of 1920x1080 have 5.8 GiB
 _MOST_GIF = 2 * _GIB  # of a GIF, which can be a millionth of that
-# "psnr" turns off x264's psychovisual optimisations, which change colours at sharp edges.
-# The colour space is declared because players assume another one for large frames.
-# "mbtree" reads uninitialised memory on processors with AVX-512, so that equal frames gave different files.
-_LOSSLESS_TO_THE_EYE = {
-    "crf": "9",
-    "tune": "psnr",
-    "x264-params": "mbtree=0",
-    "colorspace": "smpte170m",
-    "color_range": "tv",
-}
-
-LARGEST_GIF = 65_535  # pixels: the format has two bytes for each side
 
 
 @dataclass(frozen=True)
@@ -189,80 +174,15 @@ def read_video(
             if count != behind:
                 _check_whole(path, container, stream, count + discarded, last + 3 / fps)
     except av.FFmpegError as error:
-        raise VideoError(f"{quoted(path)} cannot be read as a video ({_reason(error)}): check the file.") from error
+        raise VideoError(f"{quoted(path)} cannot be read as a video ({reason_of(error)}): check the file.") from error
     except MemoryError as error:
         raise VideoError(f"{quoted(path)} does not fit into memory decoded: shorten it.") from error
     frames = np.frombuffer(data, np.uint8).reshape(count - first, *kept.shape)
     shown = _shown_at(times[first:], fps)
     variable = _varies(shown)
     if not variable and len(shown) > 2 and abs(shown[-1] * fps / (len(shown) - 1) - 1) > _WRONG_RATE:
-        fps = min((len(shown) - 1) / float(shown[-1]), _MAX_FPS)  # the declared rate contradicts the time stamps
+        fps = min((len(shown) - 1) / float(shown[-1]), MAX_FPS)  # the declared rate contradicts the time stamps
     return DecodedVideo(frames, fps, shown, variable, matrix != _UPRIGHT, interlaced, stretched, tilted)
-
-
-def write_video(
-    path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0, *, quality: int | None = None
-) -> None:
-    """Write an mp4 file (H.264, any frame size), atomically.
-
-    By default it is visually lossless, with colour at full resolution (4:4:4), because the usual half resolution blurs
-    the edges of small clips. Most players support that; a few hardware decoders do not.
-
-    Args:
-        path: where to write; ends in ``.mp4``.
-        frames: RGB, at least one.
-        fps: frames per second.
-        quality: x264's rate factor, 0 (best) to 51, with colour at half the resolution, for small files.
-
-    Raises:
-        VideoError: the file cannot be written there.
-        ValueError: `frames` or `fps` is not as described.
-    """
-    rate = _check_writable(frames, fps)
-    options = _LOSSLESS_TO_THE_EYE
-    if quality is not None:
-        options = options | {"crf": str(quality), "preset": "slow", "tune": "ssim"}
-    with _replacing(Path(path), ".mp4") as temporary:
-        try:
-            with av.open(os.fspath(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-                stream = container.add_stream("libx264", rate=rate, options=options)
-                stream.height, stream.width = frames.shape[1:3]
-                stream.pix_fmt = "yuv444p" if quality is None else "yuv420p"
-                for array in frames:
-                    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-                    container.mux(stream.encode(frame))
-                container.mux(stream.encode())
-        except av.FFmpegError as error:
-            raise VideoError(f"{quoted(path)} cannot be written ({_reason(error)}): check the folder.") from error
-
-
-def write_gif(path: str | Path, frames: UInt8[np.ndarray, "time height width 3"], fps: float = 25.0) -> None:
-    """Write a GIF that loops forever, with one palette of 256 colours for the whole clip, atomically.
-
-    GIF counts time in units of 10 ms. The start of each frame is rounded to that, so that the clip keeps its speed
-    (at 24 fps, most frames take 40 ms and some 50 ms). Above 50 fps the GIF plays at 50, because players slow down
-    frames of less than 20 ms. A frame that equals the one before it is stored as a longer duration of that one.
-
-    Args:
-        path: where to write; ends in ``.gif``.
-        frames: RGB, at least one.
-        fps: frames per second.
-
-    Raises:
-        VideoError: the file cannot be written there, or the frames are larger than the format allows.
-        ValueError: `frames` or `fps` is not as described.
-    """
-    _check_writable(frames, fps)
-    if max(frames.shape[1:3]) > LARGEST_GIF:
-        raise VideoError(f"{path} cannot be written: a GIF is at most {LARGEST_GIF} pixels wide and high")
-    starts = [round(100 * i / min(fps, 50.0)) for i in range(len(frames) + 1)]
-    durations = [10 * (end - start) for start, end in pairwise(starts)]
-    # Several palettes or dithering would make the still parts of the picture flicker.
-    sample = np.concatenate(list(frames[:: math.ceil(len(frames) / 32)]))
-    palette = Image.fromarray(sample).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
-    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    with _replacing(Path(path), ".gif") as temporary:
-        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
 
 
 def to_float(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[Tensor, "3 time height width"]:
@@ -314,7 +234,7 @@ def _read_images(
                 raise
             except Exception as error:  # Pillow raises errors of many kinds for damaged files
                 raise VideoError(
-                    f"{quoted(file)} cannot be read as an image ({_reason(error)}): check the file."
+                    f"{quoted(file)} cannot be read as an image ({reason_of(error)}): check the file."
                 ) from error
             yield frame
 
@@ -378,7 +298,8 @@ def _check_image(path: Path, image: Image.Image, max_pixels: int) -> None:
             raise VideoError(f"{quoted(path)} is compressed in a rare way: save it as TIFF with LZW, or as PNG.")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """The reason of an error, for a message."""
     return " ".join((getattr(error, "strerror", None) or type(error).__name__).lower().split())
 
 
@@ -397,7 +318,7 @@ def _check_readable(path: Path) -> None:
     except ValueError as error:
         raise VideoError(f"{quoted(path)} declares more frames than it has bytes: get the whole file.") from error
     except OSError as error:
-        raise VideoError(f"{quoted(path)} cannot be opened ({_reason(error)}): check the path.") from error
+        raise VideoError(f"{quoted(path)} cannot be opened ({reason_of(error)}): check the path.") from error
 
 
 def _check_frame_size(path: Path, height: int, width: int, max_pixels: int) -> None:
@@ -431,7 +352,7 @@ def _frame_rate(container: av.container.InputContainer, stream: av.VideoStream, 
     # A GIF has no rate, only a duration for each frame, and ffmpeg's guess uses the shortest.
     mean_rate = (count - 1) / last if last and container.format.name == "gif" else None
     for rate in (mean_rate, stream.average_rate, stream.guessed_rate):
-        if rate is not None and 0 < rate <= _MAX_FPS:
+        if rate is not None and 0 < rate <= MAX_FPS:
             return float(rate)
     return _FALLBACK_FPS
 
@@ -512,25 +433,3 @@ def _decode(
         if packet.is_discard:
             yield None
         yield from packet.decode()
-
-
-def _check_writable(frames: np.ndarray, fps: float) -> Fraction:
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0:
-        raise ValueError(f"frames must be uint8 (time, height, width, 3), not {frames.dtype} {frames.shape}")
-    if not 0 < fps <= _MAX_FPS:
-        raise ValueError(f"fps must be over 0 and at most {_MAX_FPS:g}, not {fps}")
-    return Fraction(fps).limit_denominator(10_000)
-
-
-@contextmanager
-def _replacing(path: Path, suffix: str) -> Iterator[Path]:
-    """As `files.replacing`, for an output file with this suffix. VideoError if it cannot be written."""
-    if path.suffix.lower() != suffix:
-        raise VideoError(f"{quoted(path)} does not end in {suffix}: give the output that ending.")
-    if not path.parent.is_dir():
-        raise VideoError(f"{quoted(path)} cannot be written (its folder does not exist): make the folder first.")
-    try:
-        with replacing(path.absolute()) as temporary:
-            yield temporary
-    except OSError as error:
-        raise VideoError(f"{quoted(path)} cannot be written ({_reason(error)}): check the folder.") from error
