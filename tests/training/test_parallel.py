@@ -1,8 +1,10 @@
 """Two processes with half of each batch take the steps that one process takes with all of it."""
 
 import copy
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import shared_batches
 import torch
 import yaml
 
+from stgan.cli.train import _check_started
+from stgan.errors import StganError
 from stgan.training.parallel import SharedBatchNorm, share_batch_norm
 
 FEW = 20
@@ -60,6 +64,46 @@ def test_losses_of_two_processes_are_those_of_one(logs: dict[int, Path]) -> None
             # log.csv holds six digits; later steps add up what sums in another order differ by.
             assert together[name][0] == pytest.approx(alone[name][0], rel=2e-5), name
             assert together[name][1] == pytest.approx(alone[name][1], rel=5e-3), name
+
+
+@pytest.fixture
+def torchrun(tiny_clips: Path, recipes: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `stgan train encoder` by torchrun: options of torchrun, then those of stgan."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meet = ["--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1])]
+    train = ["stgan", "train", "encoder", "--data", tiny_clips, "--config", recipes, "--accelerator", "cpu"]
+    folders = ["--out", tmp_path / "model", "--work", tmp_path / "work"]
+
+    def start(of_torchrun: list[str], of_stgan: list[str]) -> subprocess.Popen[str]:
+        arguments = [*meet, *of_torchrun, "--no-python", Path(sys.executable).with_name(train[0]), *train[1:]]
+        command = [sys.executable, "-m", "torch.distributed.run", *map(str, [*arguments, *folders, *of_stgan])]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    return start
+
+
+def test_two_nodes_train_one_network(torchrun: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    nodes = [torchrun(["--nnodes", "2", "--node-rank", rank], ["--nodes", "2"]) for rank in "01"]
+    said = [node.communicate(timeout=300)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], "".join(said)
+    assert (tmp_path / "model" / "encoder" / "model.safetensors").is_file()
+    (file,) = tmp_path.glob("work/*/encoder/log.csv")
+    log = np.genfromtxt(file, delimiter=",", names=True)
+    assert np.all(np.diff(np.atleast_1d(log["step"])) > 0)  # one process wrote it
+
+
+def test_another_number_of_processes_than_torchrun_started_is_refused(
+    torchrun: Callable[..., subprocess.Popen[str]],
+) -> None:
+    node = torchrun(["--nproc-per-node", "2"], [])
+    said, _ = node.communicate(timeout=300)
+    assert node.returncode and "give --devices 2 --nodes 1" in " ".join(said.split())
+
+
+def test_nodes_without_torchrun_are_refused() -> None:
+    with pytest.raises(StganError, match="torchrun --nnodes 3 --nproc-per-node 2"):
+        _check_started(devices=2, nodes=3)
 
 
 def test_shared_batch_norm_alone_is_batch_norm(tmp_path: Path) -> None:

@@ -75,6 +75,10 @@ def train(
         int,
         typer.Option(help="Number of processes that share each batch, each on a GPU of its own or on the CPU.", min=1),
     ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(help="Number of machines with --devices processes each, which torchrun starts.", min=1),
+    ] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     precision: Annotated[
         Literal["auto", "32-true", "bf16-mixed"],
@@ -108,7 +112,7 @@ def train(
     chosen = TrainingOptions(config, size, minutes, encoder, overrides, csv, split_column, ucf_split)
     started = time.monotonic()
     clips = data if data else data_root(None) / config.name if config else data_root(None)
-    fabric = _fabric(accelerator, devices, precision)
+    fabric = _fabric(accelerator, devices, nodes, precision)
     console = new_console(soft_wrap=True, quiet=not fabric.is_global_zero)
     deadline = time.monotonic() + 60 * stop_after if stop_after is not None else math.inf
     place = work / (config.name if config else out.resolve().name)
@@ -139,8 +143,8 @@ def train(
                 console.print(f"{verdict.words}\nNext: {verdict.command}", markup=False)
 
 
-def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
-    """A launched Fabric. With several devices, the other processes start here."""
+def _fabric(accelerator: str, devices: int, nodes: int, precision: str) -> "Fabric":
+    """A launched Fabric. With several devices, the other processes start here, unless torchrun has started them."""
     import torch
     from lightning_fabric import Fabric
 
@@ -150,6 +154,7 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
         raise StganError(f"--accelerator is cpu, cuda or auto, not {accelerator!r}")
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise StganError("there is no CUDA device here; choose --accelerator cpu or auto")
+    _check_started(devices, nodes)
     gpu = accelerator != "cpu" and torch.cuda.is_available()
     if gpu and devices > torch.cuda.device_count():
         raise StganError(f"--devices {devices} asks for more GPUs than the {torch.cuda.device_count()} here")
@@ -160,11 +165,31 @@ def _fabric(accelerator: str, devices: int, precision: str) -> "Fabric":
     fabric = Fabric(
         accelerator="cuda" if gpu else "cpu",
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
     )
     fabric.launch()
     return fabric
+
+
+def _check_started(devices: int, nodes: int) -> None:
+    """StganError unless torchrun has started as many processes as the options say: others would wait for the rest."""
+    import torch
+
+    if not torch.distributed.is_torchelastic_launched():
+        if nodes > 1:
+            raise StganError(
+                f"--nodes {nodes} needs torchrun, which starts the processes of each machine: "
+                f"torchrun --nnodes {nodes} --nproc-per-node {devices} ..."
+            )
+        return
+    here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    if (here, everywhere) != (devices, devices * nodes):
+        raise StganError(
+            f"torchrun has started {everywhere} processes, {here} of them on this machine, and --devices {devices} "
+            f"--nodes {nodes} are for {devices * nodes}; give --devices {here} --nodes {everywhere // here}"
+        )
 
 
 @contextmanager
