@@ -14,7 +14,7 @@ from torch import Tensor
 from stgan import STGAN
 from stgan.devices import Precision
 from stgan.errors import StganError
-from stgan.networks import Given, MapPrior, MapVideoGenerator
+from stgan.networks import C3D, LRCN, Given, MapPrior, MapVideoGenerator
 from stgan.networks.map_prior import with_frame
 from stgan.sampling import (
     MOTION,
@@ -32,17 +32,19 @@ from stgan.sampling import (
     PPGNSettings,
     SamplerSettings,
     Target,
+    Transforms,
     clip_seed,
     sample,
 )
 from stgan.sampling.denoising import Solver, exponential_sigmas
 from stgan.sampling.guided import Denoising
-from stgan.sampling.map_priors import FRAME_STEPS, ClipDenoiser, FrameDenoiser
+from stgan.sampling.map_priors import ClipDenoiser, FrameDenoiser
+from stgan.sampling.objectives import over_windows
 from stgan.sampling.starts import encode
 from stgan.sampling.task import Task
 
 LEFT, ANY = 1, 3
-ALONE = replace(MOTION, prior=ClipPriorSettings(frame_first=False), step_size=0.2, guided_below=1.0, patience=5)
+ALONE = replace(MOTION, prior=ClipPriorSettings(), frame=None, step_size=0.2, guided_below=1.0, patience=5)
 """The clip prior alone, with one proposal and large steps."""
 MAP = (3, 4, 4)
 
@@ -175,11 +177,12 @@ def test_motion_keeps_the_middle_frame_of_the_video(networks: Networks, frames: 
 
 def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
     """By the frame prior, which is told the action; then the noise of the clip is drawn."""
-    prior = networks.frame_prior
-    preset = prior_of(replace(MOTION, iterations=3, step_size=0.0), guidance_scale=1.0, frame_guidance=1.0)
-    assert prior is not None
+    prior, frame_settings = networks.frame_prior, MOTION.frame
+    assert prior is not None and frame_settings
+    told = replace(frame_settings, prior=FramePriorSettings(guidance_scale=1.0), step_size=0.0)
+    preset = replace(MOTION, prior=ClipPriorSettings(), iterations=3, step_size=0.0, frame=told)
     actions, random = torch.tensor([LEFT, LEFT]), ClipRandomness([3, 4])
-    sigmas = exponential_sigmas(prior.config.sigma_max, prior.config.sigma_min, FRAME_STEPS)
+    sigmas = exponential_sigmas(*told.noise_level, told.iterations)
     h = solved(
         lambda h, sigma: prior.denoise(h, sigma, actions), prior.start(random.normal(1, *MAP), sigmas[0]), sigmas
     )
@@ -196,19 +199,46 @@ def test_motion_first_draws_a_frame_and_animates_it(networks: Networks) -> None:
     torch.testing.assert_close(found.codes, clip_prior.denoise(h, last, actions, given), atol=1e-3, rtol=1e-3)
 
 
-def test_a_proposal_keeps_the_frame_that_was_drawn_for_it(networks: Networks) -> None:
+def test_all_proposals_of_a_clip_animate_its_frame(networks: Networks) -> None:
     task = task_of(networks, range(6))
     denoising = Denoising(task, replace(MOTION, prior=ClipPriorSettings(proposals=3)))
     prior = denoising.prior
     assert isinstance(prior, ClipDenoiser) and prior.given is not None
     frames, starts = prior.given.unflatten(0, (3, 6)), prior.starts
+    assert torch.equal(frames[0], frames[1]) and torch.equal(frames[0], frames[2])
     every: list[Tensor] = []
     prior.starts = lambda sigma: every.append(starts(sigma)) or every[0]  # type: ignore[method-assign, func-returns-value]
     h = denoising.start(exponential_sigmas(40.0, 0.05, 4))
     chosen = [[torch.equal(h[clip], every[0][6 * number + clip]) for number in range(3)] for clip in range(6)]
     assert [sum(row) for row in chosen] == [1] * 6 and len({row.index(True) for row in chosen}) > 1
-    for clip, row in enumerate(chosen):
-        assert torch.equal(prior.given[clip], frames[row.index(True), clip])
+    assert torch.equal(prior.given, frames[0])
+
+
+@pytest.mark.parametrize("condition", ["lrcn", "c3d", "both"])
+def test_the_condition_networks_steer_the_frame(model: STGAN, condition: str) -> None:
+    """LRCN sees the frame alone, C3D a clip that stands still; where both steer a clip, LRCN steers its frame."""
+    steering = model.steering(["left"], condition=condition)
+    assert MOTION.frame
+    strong, alone = replace(MOTION.frame, transforms=Transforms()), replace(MOTION, step_size=0.0)
+    frames, values = [], []
+    for frame in (strong, replace(strong, step_size=0.0)):
+        codes = model.sample(steering, "left", range(4), 0, replace(alone, frame=frame)).codes
+        assert codes is not None
+        frames.append(steering.networks.map_codec.generator(codes[:, 8]).unsqueeze(2))  # type: ignore[union-attr]
+        phi = steering.objectives["left"]
+        assert isinstance(phi, Action)
+        seen = phi.of_frames()
+        assert len(seen.condition) == 1 and isinstance(seen.condition[0], C3D if condition == "c3d" else LRCN)
+        values.append(float(seen(frames[-1]).mean()))
+    assert values[0] > values[1] and not torch.equal(*frames)
+
+
+def test_a_frame_is_a_clip_that_stands_still_for_a_network_of_windows(networks: Networks, video: Tensor) -> None:
+    frame = video[None, :, :1]
+    for network in networks.condition:
+        still = frame.expand(-1, -1, 16, -1, -1)
+        window = over_windows(network.log_probabilities, frame, 16)
+        torch.testing.assert_close(window, network.log_probabilities(still))
 
 
 def test_with_all_its_strength_motion_takes_a_frame_and_no_motion_from_a_video(
@@ -266,7 +296,7 @@ def test_codes_can_be_optimised_with_the_settings_of_robust(model: STGAN) -> Non
 def test_guidance_is_classifier_free(networks: Networks, video: Tensor, w: float, v: float, started: bool) -> None:
     """Brooks et al. 2023, Eq. 3, of which Ho & Salimans 2022 is the case without a given frame, or with v = 1."""
     prior, h, sigma = networks.clip_prior, torch.randn(2, 16, *MAP), 0.7
-    settings = ClipPriorSettings(guidance_scale=w, frame_guidance=v, frame_first=False)
+    settings = ClipPriorSettings(guidance_scale=w, frame_guidance=v)
     assert prior is not None and networks.map_codec is not None
     task = task_of(networks, (0, 1), Init(video, 1.0) if started else None)
     frame = encode(networks.map_codec.encoder, video)[:, 8].repeat(2, 1, 1, 1)
@@ -453,7 +483,8 @@ def test_a_step_is_as_long_as_the_noise_level_says(networks: Networks, monkeypat
         transforms_of(ALONE, shift=0),
         transforms_of(ALONE, noise=0.0),
         replace(ALONE, multistep=False),
-        prior_of(ALONE, frame_first=True),
+        replace(ALONE, frame=MOTION.frame),
+        replace(ALONE, frame=replace(MOTION.frame, step_size=0.0)),
         replace(ALONE, prior=FramePriorSettings()),
     ],
 )

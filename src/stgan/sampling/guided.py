@@ -13,7 +13,8 @@ from stgan.errors import StganError
 from stgan.networks.preprocessing import to_unit_range
 from stgan.sampling.ascent import Ascent, Variable, root_mean_square
 from stgan.sampling.denoising import Solver, exponential_sigmas
-from stgan.sampling.map_priors import PriorSettings, denoiser
+from stgan.sampling.map_priors import Frames, PriorSettings, denoiser
+from stgan.sampling.objectives import Action
 from stgan.sampling.settings import Inflation, SamplerSettings, check_pair, check_range
 from stgan.sampling.task import Optimised, Task, Videos
 
@@ -27,6 +28,8 @@ class GuidedSettings(SamplerSettings):
     step_size:    root mean square of a step up the gradient, in units of the present noise level; 0: no steps.
     multistep:    whether the solver is DPM-Solver++(2M) or Euler's.
     guided_below: steps are taken at noise levels of at most this; None: at all of them.
+    frame:        how the middle frame, which a clip prior animates, is drawn first: by the same procedure with the
+                  frame prior. None: without such a frame.
     """
 
     prior: PriorSettings
@@ -35,6 +38,7 @@ class GuidedSettings(SamplerSettings):
     step_size: float
     guided_below: float | None = None
     multistep: bool = True
+    frame: "GuidedSettings | None" = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,7 +58,7 @@ class GuidedSettings(SamplerSettings):
         return self.prior.conditional
 
     def unconditional(self) -> "GuidedSettings":
-        return replace(self, prior=self.prior.unconditional())
+        return replace(self, prior=self.prior.unconditional(), frame=self.frame and self.frame.unconditional())
 
 
 def guided(task: Task, settings: GuidedSettings) -> Optimised:
@@ -68,7 +72,9 @@ def guided(task: Task, settings: GuidedSettings) -> Optimised:
     each noise level instead of one. The condition networks see G of the denoised estimate: natural frames at every
     iteration, rough ones first. |g| is a clip's root mean square.
 
-    With a video to start from, the first noise level is lower: the less noise, the more of the video stays.
+    Content first, then motion: with `settings.frame`, a frame is drawn by this procedure, which the clip prior then
+    animates. With a video to start from, its own frame is animated, and the first noise level is lower: the less noise,
+    the more of the video stays.
     """
     s, process, ascent = settings, Denoising(task, settings), Ascent(task, settings)
     first, last = s.noise_level
@@ -85,12 +91,25 @@ def guided(task: Task, settings: GuidedSettings) -> Optimised:
     return Optimised(process.generator(codes), codes, ascent.steps)
 
 
+def drawn_frames(task: Task, settings: GuidedSettings) -> Frames | None:
+    """The middle frames, if they are drawn first. The condition networks that take single frames steer them."""
+    if settings.frame is None or task.init:
+        return None
+    how, alone = replace(settings.frame, precision=settings.precision), replace(task, frames=1, on_iteration=None)
+    if isinstance(task.phi, Action):
+        alone = replace(alone, phi=task.phi.of_frames())
+    else:  # a target may be at a time that a frame does not have
+        how = replace(how, step_size=0.0)
+    codes = guided(alone, how).codes
+    return codes if codes is None else codes[:, 0]
+
+
 class Denoising:
     """Where h, noisy codes, begins, what it means at a noise level, and how it gets to the next one."""
 
     def __init__(self, task: Task, settings: GuidedSettings) -> None:
         self.task, self.settings = task, settings
-        self.prior = denoiser(task, settings.prior, settings.name)
+        self.prior = denoiser(task, settings.prior, settings.name, drawn_frames(task, settings))
         self.generator = task.map_generator(settings.inflation)
 
     def start(self, sigmas: list[float]) -> Variable:

@@ -5,7 +5,7 @@ as well as classes, with the same update.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -61,10 +61,13 @@ def over_windows(
 ) -> Float[Tensor, "batch *n"]:
     """Apply a function of videos of `window` frames; for longer videos, its mean over windows that overlap by half.
 
-    The last window ends with the video. With the window None, the function gets whole videos.
+    The last window ends with the video. A single frame stands still for a window. With the window None, the function
+    gets whole videos.
     """
     if window is None or videos.shape[2] == window:
         return function(videos)
+    if videos.shape[2] == 1:
+        return function(videos.expand(-1, -1, window, -1, -1))
     starts = window_starts(videos.shape[2], window)
     windows = torch.cat([videos[:, :, start : start + window] for start in starts])
     return function(windows).unflatten(0, (len(starts), len(videos))).mean(0)
@@ -87,6 +90,10 @@ class Action:
 
     def __call__(self, videos: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, " batch"]:
         return log_probability(self.condition, videos, self.number)
+
+    def of_frames(self) -> "Action":
+        """By the networks that take any number of frames, even one; if none does, by all."""
+        return replace(self, condition=tuple(n for n in self.condition if window_of(n) is None) or self.condition)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,16 @@ MOTION = GuidedSettings(
     goal=0.9,
     patience=1,
     transforms=Transforms(shift=4, noise=0.05),
+    frame=GuidedSettings(
+        name="motion",
+        prior=FramePriorSettings(guidance_scale=2.0),
+        inflation=Inflation((1.0,), "replicate"),
+        iterations=16,
+        noise_level=(20.0, 0.02),
+        step_size=0.25,
+        guided_below=2.0,
+        transforms=Transforms(shift=4, noise=0.05, rotation=5.0, zoom=(0.85, 1.2)),
+    ),
 )
 """A prior of frames draws a frame, a prior trained on clips animates it, and the condition networks refine the clip."""
 

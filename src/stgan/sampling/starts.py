@@ -67,7 +67,10 @@ def starting_noise(
 
     own_noise: share of the variance that a frame's own part has. own_noise_frames: see `smoothing_matrix`.
     """
-    common, own = random.normal(1, *shape), random.normal(frames, *shape)
+    common = random.normal(1, *shape)
+    if frames == 1:
+        return common
+    own = random.normal(frames, *shape)
     own = torch.einsum("ts,bs...->bt...", smoothing_matrix(frames, own_noise_frames).to(own), own)
     return (1 - own_noise) ** 0.5 * common + own_noise**0.5 * own
 

@@ -68,15 +68,20 @@ def _transforms(preset: GuidedSettings, **changes: Any) -> GuidedSettings:
     return replace(preset, transforms=replace(preset.transforms, **changes))
 
 
+_FRAME_UNSTEERED = replace(MOTION, frame=MOTION.frame and replace(MOTION.frame, step_size=0.0))
+
 VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("motion", "the default", MOTION),
-        Variant("unsteered", "the priors alone, no condition network", replace(MOTION, step_size=0.0)),
-        Variant("unconditional", "the priors are not told the action", _prior(MOTION, guidance_scale=0.0)),
-        Variant("guidance-1", "the priors are told the action, without guidance", _prior(MOTION, guidance_scale=1.0)),
+        Variant("unsteered", "the priors alone, no condition network", replace(_FRAME_UNSTEERED, step_size=0.0)),
+        Variant("frame-unsteered", "the condition networks do not steer the frame", _FRAME_UNSTEERED),
+        Variant("unconditional", "the priors are not told the action", MOTION.unconditional()),
+        Variant(
+            "guidance-1", "the clip prior is told the action, without guidance", _prior(MOTION, guidance_scale=1.0)
+        ),
         Variant("frame-guidance-1", "the drawn frame is given, without guidance", _prior(MOTION, frame_guidance=1.0)),
-        Variant("no-frame", "no frame prior: the clip prior draws all frames", _prior(MOTION, frame_first=False)),
+        Variant("no-frame", "no frame prior: the clip prior draws all frames", replace(MOTION, frame=None)),
         Variant("proposals", "condition networks first choose one of four clips", _prior(MOTION, proposals=4)),
         Variant("all-levels", "steps at every noise level", replace(MOTION, guided_below=None)),
         Variant("euler", "Euler's steps between noise levels", replace(MOTION, multistep=False)),
