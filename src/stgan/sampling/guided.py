@@ -62,6 +62,12 @@ class GuidedSettings(SamplerSettings):
 
 
 def guided(task: Task, settings: GuidedSettings) -> Optimised:
+    """G of the codes that `denoised` finds."""
+    codes, steps = denoised(task, settings)
+    return Optimised(task.map_generator(settings.inflation)(codes), codes, steps)
+
+
+def denoised(task: Task, settings: GuidedSettings) -> tuple[Float[Tensor, "batch time *code"], Int[Tensor, " batch"]]:
     """From noise to codes along the prior's denoising, with steps up the gradient of J of Eq. 8 in between:
 
         h = h + step_size sigma g / |g|,  g = dJ(D(h; sigma)) / dh
@@ -87,8 +93,7 @@ def guided(task: Task, settings: GuidedSettings) -> Optimised:
             h = h.index_copy(0, clips, h[clips] + s.step_size * sigma * g / root_mean_square(g))
         h = solver.step(h, sigma, following)
         task.report(iteration, ascent.value, partial(process.videos, h, following))
-    codes = process.codes(h, last)
-    return Optimised(process.generator(codes), codes, ascent.steps)
+    return process.codes(h, last), ascent.steps
 
 
 def drawn_frames(task: Task, settings: GuidedSettings) -> Frames | None:
@@ -100,8 +105,8 @@ def drawn_frames(task: Task, settings: GuidedSettings) -> Frames | None:
         alone = replace(alone, phi=task.phi.of_frames())
     else:  # a target may be at a time that a frame does not have
         how = replace(how, step_size=0.0)
-    codes = guided(alone, how).codes
-    return codes if codes is None else codes[:, 0]
+    codes, _ = denoised(alone, how)
+    return codes[:, 0]
 
 
 class Denoising:
