@@ -69,7 +69,7 @@ def create(path: Path, content: bytes) -> bool:
             if os.path.lexists(path):
                 return False
             os.replace(temporary, path)
-        flush(path.parent)
+        flush_names(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
     return True
@@ -180,6 +180,11 @@ def flush(path: Path) -> None:
     """Flush a file, or a folder with its contents, to the disk, so that it survives a loss of power."""
     for inner in path.iterdir() if path.is_dir() else ():
         flush(inner)
+    flush_names(path)
+
+
+def flush_names(path: Path) -> None:
+    """Flush the names in a folder to the disk, but not the contents of its files; a file as a whole."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

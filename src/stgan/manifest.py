@@ -4,8 +4,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from stgan.errors import StganError
 from stgan.files import replacing
@@ -66,7 +67,7 @@ class Entry:
         return json.dumps(self.values(), allow_nan=False).encode() + b"\n"
 
 
-def entries_of(file: BinaryIO, path: Path) -> Iterator[Entry]:
+def entries_of(file: BufferedIOBase, path: Path) -> Iterator[Entry]:
     """The entries of a file of lines; an unfinished last line is skipped.
 
     path: of the file, for messages.

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stgan.errors import StganError
-from stgan.files import flush, remove
+from stgan.files import flush_names, remove
 from stgan.generation.contact_sheet import CLIPS, write_contact_sheet
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
@@ -62,7 +62,7 @@ def publish(folder: Path, part: Part) -> None:
                 with suppress(FileNotFoundError):  # of a run without such files, or another process was faster
                     _move(staged.with_suffix(ending), clip.with_suffix(ending))
     if moved:
-        flush(folder / part.entries[0].action)
+        flush_names(folder / part.entries[0].action)
 
 
 def _move(source: Path, target: Path) -> None:
