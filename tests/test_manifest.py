@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifest_lines import HOSTILE, LINE
 
 from stgan.errors import StganError
 from stgan.manifest import Entry, Manifest
 
-LINE = {"file": "left/a.mp4", "action": "left", "index": 0}
 ENTRY = Entry("left/a.mp4", "left", 0)
 WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=9)
 ENTRIES = st.lists(
@@ -56,45 +56,6 @@ def test_a_line_that_is_no_json_leaves_the_manifest_as_it_was(tmp_path: Path) ->
             manifest.write([ENTRY, Entry("b.mp4", "left", 0, {"probability": bad})])
         assert manifest.path.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]
-
-
-HOSTILE = {
-    "not JSON": b"[1, 2",
-    "an array": b"[1, 2]",
-    "a blank line": b"",
-    "bytes that are no text": b'{"file": "\xff"}',
-    "a name that comes twice": b'{"file": "a.mp4", "action": "left", "index": 0, "seed": 1, "seed": 2}',
-    "a number that is infinite": b'{"file": "a.mp4", "action": "left", "index": 0, "seed": 1e999}',
-    "no index": b'{"file": "a.mp4", "action": "left"}',
-    "NaN": json.dumps({**LINE, "seed": float("nan")}).encode(),
-    "deep nesting": b'{"file": "a", "action": "left", "index": 0, "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
-    "a huge number": b'{"file": "a", "action": "left", "index": ' + b"9" * 10_000 + b"}",
-    **{
-        f"{name} {value!r:.40}": json.dumps({**LINE, name: value}).encode()
-        for name, value in [
-            ("file", None),
-            ("file", 3),
-            ("file", ""),
-            ("file", "."),
-            ("file", "/etc/passwd"),
-            ("file", "../x.mp4"),
-            ("file", "left/../../x.mp4"),
-            ("file", "left//a.mp4"),
-            ("file", "./a.mp4"),
-            ("file", "C:\\x.mp4"),
-            ("file", "a\0b"),
-            ("file", "a\nb"),
-            ("file", "\ud800"),
-            ("file", "x" * 2000),
-            ("action", ["left"]),
-            ("action", "\x1b[31m"),
-            ("index", -1),
-            ("index", True),
-            ("index", 0.0),
-            ("hashes", []),
-        ]
-    },
-}
 
 
 @pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)

@@ -89,9 +89,9 @@ def part_path(folder: Path, action: str, first: int) -> Path:
     return folder / PARTS / action / f"{first:04d}.jsonl"
 
 
-def staged_path(folder: Path, entry: Entry) -> Path:
-    """Where a clip lies until a part names it. The hash is in the name, so that it cannot be taken for another clip."""
-    return folder / STAGED / f"{Path(entry.file).stem}.{entry.details['sha256']}.mp4"
+def staged_name(entry: Entry) -> str:
+    """The end of the name under which a clip lies in `STAGED` until a part names it, after a word of its worker's."""
+    return f"{Path(entry.file).stem}.{entry.details['sha256']}.mp4"
 
 
 def read_part(folder: Path, run: Run, action: str, first: int) -> Part | None:

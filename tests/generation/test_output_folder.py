@@ -1,5 +1,6 @@
 """The folder of a generation: what is kept, what is made again, what is refused, and who comes first."""
 
+import errno
 import json
 import os
 import time
@@ -390,8 +391,6 @@ def test_a_part_that_another_worker_has_replaced_is_left(tmp_path: Path) -> None
 def test_where_there_are_no_hard_links_one_worker_does(
     number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
     def refused(*_: Any) -> None:
         raise OSError(getattr(errno, number), "no links here")
 

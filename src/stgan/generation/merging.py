@@ -11,7 +11,7 @@ from stgan.files import flush_names, remove
 from stgan.generation.contact_sheet import CLIPS, write_contact_sheet
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
-from stgan.parts import STAGED, Part, Run, listed, part_path, read_part, read_run, staged_path
+from stgan.parts import STAGED, Part, Run, listed, part_path, read_part, read_run, staged_name
 
 COMPANIONS = (".gif", ".trace.png", ".iterations")
 """Endings of the files that may be beside a clip's .mp4; the last one is a folder."""
@@ -50,17 +50,18 @@ def settle(folder: Path, run: Run) -> None:
 def publish(folder: Path, part: Part) -> None:
     """Move the staged clips of a part, and what belongs beside them, into their place. Any process may do so.
 
-    Whoever judges a part does this first. So a part whose clips are missing afterwards has no worker that could still
-    bring them.
+    Whoever gives up a part does this first. So no worker can bring clips of a part that was given up.
     """
+    if not (folder / STAGED).is_dir():
+        return
+    names = {staged_name(entry): entry for entry in part.entries}
     moved = False
-    for entry in part.entries:
-        staged, clip = staged_path(folder, entry), folder / entry.file
-        if staged.exists():
+    for name in os.listdir(folder / STAGED):
+        if entry := names.get(name.partition(".")[2]):
             moved = True
             for ending in (*COMPANIONS, ".mp4"):  # the clip last, since it says that the others are there
                 with suppress(FileNotFoundError):  # of a run without such files, or another process was faster
-                    _move(staged.with_suffix(ending), clip.with_suffix(ending))
+                    _move((folder / STAGED / name).with_suffix(ending), (folder / entry.file).with_suffix(ending))
     if moved:
         flush_names(folder / part.entries[0].action)
 

@@ -20,7 +20,7 @@ from stgan.generation.merging import COMPANIONS, merge, problems_of, publish, se
 from stgan.generation.units import FPS, Companion, Generated, Unit
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
-from stgan.parts import PARTS, RUN, STAGED, Part, Run, first_difference, part_path, read_part, read_run, staged_path
+from stgan.parts import PARTS, RUN, STAGED, Part, Run, first_difference, part_path, read_part, read_run, staged_name
 from stgan.records import as_json, write_record
 from stgan.video import write_video
 
@@ -39,7 +39,7 @@ class OutputFolder:
     def __init__(self, path: Path, run: Run, made_with: Mapping[str, Any]) -> None:
         self.path, self.run, self.made_with = path, run, made_with
         self.damaged = 0
-        self._new = path / STAGED / f"{secrets.token_hex(8)}.mp4"
+        self._word = secrets.token_hex(8)
 
     def begun(self, unit: Unit) -> bool:
         """Whether a part names the first clip of a unit. It is not read."""
@@ -58,7 +58,10 @@ class OutputFolder:
             while first in unit.clips and (part := self._part(unit, first)) and self._holds(part, endings):
                 first += len(part.entries)
             rest = range(first, unit.clips.stop)
-            return rest, [part for number in rest if (part := self._part(unit, number))]
+            former = [part for number in rest if (part := self._part(unit, number))]
+            for part in former:
+                publish(self.path, part)
+            return rest, former
 
     def add(
         self, clips: Sequence[Generated], former: Sequence[Part] = (), companions: Mapping[str, Companion] | None = None
@@ -92,15 +95,11 @@ class OutputFolder:
             won = there is not None and there.content == mine.content
             if there:
                 publish(self.path, there)
-            for entry in entries:
-                staged, clip = staged_path(self.path, entry), self.path / entry.file
-                for ending in COMPANIONS:
-                    if not won:
-                        remove(staged.with_suffix(ending))
-                    elif ending not in companions:  # of a former clip with this name
-                        remove(clip.with_suffix(ending))
-                if not won:
-                    remove(staged)
+            for left in (self.path / STAGED).glob(f"{self._word}.*"):  # of clips that another worker has made
+                remove(left)
+            for entry in entries if won else ():
+                for ending in set(COMPANIONS) - set(companions):  # of a former clip with this name
+                    remove((self.path / entry.file).with_suffix(ending))
         return list(entries) if won else []
 
     def _part(self, unit: Unit, first: int) -> Part | None:
@@ -108,28 +107,36 @@ class OutputFolder:
 
     def _holds(self, part: Part, endings: Collection[str]) -> bool:
         """Whether the clips of a part are in place and unchanged, with these companions."""
-        publish(self.path, part)
+        whole, _ = self._look(part, endings)
+        if not whole:  # as while a worker moves them into place, or after it was killed
+            publish(self.path, part)
+            whole, damaged = self._look(part, endings)
+            self.damaged += damaged
+        return whole
+
+    def _look(self, part: Part, endings: Collection[str]) -> tuple[bool, int]:
+        """Whether the clips of a part are there with these companions, and how many clips are missing or changed."""
         paths = [self.path / entry.file for entry in part.entries]
-        intact = [
-            path.is_file() and sha256(path) == entry.details["sha256"]
+        damaged = sum(
+            not path.is_file() or sha256(path) != entry.details["sha256"]
             for path, entry in zip(paths, part.entries, strict=True)
-        ]
-        self.damaged += intact.count(False)
-        return all(intact) and all(path.with_suffix(ending).exists() for path in paths for ending in endings)
+        )
+        return not damaged and all(path.with_suffix(ending).exists() for path in paths for ending in endings), damaged
 
     def _stage(self, clip: Generated, companions: Mapping[str, Companion]) -> Entry:
         file = self.run.file(*clip.key)
         if not all(map(math.isfinite, clip.details.values())):
             raise StganError(f"{file} has values that are not finite and is not kept; try another seed or model")
-        write_video(self._new, clip.frames, FPS)
-        details = {**clip.details, "sha256": sha256(self._new), **self.run.settings, **self.made_with}
+        new = self.path / STAGED / f"{self._word}.mp4"
+        write_video(new, clip.frames, FPS)
+        details = {**clip.details, "sha256": sha256(new), **self.run.settings, **self.made_with}
         entry = Entry(file, *clip.key, details)
-        staged = staged_path(self.path, entry)
+        staged = self.path / STAGED / f"{self._word}.{staged_name(entry)}"
         for ending, write in companions.items():
             write(clip, staged.with_suffix(ending))
             flush(staged.with_suffix(ending))
-        flush(self._new)
-        os.replace(self._new, staged)
+        flush(new)
+        os.replace(new, staged)  # last, since others may move what has this name
         return entry
 
     def _make_folder(self, *names: str) -> None:
