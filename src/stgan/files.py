@@ -184,7 +184,7 @@ def flush(path: Path) -> None:
 
 
 def flush_names(path: Path) -> None:
-    """Flush the names in a folder to the disk, but not the contents of its files; a file as a whole."""
+    """Flush what a folder lists to the disk, but not the contents of its files. A file is flushed as a whole."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

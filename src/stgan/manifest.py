@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,7 +57,7 @@ class Entry:
         if not isinstance(values, dict):
             raise ValueError("it must hold names and values")
         known = {name: values.pop(name) for name in ("file", "action", "index") if name in values}
-        return checked(cls, {**known, "details": values})
+        return replace(checked(cls, known), details=values)  # the values are plain already
 
     def values(self) -> dict[str, Any]:
         """All names and values of the line."""
