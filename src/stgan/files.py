@@ -1,9 +1,12 @@
 """Atomic writes, locks, hashes, and standard folders."""
 
+import errno
 import hashlib
 import os
 import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +21,8 @@ BUNDLED = Path(__file__).parent / "bundled"
 """The models that ship with the package, each in a folder of its name."""
 DEFAULT_MODEL = BUNDLED / "weizmann"
 _LEFTOVER = re.compile(r"\..+\.\d+\.part")
+_PATIENCE = 60.0  # seconds
+_WITHOUT_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # how file systems without hard links refuse one
 
 
 @contextmanager
@@ -27,12 +32,11 @@ def replacing(path: Path) -> Iterator[Path]:
     The block makes a file or a folder there. A killed process leaves it behind; `remove_leftovers` removes it.
     A file gets the permissions of any new file in that folder; some libraries write files for their owner alone.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    former = path.with_name(f".{path.name}.former.{os.getpid()}.part")
+    temporary, former = _temporary(path), _temporary(path, ".former")
     try:
         yield temporary
         if temporary.is_file():
-            temporary.chmod(_usual_mode(temporary.with_name(f".{path.name}.mode.{os.getpid()}.part")))
+            temporary.chmod(_usual_mode(_temporary(path, ".mode")))
         if temporary.is_dir() and os.path.lexists(path):
             os.replace(path, former)  # no system call replaces a folder that is not empty
         os.replace(temporary, path)
@@ -41,6 +45,34 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(former, path)
         remove(temporary)
         remove(former)
+
+
+def create(path: Path, content: bytes) -> bool:
+    """Write a file, flushed to the disk, only if there is none of this name. Returns whether it was written.
+
+    It appears whole or not at all. Of several processes that try, also on machines that share the folder, one succeeds.
+    Where the file system has no hard links, this only holds for processes that do not try at the same moment.
+    """
+    temporary = _temporary(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _WITHOUT_LINKS:
+                raise
+            if os.path.lexists(path):
+                return False
+            os.replace(temporary, path)
+        flush_names(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 @contextmanager
@@ -74,6 +106,41 @@ def locked(
             except Timeout:
                 raise StganError(f"another process {doing} {quoted(folder)}; wait for it, or {remedy}") from None
         yield
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[None]:
+    """Make a folder and hold its lock together with other processes; meanwhile `locked` refuses the folder.
+
+    Systems other than Unix have no such locks: there, one process at a time runs such a block.
+
+    Raises:
+        StganError: a process has the lock for itself, and keeps it for longer than starting a folder anew takes.
+        OSError: the folder cannot be made or written, or its file system has no locks.
+    """
+    try:
+        from fcntl import LOCK_NB, LOCK_SH, flock
+    except ImportError:
+        with locked(folder):
+            yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    latest = time.monotonic() + _PATIENCE
+    try:
+        while True:
+            try:
+                flock(descriptor, LOCK_SH | LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > latest:
+                    raise StganError(
+                        f"another process has {quoted(folder)} for itself; wait for it, or choose another folder"
+                    ) from None
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def named(path: str | Path) -> Path:
@@ -113,6 +180,11 @@ def flush(path: Path) -> None:
     """Flush a file, or a folder with its contents, to the disk, so that it survives a loss of power."""
     for inner in path.iterdir() if path.is_dir() else ():
         flush(inner)
+    flush_names(path)
+
+
+def flush_names(path: Path) -> None:
+    """Flush what a folder lists to the disk, but not the contents of its files. A file is flushed as a whole."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -139,6 +211,11 @@ def file_hash(path: Path, kind: str) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _temporary(path: Path, kind: str = "") -> Path:
+    """A name for an unfinished file that no other process uses, also not on another machine with the same folder."""
+    return path.with_name(f".{path.name}{kind}.{secrets.randbelow(10**12)}.part")
 
 
 def _usual_mode(probe: Path) -> int:

@@ -3,8 +3,8 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from io import FileIO
+from dataclasses import dataclass, field, replace
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,7 +57,7 @@ class Entry:
         if not isinstance(values, dict):
             raise ValueError("it must hold names and values")
         known = {name: values.pop(name) for name in ("file", "action", "index") if name in values}
-        return checked(cls, {**known, "details": values})
+        return replace(checked(cls, known), details=values)  # the values are plain already
 
     def values(self) -> dict[str, Any]:
         """All names and values of the line."""
@@ -67,8 +67,37 @@ class Entry:
         return json.dumps(self.values(), allow_nan=False).encode() + b"\n"
 
 
+def entries_of(file: BufferedIOBase, path: Path) -> Iterator[Entry]:
+    """The entries of a file of lines; an unfinished last line is skipped.
+
+    path: of the file, for messages.
+
+    Raises:
+        StganError: a line is too long or not an entry, or a clip is named twice.
+    """
+    files: set[str] = set()
+    number = 1
+    try:
+        while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+            entry = Entry.from_line(line)
+            if entry.file in files:
+                raise ValueError(f"it names {quoted(entry.file)} a second time")
+            files.add(entry.file)
+            yield entry
+            number += 1
+        if len(line) == _LONGEST_LINE:
+            raise ValueError("it is too long")
+    except ValueError as error:
+        raise StganError(
+            f"{quoted(path)} line {number} is not a manifest entry ({error}); repair or remove it"
+        ) from error
+
+
 class Manifest:
-    """`manifest.jsonl` of a folder: one line per finished clip, written after the clip's file is complete."""
+    """`manifest.jsonl` of a folder: one line per finished clip.
+
+    `stgan generate` writes it at its end, from the parts of the folder (`stgan.parts`).
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / MANIFEST
@@ -85,23 +114,9 @@ class Manifest:
             return
         if not self.path.is_file():  # opening a pipe would block
             raise StganError(f"{quoted(self.path)} is not a regular file; remove it")
-        files: set[str] = set()
-        number = 1
         try:
             with self.path.open("rb") as file:
-                while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
-                    entry = Entry.from_line(line)
-                    if entry.file in files:
-                        raise ValueError(f"it names {quoted(entry.file)} a second time")
-                    files.add(entry.file)
-                    yield entry
-                    number += 1
-            if len(line) == _LONGEST_LINE:
-                raise ValueError("it is too long")
-        except ValueError as error:
-            raise StganError(
-                f"{quoted(self.path)} line {number} is not a manifest entry ({error}); repair or remove it"
-            ) from error
+                yield from entries_of(file, self.path)
         except OSError as error:
             raise StganError(
                 f"{quoted(self.path)} cannot be read ({error.strerror or error}); correct that or remove it"
@@ -114,31 +129,3 @@ class Manifest:
                 file.write(entry.line())
             file.flush()
             os.fsync(file.fileno())
-
-    def append(self, entry: Entry) -> None:
-        """Append a line and flush it to the disk. If that fails, nothing is added.
-
-        Raises:
-            FileNotFoundError: `write` has not been called, or the file was removed since.
-        """
-        line = entry.line()
-        with self.path.open("r+b", buffering=0) as file:  # a buffer would be written on closing, even after a failure
-            end = _end_of_lines(file)
-            file.truncate(end)  # a killed process may have left part of a line
-            file.seek(end)
-            try:
-                written = 0
-                while written < len(line):
-                    written += file.write(line[written:])
-                os.fsync(file.fileno())
-            finally:
-                if file.seek(0, os.SEEK_END) != end + len(line):
-                    file.truncate(end)
-
-
-def _end_of_lines(file: FileIO) -> int:
-    """The offset after the last complete line."""
-    end = file.seek(0, os.SEEK_END)
-    start = max(0, end - _LONGEST_LINE)
-    file.seek(start)
-    return start + file.read().rfind(b"\n") + 1

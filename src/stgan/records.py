@@ -172,9 +172,14 @@ def read_record(path: Path, kind: Callable[..., T], remedy: str = "", most: int 
     return as_record(kind, read_json(path, most, remedy), path, remedy)
 
 
+def as_json(record: Any) -> str:
+    """The text of the JSON file of a record, or of plain values."""
+    return json.dumps(as_plain(record), indent=2, allow_nan=False) + "\n"
+
+
 def write_record(path: Path, record: Any) -> None:
     """Write a record, or plain values, as a JSON file, atomically."""
-    write_text(path, json.dumps(as_plain(record), indent=2, allow_nan=False) + "\n")
+    write_text(path, as_json(record))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pat
     preset = replace(model.preset("robust"), iterations=3)
     job = GenerationJob(model, model.steering(), preset, num=2, batch=1)
     with job.open(tmp_path_factory.mktemp("generated") / "clips", resume=False) as run:
-        list(run.clips())
+        list(run.make_all())
     return run.folder.path
 
 

@@ -16,9 +16,11 @@ from stgan.cli import (
     fooling,
     generate,
     info,
+    merge,
     report,
     reproduce,
     select,
+    status,
     train,
     weights,
 )
@@ -35,6 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 command(app, "generate", *generate.EXAMPLES)(generate.generate)
+command(app, "status", *status.EXAMPLES)(status.status)
+command(app, "merge", *merge.EXAMPLES)(merge.merge)
 command(app, "evaluate", *evaluate.EXAMPLES)(evaluate.evaluate)
 command(app, "compare", *compare.EXAMPLES)(compare.compare)
 command(app, "explain", *explain.EXAMPLES)(explain.explain)

@@ -1,6 +1,7 @@
 """`stgan generate`: generate clips of actions into a folder."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from stgan.cli.terminal import check_needed, check_range, new_console, on_interr
 from stgan.defaults import BOTH, LARGEST_SEED, STRENGTH
 from stgan.errors import StganError
 from stgan.files import typed
+from stgan.names import quoted
 from stgan.progress import bars
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _INTERRUPTED = (
     "finished clips are kept; the same command with --resume (make generate ARGS=--resume) makes the rest and the "
     "contact sheet"
 )
+_INTERRUPTED_SHARD = "finished clips are kept; the same command makes the rest of its shard"
 EXAMPLES = (
     "stgan generate                                 (every action, 4 clips each)",
     "stgan generate wave2 jack --num 8 --seed 1 --gif --out clips",
@@ -39,6 +42,7 @@ EXAMPLES = (
     "stgan generate --target lstm:17 --condition lrcn",
     "stgan generate --condition torchvision:r3d_18 --num 1   (what a network of torchvision has learned)",
     "stgan generate --condition my_classifier.py:make --preset spectral --speed fast",
+    "stgan generate --num 1000 --out clips --shard 1/8     (one of eight processes, on any machines that share clips)",
 )
 
 
@@ -112,6 +116,14 @@ def generate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the clips in the folder and make the missing ones.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Make one of N parts, from 1 on, of the missing clips; other processes or machines that share the "
+            "folder make the others (docs/many_machines.md).",
+        ),
+    ] = None,
     device: options.Device = None,
 ) -> None:
     """Generate clips of human actions: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
@@ -132,6 +144,7 @@ def generate(
     check_range("--seed", seed, -LARGEST_SEED, LARGEST_SEED)
     check_range("--iterations", iterations, 1, _MOST_ITERATIONS)
     check_range("--batch", batch, 1, MOST_TOGETHER)
+    share = parse_shard(shard)
     check_needed("--init", init, {"--strength": strength})
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
     stgan = STGAN.from_pretrained(typed(model), device, own)
@@ -157,27 +170,24 @@ def generate(
     if intermediate:
         companions[".iterations"] = lambda clip, path: stages.save(path, clip.place)
     with (
-        on_interrupt(_INTERRUPTED),
-        job.open(out, resume=resume, companions=companions) as run,
+        on_interrupt(_INTERRUPTED_SHARD if shard else _INTERRUPTED),
+        job.open(out, resume=resume or shard is not None, shard=share, companions=companions) as run,
     ):
-        left = sum(not run.finished(key) for key in job.order())
-        if run.folder.previous:
+        units = [(len(unit.clips), run.folder.begun(unit)) for unit in run.units()]
+        there, total = (sum(clips for clips, begun in units if begun or all_of) for all_of in (False, True))
+        if run.previous:
             console.print(f"{out} starts again; its former manifest is now {PREVIOUS}", soft_wrap=True)
-        if run.folder.damaged:
-            console.print(
-                f"{run.folder.damaged} clips of {out} are missing or damaged and were removed from its manifest",
-                soft_wrap=True,
-            )
         console.print(
-            f"{stgan.name}: {left} clips of {target or f'{len(steering.objectives)} actions'}, "
-            f"{steering.frames} frames of {steering.side}x{steering.side}, preset {settings.name}, "
+            f"{stgan.name}: {total - there} clips of {target or f'{len(steering.objectives)} actions'}, "
+            + f"beside {there} that are there, " * bool(there)
+            + f"{steering.frames} frames of {steering.side}x{steering.side}, preset {settings.name}, "
             f"steered by {', '.join(steering.classifiers)}, {settings.iterations} iterations"
             + ", unconditional prior"
             * (settings.needs == "clip_prior" and not settings.conditional)
         )
-        seconds: list[float] = []
+        made, working = 0, time.monotonic()
         with bars(console) as progress:
-            clips = progress.add_task("clips", total=left)
+            clips = progress.add_task("clips", total=total)
             steps = progress.add_task("iterations", total=settings.iterations)
 
             def on_iteration(iteration: int, objective: "Tensor", render: Callable[[], "Tensor"]) -> None:
@@ -187,13 +197,33 @@ def generate(
                 if intermediate:
                     stages.record(iteration, render)
 
-            for clip in run.clips(on_iteration):
-                seconds.append(clip.seconds)
-                progress.update(clips, advance=1)
-    if seconds:
-        each = sum(seconds) / len(seconds)
-        console.print(f"{each:.1f} s per clip, {time.monotonic() - started:.0f} s in total on {stgan.device}")
-    console.print(f"Clips, {MANIFEST} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
+            for unit, entries in run.make_all(on_iteration):
+                made += len(entries)
+                progress.update(clips, advance=len(unit.clips))
+        if run.folder.damaged:
+            console.print(
+                f"{run.folder.damaged} clips of {out} were missing or damaged and are made again", soft_wrap=True
+            )
+        complete = run.is_complete()
+    if made:
+        each, now = (time.monotonic() - working) / made, time.monotonic()
+        console.print(f"{each:.1f} s per clip, {now - started:.0f} s in total on {stgan.device}")
+    if complete:
+        console.print(f"Clips, {MANIFEST} and {CONTACT_SHEET} are in {out}", soft_wrap=True)
+    else:
+        console.print(
+            f"Shard {shard} is finished; {MANIFEST} and {CONTACT_SHEET} are made when the last one is "
+            f"(stgan status {out})",
+            soft_wrap=True,
+        )
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Number and count of "I/N", 1/1 for None. StganError for anything else."""
+    found = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", text or "1/1", re.ASCII)
+    if not found or int(found[1]) > int(found[2]):
+        raise StganError(f"--shard is I/N, such as 1/8 for the first of eight, not {quoted(str(text))}")
+    return int(found[1]), int(found[2])
 
 
 def spectral_options(settings: "SamplerSettings", **given: Any) -> "SamplerSettings":

@@ -1,7 +1,19 @@
-"""Generation jobs: clips are made batch by batch and written into a folder with a manifest."""
+"""Generation jobs: clips are made batch by batch, by any number of workers, and written into a folder."""
 
 from stgan.generation.contact_sheet import CONTACT_SHEET
-from stgan.generation.job import FPS, MOST_TOGETHER, Companion, GenerationJob
+from stgan.generation.job import MOST_TOGETHER, GenerationJob, GenerationRun
+from stgan.generation.merging import merge
 from stgan.generation.output_folder import PREVIOUS
+from stgan.generation.units import FPS, Companion, Unit
 
-__all__ = ["CONTACT_SHEET", "FPS", "MOST_TOGETHER", "PREVIOUS", "Companion", "GenerationJob"]
+__all__ = [
+    "CONTACT_SHEET",
+    "FPS",
+    "MOST_TOGETHER",
+    "PREVIOUS",
+    "Companion",
+    "GenerationJob",
+    "GenerationRun",
+    "Unit",
+    "merge",
+]

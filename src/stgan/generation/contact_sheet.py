@@ -7,7 +7,7 @@ from stgan.video import read_video
 from stgan.video.strips import COLUMNS, Strip, save_strips, thumbnails
 
 CONTACT_SHEET = "contact_sheet.png"
-_CLIPS = 4  # of each action
+CLIPS = 4  # of each action
 _ROWS = 48
 
 
@@ -20,7 +20,7 @@ def write_contact_sheet(out: Path, clips: Sequence[tuple[str, int, Path]]) -> No
     Args:
         clips: the action, the number and the path within the folder of each clip.
     """
-    each = max(1, min(_CLIPS, _ROWS // max(1, len({action for action, _, _ in clips}))))
+    each = max(1, min(CLIPS, _ROWS // max(1, len({action for action, _, _ in clips}))))
     strips = []
     for action, _, path in sorted(clip for clip in clips if clip[1] < each)[:_ROWS]:
         frames = read_video(out / path, max_frames=None).frames

@@ -2,25 +2,24 @@
 
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import chain, repeat, zip_longest
+from itertools import chain, islice, repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
 from stgan.defaults import LARGEST_SEED
 from stgan.devices import machine
 from stgan.errors import StganError
-from stgan.generation.output_folder import Key, OutputFolder, open_output
-from stgan.manifest import Manifest
+from stgan.generation.merging import merge
+from stgan.generation.output_folder import OutputFolder, agree, join, start_anew, working_in
+from stgan.generation.units import Companion, Generated, Unit
+from stgan.manifest import Entry
+from stgan.parts import Run, listed
 from stgan.pipeline import STGAN, batches
 from stgan.records import as_plain
 from stgan.sampling import Init, OnIteration, SamplerSettings
@@ -29,34 +28,10 @@ from stgan.steering import Steering
 from stgan.version import __version__
 from stgan.video import to_uint8
 
-FPS = 25.0
 MOST_TOGETHER = 1024
 """The largest number of clips in a batch."""
 
-_MOST_RECORDED = 16  # clips of a batch that a manifest may set; `devices.batch_size` gives no more
-
-
-@dataclass(frozen=True)
-class Generated:
-    """A new clip.
-
-    key:     the action (or the name of the target), and the clip's number among the clips of the action.
-    frames:  RGB, 0 to 255.
-    details: for the manifest: the final probability of the action under the networks that steered, or the activation
-             of the target; and the number of steps up the gradient.
-    place:   the position in its batch.
-    seconds: the time of its batch, divided by the number of the batch's clips that were missing.
-    """
-
-    key: Key
-    frames: UInt8[np.ndarray, "time height width 3"]
-    details: Mapping[str, float]
-    place: int
-    seconds: float
-
-
-Companion = Callable[[Generated, Path], None]
-"""Writes a file or folder beside a clip's .mp4, at this path, atomically."""
+_MOST_RECORDED = 16  # clips of a batch that a record may set; `devices.batch_size` gives no more
 
 
 @dataclass(frozen=True)
@@ -103,39 +78,32 @@ class GenerationJob:
         suited = self.model.batch_size(self.steering.frames, self.steering.side)
         return self.batch or max(suited, self.preset.together)
 
-    def order(self) -> Iterator[Key]:
-        """The keys of all clips: the first clip of each action, then the second of each, ..."""
-        counts = self.counts
-        return ((action, index) for index in range(max(counts.values())) for action, of in counts.items() if index < of)
+    def plan(self) -> Iterator[Unit]:
+        """The units of all clips: a batch of each action, then the next, so that any part of a run has all actions.
 
-    def clips(
-        self, on_iteration: OnIteration | None = None, skip: Callable[[Key], bool] = lambda key: False
-    ) -> Iterator[Generated]:
-        """Make the clips: one batch of each action, then the next, so that an interrupted run has clips of each action.
-
-        The last bits of a clip depend on the other clips of its batch. So the batches depend on the job alone: if a
-        clip of a batch is missing, the whole batch is made again, and only the missing clips are returned.
-
-        Args:
-            skip: whether a clip exists already; called before its batch is made.
+        The last bits of a clip depend on the other clips of its batch. So the units depend on the job alone.
         """
         of_each = (zip(repeat(action), batches(of, self.together)) for action, of in self.counts.items())
-        for action, numbers in filter(None, chain.from_iterable(zip_longest(*of_each))):
-            missing = [(place, (action, number)) for place, number in enumerate(numbers) if not skip((action, number))]
-            if not missing:
-                continue
-            started = time.monotonic()
-            samples = self.model.sample(
-                self.steering, action, numbers, self.seed, self.preset, init=self.init, on_iteration=on_iteration
+        return (Unit(*turn) for turn in chain.from_iterable(zip_longest(*of_each)) if turn)
+
+    def make(self, unit: Unit, on_iteration: OnIteration | None = None) -> list[Generated]:
+        """Make the clips of a unit."""
+        samples = self.model.sample(
+            self.steering, unit.action, unit.clips, self.seed, self.preset, init=self.init, on_iteration=on_iteration
+        )
+        values, of = (samples.value, "activation") if self.steering.target else (samples.value.exp(), "probability")
+        return [
+            Generated(
+                (unit.action, number),
+                to_uint8(samples.videos[place].cpu()),
+                {of: round(float(values[place]), 6), "steps": int(samples.steps[place])},
+                place,
             )
-            values = samples.value if self.steering.target else samples.value.exp()
-            of, seconds = "activation" if self.steering.target else "probability", time.monotonic() - started
-            for place, key in missing:
-                details = {of: round(float(values[place]), 6), "steps": int(samples.steps[place])}
-                yield Generated(key, to_uint8(samples.videos[place].cpu()), details, place, seconds / len(missing))
+            for place, number in enumerate(unit.clips)
+        ]
 
     def settings(self) -> dict[str, Any]:
-        """What all clips have in common, as the manifest records it: enough to make them again.
+        """What all clips of a folder have in common: with `made_with`, enough to make them again.
 
         The same number of clips on the same machine has the same bytes (see `STGAN.generate`). An `init` is recorded
         by its source, a hash of its bytes, and its strength.
@@ -144,7 +112,6 @@ class GenerationJob:
             "source": self.init.source, "sha256": _hash(self.init.video), "strength": self.init.strength
         }  # fmt: skip
         return {
-            "version": __version__,  # first, because a difference is looked for in this order
             "seed": self.seed,
             "model": self.model.name,
             "preset": self.preset.name,
@@ -156,71 +123,118 @@ class GenerationJob:
             "iterations": self.preset.iterations,
             "settings": as_plain(self.preset),
             "hashes": self.model.hashes(self.steering),
-            **machine(self.model.device),
         }
+
+    def made_with(self) -> dict[str, Any]:
+        """What may differ between the clips of a folder: versions, device and number of threads."""
+        return {"version": __version__, **machine(self.model.device)}
 
     @contextmanager
     def open(
-        self, path: Path, *, resume: bool, companions: Mapping[str, Companion] | None = None
+        self,
+        path: Path,
+        *,
+        resume: bool,
+        shard: tuple[int, int] = (1, 1),
+        companions: Mapping[str, Companion] | None = None,
     ) -> Iterator["GenerationRun"]:
-        """Lock the output folder; the run makes clips while the block lasts.
+        """Begin or join an output folder; the run makes clips while the block lasts.
 
-        An interrupted and resumed run gives the same bytes as one without interruption. A folder that is resumed for
-        another number of clips keeps its clips. Its new clips are those of a new folder for that number, made with the
-        threads and the batch size of the first clip.
+        Any number of processes may do so for one folder, if all give `resume`. An interrupted and resumed run gives the
+        same bytes as one without interruption. A folder that is resumed for another number of clips keeps its clips.
+        Its new clips are those of a new folder for that number, made with the threads and the batch size of the first
+        clip.
 
         Args:
-            resume: keep the folder's clips and make the missing ones. Otherwise start again (see `open_output`).
+            resume: keep the folder's clips and make the missing ones. Otherwise start again (see `start_anew`).
+            shard: number, from 1 on, and count: make every count-th unit of the plan, from this one on.
             companions: for endings of `COMPANIONS`, functions that write these files beside each clip; a clip without
                 one of them is made again.
 
         Raises:
             StganError: the folder cannot be written to, is in use, or holds clips made with other settings.
         """
-        with as_before(path, self.together) if resume else nullcontext(self.together) as batch:
-            job = replace(self, batch=self.batch or batch)
-            with open_output(path, job.settings(), resume=resume) as folder:
-                yield GenerationRun(job, folder, companions or {})
+        if not 1 <= shard[0] <= shard[1]:
+            raise StganError(f"there is no shard {shard[0]} of {shard[1]}; shards are numbered from 1 on")
+        previous = not resume and start_anew(path)
+        with working_in(path):
+            run = Run(counts=self.counts, settings=self.settings(), begun=self.made_with())
+            recorded = join(path, run)
+            with as_begun(recorded, self.together) as batch:
+                job = replace(self, batch=self.batch or batch)
+                run = replace(run, settings={**run.settings, "batch": job.together})
+                folder = OutputFolder(path, agree(path, recorded, run), job.made_with())
+                yield GenerationRun(job, folder, shard, companions or {}, previous)
 
 
 @dataclass(frozen=True)
 class GenerationRun:
-    """A job and its output folder; made by `GenerationJob.open`."""
+    """A job and its output folder; made by `GenerationJob.open`.
+
+    previous: whether a former manifest was renamed to `PREVIOUS`.
+    """
 
     job: GenerationJob
     folder: OutputFolder
+    shard: tuple[int, int] = (1, 1)
     companions: Mapping[str, Companion] = field(default_factory=dict)
+    previous: bool = False
 
-    def finished(self, key: Key) -> bool:
-        """Whether a clip exists, with all its companions."""
-        return self.folder.finished(key, self.companions)
+    def units(self) -> Iterator[Unit]:
+        """The units of this shard, finished or not."""
+        number, of = self.shard
+        return islice(self.job.plan(), number - 1, None, of)
 
-    def clips(self, on_iteration: OnIteration | None = None) -> Iterator[Generated]:
-        """Make the missing clips; each is yielded after it was written to the folder."""
-        for clip in self.job.clips(on_iteration, self.finished):
-            companions = {ending: partial(write, clip) for ending, write in self.companions.items()}
-            self.folder.add(clip.key, clip.frames, FPS, clip.details, companions)
-            yield clip
-        self.folder.finish(self.job.order())
+    def make(self, unit: Unit, on_iteration: OnIteration | None = None) -> list[Entry]:
+        """Make the clips of a unit that are missing, as the whole batch, and write them.
+
+        Returns:
+            The lines of the clips that were made here. When this returns, all clips of the unit are finished.
+        """
+        while True:
+            missing, former = self.folder.missing(unit, self.companions)
+            if not missing:
+                return []
+            clips = self.job.make(unit, on_iteration)[missing.start - unit.clips.start :]
+            if made := self.folder.add(clips, former, self.companions):
+                return made
+
+    def make_all(self, on_iteration: OnIteration | None = None) -> Iterator[tuple[Unit, list[Entry]]]:
+        """Make all units of the shard; each is yielded, with its new lines, when it is finished.
+
+        At the end the folder is merged (see `merge`), by a shard only if it finished last. A run that is no shard is
+        also merged when it is interrupted.
+        """
+        alone = self.shard == (1, 1)
+        try:
+            for unit in self.units():
+                yield unit, self.make(unit, on_iteration)
+        except BaseException:
+            if alone:
+                with suppress(StganError):  # what interrupted it is said
+                    merge(self.folder.path)
+            raise
+        if alone or self.is_complete():
+            merge(self.folder.path)
+
+    def is_complete(self) -> bool:
+        """Whether all units of the plan are begun, those of other shards, too."""
+        begun = {action: {first for first, _ in parts} for action, parts in listed(self.folder.path).items()}
+        return all(unit.clips.start in begun.get(unit.action, ()) for unit in self.job.plan())
 
 
 @contextmanager
-def as_before(folder: Path, batch: int) -> Iterator[int]:
-    """Use as many threads in a block as the folder's clips were made with, and yield the size of their batches.
+def as_begun(run: Run, batch: int) -> Iterator[int]:
+    """Use as many threads in a block as the folder's first clips were made with, and yield the size of their batches.
 
-    The last bits of clips depend on both. If the folder has no clips, the size is `batch`. The folder is not trusted:
-    a number of threads above that of cores is ignored, and so is a larger batch than any device makes by default. The
-    user may ask for more.
+    The last bits of clips depend on both. The record is not trusted: a number of threads above that of cores is
+    ignored, and so is a batch above `batch` and above what any device makes by default. The user may ask for more.
     """
-    entry, threads = next(Manifest(folder).read(), None), torch.get_num_threads()
-
-    def recorded(name: str, most: int) -> int | None:
-        value = entry and entry.details.get(name)
-        return value if type(value) is int and 1 <= value <= most else None  # true is an int, too
-
-    torch.set_num_threads(recorded("threads", max(os.cpu_count() or 1, threads)) or threads)
+    threads, begun = torch.get_num_threads(), run.begun.get("threads")
+    if type(begun) is int and 1 <= begun <= max(os.cpu_count() or 1, threads):  # true is an int, too
+        torch.set_num_threads(begun)
     try:
-        yield recorded("batch", max(batch, _MOST_RECORDED)) or batch
+        yield run.batch if run.batch <= max(batch, _MOST_RECORDED) else batch
     finally:
         torch.set_num_threads(threads)
 

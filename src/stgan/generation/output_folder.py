@@ -1,184 +1,226 @@
-"""The output folder of generation: OUT/ACTION/*.mp4, OUT/manifest.jsonl, OUT/contact_sheet.png.
+"""The output folder of generation: OUT/ACTION/*.mp4, OUT/run.json, OUT/parts/ACTION/*.jsonl.
 
-A clip is finished when its line is in the manifest, and the line is written last. So a run may end at any moment, by
-Ctrl-C, a full disk or kill -9: finished clips are kept, and unfinished ones are ignored.
+A clip is finished when a part names it and its file has the hash that the part tells. Clips are staged, then the part
+is written if there is none of its first clip, and then they are moved into place. So a run may end at any moment, by
+Ctrl-C, a full disk or kill -9, and of several workers with the same clips the first one counts.
 """
 
 import math
 import os
-import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import secrets
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-
 from stgan.errors import StganError
-from stgan.files import flush, locked, remove, remove_leftovers, sha256
-from stgan.generation.contact_sheet import write_contact_sheet
+from stgan.files import create, flush, locked, remove, remove_leftovers, sha256, shared
+from stgan.generation.merging import COMPANIONS, merge, problems_of, publish, settle
+from stgan.generation.units import FPS, Companion, Generated, Unit
 from stgan.manifest import Entry, Manifest
 from stgan.names import quoted
+from stgan.parts import PARTS, RUN, STAGED, Part, Run, first_difference, part_path, read_part, read_run, staged_name
+from stgan.records import as_json, write_record
 from stgan.video import write_video
 
 PREVIOUS = "manifest.previous.jsonl"
-COMPANIONS = (".gif", ".trace.png", ".iterations")
-"""Endings of the files that may be beside a clip's .mp4; the last one is a folder."""
-
-Key = tuple[str, int]  # a clip's action and its number among the clips of that action
+_REMEDY = "choose another --out, or leave --resume and --shard away to start anew"
 
 
 class OutputFolder:
-    """The output folder of a running generation. Made by `open_output`, which holds the lock.
+    """The output folder of a worker, which other workers may share.
 
-    settings: what all clips have in common, as the manifest records it, including the `seed`.
-    clips:    the entries of intact clips, without the settings.
-    damaged:  the number of clips that were removed from the manifest, because they were missing or changed.
-    previous: whether a former manifest was renamed to `PREVIOUS`.
+    run:       the folder's record.
+    made_with: versions, device and threads of this worker, which are recorded with its clips.
+    damaged:   the number of clips that were missing or changed although a part named them, as far as was looked.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self.settings = path, settings
-        self.manifest = Manifest(path)
-        self.clips: dict[Key, Entry] = {}
+    def __init__(self, path: Path, run: Run, made_with: Mapping[str, Any]) -> None:
+        self.path, self.run, self.made_with = path, run, made_with
         self.damaged = 0
-        self.previous = False
+        self._word = secrets.token_hex(8)
 
-    def name(self, key: Key) -> Path:
-        """The path of a clip within the folder."""
-        action, index = key
-        return Path(action) / f"{action}_seed{self.settings['seed']}_{index:04d}.mp4"
+    def begun(self, unit: Unit) -> bool:
+        """Whether a part names the first clip of a unit. It is not read."""
+        return os.path.lexists(part_path(self.path, unit.action, unit.clips.start))
 
-    def finished(self, key: Key, companions: Iterable[str] = ()) -> bool:
-        """Whether a clip exists, with a companion for each of these endings."""
-        path = self.path / self.name(key)
-        return key in self.clips and all(path.with_suffix(ending).exists() for ending in companions)
+    def missing(self, unit: Unit, endings: Collection[str] = ()) -> tuple[range, list[Part]]:
+        """The clips of a unit from the first one on that is not finished, and the parts that name any of them.
 
-    def add(
-        self,
-        key: Key,
-        frames: UInt8[np.ndarray, "time height width 3"],
-        fps: float,
-        details: Mapping[str, float],
-        companions: Mapping[str, Callable[[Path], None]] | None = None,
-    ) -> None:
-        """Write a clip and its companions, flush them to the disk, and then write the clip's line in the manifest.
-
-        Args:
-            details: values of this clip for the manifest, in addition to the settings.
-            companions: for endings of `COMPANIONS`, functions that write the file or folder at a path, atomically.
+        endings: of companions that a finished clip has, too.
 
         Raises:
-            StganError: a value is not finite, or the folder cannot be written to. The folder is then unchanged.
+            StganError: a part is wrong, or belongs to another run.
         """
-        path = self.path / self.name(key)
+        first = unit.clips.start
+        with problems_of(self.path):
+            while first in unit.clips and (part := self._part(unit, first)) and self._holds(part, endings):
+                first += len(part.entries)
+            rest = range(first, unit.clips.stop)
+            former = [part for number in rest if (part := self._part(unit, number))]
+            for part in former:
+                publish(self.path, part)
+            return rest, former
+
+    def add(
+        self, clips: Sequence[Generated], former: Sequence[Part] = (), companions: Mapping[str, Companion] | None = None
+    ) -> list[Entry]:
+        """Write clips of a unit that follow each other; they are flushed to the disk before their part is written.
+
+        Args:
+            former: what `missing` returned: parts that the new one replaces.
+            companions: for endings of `COMPANIONS`, functions that write the file or folder.
+
+        Returns:
+            The lines of the clips; none if another worker was faster, whose clips then stay.
+
+        Raises:
+            StganError: a value is not finite, or the folder cannot be written to. No part names the clips then.
+        """
         companions = companions or {}
-        if not all(map(math.isfinite, details.values())):
-            raise StganError(f"{path.name} has values that are not finite and is not kept; try another seed or model")
-        with _problems_of(self.path):
-            path.parent.mkdir(exist_ok=True)
-            if path.parent.resolve() != self.path.resolve() / path.parent.name:
-                raise StganError(
-                    f"{quoted(path.parent)} is a link to another folder; remove it or choose another --out"
-                )
-            for ending in COMPANIONS:  # companions of a former clip with this name
-                if ending not in companions:
-                    remove(path.with_suffix(ending))
-            for ending, write in companions.items():
-                write(path.with_suffix(ending))
-            write_video(path, frames, fps)
-            for written in (*map(path.with_suffix, companions), path, path.parent):
-                flush(written)
-            entry = Entry(self.name(key).as_posix(), *key, {**details, "sha256": sha256(path)})
-            former = self.clips.get(key)  # an intact clip without one of its companions
-            self.clips[key] = entry
-            if former is None:
-                self.manifest.append(self._line(entry))
-            elif former != entry:
-                self._write(self.clips)
+        action, first = clips[0].key
+        path = part_path(self.path, action, first)
+        with problems_of(self.path):
+            for names in ((STAGED,), (action,), (PARTS,), (PARTS, action)):
+                self._make_folder(*names)
+            entries = tuple(self._stage(clip, companions) for clip in clips)
+            mine = Part(path, b"".join(entry.line() for entry in entries), entries)
+            for part in former:
+                with suppress(FileNotFoundError):
+                    if part.path.read_bytes() == part.content:  # else another worker has replaced it
+                        part.path.unlink()
+            # A network file system may say that the part exists when this call has made it.
+            there = mine if create(path, mine.content) else read_part(self.path, self.run, action, first)
+            won = there is not None and there.content == mine.content
+            if there:
+                publish(self.path, there)
+            for left in (self.path / STAGED).glob(f"{self._word}.*"):  # of clips that another worker has made
+                remove(left)
+            for entry in entries if won else ():
+                for ending in set(COMPANIONS) - set(companions):  # of a former clip with this name
+                    remove((self.path / entry.file).with_suffix(ending))
+        return list(entries) if won else []
 
-    def finish(self, order: Iterable[Key]) -> None:
-        """Sort the manifest and draw the contact sheet. Clips that are not in this order (of other jobs) come last."""
-        with _problems_of(self.path):
-            self._write(dict.fromkeys((*(key for key in order if key in self.clips), *self.clips)))
-            write_contact_sheet(self.path, [(*key, self.name(key)) for key in self.clips])
+    def _part(self, unit: Unit, first: int) -> Part | None:
+        return read_part(self.path, self.run, unit.action, first)
 
-    def _line(self, entry: Entry) -> Entry:
-        return replace(entry, details={**entry.details, **self.settings})
+    def _holds(self, part: Part, endings: Collection[str]) -> bool:
+        """Whether the clips of a part are in place and unchanged, with these companions."""
+        whole, _ = self._look(part, endings)
+        if not whole:  # as while a worker moves them into place, or after it was killed
+            publish(self.path, part)
+            whole, damaged = self._look(part, endings)
+            self.damaged += damaged
+        return whole
 
-    def _write(self, keys: Iterable[Key]) -> None:
-        self.manifest.write(self._line(self.clips[key]) for key in keys)
+    def _look(self, part: Part, endings: Collection[str]) -> tuple[bool, int]:
+        """Whether the clips of a part are there with these companions, and how many clips are missing or changed."""
+        paths = [self.path / entry.file for entry in part.entries]
+        damaged = sum(
+            not path.is_file() or sha256(path) != entry.details["sha256"]
+            for path, entry in zip(paths, part.entries, strict=True)
+        )
+        return not damaged and all(path.with_suffix(ending).exists() for path in paths for ending in endings), damaged
 
-    def _start_anew(self) -> None:
-        if self.manifest.path.is_file() and self.manifest.path.stat().st_size:
-            os.replace(self.manifest.path, self.path / PREVIOUS)
-            self.previous = True
-        self._write(())
+    def _stage(self, clip: Generated, companions: Mapping[str, Companion]) -> Entry:
+        file = self.run.file(*clip.key)
+        if not all(map(math.isfinite, clip.details.values())):
+            raise StganError(f"{file} has values that are not finite and is not kept; try another seed or model")
+        new = self.path / STAGED / f"{self._word}.mp4"
+        write_video(new, clip.frames, FPS)
+        details = {**clip.details, "sha256": sha256(new), **self.run.settings, **self.made_with}
+        entry = Entry(file, *clip.key, details)
+        staged = self.path / STAGED / f"{self._word}.{staged_name(entry)}"
+        for ending, write in companions.items():
+            write(clip, staged.with_suffix(ending))
+            flush(staged.with_suffix(ending))
+        flush(new)
+        os.replace(new, staged)  # last, since others may move what has this name
+        return entry
 
-    def _resume(self) -> None:
-        for entry in self.manifest.read():
-            key = (entry.action, entry.index)
-            difference = first_difference(entry.details, self.settings)
-            if difference:
-                other = "by another version of stgan, " * is_of_another_version(entry.details, self.settings)
-                raise StganError(
-                    f"cannot resume: {quoted(entry.file)} in {quoted(self.path)} was made {other}with {difference}; "
-                    "choose another --out, or leave --resume away to start anew"
-                )
-            path = self.path / self.name(key)
-            if entry.file != self.name(key).as_posix():
-                raise StganError(
-                    f"cannot resume: {quoted(self.manifest.path)} names {quoted(entry.file)} where "
-                    f"{quoted(self.name(key).as_posix())} should be; choose another --out, or leave --resume away"
-                )
-            if path.is_file() and sha256(path) == entry.details.get("sha256"):
-                own = {name: value for name, value in entry.details.items() if name not in self.settings}
-                self.clips[key] = replace(entry, details=own)
-            else:
-                self.damaged += 1
-        self._write(self.clips)
+    def _make_folder(self, *names: str) -> None:
+        place = self.path.joinpath(*names)
+        place.mkdir(exist_ok=True)
+        if place.resolve() != self.path.resolve().joinpath(*names):
+            raise StganError(f"{quoted(place)} is a link to another folder; remove it or choose another --out")
+
+
+def start_anew(path: Path) -> bool:
+    """Give up the clips of a folder: its manifest becomes `manifest.previous.jsonl`, and its parts are removed.
+
+    The clips stay until new ones of the same names replace them. Returns whether there was a manifest.
+
+    Raises:
+        StganError: the folder cannot be written to, or a process makes clips in it.
+    """
+    with problems_of(path), locked(path, doing="is generating into", remedy="choose another --out"):
+        with suppress(StganError):  # a killed run has parts that its manifest does not name
+            merge(path)
+        manifest = Manifest(path)
+        previous = manifest.path.is_file() and manifest.path.stat().st_size > 0
+        if previous:
+            os.replace(manifest.path, path / PREVIOUS)
+        manifest.write(())
+        remove(path / PARTS)  # before the record, without which parts could be taken for those of another run
+        remove(path / RUN)
+    return previous
 
 
 @contextmanager
-def open_output(path: Path, settings: Mapping[str, Any], *, resume: bool) -> Iterator[OutputFolder]:
-    """Make and lock the folder, keep or give up its clips, and remove temporary files of killed runs.
+def working_in(path: Path) -> Iterator[None]:
+    """Make clips in a folder, as other processes may. The last one to leave removes what killed ones left behind."""
+    try:
+        with ExitStack() as stack:
+            with problems_of(path):
+                stack.enter_context(shared(path))
+            yield
+    finally:
+        with suppress(StganError, OSError):  # others work on, or the folder is gone
+            run = read_run(path)
+            with locked(path):
+                settle(path, run)
+                remove(path / STAGED)
+                parts = path / PARTS
+                for place in (path, *path.iterdir(), *(parts.iterdir() if parts.is_dir() else ())):
+                    if place.is_dir() and not place.is_symlink():
+                        remove_leftovers(place)
 
-    Args:
-        settings: recorded with every clip. With `resume`, the folder's clips must have been made with the same ones.
-        resume: keep the intact clips. Otherwise start again: the former manifest becomes `manifest.previous.jsonl`,
-            and finished clips replace former ones of the same names.
+
+def join(path: Path, run: Run) -> Run:
+    """The record of a folder: the one that it has, else this one, which is written.
 
     Raises:
-        StganError: the folder cannot be written to, is in use, or holds clips made with other settings.
+        StganError: the folder has a manifest, but no record.
     """
-    with ExitStack() as stack:
-        folder = OutputFolder(path, settings)
-        with _problems_of(path):
-            stack.enter_context(locked(path, doing="is generating into", remedy="choose another --out"))
-            if resume:
-                folder._resume()
-            else:
-                folder._start_anew()
-            for place in (path, *path.iterdir()):
-                if place.is_dir() and not place.is_symlink() and os.access(place, os.W_OK | os.X_OK | os.R_OK):
-                    remove_leftovers(place)
-        yield folder
+    manifest = Manifest(path)
+    with problems_of(path):
+        if not os.path.lexists(path / RUN) and next(manifest.read(), None):
+            raise StganError(
+                f"cannot resume: {quoted(path)} has a manifest, but no {RUN}, so an earlier version of stgan or "
+                f"another command made its clips; {_REMEDY}"
+            )
+        if create(path / RUN, as_json(run).encode()):
+            create(manifest.path, b"")  # readers take the folder for what it is
+        return read_run(path)
 
 
-def first_difference(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """The first recorded value that differs from the settings, as "seed 0, not 1"; empty if there is none."""
-    for name, wanted in settings.items():
-        value = recorded.get(name)
-        if value == wanted:
-            continue
-        if isinstance(wanted, Mapping) and isinstance(value, Mapping):
-            if inner := first_difference(value, {**dict.fromkeys(value), **wanted}):
-                return f"{name}.{inner}"
-        else:
-            return f"{name} {_short(value)}, not {_short(wanted)}"
-    return ""
+def agree(path: Path, recorded: Run, run: Run) -> Run:
+    """The record of a folder, which now plans the clips of this run, too.
+
+    Raises:
+        StganError: the folder's clips are made with other settings; the message names the first that differs.
+    """
+    if difference := first_difference(recorded.settings, run.settings):
+        former, now = {**recorded.settings, **recorded.begun}, {**run.settings, **run.begun}
+        other = "by another version of stgan, " * is_of_another_version(former, now)
+        raise StganError(f"cannot resume: {quoted(path)} was made {other}with {difference}; {_REMEDY}")
+    counts = {**recorded.counts, **run.counts}
+    agreed = replace(recorded, counts=counts)
+    if counts != recorded.counts:
+        with problems_of(path):
+            write_record(path / RUN, agreed)
+    return agreed
 
 
 def is_of_another_version(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
@@ -192,19 +234,3 @@ def is_of_another_version(recorded: Mapping[str, Any], settings: Mapping[str, An
 def _names(settings: Any) -> Any:
     """The names of settings and of theirs."""
     return {name: _names(value) for name, value in settings.items()} if isinstance(settings, Mapping) else None
-
-
-@contextmanager
-def _problems_of(path: Path) -> Iterator[None]:
-    """Turn an OSError, such as a full disk or a missing permission, into a StganError."""
-    try:
-        yield
-    except OSError as error:
-        raise StganError(
-            f"cannot write to {quoted(path)} ({(error.strerror or str(error)).lower()}); "
-            "put that right or choose another --out"
-        ) from error
-
-
-def _short(value: Any) -> str:
-    return "none" if value is None else reprlib.repr(value)

@@ -28,11 +28,9 @@ def generate_set(
         StganError: the folder holds clips that were made with other settings, is in use, or cannot be written to.
     """
     with job.open(folder, resume=True) as run:
-        for key in run.job.order():
-            if run.finished(key):
+        for unit, _ in run.make_all(on_iteration):
+            for _ in unit.clips:
                 on_clip()
-        for _ in run.clips(on_iteration):
-            on_clip()
     return folder
 
 
