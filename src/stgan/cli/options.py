@@ -3,6 +3,7 @@
 This module does not load PyTorch, so that `--help` is fast.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -206,3 +207,46 @@ Device = Annotated[
     str | None, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, ... Default: a GPU if there is one.")
 ]
 Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: the number of cores.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """The options of commands that score clips by a protocol, in the order of their help."""
+
+    real: Real = None
+    model: ModelOfClips = None
+    evaluator: Evaluator = None
+    features: Features = None
+    protocol: Protocol = "stgan"
+    num: Annotated[
+        int | None,
+        typer.Option(
+            help="Score only this many clips of a folder, equally many of each action. Default: the protocol's; stgan: "
+            "all, or as many as each folder has."
+        ),
+    ] = None
+    num_real: NumReal = None
+    splits: Splits = None
+    frames: WindowFrames = None
+    window: Window = None
+    real_window: RealWindow = None
+    seed: ScoringSeed = None
+    stride: Stride = None
+    short: Short = None
+    resize: Resize = None
+    covariance: Covariance = None
+    epsilon: Epsilon = None
+    neighbours: Neighbours = None
+    csv_list: RealCsv = None
+    split_column: SplitColumn = "split"
+    ucf_split: UcfSplit = 1
+    real_fps: RealFps = None
+    layout: Layout = None
+    values: Values = None
+    allow_fooled: AllowFooled = False
+    trust_torchscript: TrustTorchscript = False
+    cache: Cache = None
+    no_cache: NoCache = False
+    batch_size: BatchSize = 4
+    workers: Workers = None
+    device: Device = None
