@@ -14,7 +14,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.metrics.distances import frechet_distance, kernel_distance
+from stgan.metrics.distances import frechet_distance, frechet_influence, kernel_distance, kernel_influence
 from stgan.names import quoted
 from stgan.networks import I3D, VideoClassifier
 from stgan.records import Count, Number, Text
@@ -141,6 +141,15 @@ class Rules:
         """`kernel_distance` by these rules."""
         kernel = self.kernel
         return kernel.factor * float(kernel_distance(a, b, kernel.degree, kernel.constant, kernel.unbiased))
+
+    def frechet_influence(self, a: Tensor, b: Tensor) -> Tensor:
+        """`frechet_influence` by these rules."""
+        return frechet_influence(a, b, int(self.covariance == "n-1"))
+
+    def kernel_influence(self, a: Tensor, b: Tensor) -> Tensor:
+        """`kernel_influence` by these rules."""
+        kernel = self.kernel
+        return kernel.factor * kernel_influence(a, b, kernel.degree, kernel.constant, kernel.unbiased)
 
     def check_network(self, kind: str, name: str, frames: int) -> None:
         """Raise StganError unless a network of this kind can give the number that the rules describe."""
