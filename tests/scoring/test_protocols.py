@@ -125,7 +125,7 @@ def test_stylegan_v(made: list[Clip], real: list[Clip]) -> None:
     theirs = features(long, network, Protocol(window="random"))
     assert scores.frechet_video_distance == pytest.approx(frechet(ours, theirs, 0), rel=1e-6)
     assert scores.by is not None and scores.by.num_real == 8
-    assert scores.by.changes == ("num 9", "num real 8")
+    assert scores.by.changes == ("--num 9", "--num-real 8")
     assert [clip.file for clip in scores.skipped] == ["03.mp4", "03.mp4"]
     seen = features(long[:1], network, Protocol(window="first"))
     assert not np.allclose(seen, features(long[:1], network, Protocol(window="random")))
@@ -321,6 +321,6 @@ def test_knobs_change_stgans_own_protocol(tiny_clips: Path, evaluator: Evaluator
     plain = evaluate(clips, evaluator, real=beside)
     changed = evaluate(clips, evaluator, real=beside, rules=Rules(covariance="n", num_real=6))
     assert plain.by is not None and plain.by.changes == () and plain.by.rules == Rules()
-    assert changed.by is not None and set(changed.by.changes) == {"covariance n", "num real 6"}
+    assert changed.by is not None and set(changed.by.changes) == {"--covariance n", "--num-real 6"}
     assert changed.by.num_real == 6
     assert changed.rows[1].num_windows == 6

@@ -11,7 +11,15 @@ from rich.text import Text
 from stgan.cli import options
 from stgan.cli.evaluate import check_scoring, chosen_rules, find_networks, find_real, score_cache
 from stgan.cli.report import check_shown, is_page
-from stgan.cli.terminal import check_outputs, new_console, new_table, on_interrupt, print_note, write_json
+from stgan.cli.terminal import (
+    check_outputs,
+    new_console,
+    new_table,
+    on_interrupt,
+    print_note,
+    print_paragraph,
+    write_json,
+)
 from stgan.errors import StganError
 from stgan.files import write_text
 from stgan.metrics.table import METRICS
@@ -134,6 +142,6 @@ def show_comparison(console: Console, comparison: "GeneratorComparison") -> None
         console.print(table)
     if comparison.differences:
         console.print(f"{len(clear)} of {len(comparison.differences)} differences are clear: their intervals exclude 0")
-    console.print(f"{caption(comparison).replace('Bold:', 'Bold and *:')}", soft_wrap=True)
+    print_paragraph(console, caption(comparison, intervals="Below scores", best="Bold and *"))
     for note in comparison.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        print_paragraph(console, f"note: {note}")

@@ -37,11 +37,6 @@ _MOST_CLIPS = 1_000_000
 _MOST_WORKERS = 256
 _MOST_AT_ONCE = 4096
 _FASTEST = 1000.0  # frames a second
-_RULES = (
-    "num", "num_real", "splits", "frames", "window", "real_window", "seed", "stride", "short", "resize", "covariance",
-    "epsilon", "neighbours",
-)  # fmt: skip
-"""Options that change a protocol."""
 
 EXAMPLES = (
     "stgan generate --num 10 --out clips && stgan evaluate clips",
@@ -128,10 +123,11 @@ def evaluate(
 def chosen_rules(scoring: options.Scoring, draws: int | None = None) -> "Rules":
     """The rules of the protocol, with those changed that an option names."""
     from stgan.scoring import PROTOCOLS
+    from stgan.scoring.protocols import OPTIONS
 
     if scoring.protocol not in PROTOCOLS:
         raise StganError(f"there is no protocol {quoted(scoring.protocol)}; choose one of {', '.join(PROTOCOLS)}")
-    given = {name: getattr(scoring, name) for name in _RULES} | {"draws": draws}
+    given = {"draws": draws, **{name: getattr(scoring, name) for name in OPTIONS if name != "draws"}}
     changes = {name: value for name, value in given.items() if value is not None}
     for name, value in changes.items():
         if isinstance(value, int | float) and name != "seed":

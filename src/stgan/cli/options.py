@@ -90,9 +90,9 @@ SecondEvaluator = Annotated[
 Protocol = Annotated[
     str,
     typer.Option(
-        metavar="|".join(PROTOCOLS),
-        help="What a published number depends on besides clips and networks (docs/metrics.md#protocols). "
-        "The options below change single parts of it, and the scores say so.",
+        metavar="NAME",
+        help="What a published number depends on besides clips and networks (docs/metrics.md): "
+        f"{', '.join(PROTOCOLS)}. The options below change single parts of it, and the scores say so.",
     ),
 ]
 NumReal = Annotated[
@@ -115,7 +115,10 @@ Short = Annotated[
 ]
 Resize = Annotated[
     Literal["bicubic", "bilinear", "lanczos"] | None,
-    typer.Option(help="Filter by which real clips are brought to the size of the generated ones."),
+    typer.Option(
+        metavar="FILTER",
+        help="Filter by which real clips are brought to the size of the generated ones: bicubic, bilinear or lanczos.",
+    ),
 ]
 Covariance = Annotated[Literal["n-1", "n"] | None, typer.Option(help="Divisor of the Fréchet distance's covariances.")]
 Epsilon = Annotated[

@@ -62,7 +62,12 @@ def read_clips(
 
 def print_note(console: Console, note: str) -> None:
     """Print a sentence that a user should know about the input, which is used nevertheless."""
-    console.print(f"note: {note}", soft_wrap=True, style="yellow")
+    print_paragraph(console, f"note: {note}", style="yellow")
+
+
+def print_paragraph(console: Console, text: str, style: str | None = None) -> None:
+    """Print text that a terminal breaks between words, and a file or another program gets as one line."""
+    console.print(text, soft_wrap=not console.is_terminal, style=style)
 
 
 class _Command(TyperCommand):

@@ -22,6 +22,11 @@ from stgan.scoring.clips import Clip, Protocol, Short, Window
 from stgan.scoring.evaluators import Evaluator
 from stgan.video.decoding import Resize
 
+OPTIONS = (
+    "num", "num_real", "splits", "frames", "window", "real_window", "seed", "stride", "short", "resize", "covariance",
+    "epsilon", "neighbours", "draws",
+)  # fmt: skip
+"""The rules that an option of the command line changes, which has the same name."""
 _Some = Annotated[Count, Ge(1)]
 
 
@@ -90,10 +95,13 @@ class Rules:
         return self.real != "seen"
 
     def changes(self) -> list[str]:
-        """What differs from the protocol of this name, in words. stgan's own leaves open how many clips there are."""
+        """What differs from the protocol of this name, as options if there are such. stgan's own leaves open how many
+        clips there are.
+        """
         known = PROTOCOLS[self.name]
         pairs = ((each.name, getattr(self, each.name)) for each in fields(self) if self.published or each.name != "num")
-        return [f"{name.replace('_', ' ')} {value}" for name, value in pairs if value != getattr(known, name)]
+        changed = [(name, value) for name, value in pairs if value != getattr(known, name)]
+        return [f"{'--' * (name in OPTIONS)}{name.replace('_', '-')} {value}" for name, value in changed]
 
     def of_generated(self, protocol: Protocol) -> Protocol:
         """Which part of a generated clip is scored, from what the caller says of sizes, windows and rates."""
