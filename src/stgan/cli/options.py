@@ -114,10 +114,11 @@ Short = Annotated[
     typer.Option(help="Play clips of fewer frames than a window back and forth, or leave them out."),
 ]
 Resize = Annotated[
-    Literal["bicubic", "bilinear", "lanczos"] | None,
+    Literal["bicubic", "bilinear", "lanczos", "aliased"] | None,
     typer.Option(
         metavar="FILTER",
-        help="Filter by which real clips are brought to the size of the generated ones: bicubic, bilinear or lanczos.",
+        help="Filter by which real clips are brought to the size of the generated ones: bicubic, bilinear, lanczos, or "
+        "aliased (bilinear without antialiasing).",
     ),
 ]
 Covariance = Annotated[Literal["n-1", "n"] | None, typer.Option(help="Divisor of the Fréchet distance's covariances.")]

@@ -5,7 +5,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,6 +98,23 @@ class Measurements:
     def num_clips(self) -> int:
         """The number of clips that the windows are from."""
         return len({clip.name for clip in self.clips})
+
+    @classmethod
+    def joined(cls, parts: Sequence["Measurements"]) -> "Measurements":
+        """All rows of these parts, by one network, in their order."""
+
+        def together(name: str) -> Any:
+            return tuple(chain.from_iterable(getattr(part, name) for part in parts))
+
+        def stacked(name: str) -> Tensor:
+            return torch.cat([getattr(part, name) for part in parts])
+
+        return cls(
+            together("clips"), together("contents"), together("sizes"), stacked("features"),
+            stacked("log_probabilities"), stacked("shuffled"),
+            {name: torch.cat([part.pixels[name] for part in parts]) for name in parts[0].pixels},
+            together("thumbnails"), together("stored_sizes"), together("rates"), frozenset(together("variable")),
+        )  # fmt: skip
 
     def select(self, rows: Sequence[int]) -> "Measurements":
         """Some of the rows, in the order given."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from stgan.errors import StganError
 from stgan.metrics.distances import frechet_distance, frechet_influence, kernel_distance, kernel_influence
 from stgan.names import quoted
-from stgan.networks import I3D, VideoClassifier
+from stgan.networks import I3D, Preprocessing, VideoClassifier
 from stgan.records import Count, Number, Text
 from stgan.scoring.clips import Clip, Protocol, Short, Window
 from stgan.scoring.evaluators import Evaluator
@@ -57,7 +57,7 @@ class Rules:
     stride, short, resize: see `Protocol`. Only real clips are resized, to the size of the generated ones.
     real:        "seen": real clips of the generated actions, as many as generated, in which those that the evaluator
                  has seen in training are the reference. "sorted": the first ones by their paths. "random": drawn anew
-                 for each draw.
+                 for each draw. "windows": the same, of all windows of all clips, so that long clips count more.
     split:       the part of the real clips that counts, if they are divided; "" for all.
     covariance:  the divisor of covariances.
     kernel:      of the kernel distance.
@@ -81,7 +81,7 @@ class Rules:
     stride: _Some = 1
     short: Short = "mirror"
     resize: Resize = "bicubic"
-    real: Literal["seen", "sorted", "random"] = "seen"
+    real: Literal["seen", "sorted", "random", "windows"] = "seen"
     split: Literal["", "train", "test"] = ""
     covariance: Literal["n-1", "n"] = "n-1"
     kernel: Kernel = Kernel()
@@ -170,7 +170,10 @@ class Rules:
 
     def in_words(self) -> list[str]:
         """The protocol, a line for each part."""
-        order = {"sorted": "the first by path", "random": "drawn at random", "seen": "of the generated actions"}
+        order = {
+            "sorted": "the first by path", "random": "drawn at random", "seen": "of the generated actions",
+            "windows": "drawn from all windows of all of them",
+        }  # fmt: skip
         short = "played back and forth" if self.short == "mirror" else "left out"
         length = f"{self.frames} frames" if self.frames else "as many frames as the network takes"
         stride = f", every {self.stride}th frame of a clip" if self.stride > 1 else ""
@@ -190,7 +193,7 @@ class Rules:
 
 
 def prepared(evaluator: Evaluator, rules: Rules) -> Evaluator:
-    """The network with the settings that a protocol asks for: the epsilon of an I3D, the input of VideoMAE.
+    """The network with the settings that a protocol asks for: the epsilon and input of an I3D, the input of VideoMAE.
 
     Raises:
         StganError: it has no such setting.
@@ -201,6 +204,9 @@ def prepared(evaluator: Evaluator, rules: Rules) -> Evaluator:
             raise StganError(f"{quoted(evaluator.name)} is no I3D of weights, whose epsilon could be set")
         network = deepcopy(network)
         network.set_epsilon(rules.epsilon)
+        if rules.name == "videogpt":  # which cuts out the centre, and shows I3D values from -0.5 to 0.5
+            pixels = Preprocessing(size=network.config.preprocessing.size, fit="videogpt", mean=(0.5, 0.5, 0.5))
+            network.config = replace(network.config, preprocessing=pixels)
     if rules.name == "cd-fvd" and isinstance(network, VideoClassifier):
         # CD-FVD stretches frames, leaves out the normalization, and takes what the last layer gets.
         config = network.config
@@ -229,8 +235,8 @@ _VIDEOGPT = Rules(
     window="first",
     real_window="random",
     short="skip",
-    resize="bilinear",
-    real="random",
+    resize="aliased",
+    real="windows",
     split="test",
     epsilon=1e-5,
     draws=4,
@@ -291,9 +297,10 @@ PROTOCOLS = {
         replace(
             _VIDEOGPT,
             name="digan",
-            source="sihyun-yu/digan, src/scripts/compute_fvd_kvd.py",
+            source="sihyun-yu/digan, src/scripts/compute_fvd_kvd.py and src/training/dataset.py",
             num=2048,
             num_real=2048,
+            split="",
             draws=10,
         ),
         Rules(

@@ -46,6 +46,7 @@ _MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
 _WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from the declared rate
 _GIB = 1024**3
 _MOST_DECODED = 6 * _GIB  # pixels of all frames together; 3000 frames of 1920x1080 have 5.8 GiB
+_MOST_COUNTED = 3000  # frames, as many as are read
 _MOST_GIF = 2 * _GIB  # of a GIF, which can be a millionth of that
 
 
@@ -116,13 +117,7 @@ def read_video(
     interlaced = tilted = False
     try:
         with _opened(path) as container:
-            # The cover picture of an audio file is a video stream of one frame.
-            streams = [
-                stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
-            ]
-            if not streams:
-                raise VideoError(f"{quoted(path)} has no video stream: give a video file.")
-            stream = streams[0]
+            stream = _video_stream(path, container)
             context = stream.codec_context
             if context is None:
                 raise VideoError(f"{quoted(path)} uses a video codec that is not supported: convert it to mp4.")
@@ -183,6 +178,23 @@ def read_video(
     if not variable and len(shown) > 2 and abs(shown[-1] * fps / (len(shown) - 1) - 1) > _WRONG_RATE:
         fps = min((len(shown) - 1) / float(shown[-1]), MAX_FPS)  # the declared rate contradicts the time stamps
     return DecodedVideo(frames, fps, shown, variable, matrix != _UPRIGHT, interlaced, stretched, tilted)
+
+
+def count_frames(path: Path | TensorClip) -> int:
+    """The number of frames of a clip, without decoding it. A damaged or hostile file may declare a wrong one.
+
+    VideoError if the file cannot be read.
+    """
+    if isinstance(path, TensorClip):
+        return len(path.stored())
+    if files := frame_files(path):
+        return len(files)
+    _check_readable(path)
+    try:
+        with _opened(path) as container:
+            return _count_frames(path, _video_stream(path, container), _MOST_COUNTED)
+    except av.FFmpegError as error:
+        raise VideoError(f"{quoted(path)} cannot be read as a video ({reason_of(error)}): check the file.") from error
 
 
 def to_float(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[Tensor, "3 time height width"]:
@@ -332,6 +344,14 @@ def _opened(path: Path) -> av.container.InputContainer:
     # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+
+
+def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
+    """The first one. The cover picture of an audio file is a stream of one frame."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise VideoError(f"{quoted(path)} has no video stream: give a video file.")
+    return streams[0]
 
 
 def _count_frames(path: Path, stream: av.VideoStream, most: int) -> int:
