@@ -35,6 +35,7 @@ from stgan.scoring import (
     prepared,
 )
 from stgan.scoring.clips import Clip, Protocol
+from stgan.scoring.generators import _MOST_CLIPS
 from stgan.scoring.real import _drawn_windows
 from stgan.video import find_clips, read_video, write_video
 
@@ -220,6 +221,25 @@ def test_long_clips_give_more_windows(real: list[Clip], tmp_path: Path) -> None:
             _drawn_windows(count, clips, small("i3d"), protocol, rules, 0, "")
     with pytest.raises(StganError, match="have no window of 16 frames"):
         _drawn_windows(count, [real[3]], small("i3d"), Protocol(), rules, 0, "")
+
+
+def test_every_protocol_fits_a_comparison() -> None:
+    """Also tgan2's ten runs of 2048 clips."""
+    assert max(rules.num or 0 for rules in PROTOCOLS.values()) <= _MOST_CLIPS
+
+
+def test_influence_on_the_kernel_distance_is_that_of_the_protocol() -> None:
+    """100 x the slope of the biased (x.y / d)^2 by the share of a row, for jedi."""
+    a, b = torch.randn(2, 9, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rules, e = PROTOCOLS["jedi"], 1e-6
+    inner, across = (a @ a.T / 4) ** 2, ((a @ b.T / 4) ** 2).mean(1)
+
+    def value(share: Tensor) -> Tensor:
+        return 100 * (share @ inner @ share - 2 * share @ across)
+
+    even, rows = torch.full((9,), 1 / 9, dtype=torch.float64), torch.eye(9, dtype=torch.float64)
+    slopes = torch.stack([(value(even + e * (row - even)) - value(even - e * (row - even))) / (2 * e) for row in rows])
+    assert torch.allclose(rules.kernel_influence(a, b), slopes - slopes.mean(), rtol=1e-6)
 
 
 def test_jedi(made: list[Clip], real: list[Clip]) -> None:

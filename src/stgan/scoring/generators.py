@@ -36,7 +36,7 @@ RESAMPLES = 1000
 FEWEST_CLIPS = 10
 """Clips of each generator without which no difference is stated: a bootstrap of fewer says too little."""
 MOST_GENERATORS = 20
-_MOST_CLIPS = 20_000  # of each generator: the draws of so many take 160 MB
+_MOST_CLIPS = 25_000  # of each generator: the draws of so many take 200 MB
 
 
 @dataclass(frozen=True)

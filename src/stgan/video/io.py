@@ -27,7 +27,7 @@ from stgan.errors import VideoError
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
 from stgan.video.frame_folders import IMAGES, frame_files, same_number, times_by_number
-from stgan.video.tensors import TensorClip
+from stgan.video.tensors import MOST_DECODED, MOST_FRAMES, MOST_PIXELS, TensorClip
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _BARE = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")  # streams without a container, and so without time stamps
@@ -45,8 +45,6 @@ _SLIGHT = 0.01  # deviations from square pixels and from quarter turns that are 
 _MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
 _WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from the declared rate
 _GIB = 1024**3
-_MOST_DECODED = 6 * _GIB  # pixels of all frames together; 3000 frames of 1920x1080 have 5.8 GiB
-_MOST_COUNTED = 3000  # frames, as many as are read
 _MOST_GIF = 2 * _GIB  # of a GIF, which can be a millionth of that
 
 
@@ -75,9 +73,9 @@ class DecodedVideo:
 def read_video(
     path: str | Path | TensorClip,
     *,
-    max_frames: int | None = 3000,
+    max_frames: int | None = MOST_FRAMES,
     part: range | None = None,
-    max_pixels: int = 4096 * 4096,
+    max_pixels: int = MOST_PIXELS,
     max_bytes: int = 4 * _GIB,
     transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
@@ -127,7 +125,7 @@ def read_video(
             # `frame.to_ndarray` would set up a new conversion for each frame, with a thread per core.
             converter = VideoReformatter()
             last = 0.0  # the time of the last frame, in seconds
-            most = _MOST_GIF if container.format.name == "gif" else _MOST_DECODED
+            most = _MOST_GIF if container.format.name == "gif" else MOST_DECODED
             pixels = context.height * context.width
             wanted = min((number for number in (max_frames, behind) if number is not None), default=math.inf)
             if wanted * pixels > most:
@@ -192,7 +190,7 @@ def count_frames(path: Path | TensorClip) -> int:
     _check_readable(path)
     try:
         with _opened(path) as container:
-            return _count_frames(path, _video_stream(path, container), _MOST_COUNTED)
+            return _count_frames(path, _video_stream(path, container), MOST_FRAMES)
     except av.FFmpegError as error:
         raise VideoError(f"{quoted(path)} cannot be read as a video ({reason_of(error)}): check the file.") from error
 
@@ -239,7 +237,7 @@ def _read_images(
                 with Image.open(file, formats=_IMAGE_FORMATS) as image:
                     _check_image(file, image, max_pixels)
                     pixels += image.width * image.height
-                    _check_decoded(path, pixels, _MOST_DECODED)
+                    _check_decoded(path, pixels, MOST_DECODED)
                     turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
                     frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
             except VideoError:
@@ -267,13 +265,12 @@ def _read_tensor(
     place, stored = Path(str(clip)), clip.stored()
     time, height, width, _ = stored.shape
     _check_frame_size(place, height, width, max_pixels)
-    _check_decoded(place, time * height * width, _MOST_DECODED)
+    _check_decoded(place, time * height * width, MOST_DECODED)
     if max_frames is not None and time > max_frames:
         raise VideoError(f"{quoted(place)} has more than {max_frames} frames: cut it into shorter clips.")
-    chosen = stored[part.start : part.stop]
-    if not len(chosen):
+    if part.start >= min(part.stop, time):
         raise VideoError(f"{quoted(place)} has {time} frames, no frame {part.start}: get the whole file.")
-    frames = _gathered(place, map(clip.as_bytes, chosen), transform, max_bytes)
+    frames = _gathered(place, clip.frames(part), transform, max_bytes)
     return DecodedVideo(frames, _FALLBACK_FPS, np.arange(len(frames)) / _FALLBACK_FPS)
 
 
