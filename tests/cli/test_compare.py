@@ -3,16 +3,18 @@
 import csv
 import io
 import shutil
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from generator_comparisons import comparison
 from generator_folders import make_generator
 from rich.console import Console
 
 from stgan.cli.compare import show_comparison
-from stgan.scoring import read_generator_comparison
+from stgan.scoring import Rules, read_generator_comparison
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,53 @@ def test_a_comparison_in_every_form(
 def test_without_real_clips_and_in_part(stgan: Any, folders: list[Path], tiny_model: Path, tmp_path: Path) -> None:
     result = stgan.run("compare", *folders, "--model", tiny_model, "--num", 6, "--no-cache")
     assert result.returncode == 0 and "too few to state differences" in result.stdout and "Fréchet" not in result.stdout
+
+
+def test_features_in_place_of_clips(
+    stgan: Any, folders: list[Path], tiny_model: Path, tiny_clips: Path, tmp_path: Path
+) -> None:
+    """Also of the real clips. What is paired stays so."""
+    files = {folder.name: tmp_path / f"{folder.name}.features.safetensors" for folder in folders}
+    real, model = tmp_path / "real.features.safetensors", ("--model", tiny_model)
+    for folder in folders:
+        save = ("--save-features", files[folder.name], "--save-real", real)
+        assert stgan.run("evaluate", folder, *model, "--real", tiny_clips, *save).returncode == 0
+    found = []
+    for given, reference in ((folders, tiny_clips), (list(files.values()), real)):
+        result = stgan.run("compare", *given, *model, "--real", reference, "--json", tmp_path / "c.json")
+        assert result.returncode == 0, result.stderr
+        found.append(read_generator_comparison(tmp_path / "c.json"))
+    clips, features = found
+    names = {path.name: folder for folder, path in files.items()}
+    again = [
+        replace(each, name=names[each.name], drawn_with=names[each.drawn_with], fooled=clips.generators[0].fooled)
+        for each in features.generators
+    ]
+    assert tuple(again) == clips.generators and [each.drawn_with for each in clips.generators] == ["calm"] * 2
+    assert features.real == clips.real
+    part = stgan.run("compare", *files.values(), *model, "--num", 10)
+    assert part.returncode == 0 and "10 clips of each" in part.stdout
+    for arguments in ((*files.values(), "--out", tmp_path), (*folders, "--real", real, "--out", tmp_path)):
+        refused = stgan.run("compare", *arguments, *model)
+        assert refused.is_one_sentence and "holds measurements, which a page cannot show" in refused.stderr
+
+
+def test_the_options_are_those_of_evaluate(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:
+    """Files of tensors of which only an option says the axes, and other windows than the middle one."""
+    rng = np.random.default_rng(0)
+    files = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    for file in files:
+        np.save(file, rng.integers(0, 256, (4, 3, 3, 16, 16)).astype(np.uint8))
+    refused = stgan.run("compare", *files, "--model", tiny_model)
+    assert refused.is_one_sentence and "state its --layout" in refused.stderr
+    options = ("--layout", "BTCHW", "--window", "first", "--covariance", "n", "--real", files[0], "--neighbours", 1)
+    result = stgan.run("compare", *files, "--model", tiny_model, *options, "--json", tmp_path / "c.json")
+    assert result.returncode == 0, result.stderr
+    rules = read_generator_comparison(tmp_path / "c.json").rules
+    assert rules and (rules.window, rules.covariance, rules.neighbours) == ("first", "n", 1)
+    of = {command: stgan.run(command, "--help").stdout for command in ("evaluate", "compare")}
+    assert all(f"--{field.name.replace('_', '-')}" in text for text in of.values() for field in fields(Rules)
+               if field.name in ("num", "real_window", "stride", "short", "resize", "epsilon", "splits"))  # fmt: skip
 
 
 def test_clips_that_the_evaluator_steered(stgan: Any, tiny_model: Path, folders: list[Path], tmp_path: Path) -> None:

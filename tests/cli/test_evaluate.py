@@ -94,7 +94,7 @@ def test_a_published_protocol(stgan: Any, generated: Path, tiny_model: Path, tin
     assert refused.returncode == 1 and refused.is_one_sentence and "--num 9" in refused.stderr
     result = stgan.run(*arguments, "--num", 9)
     assert result.returncode == 0, result.stderr
-    assert "protocol digan, changed: num 9, num real 9, short mirror, draws 3" in result.stdout
+    assert "protocol digan, changed: --num 9, --num-real 9, --short mirror, --draws 3" in result.stdout
     assert "as in sihyun-yu/digan" in result.stdout and "epsilon 1e-05" in result.stdout
     scores = json.loads((tmp_path / "s.json").read_text())
     values = scores["by"]["draws"]["values"]

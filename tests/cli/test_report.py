@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from augmentation_records import experiment
 from manifest_lines import read_lines, write_lines
+
+from stgan.video import read_video
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,22 @@ def test_real_clips_play_beside_generated_ones(
     assert stgan.run("report", folder, "--model", tiny_model, "--real", tiny_clips).returncode == 0
     page = (folder / "report.html").read_text()
     assert all(page.count(f'aria-label="Real clip of {action}: ') == 1 for action in ("left", "right", "grow"))
+
+
+def test_clips_in_files_of_tensors(stgan: Any, tiny_model: Path, tiny_clips: Path, tmp_path: Path) -> None:
+    """A second time, the figures of the first page are no clips."""
+    for path in tiny_clips.glob("*/*.mp4"):
+        (tmp_path / "clips" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "clips" / path.parent.name / f"{path.stem}.npy", read_video(path).frames)
+    for _ in range(2):
+        result = stgan.run("report", tmp_path / "clips", "--model", tiny_model, "--real", tmp_path / "clips")
+        assert result.returncode == 0, result.stderr
+        assert "<dt>clips scored</dt><dd>9</dd>" in (tmp_path / "clips/report.html").read_text()
+    saved = tmp_path / "clips.features.safetensors"
+    stgan.run("evaluate", tmp_path / "clips", "--model", tiny_model, "--save-features", saved)
+    for arguments in ((saved,), (tmp_path / "clips", "--real", saved)):
+        refused = stgan.run("report", *arguments, "--model", tiny_model)
+        assert refused.is_one_sentence and "holds measurements, which a page cannot show" in refused.stderr
 
 
 def test_clips_of_another_precision_say_so(stgan: Any, tiny_model: Path, tmp_path: Path) -> None:

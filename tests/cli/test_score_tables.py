@@ -82,7 +82,7 @@ def test_values_beside_real_clips(scores: Scores) -> None:
     kernel = scores.beside_real.values["kernel_video_distance"]
     (line,) = (line for line in lines if "│ kernel" in line)
     assert f"{kernel.real:.4f} ± {kernel.real_std:.4f}" in line
-    assert ("sd" in line) == (kernel.ratio is None)
+    assert kernel.deviations is not None and f"│ {kernel.deviations:+10.1f} │" in line
     names = tuple(f"left/clip{i}.mp4" for i in range(8))
     (line,) = (line for line in shown(replace(scores, frozen_clips=names)) if line.startswith("frozen:"))
     assert line == f"frozen: 8 of 9 clips: {', '.join(names[:6])}, ..."

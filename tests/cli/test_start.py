@@ -13,7 +13,7 @@ import pytest
 from stgan import defaults
 from stgan.bench import machine
 from stgan.checkpoints import importing
-from stgan.cli import bench, evaluate, options, select, weights_import
+from stgan.cli import bench, options, select, weights_import
 from stgan.devices import Precision
 from stgan.sampling import PRESETS
 from stgan.scoring import BATCH
@@ -124,7 +124,7 @@ def test_options_stand_for_what_the_library_has() -> None:
     assert get_args(get_args(signature(select.select).parameters["by"].annotation)[0]) == tuple(
         criterion.value for criterion in selection.Criterion
     )
-    assert _default(evaluate.evaluate, "batch_size") == BATCH
+    assert options.Scoring().batch_size == BATCH
 
 
 def _default(function: Callable[..., None], name: str) -> object:

@@ -2,13 +2,18 @@
 
 import io
 import math
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
 from stgan import progress
-from stgan.cli.terminal import new_console, new_table
+from stgan.cli.terminal import new_console, new_table, print_paragraph
+from stgan.defaults import PROTOCOLS
 
 HOSTILE = "[red]\x1b[2J\x1b]0;title\x07\x9b1m:bomb:\u202e[/x]"
 SHOWN = r"[red]\x1b[2J\x1b]0;title\x07\x9b1m:bomb:\u202e[/x]"
@@ -25,6 +30,26 @@ def test_names_from_files_are_no_commands_to_the_terminal_and_no_markup() -> Non
     console.print(table)
     console.print(HOSTILE, style="red")
     assert file.getvalue().count(SHOWN) == 5 and not set(file.getvalue()) & set("\x1b\x07\x9b\u202e")
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(True, 2), (False, 1)])
+def test_paragraphs_are_broken_between_words_in_a_terminal_alone(terminal: bool, lines: int) -> None:
+    console = Console(file=io.StringIO(), width=40, force_terminal=terminal, color_system=None)
+    text = " ".join(["word"] * 10)
+    print_paragraph(console, text)
+    found = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(found) == lines and " ".join(line.strip() for line in found) == text
+
+
+@pytest.mark.parametrize("name", ["evaluate", "compare"])
+def test_no_choice_is_broken_in_the_help_at_80_columns(name: str) -> None:
+    command = [sys.executable, "-m", "stgan.cli.main", name, "--help"]
+    text = subprocess.run(command, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True).stdout
+    whole = set(re.findall(r"[\w-]+", text))
+    assert whole >= {*PROTOCOLS, "bicubic", "lanczos"}, whole
+    below = re.search(r"^│ {20,45}\S", text.split("─ Options")[1], re.MULTILINE)  # what began a line above
+    assert not below, below
+    assert all(len(line) <= 80 for line in text.splitlines())
 
 
 def test_neither_are_those_of_progress_bars() -> None:

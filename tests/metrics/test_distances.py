@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics.image.kid import poly_mmd
 
-from stgan.metrics.distances import frechet_distance, kernel_distance
+from stgan.metrics.distances import frechet_distance, frechet_influence, kernel_distance, kernel_influence
 
 numbers = st.integers(2, 12)
 
@@ -161,3 +161,37 @@ def test_what_cannot_be_measured_is_refused() -> None:
         for pair in ((a, broken), (broken, a)):
             with pytest.raises(ValueError, match="not finite"):
                 measure(*pair)
+
+
+def weighted_frechet(x: np.ndarray, y: np.ndarray, share: np.ndarray, correction: int) -> float:
+    """The Fréchet distance of rows x with these shares, by the nuclear norm of A B'."""
+    mean = share @ x
+    a = (x - mean) * np.sqrt(share * len(x) / (len(x) - correction))[:, None]
+    b = (y - y.mean(0)) / np.sqrt(len(y) - correction)
+    apart = ((mean - y.mean(0)) ** 2).sum()
+    return float(apart + (a**2).sum() + (b**2).sum() - 2 * np.linalg.norm(a @ b.T, "nuc"))
+
+
+def weighted_kernel(x: np.ndarray, y: np.ndarray, share: np.ndarray, unbiased: bool) -> float:
+    """The kernel distance of rows x with these shares, pairs of a row with itself left out or not."""
+    within = (x @ x.T / x.shape[1] + 1) ** 3
+    if unbiased:
+        within = (within - np.diag(np.diag(within))) * len(x) / (len(x) - 1)
+    return float(share @ within @ share - 2 * share @ ((x @ y.T / x.shape[1] + 1) ** 3).mean(1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 12), st.integers(3, 12), st.integers(1, 20), st.integers(0, 99), st.booleans())
+def test_influence_is_the_derivative_by_the_share_of_a_row(n: int, m: int, d: int, seed: int, unbiased: bool) -> None:
+    """Also of fewer rows than features."""
+    a, b = features(n, d, seed), features(m, d, seed + 100, 1.0)
+    rows, e, even = (a.numpy(), b.numpy()), 1e-5, np.full(n, 1 / n)
+    for found, distance in (
+        (frechet_influence(a, b, int(unbiased)), lambda share: weighted_frechet(*rows, share, int(unbiased))),
+        (kernel_influence(a, b, unbiased=unbiased), lambda share: weighted_kernel(*rows, share, unbiased)),
+    ):
+        moved = [even * (1 - sign * e) + sign * e * np.eye(n) for sign in (1, -1)]
+        slopes = [(distance(up) - distance(down)) / (2 * e) for up, down in zip(*moved, strict=True)]
+        scale = max(1.0, float(found.abs().max()))
+        expected = np.array(slopes) - np.mean(slopes)
+        assert found.numpy() / scale == pytest.approx(expected / scale, abs=2e-4) and abs(found.sum()) < 1e-6 * scale

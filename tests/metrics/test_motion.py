@@ -1,6 +1,7 @@
 """Motion, flicker and standstill: what they see in made videos, and what they must not."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stgan.metrics.motion import VISIBLE, flicker, frozen, held, is_flickering, is_frozen, motion, visible_motion
+from stgan.metrics.motion import (
+    VISIBLE,
+    block_means,
+    flicker,
+    frozen,
+    held,
+    is_flickering,
+    is_frozen,
+    motion,
+    visible_motion,
+)
 from stgan.video import center_window, read_video, to_float, write_video
 
 
@@ -162,3 +173,9 @@ def test_real_clips_move_and_do_not_flicker(real_data: Path, tmp_path: Path) -> 
         assert flicker(clips["flickering"]) > 10 * flicker(clips["as it is"])
         assert frozen(clips["flickering"]) == 0
         assert frozen(clips["held"]) == 1
+
+
+@pytest.mark.parametrize("metric", [visible_motion, flicker, frozen, held])
+def test_given_block_means_are_those_of_the_videos(metric: Callable[..., Tensor]) -> None:
+    videos = torch.rand(3, 3, 6, 40, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(metric(videos), metric(videos, block_means(videos)))

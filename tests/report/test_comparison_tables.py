@@ -45,6 +45,7 @@ def test_the_caption_says_what_a_reader_must_know() -> None:
         "Fooled: a network that scores these clips steered them",
     ):
         assert part in words
+    assert caption(comparison(["ours", "theirs"]), intervals="Below", best="Stars").count("Below: 95 %") == 1
     assert "| theirs (fooled) |" in markdown(comparison(["ours", "theirs"], fooled=True))
 
 

@@ -140,7 +140,7 @@ def test_clips_whose_numbers_all_have_come_first(tmp_path: Path) -> None:
     (part / "manifest.jsonl").write_text("".join(line for line in lines if '"index": 1' not in line))
     generators = find_generators([whole, part])
     chosen, _ = _matched(generators, None)
-    assert [clip.name for clip in chosen[0]] == [clip.name for clip in chosen[1]] and _paired(generators, chosen) == [
+    assert [clip.name for clip in chosen[0]] == [clip.name for clip in chosen[1]] and _paired(chosen) == [
         0,
         0,
     ]

@@ -107,6 +107,26 @@ def test_every_form_of_the_same_frames_has_the_same_scores(
     assert len(wanted) > 150 and found == pytest.approx(wanted, abs=1e-6, rel=1e-6)
 
 
+def test_folders_of_files_of_tensors_are_actions(frames: np.ndarray, tmp_path: Path) -> None:
+    """If no other clips are there. Labels in a file count more than its folder."""
+    for action in ("walk", "run"):
+        (tmp_path / action).mkdir()
+        np.save(tmp_path / action / "one.npy", frames[0])
+    np.savez(tmp_path / "run" / "two.npz", videos=frames[:2], labels=["jump", "run"])
+    found = {clip.name: clip.action for clip in given_clips(tmp_path)}
+    assert found == {
+        "run/one.npy": "run", "run/two.npz/videos/000000": "jump", "run/two.npz/videos/000001": "run",
+        "walk/one.npy": "walk",
+    }  # fmt: skip
+    assert [clip.action for clip in given_clips(tmp_path / "walk/one.npy")] == [None]
+    (tmp_path / "Walk").mkdir()
+    np.save(tmp_path / "Walk/one.npy", frames[0])
+    with pytest.raises(StganError, match="differ only in case"):
+        given_clips(tmp_path)
+    np.save(tmp_path / "loose.npy", frames[0])
+    assert [clip.name for clip in given_clips(tmp_path)] == ["loose.npy"]
+
+
 def floats(frames: np.ndarray) -> torch.Tensor:
     return as_torch(frames).float() / 255
 

@@ -1,12 +1,16 @@
 """Each protocol against the computation of the project that it is named after, restated on the same features."""
 
+import math
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from restated import between_four
 from torch import Tensor, nn
 
 from stgan.checkpoints.checkpoint import Checkpoint
@@ -31,7 +35,9 @@ from stgan.scoring import (
     prepared,
 )
 from stgan.scoring.clips import Clip, Protocol
-from stgan.video import find_clips, write_video
+from stgan.scoring.generators import _MOST_CLIPS
+from stgan.scoring.real import _drawn_windows
+from stgan.video import find_clips, read_video, write_video
 
 GENERATED, REAL = 10, 14
 DIMENSIONS = 6
@@ -125,7 +131,7 @@ def test_stylegan_v(made: list[Clip], real: list[Clip]) -> None:
     theirs = features(long, network, Protocol(window="random"))
     assert scores.frechet_video_distance == pytest.approx(frechet(ours, theirs, 0), rel=1e-6)
     assert scores.by is not None and scores.by.num_real == 8
-    assert scores.by.changes == ("num 9", "num real 8")
+    assert scores.by.changes == ("--num 9", "--num-real 8")
     assert [clip.file for clip in scores.skipped] == ["03.mp4", "03.mp4"]
     seen = features(long[:1], network, Protocol(window="first"))
     assert not np.allclose(seen, features(long[:1], network, Protocol(window="random")))
@@ -133,8 +139,6 @@ def test_stylegan_v(made: list[Clip], real: list[Clip]) -> None:
 
 def test_windows_are_of_the_frames_that_they_say(real: list[Clip]) -> None:
     """By the brightness of frames: the first, every second, those from a random place on, and played back and forth."""
-    from stgan.video import read_video
-
     clip = real[0]
     levels = read_video(clip.path).frames.astype(np.float64).mean((1, 2, 3)) / 255
     mixing = small("i3d").network.mixing.double().numpy()  # type: ignore[operator, union-attr]
@@ -167,15 +171,75 @@ def test_windows_drawn_anew(name: str, made: list[Clip], real: list[Clip]) -> No
     network = small("i3d")
     long = [clip for clip in made if clip.name != "03.mp4"]  # fewer than for all draws: the same in each
     ours = features(long[:4], network, Protocol(window="first"))
+    lengths = [len(read_video(clip.path).frames) for clip in real]
     values = []
     for draw in range(rules.draws):
-        order = np.random.default_rng([0, draw]).permutation(REAL)
-        chosen = [real[i] for i in order if real[i].name != "03.mp4"][:10]
-        values.append(frechet(ours, features(chosen, network, Protocol(window="random", seed=draw)), 1))
+        rng = np.random.default_rng([0, draw])
+        order = rng.permutation(REAL)
+        places = [max(0, lengths[i] - 15) for i in order]
+        counts = np.random.default_rng([0, draw]).multivariate_hypergeometric(places, 10, method="marginals")
+        theirs = [
+            features([real[i]], network, Protocol(window="random", seed=draw, windows=int(count)))
+            for i, count in zip(order, counts, strict=True)
+            if count
+        ]
+        values.append(frechet(ours, np.concatenate(theirs), 1))
     assert scores.by.draws.values == pytest.approx(values, rel=1e-5)
     assert scores.frechet_video_distance == pytest.approx(np.mean(values), rel=1e-5)
     assert scores.by.draws.std == pytest.approx(np.std(scores.by.draws.values))
     assert len(set(scores.by.draws.values)) == rules.draws
+
+
+def test_long_clips_give_more_windows(real: list[Clip], tmp_path: Path) -> None:
+    """Each window of all clips is as likely, and none comes twice. A clip that cannot be read is left out."""
+    lengths = [len(read_video(clip.path).frames) for clip in real]
+    shares = np.maximum(0, np.array(lengths) - 15) / sum(max(0, length - 15) for length in lengths)
+    broken = Clip(tmp_path / "broken.mp4", "broken.mp4")
+    broken.path.write_bytes(b"no video")
+    times: Counter[str] = Counter()
+
+    def count(clips: list[Clip], network: Evaluator, protocol: Protocol, **options: Any) -> Any:
+        times.update({clip.name: protocol.windows for clip in clips})
+        return measure(clips[:1], network, Protocol()) if len(clips) > 1 else measure(clips, network, Protocol())
+
+    rules, draws = rules_of("tats", num_real=12), 60
+    for draw in range(draws):
+        _, skipped = _drawn_windows(count, [*real, broken], small("i3d"), Protocol(), rules, draw, "")
+        assert [each.file for each in skipped] == ["broken.mp4"]
+    assert sum(times.values()) == 12 * draws and times["03.mp4"] == 0
+    found = np.array([times[clip.name] for clip in real])
+    assert (np.abs(found - 12 * draws * shares) < 4.5 * np.sqrt(12 * draws * shares + 1)).all()
+    every, _ = _drawn_windows(
+        partial(measure, keep_going=True), real, small("i3d"), Protocol(window="random"),
+        replace(rules, num_real=10**6), 0, "",
+    )  # fmt: skip
+    assert len(every) == sum(max(0, length - 15) for length in lengths)
+    assert len(np.unique(every.features.numpy().round(5), axis=0)) == len(every)
+    saved = [replace(clip, saved=lambda *given: given) for clip in real]
+    for clips, protocol in ((saved, Protocol()), (real, Protocol(fps=10.0))):
+        with pytest.raises(StganError, match="draws from the windows of all frames"):
+            _drawn_windows(count, clips, small("i3d"), protocol, rules, 0, "")
+    with pytest.raises(StganError, match="have no window of 16 frames"):
+        _drawn_windows(count, [real[3]], small("i3d"), Protocol(), rules, 0, "")
+
+
+def test_every_protocol_fits_a_comparison() -> None:
+    """Also tgan2's ten runs of 2048 clips."""
+    assert max(rules.num or 0 for rules in PROTOCOLS.values()) <= _MOST_CLIPS
+
+
+def test_influence_on_the_kernel_distance_is_that_of_the_protocol() -> None:
+    """100 x the slope of the biased (x.y / d)^2 by the share of a row, for jedi."""
+    a, b = torch.randn(2, 9, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rules, e = PROTOCOLS["jedi"], 1e-6
+    inner, across = (a @ a.T / 4) ** 2, ((a @ b.T / 4) ** 2).mean(1)
+
+    def value(share: Tensor) -> Tensor:
+        return 100 * (share @ inner @ share - 2 * share @ across)
+
+    even, rows = torch.full((9,), 1 / 9, dtype=torch.float64), torch.eye(9, dtype=torch.float64)
+    slopes = torch.stack([(value(even + e * (row - even)) - value(even - e * (row - even))) / (2 * e) for row in rows])
+    assert torch.allclose(rules.kernel_influence(a, b), slopes - slopes.mean(), rtol=1e-6)
 
 
 def test_jedi(made: list[Clip], real: list[Clip]) -> None:
@@ -251,6 +315,23 @@ def test_epsilon_of_the_batch_normalization() -> None:
     assert I3D(I3DConfig(epsilon=1e-5, stem=config.stem, stages=config.stages)).Conv3d_1a_7x7.bn.eps == 1e-5
 
 
+@pytest.mark.parametrize("shape", [(30, 30), (24, 31), (41, 23)])
+def test_videogpt_shows_i3d_the_centre_at_half_the_contrast(shape: tuple[int, int]) -> None:
+    """Restated: the short side becomes 32, the other is rounded up, the centre is cut out, values are less 0.5."""
+    config = I3DConfig(num_classes=4, stem=(2, 2, 4), stages=(((2,) * 6,), ((2,) * 6,), ((2,) * 6,)))
+    network = I3D(replace(config, preprocessing=replace(config.preprocessing, size=32)))
+    after: Any = prepared(as_evaluator(Checkpoint(network, hash="i3d"), "i3d", frames=16), rules_of("videogpt")).network
+    video = torch.rand(1, 3, 2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = after.config.preprocessing.video(video)[0].movedim(0, -1).numpy()
+    scale = 32 / min(shape)
+    height, width = (32, math.ceil(shape[1] * scale)) if shape[0] < shape[1] else (math.ceil(shape[0] * scale), 32)
+    top, left = (height - 32) // 2, (width - 32) // 2
+    whole = np.stack([between_four(frame, height, width) for frame in video[0].movedim(0, -1).numpy()])
+    assert found == pytest.approx(whole[:, top : top + 32, left : left + 32] - 0.5, abs=1e-9)
+    plain = network.config.preprocessing.video(video)[0].movedim(0, -1).numpy()
+    assert np.allclose(plain, 2 * found, atol=1e-9) == (shape[0] == shape[1])
+
+
 def test_other_networks_and_too_few_clips_are_refused(made: list[Clip], real: list[Clip]) -> None:
     with pytest.raises(StganError, match=r"another network than c3d.*i3d_torchscript"):
         evaluate(made, small("c3d"), real=Real(real), rules=rules_of("stylegan-v", num=5, num_real=5))
@@ -321,6 +402,6 @@ def test_knobs_change_stgans_own_protocol(tiny_clips: Path, evaluator: Evaluator
     plain = evaluate(clips, evaluator, real=beside)
     changed = evaluate(clips, evaluator, real=beside, rules=Rules(covariance="n", num_real=6))
     assert plain.by is not None and plain.by.changes == () and plain.by.rules == Rules()
-    assert changed.by is not None and set(changed.by.changes) == {"covariance n", "num real 6"}
+    assert changed.by is not None and set(changed.by.changes) == {"--covariance n", "--num-real 6"}
     assert changed.by.num_real == 6
     assert changed.rows[1].num_windows == 6

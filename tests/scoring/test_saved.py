@@ -110,6 +110,20 @@ def test_saved_real_clips_serve_other_clips_and_loops(
     assert metric.compute() > 0
 
 
+def test_another_share_of_shuffled_clips_serves(made: list[Clip], evaluator: Evaluator, tmp_path: Path) -> None:
+    """It depends on how many clips are scored."""
+    path = tmp_path / "made.features.safetensors"
+    evaluate(made, evaluator, save_features=path)
+    saved = load_measurements(path)
+    protocol = saved.parts[0].protocol
+    assert protocol.shuffled == 1
+    for share in (0.5, 0.0):
+        found, _ = measure(saved.clips, evaluator, replace(protocol, shuffled=share))
+        assert torch.equal(found.features, saved.parts[0].measured.features)
+    (part,) = saved.parts
+    assert not replace(part, protocol=replace(protocol, shuffled=0.0)).serves(protocol)
+
+
 def test_what_does_not_fit_is_refused(
     made: list[Clip], real: list[Clip], evaluator: Evaluator, stream: Evaluator, tmp_path: Path
 ) -> None:

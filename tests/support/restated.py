@@ -1,4 +1,6 @@
-"""C3D and LRCN's recurrence by their equations, in NumPy and double precision; weights as their programs have them."""
+"""C3D and LRCN's recurrence by their equations, and bilinear interpolation, in NumPy and double precision; weights as
+their programs have them.
+"""
 
 from collections.abc import Sequence
 
@@ -62,3 +64,16 @@ def caffe_lstm(arrays: Sequence[np.ndarray], inputs: np.ndarray) -> np.ndarray:
         state = output_gate * np.tanh(cell)
         states.append(state)
     return np.stack(states)
+
+
+def between_four(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bilinear between the four nearest pixels, whose centres are at half numbers."""
+    places = []
+    for new, old in ((height, image.shape[0]), (width, image.shape[1])):
+        at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, None)
+        low = np.minimum(np.floor(at).astype(int), old - 1)
+        places.append((low, np.minimum(low + 1, old - 1), at - low))
+    (top, bottom, down), (left, right, across) = places
+    down, across = down[:, None, None], across[None, :, None]
+    rows = image[top] * (1 - down) + image[bottom] * down
+    return rows[:, left] * (1 - across) + rows[:, right] * across

@@ -263,13 +263,20 @@ def test_a_hash_keeps_the_limits_of_decoding_and_ends_with_it(tmp_path: Path) ->
     assert time.monotonic() - begin < 0.5  # a hash takes over a second
 
 
-@pytest.mark.parametrize("shape", [(1000, 3000, 64, 64, 3), (400_000_000, 1, 1, 3), (2, 10**5, 10**5, 3)])
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1000, 3000, 64, 64, 3), "leave their range open: state their --range"),
+        ((400_000_000, 1, 1, 3), "more than 3000 frames"),
+        ((2, 10**5, 10**5, 3), "more than 16777216 pixels"),
+    ],
+)
 def test_the_range_is_sought_in_a_bounded_part(
-    shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensors, "_MOST_SCANNED", 1 << 26)
     path = sparse(tmp_path / "x.npy", "<f4", *shape)
-    assert "leave their range open: state their --range" in refused(path)
+    assert words in refused(path)
     assert find_tensors([path], values="0-1")[0][0].values == "0-1"
     np.save(tmp_path / "a.npy", np.full((2, 4, 4, 3), -0.5, np.float32))
     assert {clip.values for clip, _ in find_tensors([tmp_path / "a.npy", path])} == {"-1-1"}
@@ -312,3 +319,35 @@ def test_other_tensors_may_be_of_any_type(kind: torch.dtype, tmp_path: Path) -> 
         np.testing.assert_array_equal([read_video(clip).frames for clip, _ in find_tensors([path])], frames)
     save_file({**beside, "labels": torch.ones(2, dtype=kind)}, tmp_path / "x.safetensors")
     assert "is of type B" in refused(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("change", ["shorter", "rewritten", "gone"])
+def test_a_file_that_changes_while_it_is_read_is_refused(change: str, tmp_path: Path) -> None:
+    """Its map would end the process where the file has become shorter."""
+    path = tmp_path / "x.npy"
+    np.save(path, some_frames(40, 64, 64))
+    ((clip, _),) = find_tensors([path])
+    frames = clip.frames(range(40))
+    next(frames)
+    if change == "shorter":
+        os.truncate(path, 200)
+    elif change == "rewritten":
+        os.utime(path, ns=(1, 1))
+    else:
+        path.unlink()
+    with pytest.raises(VideoError, match="was changed while it was read"):
+        next(frames)
+
+
+def test_clips_beyond_the_limits_are_not_searched_for_their_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused when they are read, and only they."""
+    monkeypatch.setattr(tensors, "_MOST_SCANNED", 1 << 20)
+    path = sparse(tmp_path / "x.npy", "<f4", 3001, 64, 64, 3)
+    np.save(tmp_path / "a.npy", np.full((2, 4, 4, 3), -0.5, np.float32))
+    assert [clip.values for clip, _ in find_tensors([path])] == ["0-1"]
+    (small, _), (large, _) = find_tensors([tmp_path / "a.npy", path])
+    assert small.values == "-1-1" and len(read_video(small).frames) == 2
+    with pytest.raises(VideoError, match="has more than 3000 frames"):
+        read_video(large)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from stgan.video import VideoError, read_video, to_float, to_uint8, write_gif, write_video
+from stgan.video import TensorClip, VideoError, read_video, to_float, to_uint8, write_gif, write_video
+from stgan.video.io import count_frames
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -24,6 +25,24 @@ def message(path: Path, **limits: int) -> str:
     text = str(caught.value)
     assert "\n" not in text and text.endswith(".")
     return text
+
+
+def test_frames_are_counted_without_decoding(tmp_path: Path, stripes: np.ndarray) -> None:
+    """In every form of a clip; VideoError for none."""
+    frames = np.tile(stripes, (3, 1, 1, 1))
+    places: list[Path | TensorClip] = [tmp_path / name for name in ("clip.mp4", "clip.gif", "frames")]
+    write_video(tmp_path / "clip.mp4", frames)
+    write_gif(tmp_path / "clip.gif", frames)
+    (tmp_path / "frames").mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / "frames" / f"{number}.png")
+    np.save(tmp_path / "clip.npy", frames)
+    for place in (*places, TensorClip(tmp_path / "clip.npy")):
+        assert count_frames(place) == len(read_video(place).frames) == len(frames)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    for name in ("empty.mp4", "missing.mp4"):
+        with pytest.raises(VideoError):
+            count_frames(tmp_path / name)
 
 
 def test_mp4_keeps_colours_at_any_size(tmp_path: Path, stripes: np.ndarray) -> None:

@@ -5,16 +5,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.console import Console
 from rich.text import Text
 
 from stgan.cli import options
-from stgan.cli.evaluate import check_scoring, chosen_rules, made_by, score_cache
-from stgan.cli.report import is_page
-from stgan.cli.terminal import check_outputs, new_console, new_table, on_interrupt, print_note, write_json
+from stgan.cli.evaluate import check_scoring, chosen_rules, find_networks, find_real, score_cache
+from stgan.cli.report import check_shown, is_page
+from stgan.cli.terminal import (
+    check_outputs,
+    new_console,
+    new_table,
+    on_interrupt,
+    print_note,
+    print_paragraph,
+    write_json,
+)
 from stgan.errors import StganError
-from stgan.files import typed, write_text
+from stgan.files import write_text
 from stgan.metrics.table import METRICS
 from stgan.names import printable, quoted
 from stgan.progress import watching
@@ -38,25 +45,7 @@ def compare(
         list[Path],
         options.argument("FOLDER", "Two folders or more: what stgan generate wrote, or other clips."),
     ],
-    real: options.Real = None,
-    model: options.ModelOfClips = None,
-    evaluator: options.Evaluator = None,
-    features: options.Features = None,
-    protocol: options.Protocol = "stgan",
-    num: Annotated[
-        int | None,
-        typer.Option(help="Compare only this many clips of each folder. Default: as many as all of them have."),
-    ] = None,
-    num_real: options.NumReal = None,
-    seed: options.ScoringSeed = None,
-    splits: options.Splits = None,
-    frames: options.WindowFrames = None,
-    csv_list: options.RealCsv = None,
-    split_column: options.SplitColumn = "split",
-    ucf_split: options.UcfSplit = 1,
-    real_fps: options.RealFps = None,
-    allow_fooled: options.AllowFooled = False,
-    trust_torchscript: options.TrustTorchscript = False,
+    scoring: options.Scoring,
     out: Annotated[
         Path | None, options.folder("--out", "Also write a page with the clips side by side: FOLDER/index.html.")
     ] = None,
@@ -66,15 +55,11 @@ def compare(
     markdown_file: Annotated[
         Path | None, options.file("--markdown", "Write the table as Markdown to this file.")
     ] = None,
-    cache: options.Cache = None,
-    no_cache: options.NoCache = False,
-    batch_size: options.BatchSize = 4,
-    workers: options.Workers = None,
-    device: options.Device = None,
 ) -> None:
     """Compare generators: equally many clips of each, scored alike, and which differences are more than chance.
 
-    Each folder holds the clips of one generator. Of each action that all of them show, as many clips count as the
+    Each folder holds the clips of one generator, in any form that stgan evaluate takes; or it is a file of its
+    --save-features. Of each action that all of them show, as many clips count as the
     folder with the fewest has. Evaluator, feature network and real clips are the same for all. Every score has a 95 %
     interval. A score is marked as best only if it is better than that of every other generator by the interval of the
     difference.
@@ -82,28 +67,13 @@ def compare(
     Clips of the same action, seed and number (stgan generate --seed) are compared in pairs, which finds smaller
     differences. The evaluator is a network that did not steer the clips of any folder.
     """
-    from stgan.checkpoints import find_model
-    from stgan.cli.score_tables import show_protocol
-    from stgan.devices import choose_device
     from stgan.report.compare_page import write_compare_page
     from stgan.report.comparison_tables import as_csv, latex, markdown
-    from stgan.scoring import (
-        SAVED,
-        Judging,
-        Real,
-        compare_generators,
-        find_evaluator,
-        find_generators,
-        given_clips,
-        prepared,
-    )
+    from stgan.scoring import Judging, compare_generators, find_generators
 
     console = new_console()
-    rules = chosen_rules(
-        protocol, num=num, num_real=num_real, seed=seed, splits=splits, frames=frames, draws=1
-    )  # fmt: skip
-    of_real = {"--real-csv": csv_list, "--real-fps": real_fps, "--num-real": num_real}
-    check_scoring(real, of_real, real_fps, batch_size, workers)
+    rules = chosen_rules(scoring, draws=1)
+    check_scoring(scoring, {})
     files = {"--json": json_file, "--csv": csv_file, "--latex": latex_file, "--markdown": markdown_file}
     check_outputs(files)
     page = out / "index.html" if out else None
@@ -112,30 +82,16 @@ def compare(
             raise StganError(f"--out {quoted(out)} is a file; give the name of a folder")
         if page.exists() and not is_page(page):
             raise StganError(f"{quoted(page)} is not a page; give another --out")
-    for given in (*folders, *([real] if real else [])):
-        if given.name.endswith(SAVED):
-            raise StganError(f"{quoted(given)} holds measurements, which stgan evaluate alone takes; give the clips")
-    generators = find_generators(folders, lambda note: print_note(console, note))
-    whole = made_by(folders[0]) if model is None else find_model(typed(model))
-    find = partial(
-        find_evaluator, model=whole, frames=rules.frames, device=choose_device(device), run_code=True,
-        trust_torchscript=trust_torchscript,
+        check_shown(*folders, scoring.real)
+    generators = find_generators(
+        folders, partial(print_note, console), layout=scoring.layout, values=scoring.values
     )  # fmt: skip
-    show_protocol(console, rules)
-    scorer, space = find(evaluator), find(features) if features is not None else None
-    if space is None or rules.score == "inception_score":
-        scorer = prepared(scorer, rules)
-    else:
-        space = prepared(space, rules)
-    beside = None
-    if real:
-        say = partial(print_note, console)
-        found = given_clips(real, say, csv=csv_list, split_column=split_column, ucf_split=ucf_split)
-        beside = Real(found, real_fps)
-    with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
+    scorer, space = find_networks(scoring, rules, folders[0], console)
+    real = find_real(scoring, console)
+    with score_cache(scoring.cache, console, scoring.evaluator, scoring.features, unused=scoring.no_cache) as kept:
         comparison = compare_generators(
-            generators, Judging(scorer, space, beside, rules=rules, allow_fooled=allow_fooled), cache=kept,
-            batch_size=batch_size, workers=workers, watch=watching(console),
+            generators, Judging(scorer, space, real, rules=rules, allow_fooled=scoring.allow_fooled), cache=kept,
+            batch_size=scoring.batch_size, workers=scoring.workers, watch=watching(console),
         )  # fmt: skip
     show_comparison(console, comparison)
     write_json(json_file, comparison)
@@ -143,12 +99,12 @@ def compare(
         if path:
             write_text(path, written(comparison))
     if page:
-        command = ["stgan", "compare", *map(str, folders), *(["--real", str(real)] if real else [])]
-        command += ["--evaluator", evaluator] if evaluator else []
+        command = ["stgan", "compare", *map(str, folders), *(["--real", str(scoring.real)] if scoring.real else [])]
+        command += ["--evaluator", scoring.evaluator] if scoring.evaluator else []
         with on_interrupt("the same command starts the page again"), console.status("drawing"):
             _, films = write_compare_page(
                 comparison, dict(zip((each.name for each in generators), folders, strict=True)), page,
-                real=(real, beside.clips) if real and beside else None, command=shlex.join(command),
+                real=(scoring.real, real.clips) if scoring.real and real else None, command=shlex.join(command),
             )  # fmt: skip
         needs = f"shows the films in {films}" if films else "needs no other file"
         console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) {needs}", soft_wrap=True)
@@ -186,6 +142,6 @@ def show_comparison(console: Console, comparison: "GeneratorComparison") -> None
         console.print(table)
     if comparison.differences:
         console.print(f"{len(clear)} of {len(comparison.differences)} differences are clear: their intervals exclude 0")
-    console.print(f"{caption(comparison).replace('Bold:', 'Bold and *:')}", soft_wrap=True)
+    print_paragraph(console, caption(comparison, intervals="Below scores", best="Bold and *"))
     for note in comparison.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        print_paragraph(console, f"note: {note}")

@@ -31,7 +31,7 @@ from stgan.progress import watching
 
 if TYPE_CHECKING:
     from stgan.checkpoints import ModelFolder
-    from stgan.scoring import Clip, Rules, ScoreCache, Scores
+    from stgan.scoring import Clip, Evaluator, Real, Rules, ScoreCache, Scores
 
 _MOST_CLIPS = 1_000_000
 _MOST_WORKERS = 256
@@ -57,44 +57,14 @@ def evaluate(
             "each action, a list (csv, txt), or tensors (npy, npz, pt, safetensors); or what --save-features wrote.",
         ),
     ],
-    real: options.Real = None,
-    model: options.ModelOfClips = None,
-    evaluator: options.Evaluator = None,
-    features: options.Features = None,
-    protocol: options.Protocol = "stgan",
-    num: Annotated[
-        int | None,
-        typer.Option(
-            help="Score only this many clips, equally many of each action. Default: the protocol's; stgan: all."
-        ),
-    ] = None,
-    num_real: options.NumReal = None,
-    splits: options.Splits = None,
-    frames: options.WindowFrames = None,
-    window: options.Window = None,
-    real_window: options.RealWindow = None,
-    seed: options.ScoringSeed = None,
-    stride: options.Stride = None,
-    short: options.Short = None,
-    resize: options.Resize = None,
-    covariance: options.Covariance = None,
-    epsilon: options.Epsilon = None,
-    neighbours: options.Neighbours = None,
+    scoring: options.Scoring,
     draws: options.Draws = None,
-    csv_list: options.RealCsv = None,
-    split_column: options.SplitColumn = "split",
-    ucf_split: options.UcfSplit = 1,
-    real_fps: options.RealFps = None,
-    layout: options.Layout = None,
-    values: options.Values = None,
     inception: Annotated[
         bool,
         typer.Option(
             "--inception-score", help="Give the Inception Score also where the evaluator knows no action of the clips."
         ),
     ] = False,
-    allow_fooled: options.AllowFooled = False,
-    trust_torchscript: options.TrustTorchscript = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out clips that cannot be scored, and list them.")
     ] = False,
@@ -112,11 +82,6 @@ def evaluate(
         Path | None,
         options.file("--save-real", "The same of the real clips; the file can then take the place of --real FOLDER."),
     ] = None,
-    cache: options.Cache = None,
-    no_cache: options.NoCache = False,
-    batch_size: options.BatchSize = 4,
-    workers: options.Workers = None,
-    device: options.Device = None,
 ) -> None:
     """Score clips: recognition, Inception Score, distances to real clips, copies, diversity, motion.
 
@@ -124,64 +89,27 @@ def evaluate(
     interruption, the same command continues. Scores of clips that stgan generated are also written to
     FOLDER/scores.json.
     """
-    from stgan.checkpoints import find_model
-    from stgan.cli.score_tables import show_protocol, show_scores
-    from stgan.devices import choose_device
-    from stgan.scoring import (
-        SAVED,
-        Real,
-        Rules,
-        find_evaluator,
-        folder_clips,
-        given_clips,
-        load_measurements,
-        prepared,
-    )
+    from stgan.cli.score_tables import show_scores
+    from stgan.scoring import SAVED, Rules, find_given
     from stgan.scoring import evaluate as score
 
     console = new_console()
-    rules = chosen_rules(
-        protocol, num=num, num_real=num_real, frames=frames, window=window, real_window=real_window, seed=seed,
-        stride=stride, short=short, resize=resize, covariance=covariance, epsilon=epsilon, neighbours=neighbours,
-        splits=splits, draws=draws,
-    )  # fmt: skip
-    of_real = {
-        "--real-csv": csv_list, "--real-fps": real_fps, "--num-real": num_real, "--real-window": real_window,
-        "--resize": resize, "--covariance": covariance, "--draws": draws,
-    }  # fmt: skip
-    check_scoring(real, of_real, real_fps, batch_size, workers)
-    check_needed("--real", real, {"--save-real": save_real})
+    rules = chosen_rules(scoring, draws=draws)
+    check_scoring(scoring, {"--draws": draws, "--save-real": save_real})
     saved = {"--save-features": save_features, "--save-real": save_real}
     check_outputs({"--json": json_file, "--csv": csv_file, **saved})
     for option, path in saved.items():
         if path and not path.name.endswith(SAVED):
             raise StganError(f"{option} {quoted(path)} does not end in {SAVED}, by which it is recognised; add that")
-    reading: dict[str, Any] = {"say": partial(print_note, console), "layout": layout, "values": values}
-    clips = load_measurements(folder).clips if folder.name.endswith(SAVED) else folder_clips(folder, **reading)
+    clips = find_given(folder, partial(print_note, console), layout=scoring.layout, values=scoring.values)
     notes = _notes_on_manifest(folder, clips)
-    whole = made_by(folder) if model is None else find_model(typed(model))
-    place = choose_device(device)
-    find = partial(
-        find_evaluator, model=whole, frames=rules.frames, device=place, run_code=True,
-        trust_torchscript=trust_torchscript,
-    )  # fmt: skip
-    show_protocol(console, rules)
-    scorer, space = find(evaluator), find(features) if features is not None else None
-    if space is None or rules.score == "inception_score":
-        scorer = prepared(scorer, rules)
-    else:
-        space = prepared(space, rules)
-    beside = None
-    if real and real.name.endswith(SAVED):
-        beside = Real(load_measurements(real).clips, real_fps)
-    elif real:
-        found = given_clips(real, csv=csv_list, split_column=split_column, ucf_split=ucf_split, **reading)
-        beside = Real(found, real_fps)
-    with score_cache(cache, console, evaluator, features, unused=no_cache) as kept:
+    scorer, space = find_networks(scoring, rules, folder, console)
+    real = find_real(scoring, console)
+    with score_cache(scoring.cache, console, scoring.evaluator, scoring.features, unused=scoring.no_cache) as kept:
         scores = score(
-            clips, scorer, features=space, real=beside, rules=rules, inception=inception, allow_fooled=allow_fooled,
-            keep_going=keep_going, cache=kept, batch_size=batch_size, workers=workers, watch=watching(console),
-            save_features=save_features, save_real=save_real,
+            clips, scorer, features=space, real=real, rules=rules, inception=inception,
+            allow_fooled=scoring.allow_fooled, keep_going=keep_going, cache=kept, batch_size=scoring.batch_size,
+            workers=scoring.workers, watch=watching(console), save_features=save_features, save_real=save_real,
         )  # fmt: skip
     scores = replace(scores, notes=(*scores.notes, *notes))
     show_scores(console, scores)
@@ -192,27 +120,69 @@ def evaluate(
         keep_scores(folder, scores, console)
 
 
-def chosen_rules(protocol: str, **changes: Any) -> "Rules":
-    """The rules of a protocol, with those changed that are not None."""
+def chosen_rules(scoring: options.Scoring, draws: int | None = None) -> "Rules":
+    """The rules of the protocol, with those changed that an option names."""
     from stgan.scoring import PROTOCOLS
+    from stgan.scoring.protocols import OPTIONS
 
-    if protocol not in PROTOCOLS:
-        raise StganError(f"there is no protocol {quoted(protocol)}; choose one of {', '.join(PROTOCOLS)}")
+    if scoring.protocol not in PROTOCOLS:
+        raise StganError(f"there is no protocol {quoted(scoring.protocol)}; choose one of {', '.join(PROTOCOLS)}")
+    given = {"draws": draws, **{name: getattr(scoring, name) for name in OPTIONS if name != "draws"}}
+    changes = {name: value for name, value in given.items() if value is not None}
     for name, value in changes.items():
         if isinstance(value, int | float) and name != "seed":
             check_range(f"--{name.replace('_', '-')}", value, 1e-12 if name == "epsilon" else 1, _MOST_CLIPS)
-    check_range("--seed", changes.get("seed"), 0, LARGEST_SEED)
-    return replace(PROTOCOLS[protocol], **{name: value for name, value in changes.items() if value is not None})
+    check_range("--seed", scoring.seed, 0, LARGEST_SEED)
+    return replace(PROTOCOLS[scoring.protocol], **changes)
 
 
-def check_scoring(
-    real: Path | None, of_real: Mapping[str, Any], real_fps: float | None, batch_size: int, workers: int | None
-) -> None:
-    """StganError unless these options have values in their ranges, and those that are about real clips have some."""
-    check_range("--real-fps", real_fps, 0.01, _FASTEST)
-    check_needed("--real", real, of_real)
-    check_range("--batch-size", batch_size, 1, _MOST_AT_ONCE)
-    check_range("--workers", workers, 1, _MOST_WORKERS)
+def check_scoring(scoring: options.Scoring, of_real: Mapping[str, Any]) -> None:
+    """StganError unless options have values in their ranges, and those that are about real clips have some.
+
+    of_real: more such options than `scoring` has.
+    """
+    check_range("--real-fps", scoring.real_fps, 0.01, _FASTEST)
+    about_real = {
+        "--real-csv": scoring.csv_list, "--real-fps": scoring.real_fps, "--num-real": scoring.num_real,
+        "--real-window": scoring.real_window, "--resize": scoring.resize, "--covariance": scoring.covariance,
+    }  # fmt: skip
+    check_needed("--real", scoring.real, {**about_real, **of_real})
+    check_range("--batch-size", scoring.batch_size, 1, _MOST_AT_ONCE)
+    check_range("--workers", scoring.workers, 1, _MOST_WORKERS)
+
+
+def find_networks(
+    scoring: options.Scoring, rules: "Rules", folder: Path, console: Console
+) -> "tuple[Evaluator, Evaluator | None]":
+    """The evaluator and the network of --features, as the protocol prepares them; the protocol is printed."""
+    from stgan.checkpoints import find_model
+    from stgan.cli.score_tables import show_protocol
+    from stgan.devices import choose_device
+    from stgan.scoring import find_evaluator, prepared
+
+    model = made_by(folder) if scoring.model is None else find_model(typed(scoring.model))
+    find = partial(
+        find_evaluator, model=model, frames=rules.frames, device=choose_device(scoring.device), run_code=True,
+        trust_torchscript=scoring.trust_torchscript,
+    )  # fmt: skip
+    show_protocol(console, rules)
+    scorer, space = find(scoring.evaluator), find(scoring.features) if scoring.features is not None else None
+    if space is None or rules.score == "inception_score":
+        return prepared(scorer, rules), space
+    return scorer, prepared(space, rules)
+
+
+def find_real(scoring: options.Scoring, console: Console) -> "Real | None":
+    """The real clips, or what was measured of them; None without --real."""
+    from stgan.scoring import Real, find_given, given_clips
+
+    if scoring.real is None:
+        return None
+    clips = find_given(
+        scoring.real, partial(print_note, console), given_clips, csv=scoring.csv_list,
+        split_column=scoring.split_column, ucf_split=scoring.ucf_split, layout=scoring.layout, values=scoring.values,
+    )  # fmt: skip
+    return Real(clips, scoring.real_fps)
 
 
 def made_by(folder: Path) -> "ModelFolder":

@@ -3,6 +3,7 @@
 This module does not load PyTorch, so that `--help` is fast.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -89,9 +90,9 @@ SecondEvaluator = Annotated[
 Protocol = Annotated[
     str,
     typer.Option(
-        metavar="|".join(PROTOCOLS),
-        help="What a published number depends on besides clips and networks (docs/metrics.md#protocols). "
-        "The options below change single parts of it, and the scores say so.",
+        metavar="NAME",
+        help="What a published number depends on besides clips and networks (docs/metrics.md): "
+        f"{', '.join(PROTOCOLS)}. The options below change single parts of it, and the scores say so.",
     ),
 ]
 NumReal = Annotated[
@@ -113,8 +114,12 @@ Short = Annotated[
     typer.Option(help="Play clips of fewer frames than a window back and forth, or leave them out."),
 ]
 Resize = Annotated[
-    Literal["bicubic", "bilinear", "lanczos"] | None,
-    typer.Option(help="Filter by which real clips are brought to the size of the generated ones."),
+    Literal["bicubic", "bilinear", "lanczos", "aliased"] | None,
+    typer.Option(
+        metavar="FILTER",
+        help="Filter by which real clips are brought to the size of the generated ones: bicubic, bilinear, lanczos, or "
+        "aliased (bilinear without antialiasing).",
+    ),
 ]
 Covariance = Annotated[Literal["n-1", "n"] | None, typer.Option(help="Divisor of the Fréchet distance's covariances.")]
 Epsilon = Annotated[
@@ -206,3 +211,46 @@ Device = Annotated[
     str | None, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, ... Default: a GPU if there is one.")
 ]
 Threads = Annotated[int | None, typer.Option(help="Number of CPU threads. Default: the number of cores.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """The options of commands that score clips by a protocol, in the order of their help."""
+
+    real: Real = None
+    model: ModelOfClips = None
+    evaluator: Evaluator = None
+    features: Features = None
+    protocol: Protocol = "stgan"
+    num: Annotated[
+        int | None,
+        typer.Option(
+            help="Score only this many clips of a folder, equally many of each action. Default: the protocol's; stgan: "
+            "all, or as many as each folder has."
+        ),
+    ] = None
+    num_real: NumReal = None
+    splits: Splits = None
+    frames: WindowFrames = None
+    window: Window = None
+    real_window: RealWindow = None
+    seed: ScoringSeed = None
+    stride: Stride = None
+    short: Short = None
+    resize: Resize = None
+    covariance: Covariance = None
+    epsilon: Epsilon = None
+    neighbours: Neighbours = None
+    csv_list: RealCsv = None
+    split_column: SplitColumn = "split"
+    ucf_split: UcfSplit = 1
+    real_fps: RealFps = None
+    layout: Layout = None
+    values: Values = None
+    allow_fooled: AllowFooled = False
+    trust_torchscript: TrustTorchscript = False
+    cache: Cache = None
+    no_cache: NoCache = False
+    batch_size: BatchSize = 4
+    workers: Workers = None
+    device: Device = None

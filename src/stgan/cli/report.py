@@ -70,6 +70,7 @@ def report(
     from stgan.studies.fooling import read_fooling
 
     console = new_console()
+    check_shown(folder, real)
     if not folder.is_dir():
         raise StganError(f"{quoted(folder)} is not a folder; give one that stgan generate or stgan fooling wrote")
     if out:
@@ -119,6 +120,15 @@ def _watching(console: Console, status: Status) -> "Watch":
         status.start()
 
     return watch
+
+
+def check_shown(*paths: Path | None) -> None:
+    """StganError if one of these is a file of measurements, which has no frames."""
+    from stgan.scoring import SAVED
+
+    for path in paths:
+        if path and path.name.endswith(SAVED):
+            raise StganError(f"{quoted(path)} holds measurements, which a page cannot show; give the clips themselves")
 
 
 def is_page(path: Path) -> bool:

@@ -6,13 +6,12 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from stgan.cli.terminal import new_table
+from stgan.cli.terminal import new_table, print_paragraph
 from stgan.metrics.table import METRICS, Metric
 from stgan.names import printable
 from stgan.scoring import (
     GENERATED,
     ByProtocol,
-    Compared,
     Comparison,
     Copies,
     Quoted,
@@ -111,7 +110,7 @@ def show_scores(console: Console, scores: Scores) -> None:
     for skipped in scores.skipped:
         console.print(f"left out: {skipped.reason}", soft_wrap=True)
     for note in scores.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        print_paragraph(console, f"note: {note}")
 
 
 def _recognition(title: str, rows: Sequence[SetScores], quoted: Sequence[Quoted]) -> Table:
@@ -166,22 +165,19 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _beside(found: Comparison) -> Table:
-    """Each value beside that of real clips. The two distances are means over splits of the real clips."""
+    """Each value beside that of real clips. The two distances are means over splits of the real clips, and the last
+    column is how far they are apart, in standard deviations of the real one.
+    """
     title = f"beside real clips: {found.num_windows} windows of each"
-    table = new_table("", "generated", "real", "ratio", title=title)
+    apart = any(value.deviations is not None for value in found.shown.values())
+    table = new_table("", "generated", "real", "ratio", *["apart (sd)"] * apart, title=title)
     for key, value in found.shown.items():
         metric = METRICS[key]
         spread = "" if value.real_std is None else f" ± {_number(value.real_std, metric.digits)}"
         numbers = [_number(side, metric.digits) for side in (value.generated, value.real)]
-        table.add_row(metric.name, numbers[0], numbers[1] + spread, _ratio(value))
+        cells = ["" if value.deviations is None else f"{value.deviations:+.1f}"] * apart
+        table.add_row(metric.name, numbers[0], numbers[1] + spread, _number(value.ratio, 2), *cells)
     return table
-
-
-def _ratio(value: Compared) -> str:
-    """The ratio; for values that may be negative, the difference in standard deviations."""
-    if value.ratio is None and value.deviations is not None:
-        return f"{value.deviations:+.1f} sd"
-    return _number(value.ratio, 2)
 
 
 def _motion(found: Comparison) -> Table:

@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from inspect import cleandoc
+from dataclasses import fields, is_dataclass
+from inspect import Parameter, Signature, cleandoc, signature
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,7 +62,12 @@ def read_clips(
 
 def print_note(console: Console, note: str) -> None:
     """Print a sentence that a user should know about the input, which is used nevertheless."""
-    console.print(f"note: {note}", soft_wrap=True, style="yellow")
+    print_paragraph(console, f"note: {note}", style="yellow")
+
+
+def print_paragraph(console: Console, text: str, style: str | None = None) -> None:
+    """Print text that a terminal breaks between words, and a file or another program gets as one line."""
+    console.print(text, soft_wrap=not console.is_terminal, style=style)
 
 
 class _Command(TyperCommand):
@@ -77,7 +83,10 @@ class _Command(TyperCommand):
 
 
 def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Function], Function]:
-    """Register a function as a command with this name. Its help ends with the examples, which are commands to type."""
+    """Register a function as a command with this name. Its help ends with the examples, which are commands to type.
+
+    The fields of a parameter that is a dataclass are options of their own.
+    """
 
     def register(function: Function) -> Function:
         paragraphs = cleandoc(function.__doc__ or "").split("\n\n")
@@ -86,10 +95,31 @@ def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Function],
             cls=_Command,
             help="\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs),
             epilog="\n\n".join(("Examples:", *examples)),
-        )(function)
+        )(_with_single_options(function))
         return function
 
     return register
+
+
+def _with_single_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The function, called with the fields of its parameters that are dataclasses instead of these."""
+    given = signature(function).parameters
+    groups: dict[str, Any] = {name: each.annotation for name, each in given.items() if is_dataclass(each.annotation)}
+    if not groups:
+        return function
+
+    def call(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{each.name: values.pop(each.name) for each in fields(group)})
+        function(**values)
+
+    single: list[Parameter] = []
+    for name, each in given.items():
+        inner = fields(groups[name]) if name in groups else ()
+        single += [Parameter(one.name, each.KEYWORD_ONLY, default=one.default, annotation=one.type) for one in inner]
+        single += [] if inner else [each.replace(kind=each.KEYWORD_ONLY)]
+    call.__signature__ = Signature(single)  # type: ignore[attr-defined]
+    return call
 
 
 @contextmanager

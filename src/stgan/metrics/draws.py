@@ -20,66 +20,6 @@ def mean_draws(values: Float[Tensor, " n"], times: Float[Tensor, "draws n"]) -> 
     return times @ values.double() / times.sum(1)
 
 
-def frechet_draws(
-    a: Float[Tensor, "n d"],
-    b: Float[Tensor, "m d"],
-    times_a: Float[Tensor, "draws n"],
-    times_b: Float[Tensor, "draws m"],
-) -> Float[Tensor, " draws"]:
-    """The Fréchet distance of the rows that each draw holds: see `frechet_distance`. NaN for fewer than two of a side.
-
-    tr (C_a C_b)^(1/2) needs only what lies in the space that the rows of b span. So it is computed there, on matrices
-    of r = min(m, d) rows, with about r^3 + (n + m) r^2 operations for each draw.
-    """
-    middle = b.double().mean(0)
-    a, b = a.double() - middle, b.double() - middle
-    basis = torch.linalg.svd(b, full_matrices=False).Vh.T
-    small_a, small_b = a @ basis, b @ basis
-    means = [times @ rows / times.sum(1, keepdim=True) for rows, times in ((a, times_a), (b, times_b))]
-    total = (means[0] - means[1]).square().sum(1)
-    for rows, times, mean in ((a, times_a, means[0]), (b, times_b, means[1])):
-        n = times.sum(1)
-        total += (times @ rows.square().sum(1) - n * mean.square().sum(1)) / (n - 1)
-    found = torch.full_like(total, torch.nan)
-    for i in ((times_a.sum(1) > 1) & (times_b.sum(1) > 1)).nonzero().flatten().tolist():
-        cross = _root_trace(_covariance(small_a, times_a[i]), _covariance(small_b, times_b[i]))
-        found[i] = (total[i] - 2 * cross).clamp(min=0)
-    return found
-
-
-def _covariance(rows: Float[Tensor, "n d"], times: Float[Tensor, " n"]) -> Float[Tensor, "d d"]:
-    held = times > 0
-    rows, times = rows[held], times[held, None]
-    n = times.sum()
-    centred = (rows - (times * rows).sum(0) / n) * (times / (n - 1)).sqrt()
-    return centred.T @ centred
-
-
-def _root_trace(a: Float[Tensor, "d d"], b: Float[Tensor, "d d"]) -> Float[Tensor, ""]:
-    """tr (a b)^(1/2) of two covariances."""
-    values, vectors = torch.linalg.eigh(b)
-    root = vectors * values.clamp(min=0).sqrt()
-    return torch.linalg.eigvalsh(root.T @ a @ root).clamp(min=0).sqrt().sum()
-
-
-def kernel_draws(
-    a: Float[Tensor, "n d"],
-    b: Float[Tensor, "m d"],
-    times_a: Float[Tensor, "draws n"],
-    times_b: Float[Tensor, "draws m"],
-    degree: int = 3,
-    constant: float = 1.0,
-) -> Float[Tensor, " draws"]:
-    """The unbiased kernel distance of the rows that each draw holds: see `kernel_distance`."""
-    a, b = a.double(), b.double()
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + constant) ** degree
-
-    across = _pairs(a, b, times_a, times_b, kernel) / (times_a.sum(1) * times_b.sum(1))
-    return _mean_pair(a, times_a, kernel) + _mean_pair(b, times_b, kernel) - 2 * across
-
-
 def diversity_draws(
     features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], times: Float[Tensor, "draws n"]
 ) -> Float[Tensor, " draws"]:
@@ -174,8 +114,8 @@ def placed(
 ) -> Float[Tensor, " draws"]:
     """The spread of a metric's draws, around its value.
 
-    A drawn set holds some clips twice. So its Fréchet distance is higher and its Inception Score lower on average than
-    that of the clips it is drawn from. This bias is left out: only the deviations of the draws from their own mean
+    A drawn set holds some clips twice. So its Inception Score is lower on average than that of the clips it is drawn
+    from. This bias is left out: only the deviations of the draws from their own mean
     count. They are widened by (m / (m - 1))^(1/2), as draws of m of m clips spread by that much less than m clips do.
 
     least:    m, the number of clips of the smallest stratum from which clips are drawn.

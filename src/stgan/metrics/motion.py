@@ -28,6 +28,14 @@ motion is at most 0.065 in the Weizmann clips and 0.072 in those of J-HMDB.
 """
 _BLOCKS = 16  # along the shorter side
 
+Colours = Float[Tensor, "n 3 time rows columns"]
+
+
+def block_means(videos: Float[Tensor, "n 3 time height width"]) -> Colours:
+    """The mean colours of blocks that all of these metrics but `motion` are measured on, and may be given."""
+    check_pixels(videos)
+    return block_colours(videos, _BLOCKS)
+
 
 def motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
     """Mean absolute difference of neighbouring frames in 0-255 units; 0 for a single frame.
@@ -40,54 +48,56 @@ def motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"
     return 255 * videos.diff(dim=2).abs().mean((1, 2, 3, 4))
 
 
-def visible_motion(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+def visible_motion(
+    videos: Float[Tensor, "n 3 time height width"], colours: Colours | None = None
+) -> Float[Tensor, " n"]:
     """Mean absolute change of the blocks' colours from frame to frame, in 0-255 units; 0 for a single frame.
 
     Blocks that do not change visibly count as 0. So sensor noise does not count, and clips with and without it can be
     compared; neither do changes that are too faint or too small.
     """
-    check_pixels(videos)
+    colours = block_means(videos) if colours is None else colours
     if videos.shape[2] < 2:
         return videos.new_zeros(len(videos))
-    change = block_colours(videos, _BLOCKS).diff(dim=2).abs()
+    change = colours.diff(dim=2).abs()
     return (change * (change.amax(1, keepdim=True) >= VISIBLE)).mean((1, 2, 3, 4))
 
 
-def flicker(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+def flicker(videos: Float[Tensor, "n 3 time height width"], colours: Colours | None = None) -> Float[Tensor, " n"]:
     """Mean change of the blocks' colours that goes to and fro, in 0-255 units; 0 for fewer than four frames.
 
     If three changes in a row go up, down and up (or down, up, down), the smallest of them counts; else nothing. Motion
     does not count, however fast, because it changes a place once or twice. Frames that alternate between two pictures
     have as much flicker as motion.
     """
-    check_pixels(videos)
+    colours = block_means(videos) if colours is None else colours
     if videos.shape[2] < 4:
         return videos.new_zeros(len(videos))
-    change = block_colours(videos, _BLOCKS).diff(dim=2)
+    change = colours.diff(dim=2)
     first, second, third = change[:, :, :-2], change[:, :, 1:-1], change[:, :, 2:]
     smallest = first.abs().minimum(second.abs()).minimum(third.abs())
     return (smallest * ((first * second < 0) & (second * third < 0))).mean((1, 2, 3, 4))
 
 
-def frozen(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+def frozen(videos: Float[Tensor, "n 3 time height width"], colours: Colours | None = None) -> Float[Tensor, " n"]:
     """Share, from 0 to 1, of the steps from frame to frame in which no block changes visibly; 1 for a single frame."""
-    check_pixels(videos)
+    colours = block_means(videos) if colours is None else colours
     if videos.shape[2] < 2:
         return videos.new_ones(len(videos))
-    largest = block_colours(videos, _BLOCKS).diff(dim=2).abs().amax((1, 3, 4))
+    largest = colours.diff(dim=2).abs().amax((1, 3, 4))
     return (largest < VISIBLE).to(videos.dtype).mean(1)
 
 
-def held(videos: Float[Tensor, "n 3 time height width"]) -> Float[Tensor, " n"]:
+def held(videos: Float[Tensor, "n 3 time height width"], colours: Colours | None = None) -> Float[Tensor, " n"]:
     """Share, from 0 to 1, of three frames in a row among which no block changes visibly; 1 for fewer than three frames.
 
     A frame that is repeated once to reach another frame rate does not count. Neither does motion that is visible from
     the first to the third frame only.
     """
-    check_pixels(videos)
+    colours = block_means(videos) if colours is None else colours
     if videos.shape[2] < 3:
         return videos.new_ones(len(videos))
-    three = block_colours(videos, _BLOCKS).unfold(2, 3, 1)
+    three = colours.unfold(2, 3, 1)
     largest = (three.amax(-1) - three.amin(-1)).amax((1, 3, 4))
     return (largest < VISIBLE).to(videos.dtype).mean(1)
 

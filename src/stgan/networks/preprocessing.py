@@ -5,6 +5,7 @@ published evaluations; docs/metrics.md lists them step by step, with their sourc
 """
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Literal, get_args
 
 import torch
@@ -18,7 +19,7 @@ IMAGENET_MEAN_BGR = (104.0, 117.0, 123.0)
 LRCN_MEAN_BGR = (103.939, 116.779, 128.68)
 """Mean of the published LRCN. Its last number is 128.68 there, not VGG's 123.68."""
 
-Fit = Literal["resize", "crop", "stretch", "c3d-caffe", "c3d-tensorflow", "tgan", "tgan2"]
+Fit = Literal["resize", "crop", "stretch", "c3d-caffe", "c3d-tensorflow", "tgan", "tgan2", "videogpt"]
 
 _INTERPOLATION: dict[str, dict[str, Any]] = {
     "resize": {"mode": "bilinear", "antialias": True},
@@ -27,6 +28,7 @@ _INTERPOLATION: dict[str, dict[str, Any]] = {
     "c3d-tensorflow": {"mode": "bilinear"},
     "tgan": {"mode": "bicubic"},
     "tgan2": {"mode": "bilinear", "align_corners": True},
+    "videogpt": {"mode": "bilinear"},
 }
 
 _FIT_IN_WORDS: dict[str, str] = {
@@ -37,6 +39,7 @@ _FIT_IN_WORDS: dict[str, str] = {
     "c3d-tensorflow": "short side to {size} (bilinear, as C3D-tensorflow), centre {size}x{size}",
     "tgan": "both sides to {larger} (bicubic), centre {size}x{size}",
     "tgan2": "both sides to {size} (bilinear, corners on corners)",
+    "videogpt": "short side to {size} (bilinear, as VideoGPT), centre {size}x{size}",
 }
 
 
@@ -49,13 +52,15 @@ class Preprocessing:
               "resize":         the short side becomes `size` (bilinear, antialiased), then the centre is cropped;
               "crop":           the centre is cropped, such as 227 of the generator's 256 pixels for LRCN;
               "stretch":        both sides become `size` (bilinear), as in the FVD with I3D.
-              The others are those of published evaluations with C3D, without antialiasing:
+              The others are those of published evaluations with C3D and I3D, without antialiasing:
               "c3d-caffe":      8/7 `size` rows and 171/112 `size` columns, 128x171 for 112 (bilinear), then the
                                 centre is cropped;
               "c3d-tensorflow": the short side becomes `size` (bilinear), the other one (of a square the height)
                                 int(side * size / short + 1); then the centre is cropped;
               "tgan":           both sides become 8/7 `size`, 128 for 112 (bicubic), then the centre is cropped;
-              "tgan2":          both sides become `size` (bilinear, corners on corners).
+              "tgan2":          both sides become `size` (bilinear, corners on corners);
+              "videogpt":       the short side becomes `size` (bilinear), the other one is rounded up; then the centre
+                                is cropped.
     channels: "rgb" or "bgr", also the order of `mean` and `std`.
     mean:     a number per channel, or "volume": a number per channel, frame and pixel, stored in the network.
     """
@@ -117,6 +122,8 @@ class Preprocessing:
         factor = size / min(height, width)
         if self.fit == "resize":
             return max(size, round(height * factor)), max(size, round(width * factor))
+        if self.fit == "videogpt":
+            return (size, ceil(width * factor)) if height < width else (ceil(height * factor), size)
         # Floating point as published: 320x240 becomes 150x112, and 64x64 becomes 112x113.
         return (size, int(width * factor + 1)) if width > height else (int(height * factor + 1), size)
 

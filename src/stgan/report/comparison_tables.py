@@ -62,8 +62,8 @@ def title(generator: GeneratorScores) -> str:
     return printable(generator.name, _LONGEST) + " (fooled)" * bool(generator.fooled)
 
 
-def caption(comparison: GeneratorComparison) -> str:
-    """What a reader must know about the table: clips, networks, protocol, and the meaning of brackets and bold."""
+def caption(comparison: GeneratorComparison, intervals: str = "In brackets", best: str = "Bold") -> str:
+    """What a reader must know about the table: clips, networks, protocol, and how it shows intervals and the best."""
     found, clips = comparison, f"{comparison.num_videos} clips of each generator"
     if found.actions:
         clips += f", {_counts(found.actions)} of each of {len(found.actions)} actions"
@@ -81,13 +81,13 @@ def caption(comparison: GeneratorComparison) -> str:
         changed = f", with {', '.join(changes)}" if changes else ""
         words.append(f"Protocol: {found.rules.name}{changed} ({'; '.join(found.rules.in_words())}).")
     words.append(
-        f"In brackets: 95 % intervals (accuracy, frozen and flickering clips: Wilson's; others: bootstrap over clips, "
+        f"{intervals}: 95 % intervals (accuracy, frozen and flickering clips: Wilson's; others: bootstrap over clips, "
         f"{found.resamples} draws)."
     )
     if found.differences:
         words.append(
-            "Bold: better than every other generator, by 95 % intervals of the differences that hold for all pairs at "
-            "once."
+            f"{best}: better than every other generator, by 95 % intervals of the differences that hold for all pairs "
+            "at once."
         )
     words.append(_paired(found))
     words.append("↑: higher is better; ↓: lower, down to real clips; ≈: as in real clips.")

@@ -29,7 +29,7 @@ from stgan.scoring.measurements import BATCH, Measurements, Skipped, measure
 from stgan.scoring.pixels import PixelScores, score_pixels
 from stgan.scoring.protocols import PROTOCOLS, ByProtocol, Rules, prepared
 from stgan.scoring.real import Real
-from stgan.scoring.saved import SAVED, SavedMeasurements, load_measurements, save_measurements
+from stgan.scoring.saved import SAVED, SavedMeasurements, find_given, load_measurements, save_measurements
 from stgan.scoring.scores import (
     GENERATED,
     QUOTED,
@@ -90,6 +90,7 @@ __all__ = [
     "examples",
     "find_evaluator",
     "find_generators",
+    "find_given",
     "folder_clips",
     "generated_clips",
     "given_clips",

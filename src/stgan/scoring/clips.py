@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from annotated_types import Ge, Gt
 
 from stgan.checkpoints.fingerprint import from_text
+from stgan.defaults import LARGEST_SEED
 from stgan.errors import StganError
 from stgan.files import sha256
 from stgan.manifest import MANIFEST, Entry, Manifest
@@ -87,6 +88,7 @@ class Clip:
     split:    of a real clip: "train", "val" or "test"; None if unknown.
     sha256:   of the file, as the manifest has it; None without a manifest, or if it has none.
     steering: None if unknown.
+    number:   of a clip that stgan made: the seed, and its number among those of its action; None if unknown.
     unit:     what it activates instead of an action: the target, and its activation under the network that steered.
     tensor:   the tensor in the file that is the clip; None if the file, or the folder of frames, is the clip.
     saved:    gives the measurements of a clip that is in a file of measurements; see `SavedMeasurements.select`.
@@ -101,6 +103,7 @@ class Clip:
     steering: SteeredBy | None = None
     unit: tuple[str, float] | None = None
     tensor: TensorClip | None = None
+    number: tuple[int, int] | None = None
     saved: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -156,8 +159,8 @@ def given_clips(
 
     They are those of a list, if the path is one or the folder has one (`find_clips`); or the videos and folders of
     frames directly in the folder, without actions, if they are more than those in a folder for each action; or the
-    latter; or, in a folder without any of these, the clips in its files of tensors (`find_tensors`). The path may also
-    be such a file.
+    latter; or, in a folder without any of these, the clips in its files of tensors (`find_tensors`), or else in those
+    of its folders for each action. The path may also be such a file.
 
     Args:
         say: receives what is left out, a sentence each.
@@ -177,8 +180,12 @@ def given_clips(
         raise StganError(f"{quoted(path)} is not a folder, a list or a file of tensors; give one of clips")
     if any(file.suffix.lower() in TENSORS for file in loose):
         tensors = find_tensors(loose, layout=layout, values=values)
-        return [Clip(each.path, "/".join(filter(None, (each.path.name, each.inner))), action, tensor=each)
-                for each, action in tensors]  # fmt: skip
+        root = path if path.is_dir() else path.parent
+        found = [(each, each.path.relative_to(root), action) for each, action in tensors]
+        return [
+            Clip(each.path, (file / each.inner).as_posix(), action or file.parent.name or None, tensor=each)
+            for each, file, action in found
+        ]
     if loose:
         return _with_steering([Clip(file, file.name) for file in loose])
     clips = find_clips(path, csv=csv, split_column=split_column, ucf_split=ucf_split)
@@ -276,11 +283,13 @@ def _generated(folder: Path, entry: Entry) -> Clip:
         )
     target, activation = entry.details.get("target"), entry.details.get("activation")
     unit = (target, activation) if isinstance(target, str) and isinstance(activation, float) else None
+    seed = entry.details.get("seed")
     return Clip(
         folder / entry.file,
         entry.file,
         None if unit else entry.action,
         unit=unit,
+        number=(seed, entry.index) if isinstance(seed, int) and 0 <= seed <= LARGEST_SEED else None,
         sha256=recorded,
         steering=SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()]), tensors),
     )

@@ -10,8 +10,6 @@ from torch import Tensor
 from stgan.metrics.classification import inception_draws, wilson_interval
 from stgan.metrics.draws import (
     diversity_draws,
-    frechet_draws,
-    kernel_draws,
     mean_draws,
     neighbourhood_draws,
     placed,
@@ -159,11 +157,13 @@ def generator_draws(
         ours, theirs = (side.select(range(k)) for side in (own.on_features, reference))
         sets = ours.features, theirs.features, _rows(ours, times), _rows(theirs, times_reference)
         if own.values["frechet_video_distance"] is not None:
-            kernel = judging.rules.kernel
             a, b = (own.on_features, reference) if judging.rules.published else (ours, theirs)
-            pair = a.features, b.features, _rows(a, times), _rows(b, times_reference)
-            draws["frechet_video_distance"] = frechet_draws(*pair)
-            draws["kernel_video_distance"] = kernel.factor * kernel_draws(*pair, kernel.degree, kernel.constant)
+            for key, influence in (
+                ("frechet_video_distance", judging.rules.frechet_influence),
+                ("kernel_video_distance", judging.rules.kernel_influence),
+            ):
+                draws[key] = mean_draws(influence(a.features, b.features), _rows(a, times))
+                draws[key] += mean_draws(influence(b.features, a.features), _rows(b, times_reference))
         if own.values["precision"] is not None:
             groups = [numbered([clip.name for clip in side.clips]) for side in (theirs, ours)]
             around = neighbourhood_draws(

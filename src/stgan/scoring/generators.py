@@ -2,17 +2,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stgan.errors import StganError
-from stgan.manifest import Manifest
 from stgan.names import quoted
 from stgan.scoring.cache import ScoreCache
-from stgan.scoring.clips import Clip, by_path, folder_clips
+from stgan.scoring.clips import Clip, by_path
 from stgan.scoring.evaluation import check_actions, is_fooled
 from stgan.scoring.generator_draws import (
     Judging,
@@ -29,6 +28,7 @@ from stgan.scoring.generator_draws import (
 from stgan.scoring.generator_scores import GeneratorComparison, GeneratorScores
 from stgan.scoring.measurements import BATCH, measure
 from stgan.scoring.real import notes_on_distances, score_real, share_to_shuffle
+from stgan.scoring.saved import find_given
 
 Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]
 RESAMPLES = 1000
@@ -36,25 +36,25 @@ RESAMPLES = 1000
 FEWEST_CLIPS = 10
 """Clips of each generator without which no difference is stated: a bootstrap of fewer says too little."""
 MOST_GENERATORS = 20
-_MOST_CLIPS = 20_000  # of each generator: the draws of so many take 160 MB
+_MOST_CLIPS = 25_000  # of each generator: the draws of so many take 200 MB
 
 
 @dataclass(frozen=True)
 class Generator:
-    """The clips of one generator.
-
-    numbers: by the names of clips, the seed and the number that the manifest has; empty without a manifest.
-    """
+    """The clips of one generator."""
 
     name: str
     clips: Sequence[Clip]
-    numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def find_generators(folders: Sequence[Path], say: Callable[[str], None] = lambda sentence: None) -> list[Generator]:
+def find_generators(
+    folders: Sequence[Path], say: Callable[[str], None] = lambda sentence: None, **reading: Any
+) -> list[Generator]:
     """The clips of each folder, under the folder's name, or under its path where folders have equal names.
 
-    say: see `folder_clips`.
+    A folder may also be a file of clips or of measurements.
+
+    say, reading: see `folder_clips`.
 
     Raises:
         StganError: fewer than two folders, one of them twice, or one without clips.
@@ -69,12 +69,7 @@ def find_generators(folders: Sequence[Path], say: Callable[[str], None] = lambda
     return [
         Generator(
             place.name if names.count(place.name) == 1 else str(place),
-            folder_clips(folder, say),
-            {
-                entry.file: (seed, entry.index)
-                for entry in Manifest(folder).read()
-                if isinstance(seed := entry.details.get("seed"), int)
-            },
+            find_given(folder, say, **reading),
         )
         for folder, place in zip(folders, places, strict=True)
     ]
@@ -152,7 +147,7 @@ def compare_generators(
         notes.append(f"the clips differ in size: each is scored at its own, real clips at that of {generators[0].name}")
     sets = [scored(*each, judging, found) for each in measured]
     beside = scored_real(measured[0][0], found, judging) if found else None
-    paired = _paired(generators, chosen)
+    paired = _paired(chosen)
     among = strata(chosen[0])
     real_clips = list({clip.name: clip for clip in found.measured.clips}.values()) if found else []
     real_among = strata(real_clips) if real_clips else among
@@ -220,8 +215,7 @@ def _matched(generators: Sequence[Generator], num: int | None) -> tuple[list[lis
             notes.append("the actions of some clips are unknown, so no action counts")
         sides = [[replace(clip, action=None) for clip in clips] for clips in sides]
     keys = [
-        {clip.name: (str(clip.action), *known[clip.name]) for clip in clips if clip.name in known}
-        for known, clips in zip((generator.numbers for generator in generators), sides, strict=True)
+        {clip.name: (str(clip.action), *clip.number) for clip in clips if clip.number is not None} for clips in sides
     ]
     having = Counter(key for own in keys for key in own.values())
     ordered: list[dict[str | None, list[Clip]]] = [{} for _ in sides]
@@ -246,10 +240,7 @@ def _matched(generators: Sequence[Generator], num: int | None) -> tuple[list[lis
     return [[of[shared[place]][rank] for rank, place in slots] for of in ordered], notes
 
 
-def _paired(generators: Sequence[Generator], chosen: Sequence[Sequence[Clip]]) -> list[int]:
+def _paired(chosen: Sequence[Sequence[Clip]]) -> list[int]:
     """For each generator, the first one whose clips have the same seeds and numbers; itself if there is none."""
-    keys = [
-        [generator.numbers.get(clip.name) for clip in clips]
-        for generator, clips in zip(generators, chosen, strict=True)
-    ]
+    keys = [[clip.number for clip in clips] for clips in chosen]
     return [i if None in own else keys.index(own) for i, own in enumerate(keys)]

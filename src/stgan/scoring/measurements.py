@@ -5,7 +5,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from stgan.errors import StganError, is_out_of_memory
 from stgan.metrics.appearance import background_change, colour_change
 from stgan.metrics.copies import SIDE
-from stgan.metrics.motion import flicker, frozen, held, motion, visible_motion
+from stgan.metrics.motion import block_means, flicker, frozen, held, motion, visible_motion
 from stgan.names import quoted
 from stgan.records import Text, as_record
 from stgan.scoring.cache import ScoreCache
@@ -37,17 +38,17 @@ _MOST_VALUES = 2**24
 """About how many values of pixels a worker scores at once: 60 clips of 64x64, four of 240x320, one of 1080x1920."""
 FORMAT = 8
 """Of the results that caches and files of measurements keep; must be raised when they change."""
-PIXEL_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
-    "motion": motion,
+PIXEL_METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "motion": lambda videos, colours: motion(videos),
     "visible_motion": visible_motion,
     "flicker": flicker,
     "frozen": frozen,
     "held": held,
-    "background_drift": background_change,
-    "colour_drift": colour_change,
+    "background_drift": lambda videos, colours: background_change(videos),
+    "colour_drift": lambda videos, colours: colour_change(videos),
 }
-"""Metrics of the pixels of a window, by their keys in `stgan.metrics.table`. From the last two follows
-`appearance_change`, so it is not computed again."""
+"""Metrics of the pixels of windows and of their `block_means`, by their keys in `stgan.metrics.table`. From the
+last two follows `appearance_change`, so it is not computed again."""
 
 Watch = Callable[[Iterator["Arrays"], str, int], Iterable["Arrays"]]
 Arrays = dict[str, np.ndarray]
@@ -97,6 +98,23 @@ class Measurements:
     def num_clips(self) -> int:
         """The number of clips that the windows are from."""
         return len({clip.name for clip in self.clips})
+
+    @classmethod
+    def joined(cls, parts: Sequence["Measurements"]) -> "Measurements":
+        """All rows of these parts, by one network, in their order."""
+
+        def together(name: str) -> Any:
+            return tuple(chain.from_iterable(getattr(part, name) for part in parts))
+
+        def stacked(name: str) -> Tensor:
+            return torch.cat([getattr(part, name) for part in parts])
+
+        return cls(
+            together("clips"), together("contents"), together("sizes"), stacked("features"),
+            stacked("log_probabilities"), stacked("shuffled"),
+            {name: torch.cat([part.pixels[name] for part in parts]) for name in parts[0].pixels},
+            together("thumbnails"), together("stored_sizes"), together("rates"), frozenset(together("variable")),
+        )  # fmt: skip
 
     def select(self, rows: Sequence[int]) -> "Measurements":
         """Some of the rows, in the order given."""
@@ -343,11 +361,12 @@ def _score_windows(windows: Sequence[tuple[_Read, np.ndarray]], evaluator: Evalu
     if some:
         disordered = torch.stack([videos[i][:, torch.from_numpy(windows[i][0].order)] for i in some])
         shuffled[some] = evaluator.classify(disordered)[1]
+    colours = block_means(videos)
     values = {
         "features": features.float(),
         "log_probabilities": log_probabilities.double(),
         "shuffled": shuffled.double(),
-        **{name: metric(videos).double() for name, metric in PIXEL_METRICS.items()},
+        **{name: metric(videos, colours).double() for name, metric in PIXEL_METRICS.items()},
     }
     return {name: value.cpu().numpy() for name, value in values.items()}
 

@@ -14,14 +14,19 @@ from annotated_types import Ge
 from torch import Tensor
 
 from stgan.errors import StganError
-from stgan.metrics.distances import frechet_distance, kernel_distance
+from stgan.metrics.distances import frechet_distance, frechet_influence, kernel_distance, kernel_influence
 from stgan.names import quoted
-from stgan.networks import I3D, VideoClassifier
+from stgan.networks import I3D, Preprocessing, VideoClassifier
 from stgan.records import Count, Number, Text
 from stgan.scoring.clips import Clip, Protocol, Short, Window
 from stgan.scoring.evaluators import Evaluator
 from stgan.video.decoding import Resize
 
+OPTIONS = (
+    "num", "num_real", "splits", "frames", "window", "real_window", "seed", "stride", "short", "resize", "covariance",
+    "epsilon", "neighbours", "draws",
+)  # fmt: skip
+"""The rules that an option of the command line changes, which has the same name."""
 _Some = Annotated[Count, Ge(1)]
 
 
@@ -52,7 +57,7 @@ class Rules:
     stride, short, resize: see `Protocol`. Only real clips are resized, to the size of the generated ones.
     real:        "seen": real clips of the generated actions, as many as generated, in which those that the evaluator
                  has seen in training are the reference. "sorted": the first ones by their paths. "random": drawn anew
-                 for each draw.
+                 for each draw. "windows": the same, of all windows of all clips, so that long clips count more.
     split:       the part of the real clips that counts, if they are divided; "" for all.
     covariance:  the divisor of covariances.
     kernel:      of the kernel distance.
@@ -76,7 +81,7 @@ class Rules:
     stride: _Some = 1
     short: Short = "mirror"
     resize: Resize = "bicubic"
-    real: Literal["seen", "sorted", "random"] = "seen"
+    real: Literal["seen", "sorted", "random", "windows"] = "seen"
     split: Literal["", "train", "test"] = ""
     covariance: Literal["n-1", "n"] = "n-1"
     kernel: Kernel = Kernel()
@@ -90,10 +95,13 @@ class Rules:
         return self.real != "seen"
 
     def changes(self) -> list[str]:
-        """What differs from the protocol of this name, in words. stgan's own leaves open how many clips there are."""
+        """What differs from the protocol of this name, as options if there are such. stgan's own leaves open how many
+        clips there are.
+        """
         known = PROTOCOLS[self.name]
         pairs = ((each.name, getattr(self, each.name)) for each in fields(self) if self.published or each.name != "num")
-        return [f"{name.replace('_', ' ')} {value}" for name, value in pairs if value != getattr(known, name)]
+        changed = [(name, value) for name, value in pairs if value != getattr(known, name)]
+        return [f"{'--' * (name in OPTIONS)}{name.replace('_', '-')} {value}" for name, value in changed]
 
     def of_generated(self, protocol: Protocol) -> Protocol:
         """Which part of a generated clip is scored, from what the caller says of sizes, windows and rates."""
@@ -142,6 +150,15 @@ class Rules:
         kernel = self.kernel
         return kernel.factor * float(kernel_distance(a, b, kernel.degree, kernel.constant, kernel.unbiased))
 
+    def frechet_influence(self, a: Tensor, b: Tensor) -> Tensor:
+        """`frechet_influence` by these rules."""
+        return frechet_influence(a, b, int(self.covariance == "n-1"))
+
+    def kernel_influence(self, a: Tensor, b: Tensor) -> Tensor:
+        """`kernel_influence` by these rules."""
+        kernel = self.kernel
+        return kernel.factor * kernel_influence(a, b, kernel.degree, kernel.constant, kernel.unbiased)
+
     def check_network(self, kind: str, name: str, frames: int) -> None:
         """Raise StganError unless a network of this kind can give the number that the rules describe."""
         if self.draws > 1 and not self.published:
@@ -153,7 +170,10 @@ class Rules:
 
     def in_words(self) -> list[str]:
         """The protocol, a line for each part."""
-        order = {"sorted": "the first by path", "random": "drawn at random", "seen": "of the generated actions"}
+        order = {
+            "sorted": "the first by path", "random": "drawn at random", "seen": "of the generated actions",
+            "windows": "drawn from all windows of all of them",
+        }  # fmt: skip
         short = "played back and forth" if self.short == "mirror" else "left out"
         length = f"{self.frames} frames" if self.frames else "as many frames as the network takes"
         stride = f", every {self.stride}th frame of a clip" if self.stride > 1 else ""
@@ -173,7 +193,7 @@ class Rules:
 
 
 def prepared(evaluator: Evaluator, rules: Rules) -> Evaluator:
-    """The network with the settings that a protocol asks for: the epsilon of an I3D, the input of VideoMAE.
+    """The network with the settings that a protocol asks for: the epsilon and input of an I3D, the input of VideoMAE.
 
     Raises:
         StganError: it has no such setting.
@@ -184,6 +204,9 @@ def prepared(evaluator: Evaluator, rules: Rules) -> Evaluator:
             raise StganError(f"{quoted(evaluator.name)} is no I3D of weights, whose epsilon could be set")
         network = deepcopy(network)
         network.set_epsilon(rules.epsilon)
+        if rules.name == "videogpt":  # which cuts out the centre, and shows I3D values from -0.5 to 0.5
+            pixels = Preprocessing(size=network.config.preprocessing.size, fit="videogpt", mean=(0.5, 0.5, 0.5))
+            network.config = replace(network.config, preprocessing=pixels)
     if rules.name == "cd-fvd" and isinstance(network, VideoClassifier):
         # CD-FVD stretches frames, leaves out the normalization, and takes what the last layer gets.
         config = network.config
@@ -212,8 +235,8 @@ _VIDEOGPT = Rules(
     window="first",
     real_window="random",
     short="skip",
-    resize="bilinear",
-    real="random",
+    resize="aliased",
+    real="windows",
     split="test",
     epsilon=1e-5,
     draws=4,
@@ -274,9 +297,10 @@ PROTOCOLS = {
         replace(
             _VIDEOGPT,
             name="digan",
-            source="sihyun-yu/digan, src/scripts/compute_fvd_kvd.py",
+            source="sihyun-yu/digan, src/scripts/compute_fvd_kvd.py and src/training/dataset.py",
             num=2048,
             num_real=2048,
+            split="",
             draws=10,
         ),
         Rules(

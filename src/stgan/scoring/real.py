@@ -4,15 +4,20 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
 
 from stgan.checkpoints import FVD_SHA256
-from stgan.errors import StganError
+from stgan.errors import StganError, VideoError
 from stgan.scoring.clips import Clip, Protocol
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import Measurements, Skipped
 from stgan.scoring.protocols import Rules
 from stgan.scoring.scores import SetScores, TemporalOrder
 from stgan.scoring.summaries import distances, make_row, temporal_order
+from stgan.video.decoding import attempt, in_order
+from stgan.video.io import count_frames
 
 _MOST_WINDOWS = 10
 """Windows taken of a real clip."""
@@ -129,20 +134,23 @@ def _score_by_rules(
     if not among:
         raise StganError(f"{rules.name} takes real clips of the {rules.split} split, and there are none")
     size = _usual_size(generated)
-    windows = 1 if rules.real == "sorted" else math.ceil((rules.num_real or 1) / len(among))
+    windows = math.ceil((rules.num_real or 1) / len(among)) if rules.real == "random" else 1
     references: list[Measurements] = []
     skipped: list[Skipped] = []
     for draw in range(rules.draws):
         clips = rules.ordered(real.clips, draw)
         protocol = rules.of_real(Protocol(size=size, windows=windows, fps=real.fps), draw)
         description = f"real clips, draw {draw + 1}" if rules.draws > 1 else "real clips"
-        # Where each clip gives several windows, all clips are read, so that all of them count.
-        enough = rules.num_real if windows == 1 else None
-        found, unread = run(clips, feature_network, protocol, description=description, enough=enough)
+        if rules.real == "windows":
+            found, unread = _drawn_windows(run, clips, feature_network, protocol, rules, draw, description)
+        else:
+            # Where each clip gives several windows, all clips are read, so that all of them count.
+            enough = rules.num_real if windows == 1 else None
+            found, unread = run(clips, feature_network, protocol, description=description, enough=enough)
         references.append(found if rules.num_real is None else _first(found, rules.num_real))
         skipped += unread
     reference = measured = references[0]
-    if rules.real == "random" and rules.num_real is not None and len(reference) < rules.num_real:
+    if rules.real != "sorted" and rules.num_real is not None and len(reference) < rules.num_real:
         raise StganError(
             f"{rules.name} takes {rules.num_real} windows of real clips, and there are {len(reference)}; give more, or "
             f"say --num-real {len(reference)}, which the scores will state"
@@ -155,6 +163,43 @@ def _score_by_rules(
     row = make_row("real", measured, reference, evaluator, splits=splits, distances=(None, None))
     row = _comparable(row, generated, measured)
     return RealScores(measured, reference, references, None, [row], None, skipped)  # no frames were shuffled
+
+
+def _drawn_windows(
+    run: Measure,
+    clips: Sequence[Clip],
+    network: Evaluator,
+    protocol: Protocol,
+    rules: Rules,
+    draw: int,
+    description: str,
+) -> tuple[Measurements, list[Skipped]]:
+    """Windows drawn from those of all clips together, each at most once: so long clips give more of them."""
+    if clips[0].saved or protocol.fps is not None:
+        raise StganError(
+            f"{rules.name} draws from the windows of all frames of all real clips; give the clips, without --real-fps"
+        )
+    span, least = (network.frames - 1) * rules.stride + 1, network.frames * rules.stride
+    places: list[int] = []
+    skipped: list[Skipped] = []
+    lengths = in_order(partial(attempt, count_frames), [clip.source for clip in clips])
+    for clip, length in zip(clips, lengths, strict=True):
+        if isinstance(length, VideoError):
+            skipped.append(Skipped(clip.name, str(length)))
+            places.append(0)
+        else:
+            places.append(length - span + 1 if length >= least else int(rules.short == "mirror"))
+    wanted = min(rules.num_real or sum(places), sum(places))
+    counts = np.random.default_rng([rules.seed, draw]).multivariate_hypergeometric(places, wanted, method="marginals")
+    parts = []
+    for count in range(1, 1 + max(counts.tolist(), default=0)):
+        if some := [clip for clip, own in zip(clips, counts.tolist(), strict=True) if own == count]:
+            found, unread = run(some, network, replace(protocol, windows=count), description=description)
+            parts.append(found)
+            skipped += unread
+    if not parts:
+        raise StganError(f"the real clips have no window of {span} frames; give longer ones")
+    return Measurements.joined(parts), skipped
 
 
 def _comparable(row: SetScores, generated: Measurements, real: Measurements) -> SetScores:

@@ -26,7 +26,7 @@ from stgan.errors import StganError, on_out_of_memory
 from stgan.metrics.copies import SIDE
 from stgan.names import one_line, quoted
 from stgan.records import Count, Number, Text, as_plain, checked, parse_json
-from stgan.scoring.clips import Clip, Protocol, SteeredBy
+from stgan.scoring.clips import Clip, Protocol, SteeredBy, folder_clips
 from stgan.scoring.evaluators import Evaluator
 from stgan.scoring.measurements import FORMAT, PIXEL_METRICS, Measurements, Skipped
 from stgan.version import __version__
@@ -69,6 +69,11 @@ class Part:
     enough: int | None
     measured: Measurements
     skipped: tuple[Skipped, ...]
+
+    def serves(self, protocol: Protocol) -> bool:
+        """Whether its measurements are those of this protocol. Any share of shuffled clips serves for any other."""
+        some = self.protocol.shuffled > 0 or protocol.shuffled == 0
+        return some and replace(self.protocol, shuffled=protocol.shuffled) == protocol
 
 
 class Recording:
@@ -126,7 +131,7 @@ class SavedMeasurements:
             )
         if evaluator.actions and own[0].measured.log_probabilities.shape[1] != len(evaluator.actions):
             raise StganError(f"{quoted(self.path)} has other classes than {network}; save it again from the clips")
-        if not (same := [part for part in own if part.protocol == protocol]):
+        if not (same := [part for part in own if part.serves(protocol)]):
             known, asked = vars(own[0].protocol), vars(protocol)
             changed = [f"{name} {known[name]} instead of {asked[name]}" for name in asked if known[name] != asked[name]]
             raise StganError(
@@ -173,6 +178,7 @@ class _Clip:
     sha256: _Hash | None
     unit: tuple[Text, Number] | None
     steering: Count | None
+    number: tuple[Count, Count] | None = None
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,7 @@ def save_measurements(path: Path, parts: Sequence[Part]) -> None:
         clips=tuple(
             _Clip(
                 clip.name, clip.action, clip.group, clip.split, clip.sha256, clip.unit,
-                None if clip.steering is None else steering.index(clip.steering),
+                None if clip.steering is None else steering.index(clip.steering), clip.number,
             )
             for clip in clips
         ),
@@ -263,6 +269,17 @@ def save_measurements(path: Path, parts: Sequence[Part]) -> None:
     tensors["thumbnails"] = torch.from_numpy(np.concatenate([pictures[name] for name in order]))
     # A second name in the metadata would come before or after this one at random.
     write_tensors(path, tensors, {"stgan": json.dumps(as_plain(index))})
+
+
+def find_given(
+    path: Path, say: Callable[[str], None], find: Callable[..., list[Clip]] = folder_clips, **reading: Any
+) -> list[Clip]:
+    """The clips of a file of measurements, or those that `find` (`folder_clips` or `given_clips`) finds.
+
+    Raises:
+        StganError: as `load_measurements` or `find`.
+    """
+    return load_measurements(path).clips if path.name.endswith(SAVED) else find(path, say, **reading)
 
 
 def load_measurements(path: str | Path) -> SavedMeasurements:
@@ -315,7 +332,7 @@ def _loaded(path: Path) -> SavedMeasurements:
     clips = tuple(
         Clip(
             path, clip.name, clip.action, clip.group, clip.split, clip.sha256,
-            None if clip.steering is None else steering[clip.steering], clip.unit,
+            None if clip.steering is None else steering[clip.steering], clip.unit, number=clip.number,
         )
         for clip in index.clips
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Decoding of many clips in parallel, in order, with only a few of them in memory."""
 
 import hashlib
+import math
 import os
 import threading
 from collections import deque
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -23,8 +26,10 @@ _MOST_WORKERS = 8  # each may hold a decoded clip
 _MOST_AT_RATE = 3000  # frames, as many as `read_video` accepts
 _pool = threading.local()  # ended: an event, set when nobody waits any more for what this thread decodes
 
-Resize = Literal["bicubic", "bilinear", "lanczos"]
-"""Filters to scale frames; all of them average over the pixels that become one (antialiasing)."""
+Resize = Literal["bicubic", "bilinear", "lanczos", "aliased"]
+"""Filters to scale frames. They average over the pixels that become one (antialiasing), but for "aliased": bilinear
+between the four nearest pixels, as VideoGPT and TATS scale real clips.
+"""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,6 +101,8 @@ def resize_and_crop(
     old_height, old_width = frames.shape[1:3]
     if (old_height, old_width) == (height, width):
         return frames
+    if resize == "aliased":
+        return _aliased(frames, height, width)
     scale = min(old_height / height, old_width / width)
     top, left = (old_height - height * scale) / 2, (old_width - width * scale) / 2
     box = (left, top, left + width * scale, top + height * scale)
@@ -104,12 +111,29 @@ def resize_and_crop(
     return np.stack([np.asarray(image) for image in resized])
 
 
+def _aliased(
+    frames: UInt8[np.ndarray, "time _height _width 3"], height: int, width: int
+) -> UInt8[np.ndarray, "time _new_height _new_width 3"]:
+    """As VideoGPT and TATS do it, in single precision: the longer side is rounded up, and levels are rounded down."""
+    old = frames.shape[1:3]
+    scale = max(height / old[0], width / old[1])
+    scaled = [
+        side if side / before == scale else math.ceil(before * scale)
+        for side, before in zip((height, width), old, strict=True)
+    ]
+    images = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).float() / 255
+    images = F.interpolate(images, scaled, mode="bilinear")
+    top, left = (scaled[0] - height) // 2, (scaled[1] - width) // 2
+    cut = images[:, :, top : top + height, left : left + width] - 0.5  # and back, which can change the last digit
+    return ((cut + 0.5) * 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
 def inspect_clip(path: Path | TensorClip) -> ClipFacts:
     """A clip's facts, with only one of its frames in memory at a time. VideoError if the file cannot be read."""
     return _decode(path, lambda frame: frame[:0])[0]
 
 
-def attempt(function: Callable[[Path], Result], path: Path) -> Result | VideoError:
+def attempt(function: Callable[[Item], Result], path: Item) -> Result | VideoError:
     """The function's result, or the VideoError that it raised."""
     try:
         return function(path)

@@ -14,7 +14,7 @@ from stgan.video.clip_lists import Remarks, choose_csv, clips_from_tables, table
 from stgan.video.columns import split_named
 from stgan.video.frame_folders import VIDEOS, frame_files
 from stgan.video.left_out import left_out_files
-from stgan.video.paths import folders_in, is_clip, names_in
+from stgan.video.paths import folders_in, is_clip, is_of_page, names_in
 from stgan.video.tensors import TENSORS
 from stgan.video.ucf101_lists import clips_from_ucf, find_ucf
 
@@ -104,16 +104,25 @@ def find_clips(
 
 def loose_clips(root: Path) -> list[Path]:
     """The clips directly in a folder without lists: its videos and folders of frames, if they are more than those in a
-    folder for each action; or its files of tensors, if there are none of either.
+    folder for each action; or its files of tensors, if there are none of either; or else those in a folder for each.
     """
     if choose_csv(root, None) or find_ucf(root):
         return []
-    there = [root / name for name in names_in(root) if not name.startswith(".")]
+    there = [root / name for name in names_in(root) if not name.startswith(".") and not is_of_page(root / name)]
     loose = [path for path in there if frame_files(path) or (path.suffix.lower() in VIDEOS and path.is_file())]
     sorted_by_action = _clips_from_folders(root)
     if loose or sorted_by_action:
         return loose if len(loose) > len(sorted_by_action) else []
-    return [path for path in there if path.suffix.lower() in TENSORS and not path.is_dir()]
+    if tensors := [path for path in there if _is_tensors(path)]:
+        return tensors
+    within = [path for label in folders_in(root) for path in map((root / label).joinpath, names_in(root / label))]
+    tensors = [path for path in within if _is_tensors(path)]
+    _check_labels(root, {path.parent.name for path in tensors})
+    return tensors
+
+
+def _is_tensors(path: Path) -> bool:
+    return path.suffix.lower() in TENSORS and not path.name.startswith(".") and not path.is_dir()
 
 
 def _clips_from_folders(root: Path) -> list[ClipFile]:

@@ -27,7 +27,7 @@ from stgan.errors import VideoError
 from stgan.names import quoted
 from stgan.video.boxes import declared_entries
 from stgan.video.frame_folders import IMAGES, frame_files, same_number, times_by_number
-from stgan.video.tensors import TensorClip
+from stgan.video.tensors import MOST_DECODED, MOST_FRAMES, MOST_PIXELS, TensorClip
 
 # Containers of videos. Playlists (HLS, concat, ...) are excluded: they make ffmpeg open other files and addresses.
 _BARE = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")  # streams without a container, and so without time stamps
@@ -45,7 +45,6 @@ _SLIGHT = 0.01  # deviations from square pixels and from quarter turns that are 
 _MATRIX = struct.Struct("=5i")  # the beginning of ffmpeg's display matrix
 _WRONG_RATE = 0.05  # more than rounded time stamps of three frames differ from the declared rate
 _GIB = 1024**3
-_MOST_DECODED = 6 * _GIB  # pixels of all frames together; 3000 frames of 1920x1080 have 5.8 GiB
 _MOST_GIF = 2 * _GIB  # of a GIF, which can be a millionth of that
 
 
@@ -74,9 +73,9 @@ class DecodedVideo:
 def read_video(
     path: str | Path | TensorClip,
     *,
-    max_frames: int | None = 3000,
+    max_frames: int | None = MOST_FRAMES,
     part: range | None = None,
-    max_pixels: int = 4096 * 4096,
+    max_pixels: int = MOST_PIXELS,
     max_bytes: int = 4 * _GIB,
     transform: Callable[[UInt8[np.ndarray, "_ _ 3"]], UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> DecodedVideo:
@@ -116,13 +115,7 @@ def read_video(
     interlaced = tilted = False
     try:
         with _opened(path) as container:
-            # The cover picture of an audio file is a video stream of one frame.
-            streams = [
-                stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
-            ]
-            if not streams:
-                raise VideoError(f"{quoted(path)} has no video stream: give a video file.")
-            stream = streams[0]
+            stream = _video_stream(path, container)
             context = stream.codec_context
             if context is None:
                 raise VideoError(f"{quoted(path)} uses a video codec that is not supported: convert it to mp4.")
@@ -132,7 +125,7 @@ def read_video(
             # `frame.to_ndarray` would set up a new conversion for each frame, with a thread per core.
             converter = VideoReformatter()
             last = 0.0  # the time of the last frame, in seconds
-            most = _MOST_GIF if container.format.name == "gif" else _MOST_DECODED
+            most = _MOST_GIF if container.format.name == "gif" else MOST_DECODED
             pixels = context.height * context.width
             wanted = min((number for number in (max_frames, behind) if number is not None), default=math.inf)
             if wanted * pixels > most:
@@ -185,6 +178,23 @@ def read_video(
     return DecodedVideo(frames, fps, shown, variable, matrix != _UPRIGHT, interlaced, stretched, tilted)
 
 
+def count_frames(path: Path | TensorClip) -> int:
+    """The number of frames of a clip, without decoding it. A damaged or hostile file may declare a wrong one.
+
+    VideoError if the file cannot be read.
+    """
+    if isinstance(path, TensorClip):
+        return len(path.stored())
+    if files := frame_files(path):
+        return len(files)
+    _check_readable(path)
+    try:
+        with _opened(path) as container:
+            return _count_frames(path, _video_stream(path, container), MOST_FRAMES)
+    except av.FFmpegError as error:
+        raise VideoError(f"{quoted(path)} cannot be read as a video ({reason_of(error)}): check the file.") from error
+
+
 def to_float(frames: UInt8[np.ndarray, "time height width 3"]) -> Float[Tensor, "3 time height width"]:
     """Convert RGB bytes to a float32 tensor in [0, 1], channels first."""
     return torch.from_numpy(np.ascontiguousarray(frames.transpose(3, 0, 1, 2))).float() / 255
@@ -227,7 +237,7 @@ def _read_images(
                 with Image.open(file, formats=_IMAGE_FORMATS) as image:
                     _check_image(file, image, max_pixels)
                     pixels += image.width * image.height
-                    _check_decoded(path, pixels, _MOST_DECODED)
+                    _check_decoded(path, pixels, MOST_DECODED)
                     turned |= image.getexif().get(ExifTags.Base.Orientation, 1) != 1
                     frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
             except VideoError:
@@ -255,13 +265,12 @@ def _read_tensor(
     place, stored = Path(str(clip)), clip.stored()
     time, height, width, _ = stored.shape
     _check_frame_size(place, height, width, max_pixels)
-    _check_decoded(place, time * height * width, _MOST_DECODED)
+    _check_decoded(place, time * height * width, MOST_DECODED)
     if max_frames is not None and time > max_frames:
         raise VideoError(f"{quoted(place)} has more than {max_frames} frames: cut it into shorter clips.")
-    chosen = stored[part.start : part.stop]
-    if not len(chosen):
+    if part.start >= min(part.stop, time):
         raise VideoError(f"{quoted(place)} has {time} frames, no frame {part.start}: get the whole file.")
-    frames = _gathered(place, map(clip.as_bytes, chosen), transform, max_bytes)
+    frames = _gathered(place, clip.frames(part), transform, max_bytes)
     return DecodedVideo(frames, _FALLBACK_FPS, np.arange(len(frames)) / _FALLBACK_FPS)
 
 
@@ -332,6 +341,14 @@ def _opened(path: Path) -> av.container.InputContainer:
     # The path is absolute, because ffmpeg reads "a:b.mp4" as a protocol.
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+
+
+def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
+    """The first one. The cover picture of an audio file is a stream of one frame."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise VideoError(f"{quoted(path)} has no video stream: give a video file.")
+    return streams[0]
 
 
 def _count_frames(path: Path, stream: av.VideoStream, most: int) -> int:

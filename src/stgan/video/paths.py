@@ -17,7 +17,15 @@ def names_in(folder: Path) -> list[str]:
 
 
 def folders_in(folder: Path) -> list[str]:
-    return [name for name in names_in(folder) if not name.startswith(".") and os.path.isdir(folder / name)]
+    """The sorted names of folders in a folder that may hold clips."""
+    inner = (name for name in names_in(folder) if not name.startswith(".") and os.path.isdir(folder / name))
+    return [name for name in inner if not is_of_page(folder / name)]
+
+
+def is_of_page(folder: Path) -> bool:
+    """Whether a folder holds the figures or films of a page beside it, as `stgan report` writes them."""
+    stem, _, kind = folder.name.rpartition("_")
+    return kind in ("figures", "files") and os.path.isfile(folder.with_name(f"{stem}.html"))
 
 
 def is_clip(path: Path) -> bool:

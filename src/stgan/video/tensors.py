@@ -9,7 +9,7 @@ import struct
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -40,6 +40,11 @@ LAYOUTS = tuple(f"{batch}{clip}" for batch in ("", "B") for clip in get_args(Lay
 """Axes of a tensor of one clip, and of several (B): time, height, width, and the three channels."""
 RANGES: dict[Range, tuple[float, float]] = {"0-255": (0, 255), "0-1": (0, 1), "-1-1": (-1, 1)}
 """The values of black and of white."""
+
+MOST_FRAMES = 3000
+"""Of a clip that is read, unless a caller says otherwise; with `MOST_PIXELS` of a frame and `MOST_DECODED` of all."""
+MOST_PIXELS = 4096 * 4096
+MOST_DECODED = 6 << 30  # 3000 frames of 1920x1080 have 5.8 GiB
 
 _LABELS = ("labels", "actions")
 _SLACK = 1e-3  # beyond 0 and 1, for rounding errors
@@ -95,6 +100,13 @@ class TensorClip:
             return clip.transpose([self.layout.index(axis) for axis in "THWC"])  # type: ignore[union-attr]
         except (AttributeError, TypeError, IndexError, ValueError) as error:
             raise VideoError(f"{quoted(str(self))} is no longer there: the file was changed.") from error
+
+    def frames(self, part: range) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """These frames as RGB bytes. VideoError as `as_bytes`, or if the file is changed meanwhile."""
+        changed, stored = _watch(self.path), self.stored()
+        for frame in stored[part.start : part.stop]:
+            changed()
+            yield self.as_bytes(frame)
 
     def as_bytes(self, frame: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
         """A frame as stored, as RGB bytes. VideoError if it has values outside the range."""
@@ -161,6 +173,28 @@ def tensors_in(path: Path) -> Arrays:
     except Exception as error:  # zipfile, safetensors and PyTorch raise many types
         reason = one_line(error, lines=1).rstrip(" .:")
         raise VideoError(f"{quoted(path)} cannot be read as tensors ({reason}): check the file.") from error
+
+
+def _watch(path: Path) -> Callable[[], None]:
+    """A function that raises VideoError once the file is another one or has changed since.
+
+    A map of a file that becomes shorter must not be read: the system would end the process.
+    """
+    before = _state(path)
+
+    def changed() -> None:
+        if _state(path) != before:
+            raise VideoError(f"{quoted(path)} was changed while it was read: start again when it is complete.")
+
+    return changed
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 @lru_cache(_OPEN)
@@ -327,9 +361,12 @@ def _extremes(clips: Sequence[TensorClip]) -> Iterator[tuple[TensorClip, float, 
     """The least and the largest value of the frames of each clip, some at a time. VideoError beyond `_MOST_SCANNED`."""
     left = _MOST_SCANNED
     for clip in clips:
-        stored = clip.stored()
+        changed, stored = _watch(clip.path), clip.stored()
+        if is_too_large(stored):  # and refused when it is read
+            continue
         step = max(1, _SCANNED * len(stored) // stored.nbytes)  # frames
         for first in range(0, len(stored), step):
+            changed()
             some = stored[first : first + step]
             left -= some.nbytes
             if left < 0:
@@ -338,6 +375,12 @@ def _extremes(clips: Sequence[TensorClip]) -> Iterator[tuple[TensorClip, float, 
                     "state their --range."
                 )
             yield clip, float(some.min()), float(some.max())
+
+
+def is_too_large(stored: np.ndarray) -> bool:
+    """Whether a clip "time height width 3" has more frames or pixels than are read."""
+    time, height, width, _ = stored.shape
+    return time > MOST_FRAMES or height * width > MOST_PIXELS or time * height * width > MOST_DECODED
 
 
 def _actions(file: Path, labels: np.ndarray, count: int) -> list[str]:
