@@ -89,6 +89,18 @@ class Desk:
         found = {path.name: path for path in self.runs()}
         return found[_known(name, found, "run")]
 
+    def readable_folder(self, name: str) -> Path:
+        """The folder of this name that was allowed when the page started."""
+        return self.readable[_known(name, self.readable, "folder")]
+
+    def folder_of(self, name: str) -> Path:
+        """The run or the readable folder of this name."""
+        return self.readable[name] if name in self.readable else self.run(name)
+
+    def own(self, folder: Path) -> Path:
+        """Where files about a folder are written: the folder itself if it is a run, else a new one beside the runs."""
+        return folder if folder.parent == self.folder else self.new_run(folder.name)
+
     def new_run(self, words: str) -> Path:
         """A new folder for a run."""
         stem = re.sub(r"[^\w-]+", "_", words).strip("_")[:60] or "run"
@@ -114,6 +126,6 @@ class Desk:
 
 
 def _known(name: str | None, known: Mapping[str, Any], what: str) -> str:
-    if name not in known:
+    if name is None or name not in known:
         raise StganError(f"there is no {what} {quoted(str(name))}; choose one of the list")
     return name

@@ -8,6 +8,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from stgan.app.desk import Desk
+from stgan.app.examples import examples
 from stgan.app.files import zipped
 from stgan.app.making import start
 from stgan.app.request import MOST_CLIPS, as_request, write_request
@@ -16,7 +17,7 @@ from stgan.app.work import Work
 from stgan.defaults import BOTH, PRESETS, STRENGTH
 
 _USUAL = "default"
-_EMPTY = Markup("<p class='soft'>Nothing is made yet. Choose actions and press Make, or look at the examples.</p>")
+_EMPTY = Markup("<p>Nothing is made yet. Choose actions and press Make. Three clips that were made before:</p>{}")
 
 
 def make_screen(desk: Desk, page: gr.Blocks) -> None:
@@ -50,10 +51,10 @@ def make_screen(desk: Desk, page: gr.Blocks) -> None:
                 go = gr.Button("Make", variant="primary", elem_id="make")
                 stop = gr.Button("Cancel", elem_id="cancel")
         with gr.Column(scale=2, min_width=300):
-            shown = gr.HTML(_EMPTY, elem_id="made")
+            shown = gr.HTML(_EMPTY.format(examples()), elem_id="made")
             command = gr.Code(
                 label="The command that makes the same again", language="shell", interactive=False, visible=False,
-                wrap_lines=True, elem_id="command",
+                wrap_lines=True, lines=1, max_lines=4, elem_id="command",
             )  # fmt: skip
             pack = gr.DownloadButton("Download the folder (zip)", visible=False, elem_id="zip")
     number = gr.State(None)
@@ -92,8 +93,11 @@ def make_screen(desk: Desk, page: gr.Blocks) -> None:
 
     def again() -> Iterator[tuple[Any, ...]]:
         """A page that is loaded shows the job that runs."""
-        for work in desk.worker.pending()[:1]:
-            yield from follow(work)
+        running = desk.worker.pending()
+        if running:
+            yield from follow(running[0])
+        else:
+            yield gr.skip(), None, gr.skip(), gr.skip()
 
     def cancel(number: int | None) -> None:
         if work := desk.worker.get(number):

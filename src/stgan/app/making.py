@@ -125,8 +125,10 @@ class _Seen:
 
 
 def _drawn(values: list[float], what: str) -> Markup:
-    """A curve over the iterations as SVG. Values that are not finite are left out."""
+    """A curve over the iterations as SVG, without values that are not finite; empty if there are no others."""
     known = [(place, value) for place, value in enumerate(values) if math.isfinite(value)]
+    if not known:
+        return Markup()
     top = 1.0 if what == _PROBABILITY else max([1e-9, *(value for _, value in known)])
     bottom = min([0.0, *(value for _, value in known)])
     wide = _WIDE / max(1, len(values) - 1)

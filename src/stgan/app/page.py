@@ -10,6 +10,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 
 from stgan.app.desk import Desk
+from stgan.app.explain import explain_screen
+from stgan.app.inside import inside_screen
+from stgan.app.judge import judge_screen
 from stgan.app.make import make_screen
 from stgan.app.runs import runs_screen
 from stgan.app.shown import style
@@ -28,6 +31,12 @@ def build(desk: Desk) -> gr.Blocks:
             make_screen(desk, page)
         with gr.Tab("Runs") as runs:
             runs_screen(desk, runs)
+        with gr.Tab("Explain"):
+            explain_screen(desk)
+        with gr.Tab("Judge") as judge:
+            judge_screen(desk, judge)
+        with gr.Tab("Look inside"):
+            inside_screen(desk)
     return page
 
 
@@ -47,9 +56,23 @@ def serving(desk: Desk, host: str = "127.0.0.1", port: int | None = None, share:
             server_name=host, server_port=port, share=share, prevent_thread_lock=True, quiet=True, inbrowser=False,
             max_file_size=LARGEST_UPLOAD, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
             footer_links=[], run_history=False, css=style(),
-            theme=gr.themes.Default(font=_FONTS, font_mono=_MONO),
+            theme=_theme(),
         )  # fmt: skip
         yield public or local
     finally:
         desk.worker.close()
         page.close(verbose=False)
+
+
+def _theme() -> gr.Theme:
+    """Fonts of the system, and colours whose contrast makes small text readable, in light and dark."""
+    theme = gr.themes.Default(primary_hue="blue", font=_FONTS, font_mono=_MONO)
+    soft, dark = "*neutral_600", "*neutral_300"
+    return theme.set(
+        body_text_color_subdued=soft, body_text_color_subdued_dark=dark, block_info_text_color=soft,
+        block_info_text_color_dark=dark, block_label_text_color=soft, block_label_text_color_dark=dark,
+        block_title_text_color=soft, block_title_text_color_dark=dark, input_placeholder_color=soft,
+        input_placeholder_color_dark=dark, button_primary_background_fill="*primary_700",
+        button_cancel_background_fill="#b91c1c", button_cancel_background_fill_dark="#b91c1c",
+        button_cancel_background_fill_hover="#991b1b", button_cancel_background_fill_hover_dark="#991b1b",
+    )  # fmt: skip

@@ -22,7 +22,6 @@ _STYLE = """
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(150px, 44vw), 1fr)); gap: 16px 14px }
 .clips figure { margin: 0; min-width: 0 }
 .clips figcaption { font-size: 13px; line-height: 1.4; margin-top: 4px; overflow-wrap: anywhere }
-.clips b { display: block }
 .right { color: var(--good) } .wrong { color: var(--bad) } .soft { color: var(--soft) } .small { font-size: 13px }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(330px, 100%), 1fr)); gap: 20px }
 .live img { width: 100%; max-width: 1024px; image-rendering: pixelated; border-radius: 6px }
@@ -32,8 +31,9 @@ _STYLE = """
 .plot svg { background: #fff; border-radius: 6px }
 iframe.report { width: 100%; height: 80vh; border: 1px solid var(--line); border-radius: 8px; background: #fff }
 dl dt { color: var(--soft) } dl dd { margin: 0 0 8px }
-table.runs { width: 100%; border-collapse: collapse; font-size: 14px }
-table.runs td, table.runs th { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line) }
+table.runs { width: 100%; border-collapse: collapse; font-size: 14px; border: 0 }
+table.runs :is(td, th) { text-align: left; padding: 5px 12px 5px 0; border: 0; border-bottom: 1px solid var(--line) }
+table.runs tr { border: 0 }
 .scroll { overflow-x: auto }
 """
 
@@ -85,6 +85,10 @@ def verdicts(desk: Desk, model: str, clips: Sequence[Clip], shown: Sequence[Show
 
 
 def framed(page: Path, title: str) -> Markup:
-    """A page in a frame of its own, which runs no script of it."""
+    """A page in a frame of its own. Its films play only where scripts may run, which the policy of the page itself
+    allows only to its own one.
+    """
     text = html.escape(page.read_text(encoding="utf-8", errors="replace"))
-    return Markup('<iframe class="report" sandbox title="{}" srcdoc="{}"></iframe>').format(title, Markup(text))
+    return Markup('<iframe class="report" sandbox="allow-scripts" title="{}" srcdoc="{}"></iframe>').format(
+        title, Markup(text)
+    )

@@ -65,7 +65,9 @@ def app(
         if not path.is_dir():
             raise StganError(f"--read {quoted(path)} is not a folder; name one")
     folder.mkdir(parents=True, exist_ok=True)
-    models = {name: name for name in sorted(bundled_models(), key=lambda name: name != "weizmann")}
+    models: dict[str, str | Path] = {
+        name: name for name in sorted(bundled_models(), key=lambda name: name != "weizmann")
+    }
     models |= {find_model(typed(name)).name: typed(name) for name in model or ()}
     if share:
         print_note(console, "whoever knows the public address can use this machine by the page")
