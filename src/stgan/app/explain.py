@@ -1,6 +1,5 @@
 """The screen Explain: what a classifier says of a clip, where it looks, and what would change its answer."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from stgan.app.desk import Desk
-from stgan.app.files import zipped
+from stgan.app.files import kept, zipped
 from stgan.app.told import quiet, told
 from stgan.app.work import Work
 from stgan.errors import StganError
@@ -65,7 +64,7 @@ def explain_screen(desk: Desk) -> None:
             raise StganError("there is no clip to explain; choose or record one")
         desk.check(model, condition)
         folder = desk.new_run(f"explained-{Path(clip).stem}")
-        path = Path(shutil.copyfile(clip, folder / f"clip{Path(clip).suffix}"))
+        path = kept(clip, folder)
 
         def run(work: Work) -> Markup:
             explainer = _explainer(desk, model, condition, to, second, looks)
@@ -120,7 +119,7 @@ def _explainer(desk: Desk, model: str, condition: str, to: str, second: str, loo
         device=stgan.device,
         to=None if to == _SECOND else to,
         looks=looks,
-        second=judge and _opinion(judge),
+        second=_opinion(judge) if judge else None,
     )
 
 

@@ -37,7 +37,7 @@ def inside_screen(desk: Desk) -> None:
                               info="CHANNEL, or CHANNEL,T,Y,X. Empty: the whole layer.")  # fmt: skip
             with gr.Row():
                 seed = gr.Number(0, label="Seed", precision=0, min_width=100)
-                iterations = gr.Number(None, label="Iterations", precision=0, min_width=100)
+                iterations = gr.Number(0, label="Iterations (0: usual)", precision=0, minimum=0, min_width=100)
             preset = gr.Dropdown([_USUAL, *PRESETS], value=_USUAL, label="Preset")
             with gr.Row():
                 go = gr.Button("Activate", variant="primary")
@@ -45,7 +45,7 @@ def inside_screen(desk: Desk) -> None:
         with gr.Column(scale=2, min_width=300):
             shown = gr.HTML(_EMPTY, elem_id="activated")
             command = gr.Code(
-                label="The command that makes the same again", language="shell", interactive=False, visible=False,
+                label="As a command", language="shell", interactive=False, visible=False,
                 wrap_lines=True, lines=1, max_lines=4,
             )  # fmt: skip
             pack = gr.DownloadButton("Download the folder (zip)", visible=False)

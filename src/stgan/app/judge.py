@@ -1,6 +1,5 @@
 """The screen Judge: what the networks say of uploaded clips or of folders, and folders compared."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,11 @@ import gradio as gr
 from markupsafe import Markup
 
 from stgan.app.desk import Desk
+from stgan.app.files import kept
 from stgan.app.reports import compare, report
 from stgan.app.shown import gallery, verdicts
 from stgan.app.told import quiet, told
 from stgan.errors import StganError
-from stgan.names import is_file_name
 from stgan.scoring import Clip
 
 MOST_UPLOADED = 24
@@ -56,8 +55,8 @@ def judge_screen(desk: Desk, tab: gr.Tab) -> None:
         if clips:
             if len(clips) > MOST_UPLOADED:
                 raise StganError(f"{len(clips)} clips are too many at once; choose at most {MOST_UPLOADED}")
-            kept = _kept(desk, clips)
-            run = lambda work: gallery(kept, verdicts(desk, model, kept))  # noqa: E731
+            found = _uploaded(desk, clips)
+            run = lambda work: gallery(found, verdicts(desk, model, found))  # noqa: E731
         elif len(places) > 1:
             run = lambda work: compare(desk, model, places, beside, work, written)  # noqa: E731
         elif places:
@@ -84,11 +83,8 @@ def _folders(desk: Desk) -> list[str]:
     return [*(path.name for path in desk.runs()), *desk.readable]
 
 
-def _kept(desk: Desk, clips: list[str]) -> list[Clip]:
+def _uploaded(desk: Desk, clips: list[str]) -> list[Clip]:
     """Uploaded clips, copied into a folder beside the runs."""
     folder = desk.new_run("uploaded")
-    found = []
-    for number, clip in enumerate(map(Path, clips), 1):
-        name = f"{number:02}_{clip.name}" if is_file_name(clip.name) else f"{number:02}{clip.suffix}"
-        found.append(Clip(Path(shutil.copyfile(clip, folder / name)), name))
-    return found
+    paths = [kept(clip, folder, number) for number, clip in enumerate(clips, 1)]
+    return [Clip(path, path.name) for path in paths]

@@ -41,8 +41,8 @@ def make_screen(desk: Desk, page: gr.Blocks) -> None:
                 speed = gr.Dropdown(
                     [_USUAL, "slow", "natural", "fast"], value=_USUAL, label="Speed", info="Of the preset spectral."
                 )
-                frames = gr.Number(None, label="Frames", precision=0, info="Empty: what suits the network.")
-                iterations = gr.Number(None, label="Iterations", precision=0, info="Empty: those of the preset.")
+                frames = gr.Number(0, label="Frames", precision=0, minimum=0, info="0: what suits the network.")
+                iterations = gr.Number(0, label="Iterations", precision=0, minimum=0, info="0: those of the preset.")
                 init = gr.File(
                     label="Start from this video or picture", file_types=["video", "image"], type="filepath", height=120
                 )
@@ -53,7 +53,7 @@ def make_screen(desk: Desk, page: gr.Blocks) -> None:
         with gr.Column(scale=2, min_width=300):
             shown = gr.HTML(_EMPTY.format(examples()), elem_id="made")
             command = gr.Code(
-                label="The command that makes the same again", language="shell", interactive=False, visible=False,
+                label="As a command", language="shell", interactive=False, visible=False,
                 wrap_lines=True, lines=1, max_lines=4, elem_id="command",
             )  # fmt: skip
             pack = gr.DownloadButton("Download the folder (zip)", visible=False, elem_id="zip")

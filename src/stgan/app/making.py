@@ -44,7 +44,7 @@ def _make(desk: Desk, request: Request, folder: Path, resume: bool, work: Work) 
     if job.steering.side <= LARGEST_GIF:
         companions[".gif"] = lambda clip, path: write_gif(path, clip.frames, FPS)
     with job.open(folder, resume=resume, companions=companions) as run:
-        seen = _Seen(work, job, left=sum(not run.finished(key) for key in job.order()))
+        seen = Seen(work, job, left=sum(not run.finished(key) for key in job.order()))
 
         def on_iteration(iteration: int, objective: Tensor, render: Callable[[], Tensor]) -> None:
             work.step()
@@ -64,7 +64,9 @@ def made(desk: Desk, request: Request, folder: Path) -> Markup:
     own = is_own_classifier(request.condition)
     traces = [picture_uri(each.path.with_suffix(".trace.png")) for each in shown]
     pictures = [
-        Markup('<figure class="live"><img src="{}" alt="The clip {} over the iterations"></figure>').format(uri, number)
+        Markup('<figure class="trace"><img src="{}" alt="The clip {} over the iterations"></figure>').format(
+            uri, number
+        )
         for number, uri in enumerate(traces, 1)
         if uri
     ]
@@ -72,7 +74,7 @@ def made(desk: Desk, request: Request, folder: Path) -> Markup:
 
 
 @dataclass
-class _Seen:
+class Seen:
     """What the page shows of a running generation."""
 
     work: Work

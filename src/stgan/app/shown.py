@@ -25,6 +25,7 @@ _STYLE = """
 .right { color: var(--good) } .wrong { color: var(--bad) } .soft { color: var(--soft) } .small { font-size: 13px }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(330px, 100%), 1fr)); gap: 20px }
 .live img { width: 100%; max-width: 1024px; image-rendering: pixelated; border-radius: 6px }
+.trace img { max-width: 100% }
 .live svg { width: 100%; max-width: 480px; height: auto; display: block; margin-top: 8px }
 .live progress { width: 100%; height: 10px; accent-color: #1f5fa8 }
 .problem { border-left: 3px solid var(--bad); padding: 8px 12px; overflow-wrap: anywhere }

@@ -101,21 +101,19 @@ class Worker:
 
     def views(self, work: Work) -> Iterator[Markup]:
         """What a job shows, twice a second until it ends, and then its result or its error."""
-        while True:
-            ended = work.wait(0)
-            if ended:
-                yield problem(work.error) if work.error else work.result
-                return
-            place = self.pending().index(work) if work in self.pending() else 0
+        while not work.ended:
+            pending = self.pending()
+            place = pending.index(work) if work in pending else 0
             yield work.view if place == 0 else Markup("<p>Waiting: {} before it.</p>").format(_jobs(place))
             work.wait(PAUSE)
+        yield problem(work.error) if work.error else work.result
 
     def close(self) -> None:
         """End all jobs, and wait for the one that runs."""
         for work in self.pending():
             work.cancel()
         for work in self.pending():
-            work.wait(10)
+            work.wait(10.0)
 
     def _loop(self) -> None:
         while True:
