@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if sys.platform == "linux":  # playwright's own browsers, which it would look for in the tests' cache
+    CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", f"{CACHE}/ms-playwright")
 
 import numpy as np
 import pytest

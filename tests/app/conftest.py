@@ -37,13 +37,11 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     from stgan.app import making
 
-    def slower(seconds: float) -> None:
-        usual = making.Seen.iteration
+    usual, pause = making.Seen.iteration, [0.0]
 
-        def iteration(*arguments: object) -> None:
-            time.sleep(seconds)
-            usual(*arguments)
+    def iteration(*arguments: object) -> None:
+        time.sleep(pause[0])
+        usual(*arguments)
 
-        monkeypatch.setattr(making.Seen, "iteration", iteration)
-
-    return slower
+    monkeypatch.setattr(making.Seen, "iteration", iteration)
+    return lambda seconds: pause.__setitem__(0, seconds)

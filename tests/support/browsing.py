@@ -3,13 +3,14 @@
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 WIDTHS = (390, 1280)  # of a phone and of a desk
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -80,15 +81,23 @@ def installed_browser() -> Iterator[Browser]:
         chromium.close()
 
 
-def listen(page: Page) -> list[str]:
-    """Messages of the console, errors, and requests that failed or went to another host, as they come."""
+def listen(page: Page, only: Collection[str] = ()) -> list[str]:
+    """Messages of the console, errors, and requests that failed or went to another host, as they come.
+
+    only: the types of messages that count; default: all.
+    """
     said: list[str] = []
     page.set_default_timeout(_PATIENCE)
-    page.on("console", lambda message: said.append(message.text))
+    page.on("console", lambda message: (only and message.type not in only) or said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("requestfailed", lambda request: said.append(f"failed: {request.url[:100]}"))
+    page.on("requestfailed", lambda request: _was_ended(request) or said.append(f"failed: {request.url[:100]}"))
     page.on("request", lambda request: _is_near(request.url) or said.append(f"elsewhere: {request.url[:100]}"))
     return said
+
+
+def _was_ended(request: Request) -> bool:
+    """By the page itself, such as a stream of what a job shows."""
+    return request.failure == "net::ERR_ABORTED"
 
 
 def _is_near(address: str) -> bool:
@@ -105,12 +114,12 @@ def until(page: Page, condition: str) -> None:
     assert page.evaluate(wait), condition
 
 
-def problems(page: Page) -> list[str]:
+def problems(page: Page, schemes: Sequence[Literal["light", "dark"]] = ("light", "dark")) -> list[str]:
     """Pictures and videos that do not load, what is wider than the page or has no name, and text that is not read
-    easily, in light and dark.
+    easily in these colour schemes.
     """
     found: list[str] = page.evaluate(_PROBLEMS)
-    for scheme in ("light", "dark"):
+    for scheme in schemes:
         page.emulate_media(color_scheme=scheme)
         found += [f"{scheme}, {faint}" for faint in page.evaluate(_FAINT)]
     return found

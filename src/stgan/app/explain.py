@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from stgan.app.desk import Desk
 from stgan.app.files import kept, zipped
-from stgan.app.told import quiet, told
+from stgan.app.told import FOLLOWING, QUIET, told, told_often
 from stgan.app.work import Work
 from stgan.errors import StganError
 from stgan.explain import Explainer, SecondNetwork
@@ -92,11 +92,11 @@ def explain_screen(desk: Desk) -> None:
         if work := desk.worker.get(number):
             work.cancel()
 
-    model.input(told(choices), model, [condition, to, second], **quiet())
-    condition.input(told(known), [model, condition], to, **quiet())
+    model.input(told(choices), model, [condition, to, second], **QUIET)
+    condition.input(told(known), [model, condition], to, **QUIET)
     inputs = [clip, model, condition, to, second, looks]
-    go.click(told(begin), inputs, [shown, pack, number], concurrency_limit=None, **quiet())
-    stop.click(told(cancel), number, None, **quiet())
+    go.click(told_often(begin), inputs, [shown, pack, number], **FOLLOWING)
+    stop.click(told(cancel), number, None, **QUIET)
 
 
 def _choices(desk: Desk, model: str) -> tuple[list[str], list[str], list[str]]:

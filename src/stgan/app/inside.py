@@ -10,7 +10,7 @@ from stgan.app.desk import Desk
 from stgan.app.files import zipped
 from stgan.app.making import start
 from stgan.app.request import as_request, write_request
-from stgan.app.told import quiet, told
+from stgan.app.told import FOLLOWING, QUIET, told, told_often
 from stgan.defaults import PRESETS
 
 _USUAL = "default"
@@ -45,7 +45,7 @@ def inside_screen(desk: Desk) -> None:
         with gr.Column(scale=2, min_width=300):
             shown = gr.HTML(_EMPTY, elem_id="activated")
             command = gr.Code(
-                label="As a command", language="shell", interactive=False, visible=False,
+                label="As a command", language=None, interactive=False, visible=False,
                 wrap_lines=True, lines=1, max_lines=4,
             )  # fmt: skip
             pack = gr.DownloadButton("Download the folder (zip)", visible=False)
@@ -80,11 +80,11 @@ def inside_screen(desk: Desk) -> None:
         if work := desk.worker.get(number):
             work.cancel()
 
-    model.input(told(choices), model, [condition, layer], **quiet())
-    condition.input(told(layers), [model, condition], layer, **quiet())
+    model.input(told(choices), model, [condition, layer], **QUIET)
+    condition.input(told(layers), [model, condition], layer, **QUIET)
     inputs = [model, condition, layer, unit, seed, iterations, preset]
-    go.click(told(begin), inputs, [shown, command, pack, number], concurrency_limit=None, **quiet())
-    stop.click(told(cancel), number, None, **quiet())
+    go.click(told_often(begin), inputs, [shown, command, pack, number], **FOLLOWING)
+    stop.click(told(cancel), number, None, **QUIET)
 
 
 def _layers(desk: Desk, model: str, condition: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from stgan.app.desk import Desk
 from stgan.app.files import kept
 from stgan.app.reports import compare, report
 from stgan.app.shown import gallery, verdicts
-from stgan.app.told import quiet, told
+from stgan.app.told import FOLLOWING, QUIET, told, told_often
 from stgan.errors import StganError
 from stgan.scoring import Clip
 
@@ -55,7 +55,7 @@ def judge_screen(desk: Desk, tab: gr.Tab) -> None:
         if clips:
             if len(clips) > MOST_UPLOADED:
                 raise StganError(f"{len(clips)} clips are too many at once; choose at most {MOST_UPLOADED}")
-            found = _uploaded(desk, clips)
+            found = uploaded(desk, clips)
             run = lambda work: gallery(found, verdicts(desk, model, found))  # noqa: E731
         elif len(places) > 1:
             run = lambda work: compare(desk, model, places, beside, work, written)  # noqa: E731
@@ -73,17 +73,17 @@ def judge_screen(desk: Desk, tab: gr.Tab) -> None:
         if work := desk.worker.get(number):
             work.cancel()
 
-    tab.select(lambda: gr.Dropdown(_folders(desk)), None, folders, **quiet())
+    tab.select(lambda: gr.Dropdown(_folders(desk)), None, folders, **QUIET)
     inputs = [model, clips, folders, real]
-    go.click(told(begin), inputs, [shown, page, number], concurrency_limit=None, **quiet())
-    stop.click(told(cancel), number, None, **quiet())
+    go.click(told_often(begin), inputs, [shown, page, number], **FOLLOWING)
+    stop.click(told(cancel), number, None, **QUIET)
 
 
 def _folders(desk: Desk) -> list[str]:
     return [*(path.name for path in desk.runs()), *desk.readable]
 
 
-def _uploaded(desk: Desk, clips: list[str]) -> list[Clip]:
+def uploaded(desk: Desk, clips: list[str]) -> list[Clip]:
     """Uploaded clips, copied into a folder beside the runs."""
     folder = desk.new_run("uploaded")
     paths = [kept(clip, folder, number) for number, clip in enumerate(clips, 1)]

@@ -12,7 +12,7 @@ from stgan.app.examples import examples
 from stgan.app.files import zipped
 from stgan.app.making import start
 from stgan.app.request import MOST_CLIPS, as_request, write_request
-from stgan.app.told import quiet, told
+from stgan.app.told import FOLLOWING, QUIET, told, told_often
 from stgan.app.work import Work
 from stgan.defaults import BOTH, PRESETS, STRENGTH
 
@@ -53,7 +53,7 @@ def make_screen(desk: Desk, page: gr.Blocks) -> None:
         with gr.Column(scale=2, min_width=300):
             shown = gr.HTML(_EMPTY.format(examples()), elem_id="made")
             command = gr.Code(
-                label="As a command", language="shell", interactive=False, visible=False,
+                label="As a command", language=None, interactive=False, visible=False,
                 wrap_lines=True, lines=1, max_lines=4, elem_id="command",
             )  # fmt: skip
             pack = gr.DownloadButton("Download the folder (zip)", visible=False, elem_id="zip")
@@ -105,8 +105,8 @@ def make_screen(desk: Desk, page: gr.Blocks) -> None:
 
     outputs = [shown, number, command, pack]
     inputs = [model, condition, actions, num, seed, preset, speed, frames, iterations, init, strength]
-    model.change(told(choices), [model, condition], [condition, actions], **quiet())
-    condition.input(told(choices), [model, condition], [condition, actions], **quiet())
-    go.click(told(begin), inputs, outputs, concurrency_limit=None, **quiet())
-    stop.click(told(cancel), number, None, **quiet())
-    page.load(told(again), None, outputs, concurrency_limit=None, **quiet())
+    model.change(told(choices), [model, condition], [condition, actions], **QUIET)
+    condition.input(told(choices), [model, condition], [condition, actions], **QUIET)
+    go.click(told_often(begin), inputs, outputs, **FOLLOWING)
+    stop.click(told(cancel), number, None, **QUIET)
+    page.load(told_often(again), None, outputs, **FOLLOWING)

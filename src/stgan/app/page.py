@@ -69,6 +69,7 @@ def _theme() -> gr.Theme:
     theme = gr.themes.Default(primary_hue="blue", font=_FONTS, font_mono=_MONO)
     soft, dark = "*neutral_600", "*neutral_300"
     return theme.set(
+        color_accent="*primary_600",
         body_text_color_subdued=soft, body_text_color_subdued_dark=dark, block_info_text_color=soft,
         block_info_text_color_dark=dark, block_label_text_color=soft, block_label_text_color_dark=dark,
         block_title_text_color=soft, block_title_text_color_dark=dark, input_placeholder_color=soft,

@@ -13,7 +13,7 @@ from stgan.app.files import zipped
 from stgan.app.making import made, start
 from stgan.app.reports import report
 from stgan.app.request import read_request
-from stgan.app.told import quiet, told
+from stgan.app.told import FOLLOWING, QUIET, told, told_often
 from stgan.app.work import Work
 from stgan.errors import StganError
 from stgan.files import locked, remove
@@ -59,8 +59,8 @@ def runs_screen(desk: Desk, tab: gr.Tab) -> None:
         for view, _ in follow(work):
             yield view, gr.update(value=str(page[0]), visible=True) if page and work.ended else hidden
 
-    def packed(name: str | None) -> tuple[Any, Any]:
-        return gr.skip(), gr.update(value=str(zipped(desk.run(name), desk.temporary)), visible=True)
+    def packed(name: str | None) -> Iterator[tuple[Any, Any]]:
+        yield gr.skip(), gr.update(value=str(zipped(desk.run(name), desk.temporary)), visible=True)
 
     def follow(work: Work) -> Iterator[tuple[Any, Any]]:
         for view in desk.worker.views(work):
@@ -76,13 +76,13 @@ def runs_screen(desk: Desk, tab: gr.Tab) -> None:
 
     outputs = [shown, pack]
     for event in (tab.select, refresh.click):
-        event(told(look), chosen, [listed, chosen], **quiet())
+        event(told(look), chosen, [listed, chosen], **QUIET)
     steps = {"Show": show, "Resume": resume, "Report": write, "Pack": packed}
     for name, function in steps.items():
-        buttons[name].click(told(function), chosen, outputs, concurrency_limit=None, **quiet())
-    delete.click(lambda: gr.update(visible=True), None, sure, **quiet())
-    no.click(lambda: gr.update(visible=False), None, sure, **quiet())
-    yes.click(told(erase), chosen, [listed, chosen, shown, sure], **quiet())
+        buttons[name].click(told_often(function), chosen, outputs, **FOLLOWING)
+    delete.click(lambda: gr.update(visible=True), None, sure, **QUIET)
+    no.click(lambda: gr.update(visible=False), None, sure, **QUIET)
+    yes.click(told(erase), chosen, [listed, chosen, shown, sure], **QUIET)
 
 
 def _table(desk: Desk) -> Markup:

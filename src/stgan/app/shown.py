@@ -18,7 +18,7 @@ MOST_SHOWN = 24
 _STYLE = """
 :root, .dark, .light { --ink: var(--body-text-color); --soft: var(--body-text-color-subdued);
   --line: var(--border-color-primary); --good: #1a7f43; --bad: #c62828 }
-.dark { --good: #5bc98a; --bad: #ff7b72 }
+.dark { --good: #5bc98a; --bad: #ff7b72; --color-accent: #60a5fa }
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(150px, 44vw), 1fr)); gap: 16px 14px }
 .clips figure { margin: 0; min-width: 0 }
 .clips figcaption { font-size: 13px; line-height: 1.4; margin-top: 4px; overflow-wrap: anywhere }
