@@ -45,20 +45,22 @@ WRONG: list[tuple[int, Any]] = [
     (0, "../../etc"), (0, None), (0, {"a": 1}), (0, "weizmann"), (1, "os:system"), (1, "/tmp/my.py:make"), (1, []),
     (2, ["<script>alert(1)</script>"]), (2, ["left"] * 20_000), (2, "left"), (3, HUGE), (3, -1), (3, "1; rm -rf /"),
     (3, 10_000), (4, 10**30), (4, "x"), (5, "../paper"), (5, []), (6, "faster"), (7, 10**9), (7, -5), (8, 10**9),
-    (8, 0.5), (9, PATH), (9, "/etc/passwd"), (9, {"path": "../../secret"}), (10, "many"), (10, -1),
+    (8, -1), (9, PATH), (9, "/etc/passwd"), (9, {"path": "../../secret"}), (10, "many"), (10, -1),
 ]  # fmt: skip
 
 
 def test_wrong_values_get_a_sentence_and_the_page_lives_on(
     desk: Desk, address: str, tiny_clips: Path, tmp_path: Path
 ) -> None:
-    client = Client(address)
+    client, unanswered = Client(address), []
     for place, value in WRONG:
         data = list(USUAL)
         data[place] = value
         answer = client.make(*data)
-        assert '"success": false' in answer or '"success":false' in answer or "alert" in answer, (place, value)
+        if '"success":false' not in answer.replace(" ", "") and "alert" not in answer:
+            unanswered.append((place, value))
         assert "Traceback" not in answer and "root:" not in answer, (place, value)
+    assert unanswered == []
     assert not any(work.error.startswith("stgan failed") for work in desk.worker._known.values())
     assert "<video" in client.make(*USUAL)
 

@@ -134,12 +134,13 @@ def _drawn(values: list[float], what: str) -> Markup:
     top = 1.0 if what == _PROBABILITY else max([1e-9, *(value for _, value in known)])
     bottom = min([0.0, *(value for _, value in known)])
     wide = _WIDE / max(1, len(values) - 1)
-    points = " ".join(
+    points = [
         f"{place * wide:.1f},{_HIGH - (_HIGH - 4) * (value - bottom) / (top - bottom) - 2:.1f}"
         for place, value in known
-    )
+    ]
+    points.append(points[-1])  # a line of one point is drawn as a dot by its round ends
     return Markup(
         '<svg viewBox="0 0 {} {}" role="img" aria-label="The {} over the iterations"><rect width="100%" height="100%" '
         'fill="none" stroke="currentColor" opacity="0.2"/><polyline points="{}" fill="none" stroke="currentColor" '
-        'stroke-width="2"/></svg>'
-    ).format(_WIDE, _HIGH, what, points)
+        'stroke-width="3" stroke-linecap="round"/></svg>'
+    ).format(_WIDE, _HIGH, what, " ".join(points))

@@ -29,7 +29,7 @@ _STYLE = """
 .live svg { width: 100%; max-width: 480px; height: auto; display: block; margin-top: 8px }
 .live progress { width: 100%; height: 10px; accent-color: #1f5fa8 }
 .problem { border-left: 3px solid var(--bad); padding: 8px 12px; overflow-wrap: anywhere }
-.plot svg { background: #fff; border-radius: 6px }
+.plot svg { background: #fff; border-radius: 6px; max-width: 420px }
 iframe.report { width: 100%; height: 80vh; border: 1px solid var(--line); border-radius: 8px; background: #fff }
 dl dt { color: var(--soft) } dl dd { margin: 0 0 8px }
 table.runs { width: 100%; border-collapse: collapse; font-size: 14px; border: 0 }

@@ -31,7 +31,7 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
 def told_often(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     """The same for a function that yields."""
     # Checks of types at run time, which wrap every `def`, would hide from Gradio that it yields.
-    return lambda *args: (yield from _often(function, *args))
+    return lambda *args: (yield from _often(function, *args))  # type: ignore[return-value]
 
 
 def _often(function: Callable[..., Iterator[Any]], *args: Any) -> Iterator[Any]:

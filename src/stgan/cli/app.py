@@ -73,7 +73,7 @@ def app(
         print_note(console, "whoever knows the public address can use this machine by the page")
     with TemporaryDirectory(prefix="stgan-app-") as temporary:
         desk = Desk(
-            folder.resolve(), Path(temporary), models, tuple(dict.fromkeys([*(condition or ()), *classifiers_here()])),
+            folder, Path(temporary), models, tuple(dict.fromkeys([*(condition or ()), *classifiers_here()])),
             {path.resolve().name: path.resolve() for path in read or ()}, choose_device(device),
         )  # fmt: skip
         try:
