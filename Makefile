@@ -12,7 +12,7 @@ BUSY  := .venv/.installing
 MOVED := $(shell [ ! -s $(STAMP) ] || [ "$$(cat $(STAMP))" = "$(CURDIR)" ] || echo moved)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generate test fuzz lint weights need-data clean
+.PHONY: help setup generate app test fuzz lint weights need-data clean
 
 help:  ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -42,6 +42,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 generate: setup  ## generate clips of every Weizmann action into OUT (outputs/)
 	$(BIN)/stgan generate --out "$(OUT)" $(ARGS)
+
+app: setup  ## open the page to generate clips and look at them; ARGS="--port 8000" (docs/app.md)
+	$(BIN)/stgan app $(ARGS)
 
 test: setup  ## run the tests
 	$(BIN)/pytest -n auto $(ARGS)

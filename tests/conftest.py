@@ -2,9 +2,14 @@
 
 import os
 import signal
+import sys
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # `pytest -n` runs one process a core: each must compute on one thread, and so must the commands it starts.
 # The libraries read these variables when they are first imported, hence before torch.
@@ -12,6 +17,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if sys.platform == "linux":  # playwright's own browsers, which it would look for in the tests' cache
+    CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", f"{CACHE}/ms-playwright")
 
 import numpy as np
 import pytest
@@ -80,6 +88,15 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"STGAN_DATA names {named}, which is not a folder: correct it or unset it")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator["Browser"]:
+    """A Chromium, in which a test opens pages of its own; the test is skipped where none is installed."""
+    from browsing import installed_browser
+
+    with installed_browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="session", autouse=True)

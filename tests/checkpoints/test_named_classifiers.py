@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stgan import STGAN
-from stgan.checkpoints.named_classifiers import _as_names, is_named_classifier, named_classifier
+from stgan.checkpoints.named_classifiers import _as_names, classifiers_here, is_named_classifier, named_classifier
 from stgan.checkpoints.own_classifier import load_own_classifier
 from stgan.errors import StganError
 from stgan.names import is_file_name
@@ -136,6 +136,27 @@ def test_a_network_of_torchvision_by_its_name(tmp_path: Path, monkeypatch: pytes
     assert len(classifier.actions) == 400 and "golf driving" in classifier.actions
     for name, value in network.state_dict().items():
         assert torch.equal(classifier.module.state_dict()[name], value)
+
+
+def test_the_classifiers_on_this_machine_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torchvision = pytest.importorskip("torchvision")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("huggingface_hub.utils._cache_manager.HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert classifiers_here() == []
+    weights = tmp_path / "torch" / "hub" / "checkpoints"
+    weights.mkdir(parents=True)
+    url = torchvision.models.video.R3D_18_Weights.DEFAULT.url
+    (weights / url.rpartition("/")[2]).touch()
+    for name, text in (
+        ("clips", '{"architectures": ["VideoMAEForVideoClassification"]}'),
+        ("images", '{"architectures": ["ViTForImageClassification"]}'),
+        ("damaged", "{"),
+        ("odd", '{"architectures": 3}'),
+    ):
+        folder = tmp_path / "hub" / f"models--org--{name}" / "snapshots" / ("0" * 40)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(text)
+    assert classifiers_here() == ["torchvision:r3d_18", "hf:org/clips"]
 
 
 @pytest.mark.parametrize(

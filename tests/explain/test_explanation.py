@@ -11,13 +11,15 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from stgan.cli.commands import app
 from stgan.cli.explain import show
 from stgan.errors import StganError
-from stgan.explain import RECORD, Explanation, read_explanation
+from stgan.explain import RECORD, Explanation, SecondNetwork, read_explanation
 from stgan.explain.explanation import Explainer, OverTime, Probability
+from stgan.networks import adapt
 from stgan.records import as_plain, as_record
 from stgan.video import read_video, write_video
 
@@ -63,6 +65,21 @@ def test_everything_is_written(explained: tuple[Path, str], clip: Path) -> None:
     with Image.open(out / "explanation.png") as picture:
         assert picture.height == 4 * (16 + 4)
     assert first in printed and "whole clip" in printed and "flipped" in printed and "evaluator says" in printed
+
+
+class Brightness(nn.Module):
+    """Logits are the mean brightness in red and green."""
+
+    def forward(self, videos: Tensor) -> Tensor:
+        return 5 * videos.mean((2, 3, 4))[:, :2]
+
+
+def test_a_second_network_may_look_at_single_frames() -> None:
+    network = adapt(Brightness(), ["red", "green"], size=8, frames=1, mean=0.0, std=1.0)
+    video = torch.rand(3, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+    each = [(5 * video[:2, t].mean((1, 2)).double()).log_softmax(0) for t in range(5)]
+    said = SecondNetwork(network, "own", "", ("red", "green"), 16)(video)
+    assert torch.allclose(said.double(), torch.stack(each).mean(0).softmax(0), atol=1e-6)
 
 
 def test_tables_fit_a_terminal_of_80_columns(explained: tuple[Path, str]) -> None:

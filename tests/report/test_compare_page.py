@@ -38,7 +38,10 @@ def test_clips_of_one_action_and_number_are_side_by_side(
     page = page_of(out)
     films = [attributes["aria-label"] for tag, attributes in page.tags if tag == "video"]
     assert films == [
-        f"{action} {number}" for number in (1, 2) for action in ("grow", "left", "right") for _ in range(3)
+        f"{action} {number}, {column}"
+        for number in (1, 2)
+        for action in ("grow", "left", "right")
+        for column in ("ours", f"{HOSTILE} (fooled)", "real")
     ]
     assert "0.88" in page.text and "1 of 1 differences are clear" in page.text and HOSTILE in page.text
     assert "FOOLED" in page.text and "stgan compare" in page.text and HOSTILE not in out.read_text()
@@ -62,4 +65,4 @@ def test_links_are_not_shown_and_the_number_of_films_is_bounded(
     write_compare_page(found, folders, out, real=(real, [Clip(real / "link.mp4", "link.mp4", "grow")]))
     page = page_of(out)
     films = [attributes["aria-label"] for tag, attributes in page.tags if tag == "video"]
-    assert films == ["grow 1", "left 1", "left 1"] and "2 of 6 positions" in page.text
+    assert films == [f"grow 1, {HOSTILE}", "left 1, ours", f"left 1, {HOSTILE}"] and "2 of 6 positions" in page.text

@@ -1,22 +1,23 @@
 """The pages in a real browser, at the width of a phone and of a desk."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from augmentation_records import experiment
-from playwright.sync_api import Browser, Error, sync_playwright
+from browsing import WIDTHS, listen, shows_text, until, visit
+from generator_comparisons import comparison
+from generator_folders import make_generator
+from playwright.sync_api import Browser
 
 from stgan.checkpoints import find_model
 from stgan.manifest import Entry, Manifest
 from stgan.records import as_record
 from stgan.report.augmentation_page import write_augmentation_page
+from stgan.report.compare_page import write_compare_page
 from stgan.report.scores_page import Request, write_scores_page
 from stgan.report.training_page import write_training_page
 from stgan.scoring import Scores
@@ -24,11 +25,6 @@ from stgan.studies.actors import STUDY
 from stgan.studies.fooling import RECORD, read_fooling
 from stgan.video import write_video
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 LONG = "a" * 90 + " & <b>"
 
 # What is wrong with a page that has been scrolled through: nothing, if all is well.
@@ -45,22 +41,6 @@ PROBLEMS = """async () => {
     if (document.documentElement.scrollWidth > innerWidth) wrong.push('wide: ' + document.documentElement.scrollWidth)
     return wrong
 }"""
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """An installed Chromium, or one that playwright has; none is downloaded."""
-    with sync_playwright() as playwright:
-        known = playwright.chromium.executable_path
-        path = next(filter(None, map(shutil.which, NAMES)), known if os.path.exists(known) else None)
-        if path is None:
-            pytest.skip("needs a Chromium or Chrome: install one, or run playwright install chromium")
-        try:
-            chromium = playwright.chromium.launch(executable_path=path, args=list(QUIET))
-        except Error as error:
-            pytest.skip(f"{path} does not start here: {str(error).splitlines()[0]}")
-        yield chromium
-        chromium.close()
 
 
 def test_pages_are_whole_in_a_browser(
@@ -84,25 +64,27 @@ def test_pages_are_whole_in_a_browser(
     (tmp_path / "settings" / STUDY).write_text(json.dumps({"format": 1, "version": "1", "settings": settings}))
     pages.append(write_augmentation_page(tmp_path / "settings")[0])
 
-    context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    page.set_default_timeout(120_000)  # milliseconds, on a busy machine
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("requestfailed", lambda request: said.append(request.url[:100]))
-    for path, videos in zip(pages, (21, 0, 0), strict=True):
-        page.goto(path.as_uri())
-        for width in (390, 1200):
-            page.set_viewport_size({"width": width, "height": 844})
-            assert page.evaluate(PROBLEMS) == [], (path.name, width)
+    folders = {name: make_generator(tmp_path / name, num=2) for name in ("ours", "theirs")}
+    named = {f"{name} {LONG}": folder for name, folder in folders.items()}
+    shown = tuple(f"{action}/{action}_{number}.mp4" for number in range(2) for action in ("grow", "left", "right"))
+    found = comparison(list(named), shown, fooled=True)
+    pages.append(write_compare_page(found, named, tmp_path / "compare.html", command=LONG)[0])
+
+    page = browser.new_context(offline=True, reduced_motion="reduce").new_page()
+    said = listen(page)
+    for path, videos in zip(pages, (21, 0, 0, 12), strict=True):
+        for width in WIDTHS:
+            assert visit(page, path, width) == [], (path.name, width)
+            assert shows_text(page, "h1")
         assert page.locator("video").count() >= videos
-    assert said == []
+    assert len(set(page.locator(".beside video").evaluate_all("films => films.map(film => film.clientWidth)"))) == 1
+    page.set_viewport_size({"width": 390, "height": 844})
     page.goto(pages[0].as_uri())
     verdict = page.locator(".verdict b")
     assert verdict.inner_text() == "FOOLED" and verdict.is_visible()
     size = verdict.evaluate("element => [parseFloat(getComputedStyle(element).fontSize), element.offsetTop]")
     assert size[0] >= 30 and size[1] < 844  # large, and seen without scrolling
+    assert said == []
 
 
 PLAYING = "[...document.querySelectorAll('video')].filter(video => video.readyState >= 2 && !video.paused).length"
@@ -121,25 +103,34 @@ def test_an_atlas_plays_what_is_seen(tiny_model: Path, tmp_path: Path, browser: 
     Manifest(tmp_path).write(entries)
     path = write_scores_page(Request(tmp_path, find_model(tiny_model), "tiny"))[0]
 
-    page = browser.new_context(offline=True, viewport={"width": 390, "height": 844}).new_page()
-    page.set_default_timeout(120_000)
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page = browser.new_context(offline=True).new_page()
+    said = listen(page)
+    for width in WIDTHS:
+        assert visit(page, path, width) == [] and shows_text(page, ".card h3")
+    page.set_viewport_size({"width": 390, "height": 844})
     page.goto(path.as_uri())
     page.locator(".card").nth(0).scroll_into_view_if_needed()
-    page.wait_for_function(f"{PLAYING} >= 2")
+    until(page, f"{PLAYING} >= 2")
     assert page.locator("video").count() < 30
     page.locator(".card").nth(59).scroll_into_view_if_needed()
-    page.wait_for_function(f"document.querySelectorAll('.card')[59].querySelector('video') && {PLAYING} >= 2")
+    until(page, f"document.querySelectorAll('.card')[59].querySelector('video') && {PLAYING} >= 2")
     assert page.locator(".card").nth(0).locator("video").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
-    page.locator("#search").fill("CLASS 5")
-    assert page.evaluate(SHOWN) == [f"class {number}" for number in range(50, 60)]
-    page.locator("#order").select_option("steered -1")
+    page.locator("#below").scroll_into_view_if_needed()
+    page.get_by_label("Search classes").focus()
+    page.keyboard.type("CLASS 5")
+    assert page.evaluate(SHOWN) == [f"class {number:02}" for number in range(60) if "5" in str(number)]
+    page.keyboard.press("Tab")
+    page.keyboard.type("steered: highest")
     assert page.evaluate(SHOWN)[:2] == ["class 59", "class 58"]
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.querySelector('img').alt") == "class 59/0.mp4"
     assert said == []
+
+    slow = browser.new_context(reduced_motion="reduce").new_page()
+    slow.goto(path.as_uri())
+    slow.locator(".card").nth(0).scroll_into_view_if_needed()
+    assert slow.locator(".card img").nth(0).is_visible() and slow.locator("video").count() == 0
 
     still = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844}).new_page()
     still.goto(path.as_uri())

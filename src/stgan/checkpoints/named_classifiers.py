@@ -127,3 +127,44 @@ def _as_names(labels: list[str]) -> list[str]:
         tries = (name, f"{name} {number}", f"class {number}", f"class {number} of {len(labels)}")
         names[next(each for each in tries if is_file_name(each) and each not in names)] = None
     return list(names)
+
+
+def classifiers_here() -> list[str]:
+    """The names of the classifiers whose weights are in the caches of their libraries on this machine."""
+    return [*_torchvision_here(), *_hub_here()]
+
+
+def _torchvision_here() -> list[str]:
+    try:
+        from torch.hub import get_dir
+        from torchvision.models import get_model_weights, list_models, video
+    except (ImportError, RuntimeError):  # not installed, or of another build than torch
+        return []
+    weights = {name: get_model_weights(name).DEFAULT.url.rpartition("/")[2] for name in list_models(module=video)}
+    return [f"torchvision:{name}" for name, file in weights.items() if Path(get_dir(), "checkpoints", file).is_file()]
+
+
+def _hub_here() -> list[str]:
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        cached = scan_cache_dir()
+    except CacheNotFound:
+        return []
+    configs = {repo.repo_id: [path / "config.json" for path in _snapshots(repo)] for repo in cached.repos}
+    return sorted(f"hf:{name}" for name, paths in configs.items() if any(map(_is_of_video, paths)))
+
+
+def _snapshots(repo: Any) -> list[Path]:
+    return [revision.snapshot_path for revision in repo.revisions]
+
+
+def _is_of_video(config: Path) -> bool:
+    """Whether a config is of a video classifier. Files in the cache are not trusted."""
+    try:
+        values = read_json(config)
+    except StganError:
+        return False
+    kinds = values.get("architectures") if isinstance(values, dict) else None
+    return isinstance(kinds, list) and any(str(kind).endswith("ForVideoClassification") for kind in kinds)

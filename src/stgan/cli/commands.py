@@ -24,6 +24,9 @@ from stgan.cli import (
     train,
     weights,
 )
+from stgan.cli import (
+    app as page,
+)
 from stgan.cli.memory import keep_freed_memory
 from stgan.cli.terminal import command
 from stgan.version import __version__
@@ -44,6 +47,7 @@ command(app, "compare", *compare.EXAMPLES)(compare.compare)
 command(app, "explain", *explain.EXAMPLES)(explain.explain)
 command(app, "select", *select.EXAMPLES)(select.select)
 command(app, "augment", *augment.EXAMPLES)(augment.augment)
+command(app, "app", *page.EXAMPLES)(page.app)
 command(app, "report", *report.EXAMPLES)(report.report)
 command(app, "fooling", *fooling.EXAMPLES)(fooling.fooling)
 command(app, "info", *info.EXAMPLES)(info.info)

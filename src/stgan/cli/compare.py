@@ -100,7 +100,7 @@ def compare(
             write_text(path, written(comparison))
     if page:
         command = ["stgan", "compare", *map(str, folders), *(["--real", str(scoring.real)] if scoring.real else [])]
-        command += ["--evaluator", scoring.evaluator] if scoring.evaluator else []
+        command += [*(["--evaluator", scoring.evaluator] if scoring.evaluator else []), "--out", str(out)]
         with on_interrupt("the same command starts the page again"), console.status("drawing"):
             _, films = write_compare_page(
                 comparison, dict(zip((each.name for each in generators), folders, strict=True)), page,
@@ -120,7 +120,10 @@ def show_comparison(console: Console, comparison: "GeneratorComparison") -> None
         table = new_table("", *map(title, comparison.generators[some]), *["real"] * bool(comparison.real))
         for line in found:
             cells = [
-                Text.assemble((f"{cell.value}*" if cell.best else cell.value, "bold" * cell.best), f"\n{cell.interval}")
+                Text.assemble(
+                    (f"{cell.value}*" if cell.best else cell.value, "bold" * cell.best),
+                    f"\n({cell.interval})" if cell.interval else "",
+                )
                 for cell in line.cells[some]
             ]
             real = [line.real.value if line.real else ""] * bool(comparison.real)

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stgan.generation import Companion
-    from stgan.pipeline import STGAN
-    from stgan.sampling import Init, SamplerSettings
-    from stgan.steering import Steering
+    from stgan.sampling import SamplerSettings
 
 _MOST_CLIPS = 1_000_000  # of each action
 _MOST_ITERATIONS = 100_000
@@ -131,7 +129,7 @@ def generate(
     Clips are optimised until the condition network, a video classifier, recognises the action in them.
     """
     from stgan.checkpoints.own_classifier import OWN, is_own_classifier, load_own_classifier
-    from stgan.generation import CONTACT_SHEET, FPS, MOST_TOGETHER, PREVIOUS, GenerationJob
+    from stgan.generation import CONTACT_SHEET, FPS, MOST_TOGETHER, PREVIOUS, GenerationJob, read_init
     from stgan.manifest import MANIFEST
     from stgan.pipeline import STGAN
     from stgan.report.iterations import Intermediates, Trace, maximised
@@ -234,12 +232,3 @@ def spectral_options(settings: "SamplerSettings", **given: Any) -> "SamplerSetti
     if chosen and not isinstance(settings, SpectralSettings):
         raise StganError(f"--{next(iter(chosen))} is for the preset spectral, not for {settings.name}")
     return replace(settings, **chosen)
-
-
-def read_init(stgan: "STGAN", path: Path, steering: "Steering", strength: float) -> "Init":
-    """The middle frames of a video file, or a picture, to start from."""
-    from stgan.video import center_window, read_video, to_float
-
-    clip = read_video(path).frames
-    window = center_window(len(clip), steering.frames)
-    return stgan.init(to_float(clip[window]), steering.frames, strength, path.name, steering.whole)

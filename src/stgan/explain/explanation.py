@@ -21,7 +21,7 @@ from stgan.explain.attribution import COVER, SAMPLES, Attribution, attribute, st
 from stgan.explain.counterfactual import Counterfactual, CounterfactualSettings, find_counterfactual
 from stgan.names import listed, printable, quoted
 from stgan.records import Count, Fraction, Number, Text, read_record, write_record
-from stgan.sampling.objectives import ConditionNetwork, least_side, over_windows
+from stgan.sampling.objectives import ConditionNetwork, least_side, over_windows, window_of
 from stgan.version import __version__
 from stgan.video import center_window, to_float, to_uint8, write_video
 from stgan.video.decoding import ClipFacts, decode_clip
@@ -166,9 +166,10 @@ class SecondNetwork:
     @torch.no_grad()
     def __call__(self, video: Float[Tensor, "3 time height width"]) -> Float[Tensor, " classes"]:
         """Its probabilities."""
-        if video.shape[1] < self.frames:
-            video = video[:, torch.from_numpy(center_window(video.shape[1], self.frames)).to(video.device)]
-        return over_windows(self.network.log_probabilities, video[None], self.frames)[0].softmax(0)
+        frames = window_of(self.network) or self.frames  # 1 if it looks at one frame at a time
+        if video.shape[1] < frames:
+            video = video[:, torch.from_numpy(center_window(video.shape[1], frames)).to(video.device)]
+        return over_windows(self.network.log_probabilities, video[None], frames)[0].softmax(0)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Generation jobs: clips are made batch by batch, by any number of workers, and written into a folder."""
 
 from stgan.generation.contact_sheet import CONTACT_SHEET
+from stgan.generation.init_files import read_init
 from stgan.generation.job import MOST_TOGETHER, GenerationJob, GenerationRun
 from stgan.generation.merging import merge
 from stgan.generation.output_folder import PREVIOUS
@@ -16,4 +17,5 @@ __all__ = [
     "GenerationRun",
     "Unit",
     "merge",
+    "read_init",
 ]

@@ -14,7 +14,7 @@ from stgan.report.figures import save_figure
 from stgan.studies.actors import SettingResult
 from stgan.studies.augmentation import ARMS, AugmentationResult
 
-_COLOURS = {"generated": "#d1661f", "real": "#1f5fa8", "both": "#1a7f43"}
+_COLOURS = {"generated": "#b85410", "real": "#1f5fa8", "both": "#1a7f43"}
 _INK, _SOFT, _LINE = "#1d2430", "#5d6877", "#e6e9ee"
 _STEP, _HIGHEST = 0.16, 4.0  # the distance of dots in a stack, and the largest height of a stack
 

@@ -22,7 +22,7 @@ from stgan.spacing import evenly_spread
 _MOST_POINTS = 400  # of a curve; more cannot be seen
 _MOST_PANELS = 12
 _COLUMNS = 3
-MAIN, CHECK, _FOLD = "#1f5fa8", "#d1661f", "#b9c6d6"
+MAIN, CHECK, _FOLD = "#1f5fa8", "#b85410", "#b9c6d6"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _FILL: dict[Kind, tuple[str, str]] = {
     "evaluator": ("--box-evaluator", "#dff3e6"),
     "fooled": ("--box-fooled", "#fbdcd9"),
 }
-_INK, _SOFT, _GRADIENT = ("--ink", "#1d2430"), ("--soft", "#5d6877"), ("--orange", "#d1661f")
+_INK, _SOFT, _GRADIENT = ("--ink", "#1d2430"), ("--soft", "#5d6877"), ("--orange", "#b85410")
 
 
 @dataclass(frozen=True)

@@ -95,20 +95,25 @@ def write_page(path: Path, template: str, *, script: str = "", **values: Any) ->
     script: the name of the script of a page that shows files beside it. The page runs no other script, and loads
         nothing but files that are local or of its own site. Without a script it needs no other file, and loads none.
     """
-    environment = Environment(
+    code = (_TEMPLATES / script).read_text(encoding="utf-8") if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    html = environment().get_template(template).render(script=Markup(code), script_hash=digest, **values)
+    with replacing(path) as temporary:
+        temporary.write_bytes(html.encode(errors="replace"))  # names of files may not be valid Unicode
+    return path
+
+
+def environment() -> Environment:
+    """The templates of pages, which escape every value."""
+    found = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"fixed": fixed, "breakable": breakable}
-    code = (_TEMPLATES / script).read_text(encoding="utf-8") if script else ""
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    html = environment.get_template(template).render(script=Markup(code), script_hash=digest, **values)
-    with replacing(path) as temporary:
-        temporary.write_bytes(html.encode(errors="replace"))  # names of files may not be valid Unicode
-    return path
+    found.filters |= {"fixed": fixed, "breakable": breakable}
+    return found
 
 
 def fixed(value: float | int | None, digits: int = 2) -> str:

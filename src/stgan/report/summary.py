@@ -49,7 +49,8 @@ def verdict(scores: Scores | PixelScores | None) -> dict[str, str] | None:
     if scores is None:
         return None
     if isinstance(scores, PixelScores):
-        return {"word": "unjudged", "sentence": " ".join(scores.notes), "steered_by": ""}
+        notes = " ".join(scores.notes)
+        return {"word": "unjudged", "sentence": notes[:1].upper() + notes[1:], "steered_by": ""}
     word, sentence = _VERDICTS[scores.fooled]
     return {"word": word, "sentence": sentence, "steered_by": ", ".join(scores.steered_by)}
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// Films are loaded and play only while they can be seen.
+// Films are loaded and play only while they can be seen; none moves for whoever asked for less motion.
 function play(link) {
   if (link.querySelector("video")) return;
   const video = document.createElement("video");
@@ -10,6 +10,7 @@ function play(link) {
     Object.assign(source, { src: address, type });
     video.append(source);
   }
+  video.ariaHidden = "true"; // the picture below it has its name
   link.append(video);
 }
 
@@ -25,7 +26,8 @@ function stop(link) {
 const watcher = new IntersectionObserver(
   (seen) => seen.forEach(({ target, isIntersecting }) => (isIntersecting ? play(target) : stop(target))),
 );
-document.querySelectorAll("a.film").forEach((link) => watcher.observe(link));
+if (!matchMedia("(prefers-reduced-motion: reduce)").matches)
+  document.querySelectorAll("a.film").forEach((link) => watcher.observe(link));
 
 // The search box and the order of the classes.
 const plain = (text) => text.toLowerCase().normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/_/g, " ");
