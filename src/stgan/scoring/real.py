@@ -150,11 +150,8 @@ def _score_by_rules(
         references.append(found if rules.num_real is None else _first(found, rules.num_real))
         skipped += unread
     reference = measured = references[0]
-    if rules.real != "sorted" and rules.num_real is not None and len(reference) < rules.num_real:
-        raise StganError(
-            f"{rules.name} takes {rules.num_real} windows of real clips, and there are {len(reference)}; give more, or "
-            f"say --num-real {len(reference)}, which the scores will state"
-        )
+    if rules.real == "random":
+        _check_enough(rules, len(reference))
     if feature_network is not evaluator:
         protocol = rules.of_real(Protocol(size=size, windows=windows, fps=real.fps))
         kept = without_skipped(rules.ordered(real.clips, 0), reference)
@@ -163,6 +160,14 @@ def _score_by_rules(
     row = make_row("real", measured, reference, evaluator, splits=splits, distances=(None, None))
     row = _comparable(row, generated, measured)
     return RealScores(measured, reference, references, None, [row], None, skipped)  # no frames were shuffled
+
+
+def _check_enough(rules: Rules, windows: int) -> None:
+    if rules.num_real is not None and windows < rules.num_real:
+        raise StganError(
+            f"{rules.name} takes {rules.num_real} windows of real clips, and there are {windows}; give more, or say "
+            f"--num-real {windows}, which the scores will state"
+        )
 
 
 def _drawn_windows(
@@ -189,7 +194,8 @@ def _drawn_windows(
             places.append(0)
         else:
             places.append(length - span + 1 if length >= least else int(rules.short == "mirror"))
-    wanted = min(rules.num_real or sum(places), sum(places))
+    _check_enough(rules, sum(places))  # files may have a few frames fewer than they declare
+    wanted = rules.num_real or sum(places)
     counts = np.random.default_rng([rules.seed, draw]).multivariate_hypergeometric(places, wanted, method="marginals")
     parts = []
     for count in range(1, 1 + max(counts.tolist(), default=0)):
