@@ -133,6 +133,12 @@ def test_scores_by_a_network_that_steered_say_so_everywhere(
     for part in ("list.csv", "manifest.jsonl", "left"):  # the manifest above says what steered them
         again = stgan.run("evaluate", listed / part, "--model", tiny_model, "--evaluator", "lrcn")
         assert again.returncode == 1 and "--allow-fooled" in again.stderr and again.is_one_sentence, part
+    (listed / "manifest.jsonl").unlink()  # as after kill -9, before the parts were merged
+    whole = stgan.run("evaluate", listed, "--model", tiny_model)
+    assert whole.returncode == 1 and "stgan merge" in whole.stderr and whole.is_one_sentence
+    for part in ("list.csv", "left"):  # the record of the run says so, too
+        again = stgan.run("evaluate", listed / part, "--model", tiny_model, "--evaluator", "lrcn")
+        assert again.returncode == 1 and "--allow-fooled" in again.stderr and again.is_one_sentence, part
     result = stgan.run(*arguments, "--allow-fooled", "--json", tmp_path / "s.json")
     assert result.returncode == 0 and result.stdout.count("FOOLED") == 2 and "generated, fooled" in result.stdout
     assert json.loads((tmp_path / "s.json").read_text())["fooled"] is True

@@ -18,6 +18,7 @@ from stgan.errors import StganError
 from stgan.files import sha256
 from stgan.manifest import MANIFEST, Entry, Manifest
 from stgan.names import quoted
+from stgan.parts import RUN, read_run
 from stgan.records import Count, Fraction, Number
 from stgan.video import ClipFolder, TensorClip, find_clips
 from stgan.video.clip_lists import LISTS
@@ -142,6 +143,8 @@ def folder_clips(folder: Path, say: Callable[[str], None] = lambda sentence: Non
         folder = folder.parent
     if os.path.lexists(Manifest(folder).path):
         return generated_clips(folder)
+    if os.path.lexists(folder / RUN):
+        raise StganError(f"{quoted(folder)} is of a run that was cut off; stgan merge {quoted(folder)} lists its clips")
     return given_clips(folder, say, **reading)
 
 
@@ -195,19 +198,24 @@ def given_clips(
 
 
 def _with_steering(clips: Sequence[Clip]) -> list[Clip]:
-    """The clips, with the networks that steered them if a manifest above them says so: a part of what stgan made."""
+    """The clips, with the networks that steered them if a manifest above them says so: a part of what stgan made.
+
+    Clips that a run has made since its manifest was written count as steered like the others.
+    """
 
     @cache
-    def steering(folder: Path) -> dict[Path, SteeredBy | None]:
+    def steering(folder: Path) -> tuple[dict[Path, SteeredBy | None], SteeredBy | None]:
         try:
             made = generated_clips(folder) if Manifest(folder).path.is_file() else []
+            run = read_run(folder) if os.path.lexists(folder / RUN) else None
+            others = _steered_by(folder, RUN, run.settings) if run else None
+            return {clip.path: clip.steering for clip in made}, others
         except StganError:  # the list of another program
-            return {}
-        return {clip.path: clip.steering for clip in made}
+            return {}, None
 
-    above = [
-        steering(folder).get(clip.path) for clip in clips for folder in (clip.path.parent, clip.path.parent.parent)
-    ]
+    found = (steering(folder) for clip in clips for folder in (clip.path.parent, clip.path.parent.parent))
+    paths = (clip.path for clip in clips for _ in range(2))
+    above = [listed.get(path, others) for path, (listed, others) in zip(paths, found, strict=True)]
     return [
         replace(clip, steering=own or outer) for clip, own, outer in zip(clips, above[::2], above[1::2], strict=True)
     ]
@@ -262,19 +270,7 @@ def evenly(clips: Sequence[Clip], num: int) -> list[Clip]:
 
 
 def _generated(folder: Path, entry: Entry) -> Clip:
-    hashes = entry.details.get("hashes", {})
-    steered, ancestors = hashes.get("condition"), hashes.get("condition_ancestors", {})
-    if not _names_hashes(steered) or not steered or not _names_hashes(ancestors):
-        raise StganError(
-            f"the manifest of {quoted(folder)} does not say which networks steered {quoted(entry.file)}, by their "
-            "hashes; make the clips again"
-        )
-    tensors = hashes.get("condition_tensors", {})
-    if not _are_fingerprints(tensors) or (tensors and tensors.keys() != steered.keys()):
-        raise StganError(
-            f"the manifest of {quoted(folder)} has fingerprints of the networks that steered {quoted(entry.file)} "
-            "that cannot be read; make the clips again"
-        )
+    steering = _steered_by(folder, entry.file, entry.details)
     recorded = entry.details.get("sha256")
     if "sha256" in entry.details and not _is_hash(recorded):
         raise StganError(
@@ -291,8 +287,26 @@ def _generated(folder: Path, entry: Entry) -> Clip:
         unit=unit,
         number=(seed, entry.index) if isinstance(seed, int) and 0 <= seed <= LARGEST_SEED else None,
         sha256=recorded,
-        steering=SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()]), tensors),
+        steering=steering,
     )
+
+
+def _steered_by(folder: Path, file: str, details: Mapping[str, Any]) -> SteeredBy:
+    """The networks that steered, by the hashes in a clip's line or in the settings of a run."""
+    hashes = details.get("hashes", {})
+    steered, ancestors = hashes.get("condition"), hashes.get("condition_ancestors", {})
+    if not _names_hashes(steered) or not steered or not _names_hashes(ancestors):
+        raise StganError(
+            f"the manifest of {quoted(folder)} does not say which networks steered {quoted(file)}, by their hashes; "
+            "make the clips again"
+        )
+    tensors = hashes.get("condition_tensors", {})
+    if not _are_fingerprints(tensors) or (tensors and tensors.keys() != steered.keys()):
+        raise StganError(
+            f"the manifest of {quoted(folder)} has fingerprints of the networks that steered {quoted(file)} that "
+            "cannot be read; make the clips again"
+        )
+    return SteeredBy(tuple(sorted(steered)), frozenset([*steered.values(), *ancestors.values()]), tensors)
 
 
 def _names_hashes(value: Any) -> bool:
