@@ -88,6 +88,15 @@ def test_figures_of_jhmdb_are_those_of_its_records() -> None:
         clips = record[part]
         named, motion = (sum(clip[key] for clip in clips) / len(clips) for key in ("named", "motion"))
         assert f"| {named:.2f} (" in page and f"| {motion:.1f}" in page
+    free, frames = read("jhmdb_free_seed7"), read("jhmdb_free_seed7")["copies"]["frames"]
+    assert [int(clip["named"] == clip["action"]) for clip in free["clips"]] == [
+        clip["named"] for clip in record["free"]
+    ]
+    low, high = frames["interval"]
+    assert f"one ({frames['share']:.2f}, {low:.2f}-{high:.2f}) is nearer" in page and frames["num"] == 1
+    beside = free["beside_real"]
+    drift, motion = (beside["values"][name]["ratio"] for name in ("appearance_drift", "motion"))
+    assert f"appearance change {drift:.2f} and motion {motion:.2f} of real" in " ".join(page.split())
     kept = [clip["kept"] for clip in record["given"]]
     assert f"| {sum(kept) / len(kept):.1f} dB |" in page
 
