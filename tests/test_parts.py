@@ -213,7 +213,11 @@ def test_status_counts_planned_clips_and_tells_the_rate_and_who_works(tmp_path: 
     ]  # fmt: skip
     part_path(tmp_path, "left", 2).unlink()
     found = status(tmp_path)
-    assert (found.done, found.actions["left"].done) == (5, 3) and found.rate and found.left == 2 / found.rate
+    assert (found.done, found.actions["left"].done) == (5, 3) and found.rate
+    assert found.left is None  # the latest batch is of the year 2001
+    os.utime(part_path(tmp_path, "left", 4))
+    found = status(tmp_path)
+    assert found.rate and found.left == 2 / found.rate
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(1, 40), min_size=1), st.integers(1, 7), st.data())

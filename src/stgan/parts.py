@@ -31,6 +31,7 @@ _LARGEST_PART = 1 << 26
 _PART = re.compile(r"(\d{4,9})\.jsonl")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RECENT = 100  # parts that tell how fast it goes and who works
+_MISSED = 10  # nobody seems to work after so many batches' time without one
 
 _AGAIN = "remove it, and stgan generate --resume makes its clips again"
 
@@ -71,7 +72,9 @@ class Run:
 def read_run(folder: Path) -> Run:
     """StganError if the folder has no `run.json`, or it is not what `stgan generate` writes."""
     if not os.path.lexists(folder / RUN):
-        raise StganError(f"{quoted(folder)} has no {RUN}, which stgan generate writes; name another folder")
+        raise StganError(
+            f"{quoted(folder)} has no {RUN}, which stgan generate writes when it begins; wait, or name another folder"
+        )
     return read_record(folder / RUN, Run, "start anew without --resume and --shard", _LARGEST_RUN)
 
 
@@ -170,7 +173,8 @@ class Status:
 
     actions: the planned ones.
     rate:    clips a second of all workers together, over the latest 100 batches; None before the second batch.
-    left:    seconds until all planned clips are there at this rate; None without a rate.
+    left:    seconds until all planned clips are there at this rate; None without a rate, and when no batch has come for
+             so long that nobody seems to work.
     idle:    seconds since the latest batch; None before the first.
     workers: who made the latest 100 batches, most clips first.
     """
@@ -212,12 +216,14 @@ def status(folder: Path) -> Status:
     took = recent[0][0] - recent[-1][0] if recent else 0.0
     rate = sum(clips[:-1]) / took if took > 0 else None
     total, planned = sum(done.values()), sum(run.counts.values())
+    idle = max(0.0, time.time() - recent[0][0]) if recent else None
+    silent = idle is not None and idle > max(60.0, _MISSED * took / max(1, len(recent) - 1))
     return Status(
         done=total,
         planned=planned,
         rate=rate,
-        left=(planned - total) / rate if rate else None,
-        idle=max(0.0, time.time() - recent[0][0]) if recent else None,
+        left=(planned - total) / rate if rate and not (silent and total < planned) else None,
+        idle=idle,
         workers=tuple(Worker(device, threads, number) for (device, threads), number in made.most_common()),
         actions={action: Progress(number, run.counts[action]) for action, number in done.items()},
     )

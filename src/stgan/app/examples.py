@@ -13,13 +13,13 @@ _EXAMPLES = (
     (
         "weizmann_bend.mp4",
         "bend, by the model weizmann",
-        "The evaluator, which did not steer, says bend 0.89.",
+        "The evaluator, which did not steer, says bend 0.94.",
         "stgan generate bend --num 1 --seed 1",
     ),
     (
         "jhmdb_golf.mp4",
         "golf, by the model jhmdb",
-        "The evaluator says kick_ball, and golf 0.01: the networks that steered were fooled.",
+        "The evaluator says pick, and golf 0.13. It names the right action of 16 of 21 such clips.",
         "stgan generate golf --model jhmdb --num 1 --seed 0",
     ),
     (

@@ -1,8 +1,10 @@
 """The page that holds the screens, and the server that shows it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TypeVar
 
 # Gradio reads these when it is imported. Nothing is sent anywhere.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -16,8 +18,11 @@ from stgan.app.judge import judge_screen
 from stgan.app.make import make_screen
 from stgan.app.runs import runs_screen
 from stgan.app.shown import style
+from stgan.errors import StganError
 
+T = TypeVar("T")
 LARGEST_UPLOAD = "50mb"
+_TRIES = 10
 _FORGET = 3600  # seconds after which files of the page are removed
 _FONTS = ["system-ui", "Segoe UI", "DejaVu Sans", "sans-serif"]
 _MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
@@ -51,17 +56,30 @@ def serving(desk: Desk, host: str = "127.0.0.1", port: int | None = None, share:
     """
     os.environ["GRADIO_TEMP_DIR"] = str(desk.temporary)
     page = build(desk)
+    launch = partial(
+        page.queue(default_concurrency_limit=8, max_size=64).launch,
+        server_name=host, server_port=port, share=share, prevent_thread_lock=True, quiet=True, inbrowser=False,
+        max_file_size=LARGEST_UPLOAD, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
+        footer_links=[], run_history=False, css=style(),
+        theme=_theme(),
+    )  # fmt: skip
     try:
-        _, local, public = page.queue(default_concurrency_limit=8, max_size=64).launch(
-            server_name=host, server_port=port, share=share, prevent_thread_lock=True, quiet=True, inbrowser=False,
-            max_file_size=LARGEST_UPLOAD, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
-            footer_links=[], run_history=False, css=style(),
-            theme=_theme(),
-        )  # fmt: skip
+        _, local, public = _patiently(launch)
         yield public or local
     finally:
         desk.worker.close()
         page.close(verbose=False)
+
+
+def _patiently(launch: Callable[[], T]) -> T:
+    """Launch again if Gradio gets no answer from the page within its 3 seconds, as on a busy machine."""
+    for _ in range(_TRIES):
+        with suppress(ValueError):
+            return launch()
+    raise StganError(
+        "the page that was started does not answer: the machine is too busy, or a proxy is in between; try again, or "
+        "set NO_PROXY=localhost,127.0.0.1"
+    )
 
 
 def _theme() -> gr.Theme:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from stgan.defaults import EVALUATOR, PRESETS, PROTOCOLS
+from stgan.defaults import EVALUATOR, PROTOCOLS
 from stgan.files import DEFAULT_MODEL
 
 MODEL = str(DEFAULT_MODEL)
@@ -57,7 +57,7 @@ Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the sa
 Preset = Annotated[
     str | None,
     typer.Option(
-        metavar="|".join(PRESETS),
+        metavar="NAME",
         help="How clips are made. motion: with a prior trained on clips. robust: with a prior trained on frames. "
         "spectral: without a generator, for any classifier. paper: as published. pixels: the paper's without a "
         "generator. Default: motion if the model has its prior, else robust; spectral for actions that the model's "

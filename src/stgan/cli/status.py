@@ -29,10 +29,13 @@ def status(
         table.add_row(action, str(progress.done), str(progress.planned))
     console.print(table)
     line = f"{found.done} of {found.planned} clips"
-    if found.rate is not None and found.left is not None and found.done < found.planned:
+    unfinished = found.done < found.planned
+    if found.rate is not None and found.left is not None and unfinished:
         line += f", {60 * found.rate:.3g} a minute, about {duration(found.left)} left"
     if found.idle is not None:
         line += f"; the last batch {duration(found.idle)} ago"
+    if found.rate is not None and found.left is None and unfinished:
+        line += ": nobody seems to make clips; stgan generate --resume makes the rest"
     console.print(line, soft_wrap=True)
     if found.workers:
         made = (f"{each.clips} on {each.device} with {each.threads} threads" for each in found.workers)

@@ -24,13 +24,16 @@ def merge(folder: Path) -> int:
     parts meanwhile, and others may merge, too: whoever replaces the manifest last has seen every part.
 
     Raises:
-        StganError: the folder has no `run.json`, a part or a shown clip is wrong, or the folder cannot be written to.
+        StganError: the folder has no `run.json` or no clip yet, a part or a shown clip is wrong, or the folder cannot
+            be written to.
     """
     run = read_run(folder)
     with problems_of(folder):
         settle(folder, run)
         while True:
             parts = listed(folder)
+            if not parts:
+                raise StganError(f"no clip of {quoted(folder)} is finished yet; wait, or make some by --resume")
             count, shown = _write(folder, run, parts)
             if listed(folder) == parts:
                 break

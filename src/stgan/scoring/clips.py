@@ -143,8 +143,7 @@ def folder_clips(folder: Path, say: Callable[[str], None] = lambda sentence: Non
         folder = folder.parent
     if os.path.lexists(Manifest(folder).path):
         return generated_clips(folder)
-    if os.path.lexists(folder / RUN):
-        raise StganError(f"{quoted(folder)} is of a run that was cut off; stgan merge {quoted(folder)} lists its clips")
+    _check_merged(folder)
     return given_clips(folder, say, **reading)
 
 
@@ -232,10 +231,18 @@ def generated_clips(folder: Path) -> list[Clip]:
         if (folder / inner).resolve() != folder.resolve() / inner:
             raise StganError(f"{quoted(folder / inner)} is a link; put the clips themselves there")
     if not clips:
+        _check_merged(folder)
         raise StganError(
             f"{quoted(folder)} has no manifest.jsonl with clips; generate some with stgan generate --out FOLDER"
         )
     return clips
+
+
+def _check_merged(folder: Path) -> None:
+    if os.path.lexists(folder / RUN):
+        raise StganError(
+            f"{quoted(folder)} is of a run that was cut off or goes on; stgan merge {quoted(folder)} lists its clips"
+        )
 
 
 def labelled_clips(folder: ClipFolder) -> list[Clip]:
