@@ -145,6 +145,7 @@ def test_the_script_searches_and_sorts() -> None:
       addEventListener(kind, run) { this.on[kind] = run }, dispatchEvent(event) { this.on[event.type]() },
       append(...shown) { this.shown = shown } });
     globalThis.document = { querySelectorAll: (what) => (what === '.card' ? every : []), getElementById: part };
+    globalThis.matchMedia = () => ({ matches: false });
     globalThis.IntersectionObserver = class { observe() {} };
     """
     use = """

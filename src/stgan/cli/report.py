@@ -108,7 +108,8 @@ def report(
     needs = f"shows the films in {films}" if films else "needs no other file"
     console.print(f"{page} ({page.stat().st_size / 1e6:.1f} MB) {needs}", soft_wrap=True)
     if figures:
-        console.print(f"Its figures are also in {figures[0].parent}", soft_wrap=True)
+        are = "figures are" if len(figures) > 1 else "figure is"
+        console.print(f"{len(figures)} {are} in {figures[0].parent}", soft_wrap=True)
 
 
 def _watching(console: Console, status: Status) -> "Watch":
