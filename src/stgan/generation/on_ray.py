@@ -110,7 +110,7 @@ def make_on_ray(
     if gpu is None:
         gpu = "GPU" in ray.cluster_resources()
     kind, each = ("GPU", 1) if gpu else ("CPU", threads)
-    actor = ray.remote(_Worker).options(num_cpus=0 if gpu else threads, num_gpus=int(gpu))
+    actor: Any = ray.remote(_Worker).options(num_cpus=0 if gpu else threads, num_gpus=int(gpu))
     idle: list[Any] = []
     busy: dict[Any, tuple[Any, Unit | None]] = {}  # by the result that is awaited; no unit: the worker begins
     again: list[Unit] = []
