@@ -58,6 +58,7 @@ class Stgan:
             "stdout": str(output[0]),
             "stderr": str(output[1]),
             "largest_file": largest_file,
+            "environment": {name: value for name, value in os.environ.items() if name.startswith("RAY_")},
         }
         return Process(self, int(self.ask(json.dumps(request))), output)
 

@@ -26,6 +26,7 @@ def child(request: dict) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts jobs in the background with SIGINT ignored
         signal.signal(number, signal.SIG_DFL)
     os.chdir(request["cwd"])
+    os.environ.update(request["environment"])
     for target, path in ((0, os.devnull), (1, request["stdout"]), (2, request["stderr"])):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), target)
     if request["largest_file"]:

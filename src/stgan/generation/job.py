@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, repeat, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,8 +15,9 @@ from torch import Tensor
 from stgan.defaults import LARGEST_SEED
 from stgan.devices import machine
 from stgan.errors import StganError
+from stgan.files import remove
 from stgan.generation.merging import merge
-from stgan.generation.output_folder import OutputFolder, agree, join, start_anew, working_in
+from stgan.generation.output_folder import FAILED, OutputFolder, agree, join, start_anew, working_in
 from stgan.generation.units import Companion, Generated, Unit
 from stgan.manifest import Entry
 from stgan.parts import Run, listed
@@ -30,6 +31,8 @@ from stgan.video import to_uint8
 
 MOST_TOGETHER = 1024
 """The largest number of clips in a batch."""
+
+T = TypeVar("T")
 
 _MOST_RECORDED = 16  # clips of a batch that a record may set; `devices.batch_size` gives no more
 
@@ -200,15 +203,18 @@ class GenerationRun:
                 return made
 
     def make_all(self, on_iteration: OnIteration | None = None) -> Iterator[tuple[Unit, list[Entry]]]:
-        """Make all units of the shard; each is yielded, with its new lines, when it is finished.
+        """Make all units of the shard; each is yielded, with its new lines, when it is finished. Then merge."""
+        return self.merged((unit, self.make(unit, on_iteration)) for unit in self.units())
+
+    def merged(self, making: Iterator[T]) -> Iterator[T]:
+        """What `making`, an iterator that makes all units of the shard, yields.
 
         At the end the folder is merged (see `merge`), by a shard only if it finished last. A run that is no shard is
         also merged when it is interrupted.
         """
         alone = self.shard == (1, 1)
         try:
-            for unit in self.units():
-                yield unit, self.make(unit, on_iteration)
+            yield from making
         except BaseException:
             if alone:
                 with suppress(StganError):  # what interrupted it is said
@@ -216,6 +222,7 @@ class GenerationRun:
             raise
         if alone or self.is_complete():
             merge(self.folder.path)
+            remove(self.folder.path / FAILED)
 
     def is_complete(self) -> bool:
         """Whether all units of the plan are begun, those of other shards, too."""

@@ -25,6 +25,7 @@ from stgan.records import as_json, write_record
 from stgan.video import write_video
 
 PREVIOUS = "manifest.previous.jsonl"
+FAILED = "failed.jsonl"  # see `stgan.generation.on_ray`
 _REMEDY = "choose another --out, or leave --resume and --shard away to start anew"
 
 
