@@ -243,7 +243,7 @@ def test_a_page_without_an_evaluator_says_so(clips: Path, tiny_clips: Path, tiny
     evaluator = find_evaluator("evaluator", find_model(tiny_model))
     scores = score_pixels(folder_clips(clips), evaluator, real=folder_clips(tiny_clips), notes=("nobody knows them",))
     page = page_of(write_scores_page(Request(clips, find_model(tiny_model), "tiny", scores))[0])
-    for word in ("Measured without an evaluator", "nobody knows them", "visible motion", "flickering clips"):
+    for word in ("Measured without an evaluator", "Nobody knows them", "visible motion", "flickering clips"):
         assert word in page.text, word
     for word in ("Honest", "Inception Score", "recognised", "seen as", "FOOLED"):
         assert word not in page.text, word

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from stgan.app.shown import gallery
 from stgan.scoring import Clip
 
-_FOLDER = Path(__file__).parent / "examples"
+_FOLDER = Path(__file__).parent / "example_clips"
 _EXAMPLES = (
     (
         "weizmann_bend.mp4",
