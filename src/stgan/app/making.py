@@ -75,7 +75,10 @@ def made(desk: Desk, request: Request, folder: Path) -> Markup:
 
 @dataclass
 class Seen:
-    """What the page shows of a running generation."""
+    """What the page shows of a running generation.
+
+    began: the time after the first iteration, and the share of all iterations that it was.
+    """
 
     work: Work
     job: GenerationJob
@@ -83,7 +86,7 @@ class Seen:
     finished: int = 0
     steps: int = 0
     curve: list[float] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
+    began: tuple[float, float] | None = None
     shown: float = -math.inf
 
     @property
@@ -105,9 +108,13 @@ class Seen:
         self.shown = time.monotonic()
         frames = to_uint8(render()[0].detach().float().cpu())
         share = (self.finished + (iteration + 1) / self.job.preset.iterations) / max(1, self.left)
-        elapsed = time.monotonic() - self.started
+        left = "some time"
+        if self.began is None:  # the frame that is drawn before the first iteration says nothing of the others
+            self.began = self.shown, share
+        elif share > self.began[1]:
+            left = "about " + duration((self.shown - self.began[0]) * (1 - share) / (share - self.began[1]))
         self.work.view = Markup(
-            '<div class="live"><p><b>{}</b><br>clip {} of {}, iteration {} of {}, about {} left</p>'
+            '<div class="live"><p><b>{}</b><br>clip {} of {}, iteration {} of {}, {} left</p>'
             '<progress max="1" value="{:.4f}" aria-label="Progress"></progress>'
             '<img src="{}" alt="Frames of the clip as it stands">{}<p class="soft small">{} under the networks that '
             "steer: {}</p></div>"
@@ -117,7 +124,7 @@ class Seen:
             self.left,
             iteration + 1,
             self.job.preset.iterations,
-            duration(elapsed * (1 - share) / max(share, 1e-6)),
+            left,
             share,
             strip(frames, _COLUMNS),
             _drawn(self.curve, self.what),

@@ -66,7 +66,8 @@ def verdicts(desk: Desk, model: str, clips: Sequence[Clip], shown: Sequence[Show
     Networks that know none of the clips' actions say nothing. shown: gives the probability under the networks that
     steered where these are not the model's.
     """
-    found: dict[str, list[Markup]] = {clip.name: [Markup("<b>{}</b>").format(clip.action or "")] for clip in clips}
+    bold = Markup("<b>{}</b>")
+    found: dict[str, list[Markup]] = {clip.name: [bold.format(clip.action or clip.name)] for clip in clips}
     for each in shown:
         if each.steered_to is not None and each.name in found:
             found[each.name].append(Markup("steered to {}").format(fixed(each.steered_to)))
