@@ -133,10 +133,12 @@ class SavedMeasurements:
             raise StganError(f"{quoted(self.path)} has other classes than {network}; save it again from the clips")
         if not (same := [part for part in own if part.serves(protocol)]):
             known, asked = vars(own[0].protocol), vars(protocol)
-            changed = [f"{name} {known[name]} instead of {asked[name]}" for name in asked if known[name] != asked[name]]
+            changed = [name for name in asked if known[name] != asked[name]]
+            differences = ", ".join(f"{name} {known[name]} instead of {asked[name]}" for name in changed)
+            many = ", with as many clips (--num) as are scored beside it now" * (changed == ["windows"])
             raise StganError(
-                f"{quoted(self.path)} was measured by another protocol ({', '.join(changed)}); save it again from the "
-                "clips"
+                f"{quoted(self.path)} was measured by another protocol ({differences}); save it again from the clips"
+                + many
             )
         names = [clip.name for clip in clips]
         for part in same:
