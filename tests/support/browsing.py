@@ -18,7 +18,7 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_PATIENCE = 120_000  # milliseconds, on a busy machine
+_PATIENCE = 200_000  # milliseconds, on a busy machine
 
 # What is wrong with a page that has been scrolled through: nothing, if all is well.
 _PROBLEMS = """async () => {
