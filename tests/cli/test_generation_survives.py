@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from generator_folders import contents
 
 from stgan import STGAN
 from stgan.generation import merge
@@ -33,14 +34,6 @@ def arguments(model: Path, out: Path, *more: str | int, num: int = 3) -> list[st
         "generate", "--model", model, "--preset", "robust", "--num", num, "--iterations", 2, "--batch", 2, "--out",
         out, "--gif", "--trace", *more,
     ]  # fmt: skip
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
-    }
 
 
 def lines(out: Path) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generator_folders import contents
 
 from stgan.manifest import Manifest
 
@@ -22,14 +23,6 @@ def arguments(model: Path, out: Path, *more: str | int) -> list[str | Path | int
         "generate", "--model", model, "--preset", "robust", "--num", NUM, "--iterations", 2, "--batch", 2, "--out",
         out, "--gif", "--trace", "--intermediate", 1, *more,
     ]  # fmt: skip
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
-    }
 
 
 def running(process: Any) -> bool:

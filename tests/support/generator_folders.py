@@ -40,3 +40,12 @@ def make_generator(
     if seed is not None:
         write_lines(folder, lines)
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of all files of an output folder, by their paths in it."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
