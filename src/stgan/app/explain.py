@@ -109,14 +109,10 @@ def _explainer(desk: Desk, model: str, condition: str, to: str, second: str, loo
     stgan = desk.model(model, condition)
     steering = stgan.steering(condition=desk.condition(condition), preset=SPECTRAL)
     judge = next((each for each in desk.evaluators(model) if each.name == second), None)
-    return Explainer(
-        network=steering.networks.condition[0],
-        name=condition,
-        hash=stgan.hashes(steering)["condition"][steering.condition],
-        actions=stgan.actions,
-        frames=steering.frames,
-        side=steering.side,
-        device=stgan.device,
+    return Explainer.of(
+        stgan,
+        steering,
+        condition,
         to=None if to == _SECOND else to,
         looks=looks,
         second=_opinion(judge) if judge else None,

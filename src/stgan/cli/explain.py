@@ -79,15 +79,10 @@ def explain(
     own = load_own_classifier(condition) if is_own_classifier(condition) else None
     stgan = STGAN.from_pretrained(typed(model), device, own)
     steering = stgan.steering(condition=OWN if own else condition, frames=frames, preset=SPECTRAL)
-    (network,) = steering.networks.condition
-    explainer = Explainer(
-        network=network,
-        name=condition,
-        hash=stgan.hashes(steering)["condition"][steering.condition],
-        actions=stgan.actions,
-        frames=steering.frames,
-        side=steering.side,
-        device=stgan.device,
+    explainer = Explainer.of(
+        stgan,
+        steering,
+        condition,
         seed=seed,
         to=to,
         looks=looks,

@@ -20,8 +20,10 @@ from stgan.explain.answers import log_probabilities, over_time
 from stgan.explain.attribution import COVER, SAMPLES, Attribution, attribute, steps
 from stgan.explain.counterfactual import Counterfactual, CounterfactualSettings, find_counterfactual
 from stgan.names import listed, printable, quoted
+from stgan.pipeline import STGAN
 from stgan.records import Count, Fraction, Number, Text, read_record, write_record
 from stgan.sampling.objectives import ConditionNetwork, least_side, over_windows, window_of
+from stgan.steering import Steering
 from stgan.version import __version__
 from stgan.video import center_window, to_float, to_uint8, write_video
 from stgan.video.decoding import ClipFacts, decode_clip
@@ -205,6 +207,13 @@ class Explainer:
             )
         if self.second is not None and self.second.hash == self.hash:
             raise StganError(f"{self.second.name} is the network that is explained; name another --evaluator")
+
+    @classmethod
+    def of(cls, model: STGAN, steering: Steering, name: str, **options: Any) -> "Explainer":
+        """Of the only condition network of a steering. options: the fields from `seed` on."""
+        (network,) = steering.networks.condition
+        found = model.hashes(steering)["condition"][steering.condition]
+        return cls(network, name, found, model.actions, steering.frames, steering.side, model.device, **options)
 
     @property
     def steps(self) -> int:
